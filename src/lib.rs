@@ -1,0 +1,15 @@
+//! Tidegate carries every change of a system forward: along its repositories by commits that pin what was
+//! built, and along its stages by merges of what was verified. The modules, in reading order:
+//!
+//! - [`rules`]: what a rules file may say (pure).
+//! - [`engine`]: decides everything (pure).
+//! - [`store`]: the log, snapshots, effects and artifacts.
+//! - [`driver`]: claims effects, runs them, settles them.
+//! - [`steps`]: one file per step kind.
+//! - [`providers`]: one file or folder per outside system.
+//! - [`report`]: lint findings in and out.
+//! - [`watch`]: turns the outside into events.
+//! - [`cli`]: one file per subcommand.
+
+pub mod providers;
+pub mod report;

@@ -1,0 +1,3 @@
+//! The `tidegate` program: arguments to [`tidegate::cli`].
+
+fn main() {}
