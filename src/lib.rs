@@ -13,3 +13,4 @@
 
 pub mod providers;
 pub mod report;
+pub mod rules;
