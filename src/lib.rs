@@ -11,6 +11,7 @@
 //! - [`watch`]: turns the outside into events.
 //! - [`cli`]: one file per subcommand.
 
+pub mod engine;
 pub mod providers;
 pub mod report;
 pub mod rules;

@@ -89,6 +89,20 @@ pub struct Target {
     /// What becomes of a run that finds the target held.
     #[serde(default)]
     pub queue: QueuePolicy,
+    /// What becomes of it when a run fails on it; `break` for a `fifo` queue and `continue` for the others unless it says
+    /// otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<OnFailure>,
+}
+
+/// What becomes of a target when a run fails on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    /// It is BROKEN and its queue is kept until an operator unlocks it.
+    Break,
+    /// It is available for the next run.
+    Continue,
 }
 
 /// The kinds of target.
@@ -531,6 +545,14 @@ impl Rules {
     #[must_use]
     pub fn branch<'rules>(&'rules self, stage: &'rules StageName) -> &'rules str {
         self.stages.get(stage).and_then(|stage| stage.branch.as_deref()).unwrap_or(stage.as_str())
+    }
+}
+
+impl Target {
+    /// Whether a run that fails on it leaves it broken.
+    #[must_use]
+    pub fn breaks(&self) -> bool {
+        self.on_failure.map_or(self.queue == QueuePolicy::Fifo, |on_failure| on_failure == OnFailure::Break)
     }
 }
 

@@ -1,0 +1,279 @@
+//! Runs: how they are made, go on, and end.
+
+use super::{
+    effect::{Effect, Phase},
+    ids::{RunId, TargetKey},
+    plan::{self, Task},
+    run::{Cause, Run, RunState, Source, StepRun, StepState, Subject},
+    system::{Policy, RECENT_RUNS},
+    target::Claim,
+    turn::Turn,
+};
+use crate::rules::{Action, StageName, StepId};
+
+impl Turn<'_> {
+    /// Makes a run of a rule at a stage's present head, if there is one.
+    pub(super) fn make_run(&mut self, subject: &Subject, stage: &StageName, cause: Cause) -> Option<RunId> {
+        let Subject::Rule(name) = subject else { return None };
+        let in_force = self.system.rules.as_ref()?;
+        let (rules, digest) = (in_force.rules.clone(), in_force.digest.clone());
+        let rule = rules.rules.get(name)?;
+        let repository = rule.repository()?;
+        let head = self.system.head(repository, stage)?;
+        let source = Source { repository: repository.clone(), commit: head.commit.clone(), order: head.order };
+        let target = rule.target.as_ref().map(|target| TargetKey::of_target(target, stage));
+        let holds_from_start = target.is_none();
+        let run = Run {
+            id: RunId::new(""),
+            number: 0,
+            subject: subject.clone(),
+            stage: stage.clone(),
+            cause,
+            source: Some(source),
+            set: head.set.clone(),
+            authors: head.authors.clone(),
+            rules: digest,
+            state: RunState::Queued,
+            target: Some(target.unwrap_or_else(|| TargetKey::of_lane(name.as_str(), stage))),
+            holds_from_start,
+            steps: plan::of_rule(&rules, rule, stage),
+            created_ms: self.at_ms,
+            ended_ms: None,
+            ends_as: None,
+            reason: None,
+        };
+        let policy = match rule.target.as_ref().and_then(|target| rules.targets.get(target)) {
+            Some(target) => target.queue.into(),
+            None => rule.queue.unwrap_or_default().into(),
+        };
+        Some(self.begin_run(run, policy))
+    }
+
+    /// Numbers a run and lets it begin, or refuses it where its target says so.
+    pub(super) fn begin_run(&mut self, mut run: Run, policy: Policy) -> RunId {
+        self.system.runs_made += 1;
+        run.number = self.system.runs_made;
+        run.id = RunId::new(format!("{}-{}", run.subject.name(), run.number));
+        let (id, number) = (run.id.clone(), run.number);
+        let busy = run.target.as_ref().and_then(|key| self.prepare_target(key, policy, number));
+        self.system.runs.insert(number, run);
+        match busy {
+            Some(holder) => self.end_run(number, RunState::Rejected, format!("{holder} holds the target, and its queue policy is `reject`")),
+            None => drop(self.awake.insert(number)),
+        }
+        id
+    }
+
+    /// Lets every run that was woken go on as far as it can.
+    pub(super) fn advance_awake(&mut self) {
+        while let Some(number) = self.awake.pop_first() {
+            self.advance(number);
+        }
+    }
+
+    fn advance(&mut self, number: u64) {
+        if self.system.runs.get(&number).is_none_or(|run| run.state.is_ended()) {
+            return;
+        }
+        if self.run(number).state == RunState::Queued {
+            let waits = self.run(number).holds_from_start && self.claim_target(number) != Claim::Held;
+            if waits {
+                return;
+            }
+            self.run_mut(number).state = RunState::Running;
+        }
+        self.unblock(number);
+        for step in self.ready_steps(number) {
+            if self.run(number).state != RunState::Running {
+                break;
+            }
+            self.start_step(number, &step);
+        }
+        self.finish_if_over(number);
+    }
+
+    fn unblock(&mut self, number: u64) {
+        let run = self.run_mut(number);
+        let done: Vec<StepId> =
+            run.steps.iter().filter(|step| step.state == StepState::Done).map(|step| step.id.clone()).collect();
+        for step in run.steps.iter_mut().filter(|step| step.state == StepState::Blocked) {
+            if step.needs.iter().all(|need| done.contains(need)) {
+                step.state = StepState::Ready;
+            }
+        }
+    }
+
+    fn ready_steps(&self, number: u64) -> Vec<StepId> {
+        let run = self.run(number);
+        run.steps.iter().filter(|step| step.state == StepState::Ready).map(|step| step.id.clone()).collect()
+    }
+
+    /// Starts a ready step, unless something that it must have is with another run.
+    fn start_step(&mut self, number: u64, id: &StepId) {
+        let step = self.step_of(number, id);
+        if step.task.is_gate() {
+            self.open_gate(number, id);
+            return;
+        }
+        if step.task.holds_target() && self.claim_target(number) != Claim::Held {
+            return;
+        }
+        if self.writer_before(number, id).is_some() {
+            return;
+        }
+        if let Some(reason) = self.pin_is_newer(number, id) {
+            self.stop_run(number, RunState::Superseded, reason);
+            return;
+        }
+        let at_ms = self.at_ms;
+        let step = self.step_mut(number, id);
+        step.state = StepState::Active;
+        step.started_ms = Some(at_ms);
+        self.emit_step(number, id, Phase::Start, at_ms);
+    }
+
+    /// Makes the next effect of a step pending.
+    pub(super) fn emit_step(&mut self, number: u64, id: &StepId, phase: Phase, due_ms: i64) {
+        let run = self.run(number).id.clone();
+        let step = self.step_mut(number, id);
+        step.ticks += 1;
+        let effect = Effect::step(&run, id, phase, (step.round, step.ticks), due_ms);
+        step.effect = Some(effect.id.clone());
+        self.emit(effect);
+    }
+
+    /// The run whose active step writes to the place that this step is to write to.
+    pub(super) fn writer_before(&self, number: u64, id: &StepId) -> Option<&Run> {
+        let run = self.run(number);
+        let place = self.step_of(number, id).task.writes_to()?;
+        self.system.live_runs().filter(|other| other.stage == run.stage).find(|other| {
+            let mut active = other.steps.iter().filter(|step| step.state == StepState::Active);
+            active.any(|step| step.task.writes_to() == Some(place) && (other.number, &step.id) != (number, id))
+        })
+    }
+
+    /// Why a commit step has nothing to say any more: a pin that it would set is of a newer commit (I3).
+    fn pin_is_newer(&self, number: u64, id: &StepId) -> Option<String> {
+        let run = self.run(number);
+        let Task::Action(Action::Commit(commit)) = &self.step_of(number, id).task else { return None };
+        let order = (run.source.as_ref()?.order, number);
+        commit.set.keys().find_map(|pointer| {
+            let key = super::System::pin_key(&commit.repository, &run.stage, &commit.file, pointer);
+            let pin = self.system.pins.get(&key).filter(|pin| (pin.order, pin.run_number) > order)?;
+            let (place, by, source) = (&commit.repository, &pin.by.run, pin.source.short());
+            Some(format!("`{pointer}` in {place} {} was already set by {by} from the newer commit {source}", run.stage))
+        })
+    }
+
+    fn finish_if_over(&mut self, number: u64) {
+        let run = self.run(number);
+        let any = |state| run.steps.iter().any(|step| step.state == state);
+        if run.state.is_ended() || any(StepState::Active) {
+            return;
+        }
+        if run.state == RunState::Ending {
+            let (ends_as, reason) = (run.ends_as.unwrap_or(RunState::Failed), run.reason.clone().unwrap_or_default());
+            self.end_run(number, ends_as, reason);
+        } else if run.steps.iter().all(|step| step.state == StepState::Done) {
+            self.end_run(number, RunState::Done, String::new());
+        } else if !any(StepState::Ready) {
+            self.end_run(number, RunState::Failed, "deadlock: only steps that wait for one another are left".to_owned());
+        }
+    }
+
+    /// Begins to end a run: nothing new starts, what waits is dropped, and what is active drains or, unless the run
+    /// failed by itself, is cancelled.
+    pub(super) fn stop_run(&mut self, number: u64, ends_as: RunState, reason: String) {
+        let run = self.run_mut(number);
+        if run.state.is_ended() {
+            return;
+        }
+        if run.state != RunState::Ending {
+            run.state = RunState::Ending;
+            run.ends_as = Some(ends_as);
+            run.reason = Some(reason);
+        }
+        let active: Vec<(StepId, bool)> = run
+            .steps
+            .iter()
+            .filter(|step| step.state == StepState::Active)
+            .map(|step| (step.id.clone(), step.task.is_gate()))
+            .collect();
+        for (id, is_gate) in active {
+            if is_gate {
+                self.close_gate(number, &id, StepState::Cancelled);
+            } else if ends_as != RunState::Failed {
+                self.cancel_step(number, &id);
+            }
+        }
+        self.awake.insert(number);
+    }
+
+    /// Replaces what is pending for a step by its cancellation.
+    pub(super) fn cancel_step(&mut self, number: u64, id: &StepId) {
+        let (step, at_ms) = (self.step_mut(number, id), self.at_ms);
+        step.tries = 0;
+        if let Some(effect) = step.effect.take() {
+            self.drop_effect(&effect);
+        }
+        self.emit_step(number, id, Phase::Cancel, at_ms);
+    }
+
+    fn end_run(&mut self, number: u64, state: RunState, reason: String) {
+        let at_ms = self.at_ms;
+        let run = self.run_mut(number);
+        run.state = state;
+        run.ended_ms = Some(at_ms);
+        run.reason = Some(reason).filter(|reason| !reason.is_empty());
+        self.release_target(number);
+        self.run_ended(number);
+        self.decision.ended.push(self.run(number).clone());
+        self.system.ended.push_back(number);
+        while self.system.ended.len() > RECENT_RUNS {
+            let oldest = self.system.ended.pop_front();
+            oldest.and_then(|oldest| self.system.runs.remove(&oldest));
+        }
+        let waiting = self.system.live_runs().filter(|run| run.steps.iter().any(|step| step.state == StepState::Ready));
+        self.awake.extend(waiting.map(|run| run.number).collect::<Vec<_>>());
+    }
+
+    /// What a run's end means for others: what it verified, and what comes after it.
+    fn run_ended(&mut self, number: u64) {
+        let run = self.run(number).clone();
+        match &run.subject {
+            Subject::Promotion { from } => self.promotion_ended(&run, from),
+            Subject::Rule(rule) if run.state == RunState::Done => {
+                if let Some(source) = &run.source {
+                    self.system.succeeded.insert(format!("{rule}@{}", run.stage), source.commit.clone());
+                }
+                if !run.holds_from_start {
+                    self.set_verified(&run);
+                }
+                let Some(rules) = self.system.rules().cloned() else { return };
+                for (name, next) in &rules.rules {
+                    if next.on.upstream.as_ref() == Some(rule) && next.is_for(&run.stage) {
+                        let cause = Cause::Upstream { run: run.id.clone() };
+                        self.make_run(&Subject::Rule(name.clone()), &run.stage, cause);
+                    }
+                }
+            }
+            Subject::Rule(_) => {}
+        }
+    }
+
+    pub(super) fn run(&self, number: u64) -> &Run {
+        self.system.runs.get(&number).expect("numbers come from the runs themselves")
+    }
+
+    pub(super) fn run_mut(&mut self, number: u64) -> &mut Run {
+        self.system.runs.get_mut(&number).expect("numbers come from the runs themselves")
+    }
+
+    pub(super) fn step_of(&self, number: u64, id: &StepId) -> &StepRun {
+        self.run(number).step(id).expect("ids come from the run itself")
+    }
+
+    pub(super) fn step_mut(&mut self, number: u64, id: &StepId) -> &mut StepRun {
+        self.run_mut(number).step_mut(id).expect("ids come from the run itself")
+    }
+}

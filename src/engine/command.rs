@@ -1,0 +1,251 @@
+//! Commands: what people ask for. Every check comes before the first change, so that a refused command changes nothing (I8).
+
+use super::{
+    event::{Command, Principal},
+    ids::{Digest, RunId, TargetKey},
+    run::{Cause, Run, RunState, StepRun, StepState, Subject},
+    system::TargetLife,
+    turn::{Refused, Turn},
+};
+use crate::rules::{Quorum, RuleName, Rules, StageName, StepId, TargetName};
+
+impl Turn<'_> {
+    /// Grants or refuses what somebody asks for.
+    pub(super) fn command(&mut self, by: &Principal, command: &Command) -> Result<(), Refused> {
+        match command {
+            Command::Run { rule, stage } => self.run_command(by, rule, stage),
+            Command::Promote { from, to } => self.promote_command(by, from, to),
+            Command::Approve { run, digest } => self.approve_command(by, run, digest.as_ref()),
+            Command::Reject { run, reason } => self.reject_command(by, run, reason),
+            Command::Retry { run } => self.retry_command(run),
+            Command::Abort { run, reason } => self.abort_command(by, run, reason),
+            Command::Unlock { target, stage } => self.unlock_command(target, stage),
+        }
+    }
+
+    fn run_command(&mut self, by: &Principal, name: &RuleName, stage: &StageName) -> Result<(), Refused> {
+        let rules = self.rules_in_force()?;
+        let rule = rules.rules.get(name).ok_or_else(|| unknown("rule", name.as_str(), rules.rules.keys()))?;
+        known_stage(&rules, stage)?;
+        if !rule.is_for(stage) {
+            let stages = rule.stages.iter().flatten();
+            return Err(unknown("stage for that rule", stage.as_str(), stages));
+        }
+        let repository = rule.repository().ok_or_else(|| {
+            Refused::unknown(format!("rule `{name}` works on no repository"), "give its `on` a `push` or `repository`")
+        })?;
+        if self.system.head(repository, stage).is_none() {
+            let branch = rules.branch(stage);
+            return Err(Refused::unknown(
+                format!("{repository} has no branch `{branch}` that has been seen"),
+                "push the branch, or look at `tidegate status` for why it cannot be reached",
+            ));
+        }
+        self.make_run(&Subject::Rule(name.clone()), stage, Cause::Command { by: by.name.clone() });
+        Ok(())
+    }
+
+    fn promote_command(&mut self, by: &Principal, from: &StageName, to: &StageName) -> Result<(), Refused> {
+        let rules = self.rules_in_force()?;
+        known_stage(&rules, from)?;
+        known_stage(&rules, to)?;
+        if !rules.promotions.iter().any(|promotion| promotion.from == *from && promotion.to == *to) {
+            let pairs: Vec<String> =
+                rules.promotions.iter().map(|promotion| format!("{} to {}", promotion.from, promotion.to)).collect();
+            return Err(Refused::unknown(
+                format!("the rules have no promotion from {from} to {to}"),
+                format!("they have: {}", pairs.join(", ")),
+            ));
+        }
+        let Some(verified) = self.system.verified.get(from) else {
+            return Err(Refused::unknown(
+                format!("nothing has been verified in {from} yet"),
+                "a run that deploys there must succeed first; `tidegate status` shows how far it is",
+            ));
+        };
+        if let Some(run) = self.promotion_of(&verified.set, from, to) {
+            return Err(Refused::not_now(&run.id, format!("it promotes this very set to {to} already"), "follow it with `tidegate run show`"));
+        }
+        if self.set_is_promoted(&verified.set, to) {
+            return Err(Refused::unknown(
+                format!("what was last verified in {from} is in {to} already"),
+                "there is nothing newer to promote",
+            ));
+        }
+        self.promote(from, to, Cause::Command { by: by.name.clone() });
+        Ok(())
+    }
+
+    fn approve_command(&mut self, by: &Principal, id: &RunId, digest: Option<&Digest>) -> Result<(), Refused> {
+        let run = self.live_run(id)?;
+        let (step, quorum) = asked(run)?;
+        let waits = run.digest(step);
+        if let Some(digest) = digest.filter(|digest| !waits.as_str().contains(digest.as_str())) {
+            return Err(Refused::not_now(
+                id,
+                format!("what waits is {waits}, not {digest}"),
+                "it changed since it was shown: look at it again with `tidegate run show`",
+            ));
+        }
+        may_decide(by, quorum, "approve", id)?;
+        let is_author = run.authors.iter().any(|author| wrote(by, author));
+        if is_author && !quorum.author_may_approve {
+            return Err(Refused::NotAllowed {
+                who: by.name.clone(),
+                what: format!("approve {id}"),
+                reason: "it holds a change that they wrote themselves; somebody else has to look at it".to_owned(),
+            });
+        }
+        if step.answers.iter().any(|answer| answer.by.name == by.name) {
+            return Err(Refused::not_now(id, format!("{} has approved it already", by.name), "somebody else has to, as well"));
+        }
+        let (number, step) = (run.number, step.id.clone());
+        self.approved(number, &step, by, waits);
+        Ok(())
+    }
+
+    fn reject_command(&mut self, by: &Principal, id: &RunId, reason: &str) -> Result<(), Refused> {
+        let run = self.live_run(id)?;
+        let (step, quorum) = asked(run)?;
+        may_decide(by, quorum, "reject", id)?;
+        let (number, step) = (run.number, step.id.clone());
+        self.fail_step(number, &step, format!("{} rejected it: {reason}", by.name), "push a better change; it asks anew");
+        Ok(())
+    }
+
+    fn retry_command(&mut self, id: &RunId) -> Result<(), Refused> {
+        let run = self.known_run(id)?;
+        if !matches!(run.state, RunState::Failed | RunState::Aborted) {
+            return Err(Refused::not_now(id, format!("it is {}", state_text(run.state)), "only a failed or aborted run can be done again"));
+        }
+        let newer = |other: &&Run| other.subject == run.subject && other.stage == run.stage && other.number > run.number;
+        if let Some(newer) = self.system.runs.values().filter(|other| other.state != RunState::Rejected).find(newer) {
+            return Err(Refused::not_now(id, format!("{} is newer", newer.id), "do the newer one again, or start anew with `tidegate run`"));
+        }
+        let number = run.number;
+        let again: Vec<StepId> = steps_to_do_again(run);
+        self.system.ended.retain(|ended| *ended != number);
+        let run = self.run_mut(number);
+        (run.state, run.ended_ms, run.ends_as, run.reason) = (RunState::Queued, None, None, None);
+        for step in run.steps.iter_mut().filter(|step| again.contains(&step.id)) {
+            do_again(step);
+        }
+        self.awake.insert(number);
+        Ok(())
+    }
+
+    fn abort_command(&mut self, by: &Principal, id: &RunId, reason: &str) -> Result<(), Refused> {
+        let number = self.live_run(id)?.number;
+        let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+        let run = self.run_mut(number);
+        (run.ends_as, run.reason) = (Some(RunState::Aborted), Some(format!("{} aborted it{reason}", by.name)));
+        run.state = RunState::Ending;
+        self.stop_run(number, RunState::Aborted, String::new());
+        Ok(())
+    }
+
+    fn unlock_command(&mut self, target: &TargetName, stage: &StageName) -> Result<(), Refused> {
+        let rules = self.rules_in_force()?;
+        known_stage(&rules, stage)?;
+        let key = TargetKey::of_target(target, stage);
+        match self.system.targets.get(&key) {
+            Some(state) if state.life == TargetLife::Broken => {}
+            Some(_) => return Err(Refused::unknown(format!("{key} is not broken"), "there is nothing to unlock")),
+            None => return Err(unknown("target", target.as_str(), rules.targets.keys())),
+        }
+        self.unlock(&key);
+        Ok(())
+    }
+
+    fn rules_in_force(&self) -> Result<std::sync::Arc<Rules>, Refused> {
+        self.system.rules().cloned().ok_or(Refused::NoRules)
+    }
+
+    fn known_run(&self, id: &RunId) -> Result<&Run, Refused> {
+        self.system.run(id).ok_or_else(|| {
+            Refused::unknown(
+                format!("there is no run `{id}` among those that go on or ended lately"),
+                "`tidegate runs` lists them",
+            )
+        })
+    }
+
+    fn live_run(&self, id: &RunId) -> Result<&Run, Refused> {
+        let run = self.known_run(id)?;
+        if run.state.is_ended() {
+            let hint = run.reason.clone().unwrap_or_else(|| "nothing waits for an answer any more".to_owned());
+            return Err(Refused::not_now(id, format!("it is {} already", state_text(run.state)), hint));
+        }
+        Ok(run)
+    }
+}
+
+fn asked(run: &Run) -> Result<(&StepRun, &Quorum), Refused> {
+    let asking = run.asking().and_then(|step| Some((step, step.task.quorum(&run.stage)?)));
+    asking.ok_or_else(|| {
+        Refused::not_now(&run.id, "it does not wait for an approval", "`tidegate run show` says what it waits for")
+    })
+}
+
+fn may_decide(by: &Principal, quorum: &Quorum, what: &str, run: &RunId) -> Result<(), Refused> {
+    if quorum.from.is_empty() || quorum.from.iter().any(|name| by.is(name)) {
+        return Ok(());
+    }
+    Err(Refused::NotAllowed {
+        who: by.name.clone(),
+        what: format!("{what} {run}"),
+        reason: format!("it asks {}", quorum.from.join(", ")),
+    })
+}
+
+/// Whether the author of a change, `Ada <ada@example.com>`, is this person.
+fn wrote(by: &Principal, author: &str) -> bool {
+    let (name, email) = author.split_once(" <").map_or((author, ""), |(name, rest)| (name, rest.trim_end_matches('>')));
+    by.name == name || (!email.is_empty() && by.emails.contains(email))
+}
+
+/// The steps that failed, and every step that comes after one of them: what was approved on their ground is void.
+fn steps_to_do_again(run: &Run) -> Vec<StepId> {
+    let mut again: Vec<StepId> = Vec::new();
+    for step in &run.steps {
+        if step.state != StepState::Done || step.needs.iter().any(|need| again.contains(need)) {
+            again.push(step.id.clone());
+        }
+    }
+    again
+}
+
+fn do_again(step: &mut StepRun) {
+    let begun = step.started_ms.is_some();
+    step.state = if step.needs.is_empty() { StepState::Ready } else { StepState::Blocked };
+    step.round += u32::from(begun);
+    (step.tries, step.ticks) = (0, if begun { 0 } else { step.ticks });
+    (step.started_ms, step.ended_ms, step.effect) = (None, None, None);
+    (step.handle, step.progress, step.error, step.hint) = (None, None, None, None);
+    step.outputs = serde_json::Map::new();
+    step.artifacts.clear();
+    step.answers.clear();
+}
+
+fn known_stage(rules: &Rules, stage: &StageName) -> Result<(), Refused> {
+    let known = rules.stages.contains_key(stage);
+    known.then_some(()).ok_or_else(|| unknown("stage", stage.as_str(), rules.stages.keys()))
+}
+
+fn unknown<N: ToString>(kind: &str, name: &str, known: impl Iterator<Item = N>) -> Refused {
+    let known: Vec<String> = known.map(|name| name.to_string()).collect();
+    Refused::unknown(format!("there is no {kind} `{name}`"), format!("there are: {}", known.join(", ")))
+}
+
+fn state_text(state: RunState) -> &'static str {
+    match state {
+        RunState::Queued => "queued",
+        RunState::Running => "running",
+        RunState::Ending => "ending",
+        RunState::Done => "done",
+        RunState::Failed => "failed",
+        RunState::Aborted => "aborted",
+        RunState::Superseded => "superseded",
+        RunState::Rejected => "rejected",
+    }
+}

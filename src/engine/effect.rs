@@ -1,0 +1,101 @@
+//! What the engine wants done: plain values, small, kept in the state until their outcome is in the log.
+
+use serde::{Deserialize, Serialize};
+use smol_str::format_smolstr;
+
+use super::ids::{EffectId, RunId};
+use crate::rules::{RepositoryName, RuleName, StageName, StepId};
+
+/// One thing to be done, once, not before it is due. It names what it is about; [`super::work`] gives the whole of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Effect {
+    /// Its identity within the system.
+    pub id: EffectId,
+    /// Not before this time: milliseconds since 1970, UTC.
+    pub due_ms: i64,
+    /// What is to be done.
+    #[serde(flatten)]
+    pub kind: EffectKind,
+}
+
+/// The kinds of effect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "effect", rename_all = "snake_case")]
+pub enum EffectKind {
+    /// Look at the heads of a repository until they differ from those known.
+    Watch {
+        /// The repository.
+        repository: RepositoryName,
+    },
+    /// Start, poll or cancel a step.
+    Step {
+        /// Its run.
+        run: RunId,
+        /// The step.
+        step: StepId,
+        /// Which of the three.
+        phase: Phase,
+    },
+    /// Say when it is due.
+    Timer(Timer),
+}
+
+/// What is to be done with a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// Begin it; what is already begun or done under its key is found, not done again.
+    Start,
+    /// Look how far it is.
+    Poll,
+    /// End it.
+    Cancel,
+}
+
+/// What a timer is for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "timer", rename_all = "snake_case")]
+pub enum Timer {
+    /// A rule's schedule at one stage.
+    Schedule {
+        /// The rule.
+        rule: RuleName,
+        /// The stage.
+        stage: StageName,
+        /// The instant that it is for.
+        instant_ms: i64,
+    },
+    /// A gate step may pass or expire.
+    Gate {
+        /// Its run.
+        run: RunId,
+        /// The step.
+        step: StepId,
+    },
+}
+
+impl Effect {
+    /// The watch of a repository; `tick` makes it unique.
+    #[must_use]
+    pub fn watch(repository: RepositoryName, tick: u64, due_ms: i64) -> Self {
+        let id = EffectId::new(format_smolstr!("watch/{repository}#{tick}"));
+        Self { id, due_ms, kind: EffectKind::Watch { repository } }
+    }
+
+    /// One try of a step; `round` and `tick` make it unique.
+    #[must_use]
+    pub fn step(run: &RunId, step: &StepId, phase: Phase, (round, tick): (u32, u32), due_ms: i64) -> Self {
+        let id = EffectId::new(format_smolstr!("{run}/{step}.{round}#{tick}"));
+        Self { id, due_ms, kind: EffectKind::Step { run: run.clone(), step: step.clone(), phase } }
+    }
+
+    /// A timer.
+    #[must_use]
+    pub fn timer(timer: Timer, due_ms: i64) -> Self {
+        let id = match &timer {
+            Timer::Schedule { rule, stage, instant_ms } => format_smolstr!("schedule/{rule}@{stage}#{instant_ms}"),
+            Timer::Gate { run, step } => format_smolstr!("gate/{run}/{step}#{due_ms}"),
+        };
+        Self { id: EffectId::new(id), due_ms, kind: EffectKind::Timer(timer) }
+    }
+}

@@ -1,0 +1,242 @@
+//! What can happen to a system. Events are facts: each is in the log before anything comes of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::ids::{CommitId, Digest, EffectId, RunId, StepKey};
+use crate::rules::{RepositoryName, RuleName, Rules, StageName, StepId, TargetName};
+
+/// An event as the log holds it: with its place and the recorded time, which is the only time the engine knows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recorded<E> {
+    /// Its place in the system's log; the first is 1.
+    pub seq: u64,
+    /// When it was recorded: milliseconds since 1970, UTC.
+    pub at_ms: i64,
+    /// What happened.
+    pub event: E,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// A valid rules file was read; it is in force from here on.
+    RulesLoaded {
+        /// Where it was read: a path, or a commit of the devops repository.
+        source: String,
+        /// Of the file's text.
+        digest: Digest,
+        /// What it says.
+        rules: Box<Rules>,
+    },
+    /// A rules file was refused; the last good rules stay in force.
+    RulesRefused {
+        /// Where it was read.
+        source: String,
+        /// Of the file's text.
+        digest: Digest,
+        /// The mistakes, as a person sees them.
+        mistakes: String,
+    },
+    /// An effect came to an end, or to a point worth recording.
+    Outcome {
+        /// Which effect.
+        effect: EffectId,
+        /// What came of it.
+        outcome: Outcome,
+    },
+    /// Somebody asks for something.
+    Command {
+        /// Who.
+        by: Principal,
+        /// What.
+        command: Command,
+    },
+}
+
+/// Who asks: a person or a program, with the groups that they were in when they asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Principal {
+    /// The name, as `tidegate.toml` has it.
+    pub name: String,
+    /// The groups.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub groups: BTreeSet<String>,
+    /// The e-mail addresses under which they commit.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub emails: BTreeSet<String>,
+}
+
+impl Principal {
+    /// Whether this person goes by that name or is in that group.
+    #[must_use]
+    pub fn is(&self, name_or_group: &str) -> bool {
+        self.name == name_or_group || self.groups.contains(name_or_group)
+    }
+}
+
+/// What came of an effect.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Outcome {
+    /// A watch found that heads have moved (or saw them for the first time).
+    Heads {
+        /// The head of every stage of the repository; `None` where the branch does not exist.
+        heads: BTreeMap<StageName, Option<HeadSeen>>,
+    },
+    /// A watch cannot reach its repository (said once, until it can again).
+    Unreachable {
+        /// What was tried and what came back.
+        error: String,
+    },
+    /// A timer's moment has come.
+    Fired,
+    /// A step ended, failed, or goes on outside.
+    Step(StepOutcome),
+}
+
+/// A head as a watch saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeadSeen {
+    /// The commit.
+    pub commit: CommitId,
+    /// Who wrote it, as in `Ada <ada@example.com>`.
+    pub author: String,
+    /// The first line of its message.
+    pub subject: String,
+    /// The paths that differ from the head known before; `None` when there was none or they are too many to list.
+    pub changed: Option<Vec<String>>,
+    /// That the head known before is no ancestor: the branch was force-pushed.
+    pub forced: bool,
+    /// The keys of our own commits since the head known before, oldest first.
+    pub keys: Vec<StepKey>,
+}
+
+/// What came of one try of a step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum StepOutcome {
+    /// It goes on outside, under a handle; look again later.
+    Pending {
+        /// How to find it again.
+        handle: String,
+        /// When to look again, in milliseconds from now.
+        after_ms: i64,
+        /// What a person may be told meanwhile.
+        progress: Option<String>,
+    },
+    /// It is done.
+    Done {
+        /// What later steps may use.
+        outputs: Map<String, Value>,
+        /// What it made, or found already made.
+        artifacts: Vec<Artifact>,
+    },
+    /// A passing failure, or a doubtful one: the same effect may be tried again.
+    Retry {
+        /// What was tried and what came back.
+        error: String,
+        /// How long the outside asked us to wait, in milliseconds.
+        after_ms: Option<i64>,
+    },
+    /// A failure that trying again will not mend.
+    Failed {
+        /// What was tried and what came back.
+        error: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// It was cancelled, as it was told to be.
+    Cancelled,
+}
+
+/// Something that a step made, named by its content.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Artifact {
+    /// What it is: `tarball`, `image`, `ami`, `commit`, `template`, `report`, `deployment`.
+    pub kind: String,
+    /// Its name: a digest, a commit, an AMI id; for a commit, `repository@commit`.
+    pub name: String,
+    /// Where it is, when it is a file or an object.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub uri: String,
+}
+
+/// What somebody asks for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Command {
+    /// Run a rule on the present head of a stage.
+    Run {
+        /// The rule.
+        rule: RuleName,
+        /// The stage.
+        stage: StageName,
+    },
+    /// Promote what was verified in a stage to the next.
+    Promote {
+        /// The stage it is taken from.
+        from: StageName,
+        /// The stage it is merged into.
+        to: StageName,
+    },
+    /// Approve what a run shows.
+    Approve {
+        /// The run that waits.
+        run: RunId,
+        /// The digest of what was shown; when it is given and differs from what waits, the approval is refused.
+        digest: Option<Digest>,
+    },
+    /// Refuse what a run shows.
+    Reject {
+        /// The run that waits.
+        run: RunId,
+        /// Why.
+        reason: String,
+    },
+    /// Do the failed steps of a run again.
+    Retry {
+        /// The failed run.
+        run: RunId,
+    },
+    /// End a run: cancel what is active, start nothing new.
+    Abort {
+        /// The run.
+        run: RunId,
+        /// Why.
+        reason: String,
+    },
+    /// Make a broken target available again.
+    Unlock {
+        /// The target.
+        target: TargetName,
+        /// Its stage.
+        stage: StageName,
+    },
+}
+
+impl Command {
+    /// The run that the command is about.
+    #[must_use]
+    pub const fn run(&self) -> Option<&RunId> {
+        match self {
+            Self::Approve { run, .. } | Self::Reject { run, .. } | Self::Retry { run } | Self::Abort { run, .. } => Some(run),
+            Self::Run { .. } | Self::Promote { .. } | Self::Unlock { .. } => None,
+        }
+    }
+}
+
+/// A step of a run, as messages name it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct StepPlace {
+    /// The run.
+    pub run: RunId,
+    /// The step.
+    pub step: StepId,
+}
+
+/// The repositories of a set with the commit of each: a combination.
+pub type CommitSet = BTreeMap<RepositoryName, CommitId>;

@@ -1,0 +1,160 @@
+//! Why something has not moved: every waiting thing names what it waits for, and who or what can end it (I7).
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    effect::EffectKind,
+    plan::Task,
+    run::{Run, RunState, StepRun, StepState},
+    system::{System, TargetLife},
+};
+
+/// What something waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// For what, as a clause: "approval by release-managers (0 of 2)".
+    pub for_what: String,
+    /// Since when: milliseconds since 1970, UTC.
+    pub since_ms: i64,
+    /// The earliest moment at which it can end, where the clock ends it.
+    pub until_ms: Option<i64>,
+    /// Who or what can end it.
+    pub ended_by: String,
+}
+
+/// What a run waits for; `None` when it has ended. A run that works waits for its active steps.
+#[must_use]
+pub fn run(system: &System, run: &Run) -> Option<Waiting> {
+    if run.state.is_ended() {
+        return None;
+    }
+    if run.state == RunState::Queued {
+        return Some(target(system, run, run.created_ms));
+    }
+    let first = |state| run.steps.iter().find(|step| step.state == state);
+    let gate = run.steps.iter().find(|step| step.state == StepState::Active && step.task.is_gate());
+    match gate.or_else(|| first(StepState::Active)).or_else(|| first(StepState::Ready)) {
+        Some(waiting) => step(system, run, waiting),
+        None => Some(Waiting {
+            for_what: "its end to be recorded".to_owned(),
+            since_ms: run.created_ms,
+            until_ms: None,
+            ended_by: "the engine, with the next event".to_owned(),
+        }),
+    }
+}
+
+/// What a step waits for; `None` when it has ended.
+#[must_use]
+pub fn step(system: &System, run: &Run, step: &StepRun) -> Option<Waiting> {
+    let since_ms = step.started_ms.unwrap_or(run.created_ms);
+    match step.state {
+        StepState::Done | StepState::Failed | StepState::Cancelled => None,
+        StepState::Blocked => Some(blocked(run, step)),
+        StepState::Ready => Some(ready(system, run, step)),
+        StepState::Active if step.task.is_gate() => Some(gate(system, run, step, since_ms)),
+        StepState::Active => Some(active(system, step, since_ms)),
+    }
+}
+
+fn blocked(run: &Run, step: &StepRun) -> Waiting {
+    let open = step.needs.iter().filter(|need| run.step(need).is_none_or(|need| need.state != StepState::Done));
+    let open: Vec<String> = open.map(ToString::to_string).collect();
+    Waiting {
+        for_what: open.join(", "),
+        since_ms: run.created_ms,
+        until_ms: None,
+        ended_by: "the steps before it".to_owned(),
+    }
+}
+
+fn ready(system: &System, run: &Run, step: &StepRun) -> Waiting {
+    let place = step.task.writes_to();
+    let writer = system.live_runs().filter(|other| other.stage == run.stage && other.id != run.id).find(|other| {
+        let mut active = other.steps.iter().filter(|step| step.state == StepState::Active);
+        place.is_some() && active.any(|step| step.task.writes_to() == place)
+    });
+    match (writer, place) {
+        (Some(writer), Some(place)) => Waiting {
+            for_what: format!("{} to finish its commit to {place} {}", writer.id, run.stage),
+            since_ms: run.created_ms,
+            until_ms: None,
+            ended_by: writer.id.to_string(),
+        },
+        _ => target(system, run, run.created_ms),
+    }
+}
+
+fn target(system: &System, run: &Run, since_ms: i64) -> Waiting {
+    let key = run.target.as_ref();
+    let state = key.and_then(|key| system.targets.get(key));
+    let name = key.map_or_else(|| "its target".to_owned(), ToString::to_string);
+    if let Some(broken) = state.filter(|state| state.life == TargetLife::Broken) {
+        let why = broken.broken.clone().unwrap_or_else(|| "a run failed on it".to_owned());
+        let (target, stage) = name.split_once('@').unwrap_or((&name, ""));
+        return Waiting {
+            for_what: format!("{name}, which is broken: {why}"),
+            since_ms,
+            until_ms: None,
+            ended_by: format!("an operator: `tidegate unlock {target} --stage {stage}`"),
+        };
+    }
+    let ahead = state.and_then(|state| state.holder.or_else(|| state.queue.front().copied()));
+    let holder = ahead.filter(|ahead| *ahead != run.number).and_then(|ahead| system.runs.get(&ahead));
+    match holder {
+        Some(holder) => Waiting {
+            for_what: format!("{name}, which {} holds", holder.id),
+            since_ms,
+            until_ms: None,
+            ended_by: format!("the end of {}, or `tidegate abort {}`", holder.id, holder.id),
+        },
+        None => Waiting { for_what: name, since_ms, until_ms: None, ended_by: "the engine, with the next event".to_owned() },
+    }
+}
+
+fn gate(system: &System, run: &Run, step: &StepRun, since_ms: i64) -> Waiting {
+    let due_ms = step.effect.as_ref().and_then(|id| system.due.get(id)).map(|effect| effect.due_ms);
+    if let Some(quorum) = step.task.quorum(&run.stage) {
+        let who = if quorum.from.is_empty() { "anybody".to_owned() } else { quorum.from.join(", ") };
+        let but = if quorum.author_may_approve { "" } else { ", but not an author of a change in it" };
+        let (given, count, id) = (step.answers.len(), quorum.count, &run.id);
+        return Waiting {
+            for_what: format!("approval by {who} ({given} of {count})"),
+            since_ms,
+            until_ms: None,
+            ended_by: format!("{who}{but}: `tidegate approve {id}` or `tidegate reject {id}`"),
+        };
+    }
+    let for_what = match &step.task {
+        Task::Soak { .. } => "the soak time since it was verified".to_owned(),
+        Task::Window { window } => format!("the window {window}"),
+        task => task.kind().to_owned(),
+    };
+    Waiting { for_what, since_ms, until_ms: due_ms, ended_by: "the clock".to_owned() }
+}
+
+fn active(system: &System, step: &StepRun, since_ms: i64) -> Waiting {
+    let pending = step.effect.as_ref().and_then(|id| system.due.get(id));
+    let cancelling = pending.is_some_and(|effect| matches!(effect.kind, EffectKind::Step { phase: super::Phase::Cancel, .. }));
+    let deadline_ms = since_ms.saturating_add(step.timeout_ms);
+    let for_what = match (&step.progress, &step.error) {
+        _ if cancelling => format!("{} to be cancelled", step.id),
+        (Some(progress), _) => format!("{}: {progress}", step.id),
+        (None, Some(error)) => format!("{} to be tried again ({} tries so far): {error}", step.id, step.tries),
+        (None, None) => step.id.to_string(),
+    };
+    let again = pending.filter(|_| step.error.is_some()).map(|effect| effect.due_ms);
+    Waiting {
+        for_what,
+        since_ms,
+        until_ms: again,
+        ended_by: format!("its outcome, or its deadline at {}", super::explain::time(deadline_ms)),
+    }
+}
+
+/// A moment as people read it, in UTC to the second.
+#[must_use]
+pub fn time(at_ms: i64) -> String {
+    chrono::DateTime::from_timestamp_millis(at_ms)
+        .map_or_else(|| at_ms.to_string(), |time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string())
+}

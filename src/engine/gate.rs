@@ -1,0 +1,117 @@
+//! Gates: steps that the engine itself decides. They hold no target, and a newer run that reaches one takes the place
+//! of older runs that still wait.
+
+use serde_json::{Map, Value};
+
+use super::{
+    effect::{Effect, Timer},
+    event::Principal,
+    ids::Digest,
+    plan::Task,
+    run::{Answer, StepState},
+    turn::Turn,
+};
+use crate::rules::{Action, Quorum, StepId, Window};
+
+impl Turn<'_> {
+    /// A gate's turn has come: it passes, or waits with a timer for the moment at which that can change.
+    pub(super) fn open_gate(&mut self, number: u64, id: &StepId) {
+        let at_ms = self.at_ms;
+        let step = self.step_mut(number, id);
+        step.state = StepState::Active;
+        step.started_ms = Some(at_ms);
+        match step.task.clone() {
+            Task::Action(Action::Approve(approve)) => {
+                let quorum = approve.stages.get(&self.run(number).stage).cloned();
+                self.ask(number, id, quorum.as_ref());
+            }
+            Task::Consent(quorum) => self.ask(number, id, Some(&quorum)),
+            Task::Soak { .. } => self.look_at_gate(number, id),
+            Task::Window { .. } => {
+                self.supersede_older(number);
+                self.look_at_gate(number, id);
+            }
+            Task::Action(_) | Task::Require(_) | Task::CheckMerge(_) | Task::Merge(_) => {
+                unreachable!("only gates are opened")
+            }
+        }
+    }
+
+    fn ask(&mut self, number: u64, id: &StepId, quorum: Option<&Quorum>) {
+        let Some(quorum) = quorum else {
+            self.close_gate(number, id, StepState::Done);
+            return;
+        };
+        self.supersede_older(number);
+        if let Some(expires) = quorum.expires {
+            self.wait_until(number, id, self.at_ms + expires.as_ms());
+        }
+    }
+
+    fn wait_until(&mut self, number: u64, id: &StepId, due_ms: i64) {
+        let timer = Timer::Gate { run: self.run(number).id.clone(), step: id.clone() };
+        let effect = Effect::timer(timer, due_ms);
+        self.step_mut(number, id).effect = Some(effect.id.clone());
+        self.emit(effect);
+    }
+
+    /// A gate's timer has fired.
+    pub(super) fn gate_fired(&mut self, number: u64, id: &StepId) {
+        let step = self.step_mut(number, id);
+        step.effect = None;
+        if step.state == StepState::Active {
+            self.look_at_gate(number, id);
+        }
+    }
+
+    /// Whether a gate passes by the recorded time.
+    fn look_at_gate(&mut self, number: u64, id: &StepId) {
+        match self.step_of(number, id).task.clone() {
+            Task::Soak { until_ms } if self.at_ms >= until_ms => self.close_gate(number, id, StepState::Done),
+            Task::Soak { until_ms } => self.wait_until(number, id, until_ms),
+            Task::Window { window } => {
+                let window: Window = window.parse().expect("rules in force were checked when they were loaded");
+                if window.contains(self.at_ms) {
+                    self.close_gate(number, id, StepState::Done);
+                } else if let Some(opens_ms) = window.next_opening(self.at_ms) {
+                    self.wait_until(number, id, opens_ms);
+                }
+            }
+            Task::Action(_) | Task::Consent(_) => {
+                let asked_ms = self.step_of(number, id).started_ms.unwrap_or(self.at_ms);
+                let waited = crate::rules::Span::from_ms(self.at_ms - asked_ms);
+                self.fail_step(number, id, format!("nobody decided within {waited}"), "ask again with `tidegate retry`");
+            }
+            Task::Require(_) | Task::CheckMerge(_) | Task::Merge(_) => unreachable!("only gates have gate timers"),
+        }
+    }
+
+    /// Somebody who may approves.
+    pub(super) fn approved(&mut self, number: u64, id: &StepId, by: &Principal, digest: Digest) {
+        let at_ms = self.at_ms;
+        let run = self.run(number);
+        let needed = run.step(id).and_then(|step| step.task.quorum(&run.stage)).map_or(1, |quorum| quorum.count);
+        let step = self.step_mut(number, id);
+        step.answers.push(Answer { by: by.clone(), digest: digest.clone(), at_ms });
+        if step.answers.len() >= needed as usize {
+            let names = step.answers.iter().map(|answer| Value::from(answer.by.name.clone())).collect();
+            step.outputs = Map::from_iter([
+                ("by".to_owned(), Value::Array(names)),
+                ("digest".to_owned(), Value::from(digest.as_str())),
+            ]);
+            self.close_gate(number, id, StepState::Done);
+        }
+    }
+
+    /// A gate is over.
+    pub(super) fn close_gate(&mut self, number: u64, id: &StepId, state: StepState) {
+        let at_ms = self.at_ms;
+        let step = self.step_mut(number, id);
+        step.state = state;
+        step.ended_ms = Some(at_ms);
+        if let Some(effect) = step.effect.take() {
+            self.drop_effect(&effect);
+        }
+        self.awake.insert(number);
+    }
+}

@@ -1,0 +1,88 @@
+//! What always holds of a system's state, as predicates that tests and debug builds share. I2, I5 and I6 are about more
+//! than one state; their tests are in `tests/`.
+
+use std::collections::BTreeSet;
+
+use super::{
+    effect::EffectKind,
+    explain,
+    ids::EffectId,
+    plan::Task,
+    run::{Run, StepState},
+    system::{Policy, System},
+};
+use crate::rules::Action;
+
+/// What does not hold of this state: a sentence each. Empty for every state that the engine makes.
+#[must_use]
+pub fn broken(system: &System) -> Vec<String> {
+    let mut broken = Vec::new();
+    targets_have_one_holder(system, &mut broken);
+    for run in system.live_runs() {
+        approvals_are_of_what_is_deployed(run, &mut broken);
+        waiting_is_explained(system, run, &mut broken);
+    }
+    effects_are_accounted_for(system, &mut broken);
+    broken
+}
+
+/// I1: one run at a time holds a target.
+fn targets_have_one_holder(system: &System, broken: &mut Vec<String>) {
+    for (key, target) in &system.targets {
+        let on_it = |run: &&Run| run.target.as_ref() == Some(key) && works_on_target(run);
+        let working: Vec<&Run> = system.live_runs().filter(on_it).collect();
+        if target.policy != Policy::Parallel && working.iter().any(|run| target.holder != Some(run.number)) {
+            let runs: Vec<&str> = working.iter().map(|run| run.id.as_str()).collect();
+            broken.push(format!("I1: {} work on {key}, which is held by {:?}", runs.join(", "), target.holder));
+        }
+        let ended = target.holder.filter(|number| system.runs.get(number).is_none_or(|run| run.state.is_ended()));
+        if let Some(number) = ended {
+            broken.push(format!("I1: {key} is held by run {number}, which has ended"));
+        }
+    }
+}
+
+fn works_on_target(run: &Run) -> bool {
+    run.steps.iter().any(|step| step.state == StepState::Active && (run.holds_from_start || step.task.holds_target()))
+}
+
+/// I4: nothing is deployed whose digest is not the one that was approved.
+fn approvals_are_of_what_is_deployed(run: &Run, broken: &mut Vec<String>) {
+    let deploys = run.steps.iter().filter(|step| matches!(step.task, Task::Action(Action::Deploy(_))));
+    for deploy in deploys.filter(|step| step.state == StepState::Active) {
+        for asked in run.before(deploy) {
+            let digest = run.digest(asked);
+            if asked.answers.iter().any(|answer| answer.digest != digest) {
+                broken.push(format!("I4: {} deploys what was not approved at {}", run.id, asked.id));
+            }
+        }
+    }
+}
+
+/// I7: every waiting thing names what it waits for and who or what can end it.
+fn waiting_is_explained(system: &System, run: &Run, broken: &mut Vec<String>) {
+    let whole = explain::run(system, run).into_iter();
+    let steps = run.steps.iter().filter_map(|step| explain::step(system, run, step));
+    if whole.chain(steps).any(|waiting| waiting.for_what.is_empty() || waiting.ended_by.is_empty()) {
+        broken.push(format!("I7: {} waits for something that it does not name", run.id));
+    }
+}
+
+/// I9, within the state: every active step has its effect, and every step's effect belongs to an active step.
+fn effects_are_accounted_for(system: &System, broken: &mut Vec<String>) {
+    let mut known: BTreeSet<&EffectId> = BTreeSet::new();
+    for run in system.live_runs() {
+        for step in &run.steps {
+            let pending = step.effect.as_ref().filter(|id| system.due.contains_key(*id));
+            if step.state == StepState::Active && !step.task.is_gate() && pending.is_none() {
+                broken.push(format!("I9: {} {} is active and nothing is pending for it", run.id, step.id));
+            }
+            known.extend(pending);
+        }
+    }
+    for (id, effect) in &system.due {
+        if matches!(effect.kind, EffectKind::Step { .. }) && !known.contains(id) {
+            broken.push(format!("I9: {id} is pending for no active step"));
+        }
+    }
+}

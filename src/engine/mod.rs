@@ -1,0 +1,29 @@
+//! Decides everything. Pure: no I/O, no async, no clock, no randomness, ordered maps; the same events give the same
+//! state, byte for byte. [`step`] is the only way in, a [`Decision`] the only thing that comes out.
+
+mod advance;
+mod command;
+mod effect;
+mod event;
+pub mod explain;
+mod gate;
+mod heads;
+mod ids;
+pub mod invariants;
+mod outcome;
+pub mod plan;
+mod promotion;
+mod run;
+mod schedule;
+mod system;
+mod target;
+mod turn;
+mod work;
+
+pub use effect::{Effect, EffectKind, Phase, Timer};
+pub use event::*;
+pub use ids::*;
+pub use run::*;
+pub use system::*;
+pub use turn::{Decision, Link, Refused, step};
+pub use work::{StepOutput, StepWork, WatchWork, Work, work};

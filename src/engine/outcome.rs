@@ -1,0 +1,241 @@
+//! What came of effects. An outcome of an effect that is no longer pending is late: it is in the log, and changes nothing.
+
+use serde_json::Value;
+
+use super::{
+    effect::{EffectKind, Phase, Timer},
+    event::{Artifact, Outcome, StepOutcome, StepPlace},
+    heads::MadeHead,
+    ids::{CommitId, Digest, EffectId, Place},
+    plan::{LONGEST_BACKOFF_MS, Task},
+    run::{RunState, StepRun, StepState},
+    system::{Deployed, Pin, System},
+    turn::{Link, Turn},
+};
+use crate::rules::{Action, Span, StepId};
+
+impl Turn<'_> {
+    /// Takes in what came of an effect.
+    pub(super) fn outcome(&mut self, id: &EffectId, outcome: &Outcome) {
+        let Some(effect) = self.drop_effect(id) else { return };
+        match (effect.kind, outcome) {
+            (EffectKind::Watch { repository }, Outcome::Heads { heads }) => self.heads_seen(&repository, heads),
+            (EffectKind::Watch { repository }, Outcome::Unreachable { error }) => self.unreachable(&repository, error),
+            (EffectKind::Timer(Timer::Schedule { rule, stage, instant_ms }), Outcome::Fired) => {
+                self.schedule_fired(&rule, &stage, instant_ms);
+            }
+            (EffectKind::Timer(Timer::Gate { run, step }), Outcome::Fired) => {
+                if let Some(number) = self.system.run(&run).map(|run| run.number) {
+                    self.gate_fired(number, &step);
+                }
+            }
+            (EffectKind::Step { run, step, phase }, Outcome::Step(outcome)) => {
+                if let Some(number) = self.system.run(&run).map(|run| run.number) {
+                    self.step_mut(number, &step).effect = None;
+                    self.step_outcome(number, &step, phase, outcome);
+                }
+            }
+            // An outcome of another kind than its effect settles nothing: the effect stays pending and is tried again.
+            (kind, _) => self.emit(super::effect::Effect { id: effect.id, due_ms: effect.due_ms, kind }),
+        }
+    }
+
+    fn step_outcome(&mut self, number: u64, id: &StepId, phase: Phase, outcome: &StepOutcome) {
+        self.awake.insert(number);
+        if phase == Phase::Cancel {
+            return self.cancel_outcome(number, id, outcome);
+        }
+        match outcome {
+            StepOutcome::Pending { handle, after_ms, progress } => {
+                let step = self.step_mut(number, id);
+                step.handle = Some(handle.clone());
+                step.progress.clone_from(progress);
+                step.tries = 0;
+                self.poll_later(number, id, *after_ms);
+            }
+            StepOutcome::Done { outputs, artifacts } => {
+                let at_ms = self.at_ms;
+                let step = self.step_mut(number, id);
+                step.state = StepState::Done;
+                step.ended_ms = Some(at_ms);
+                (step.outputs, step.artifacts) = (outputs.clone(), artifacts.clone());
+                (step.error, step.hint, step.progress) = (None, None, None);
+                self.link(number, id);
+                self.step_done(number, id);
+            }
+            StepOutcome::Retry { error, after_ms } => self.try_again(number, id, phase, error, *after_ms),
+            StepOutcome::Failed { error, hint } => self.fail_step(number, id, error.clone(), hint),
+            StepOutcome::Cancelled => self.fail_step(number, id, "it was cancelled outside of Tidegate".to_owned(), ""),
+        }
+    }
+
+    /// Looks at a step again later, but not past its deadline: then it is cancelled.
+    fn poll_later(&mut self, number: u64, id: &StepId, after_ms: i64) {
+        let (at_ms, deadline_ms) = (self.at_ms, self.deadline_ms(number, id));
+        if at_ms < deadline_ms {
+            return self.emit_step(number, id, Phase::Poll, deadline_ms.min(at_ms + after_ms.max(0)));
+        }
+        let step = self.step_mut(number, id);
+        let limit = Span::from_ms(step.timeout_ms);
+        step.error = Some(format!("it took longer than {limit}"));
+        step.hint = Some("give the step a longer `timeout`, or find out why it hangs".to_owned());
+        self.stop_run(number, RunState::Failed, format!("{id} took longer than {limit}"));
+        self.cancel_step(number, id);
+    }
+
+    /// When a step must be over: milliseconds since 1970, UTC.
+    fn deadline_ms(&self, number: u64, id: &StepId) -> i64 {
+        let step = self.step_of(number, id);
+        step.started_ms.unwrap_or(self.at_ms) + step.timeout_ms
+    }
+
+    fn try_again(&mut self, number: u64, id: &StepId, phase: Phase, error: &str, after_ms: Option<i64>) {
+        let (at_ms, deadline_ms) = (self.at_ms, self.deadline_ms(number, id));
+        let step = self.step_mut(number, id);
+        step.tries += 1;
+        step.error = Some(error.to_owned());
+        let (tries, attempts) = (step.tries, step.retry.attempts);
+        let due_ms = at_ms + after_ms.unwrap_or(0).max(backoff_ms(step));
+        if tries >= attempts {
+            self.fail_step(number, id, format!("gave up after {tries} tries: {error}"), "mend the cause, then `tidegate retry`");
+        } else if due_ms > deadline_ms {
+            self.fail_step(number, id, format!("no time is left to try again: {error}"), "mend the cause, then `tidegate retry`");
+        } else {
+            self.emit_step(number, id, phase, due_ms);
+        }
+    }
+
+    fn cancel_outcome(&mut self, number: u64, id: &StepId, outcome: &StepOutcome) {
+        let at_ms = self.at_ms;
+        let step = self.step_mut(number, id);
+        match outcome {
+            StepOutcome::Retry { error, after_ms } if step.tries + 1 < step.retry.attempts => {
+                step.tries += 1;
+                let due_ms = at_ms + after_ms.unwrap_or(0).max(backoff_ms(step));
+                step.progress = Some(format!("cancelling: {error}"));
+                return self.emit_step(number, id, Phase::Cancel, due_ms);
+            }
+            StepOutcome::Pending { after_ms, .. } => {
+                let due_ms = at_ms + (*after_ms).max(0);
+                return self.emit_step(number, id, Phase::Cancel, due_ms);
+            }
+            StepOutcome::Retry { error, .. } | StepOutcome::Failed { error, .. } => {
+                step.hint = Some(format!("it may still go on outside; cancelling it failed: {error}"));
+            }
+            StepOutcome::Done { .. } | StepOutcome::Cancelled => {}
+        }
+        step.state = if step.error.is_some() { StepState::Failed } else { StepState::Cancelled };
+        step.ended_ms = Some(at_ms);
+    }
+
+    /// A step failed: the run fails with it once what is active has drained.
+    pub(super) fn fail_step(&mut self, number: u64, id: &StepId, error: String, hint: &str) {
+        let at_ms = self.at_ms;
+        let step = self.step_mut(number, id);
+        let reason = format!("{id} failed: {error}");
+        step.state = StepState::Failed;
+        step.ended_ms = Some(at_ms);
+        step.error = Some(error);
+        step.hint = Some(hint.to_owned()).filter(|hint| !hint.is_empty());
+        step.progress = None;
+        if let Some(effect) = step.effect.take() {
+            self.drop_effect(&effect);
+        }
+        self.stop_run(number, RunState::Failed, reason);
+    }
+
+    /// What a step that is done means for the rest of the system.
+    fn step_done(&mut self, number: u64, id: &StepId) {
+        match self.step_of(number, id).task.clone() {
+            Task::Action(Action::Commit(commit)) => {
+                let run = self.run(number);
+                let place = Place { repository: commit.repository.clone(), stage: run.stage.clone() };
+                let Some(source) = run.source.clone() else { return };
+                for pointer in commit.set.keys() {
+                    let key = System::pin_key(&place.repository, &place.stage, &commit.file, pointer);
+                    let by = StepPlace { run: self.run(number).id.clone(), step: id.clone() };
+                    let pin = Pin { by, source: source.commit.clone(), order: source.order, run_number: number };
+                    self.system.pins.insert(key, pin);
+                }
+                self.made_head(number, id, &place);
+            }
+            Task::Merge(merge) => {
+                let place = Place { repository: merge.repository, stage: self.run(number).stage.clone() };
+                self.made_head(number, id, &place);
+            }
+            Task::Action(Action::Deploy(_)) => self.deployed(number, id),
+            _ => {}
+        }
+        let writers = self.system.live_runs().filter(|run| run.steps.iter().any(|step| step.state == StepState::Ready));
+        self.awake.extend(writers.map(|run| run.number).collect::<Vec<_>>());
+    }
+
+    fn made_head(&mut self, number: u64, id: &StepId, place: &Place) {
+        let run = self.run(number).id.clone();
+        let outputs = self.step_of(number, id).outputs.clone();
+        let text = |name| outputs.get(name).and_then(Value::as_str);
+        let (Some(commit), Some(parent)) = (text("commit"), text("parent")) else { return };
+        let (commit, parent) = (CommitId::new(commit), CommitId::new(parent));
+        let subject = text("subject").unwrap_or_default();
+        self.head_made(MadeHead { place, commit: &commit, parent: &parent, subject, by: &run });
+    }
+
+    fn deployed(&mut self, number: u64, id: &StepId) {
+        let run = self.run(number);
+        let (Some(key), Some(step)) = (&run.target, run.step(id)) else { return };
+        let before = run.before(step);
+        let approved = before.iter().rev().find_map(|step| step.answers.last()).map(|answer| answer.digest.clone());
+        let artifacts: std::collections::BTreeSet<Artifact> =
+            before.iter().flat_map(|step| step.artifacts.iter().cloned()).collect();
+        let deployed = Deployed {
+            run: run.id.clone(),
+            set: run.set.clone(),
+            approved,
+            artifacts: artifacts.into_iter().collect(),
+            address: step.outputs.get("address").and_then(Value::as_str).map(str::to_owned),
+            at_ms: self.at_ms,
+        };
+        let key = key.clone();
+        if let Some(target) = self.system.targets.get_mut(&key) {
+            target.deployed = Some(deployed);
+        }
+    }
+
+    /// Records what the step's artifacts were made from: what the steps before it made, and the run's commit.
+    fn link(&mut self, number: u64, id: &StepId) {
+        let run = self.run(number);
+        let Some(step) = run.step(id) else { return };
+        let mut from: Vec<Artifact> = run.before(step).into_iter().flat_map(|step| step.artifacts.iter().cloned()).collect();
+        let commit = match (&run.source, &step.task) {
+            (Some(source), _) => Some((&source.repository, &source.commit)),
+            (None, Task::Merge(merge)) => Some((&merge.repository, &merge.commit)),
+            (None, _) => None,
+        };
+        from.extend(commit.map(|(repository, commit)| Artifact::commit(repository, commit)));
+        let by = StepPlace { run: run.id.clone(), step: id.clone() };
+        let links = step.artifacts.iter().flat_map(|to| from.iter().map(move |from| (from.clone(), to.clone())));
+        let links = links.filter(|(from, to)| from != to);
+        let links: Vec<Link> = links.map(|(from, to)| Link { from, to, by: by.clone(), at_ms: self.at_ms }).collect();
+        self.decision.links.extend(links);
+    }
+}
+
+/// How long to wait before the next try: doubled each time, bounded.
+fn backoff_ms(step: &StepRun) -> i64 {
+    let doublings = step.tries.saturating_sub(1).min(20);
+    step.retry.backoff.as_ms().saturating_mul(1 << doublings).min(LONGEST_BACKOFF_MS)
+}
+
+impl Artifact {
+    /// A commit as an artifact.
+    #[must_use]
+    pub fn commit(repository: &crate::rules::RepositoryName, commit: &CommitId) -> Self {
+        Self { kind: "commit".to_owned(), name: format!("{repository}@{commit}"), uri: String::new() }
+    }
+
+    /// Something named by its digest.
+    #[must_use]
+    pub fn of_digest(kind: &str, digest: &Digest, uri: &str) -> Self {
+        Self { kind: kind.to_owned(), name: digest.to_string(), uri: uri.to_owned() }
+    }
+}

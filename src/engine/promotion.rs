@@ -1,0 +1,110 @@
+//! Promotions: what was verified together in one stage is merged, as one set, into the next.
+
+use super::{
+    event::CommitSet,
+    ids::{CommitId, TargetKey},
+    plan::{self, Task},
+    run::{Cause, Run, RunState, StepState, Subject},
+    system::{Policy, Promoted, Verified},
+    turn::Turn,
+};
+use crate::rules::{PromotionStart, StageName};
+
+/// The name of the lane in which promotions into a stage follow one another.
+const LANE: &str = "promote";
+
+impl Turn<'_> {
+    /// A run with a target succeeded: what it deployed was verified, and may be promoted.
+    pub(super) fn set_verified(&mut self, run: &Run) {
+        let mut authors = run.authors.clone();
+        if let Some(before) = self.system.verified.get(&run.stage) {
+            authors.extend(before.authors.iter().cloned());
+        }
+        let verified = Verified { set: run.set.clone(), run: run.id.clone(), at_ms: self.at_ms, authors };
+        self.system.verified.insert(run.stage.clone(), verified);
+        for (repository, commit) in &run.set {
+            let head = self.system.repositories.get_mut(repository).and_then(|watched| watched.heads.get_mut(&run.stage));
+            if let Some(head) = head.filter(|head| head.commit == *commit) {
+                head.authors.clear();
+            }
+        }
+        let Some(rules) = self.system.rules().cloned() else { return };
+        for promotion in rules.promotions.iter().filter(|promotion| promotion.from == run.stage) {
+            if promotion.start == PromotionStart::Automatic {
+                self.promote(&promotion.from, &promotion.to, Cause::Verified { run: run.id.clone() });
+            }
+        }
+    }
+
+    /// Makes the promotion of what was last verified, unless that very set is there already or on its way.
+    pub(super) fn promote(&mut self, from: &StageName, to: &StageName, cause: Cause) {
+        let Some(in_force) = &self.system.rules else { return };
+        let (rules, digest) = (in_force.rules.clone(), in_force.digest.clone());
+        let Some(promotion) = rules.promotions.iter().find(|promotion| promotion.from == *from && promotion.to == *to) else {
+            return;
+        };
+        let Some(verified) = self.system.verified.get(from).cloned() else { return };
+        if self.set_is_promoted(&verified.set, to) || self.promotion_of(&verified.set, from, to).is_some() {
+            return;
+        }
+        let run = Run {
+            id: super::RunId::new(""),
+            number: 0,
+            subject: Subject::Promotion { from: from.clone() },
+            stage: to.clone(),
+            cause,
+            source: None,
+            set: verified.set.clone(),
+            authors: verified.authors.clone(),
+            rules: digest,
+            state: RunState::Queued,
+            target: Some(TargetKey::of_lane(LANE, to)),
+            holds_from_start: false,
+            steps: plan::of_promotion(&rules, promotion, &verified.set, verified.at_ms),
+            created_ms: self.at_ms,
+            ended_ms: None,
+            ends_as: None,
+            reason: None,
+        };
+        self.begin_run(run, Policy::Supersede);
+    }
+
+    /// Whether this very set was the last that was promoted into the stage.
+    pub(super) fn set_is_promoted(&self, set: &CommitSet, to: &StageName) -> bool {
+        self.system.promoted.get(to).is_some_and(|promoted| promoted.set == *set)
+    }
+
+    /// The live promotion of this very set.
+    pub(super) fn promotion_of(&self, set: &CommitSet, from: &StageName, to: &StageName) -> Option<&Run> {
+        let subject = Subject::Promotion { from: from.clone() };
+        self.system.live_runs().find(|run| run.subject == subject && run.stage == *to && run.set == *set)
+    }
+
+    /// Whether a promotion is moving the repositories of this stage right now.
+    pub(super) fn promotion_moves(&self, stage: &StageName) -> bool {
+        self.system.targets.get(&TargetKey::of_lane(LANE, stage)).is_some_and(|lane| lane.holder.is_some())
+    }
+
+    /// A promotion is over: its merges belong together, and what they trigger may start.
+    pub(super) fn promotion_ended(&mut self, run: &Run, from: &StageName) {
+        let merges = run.steps.iter().filter(|step| step.state == StepState::Done);
+        let merged: CommitSet = merges
+            .filter_map(|step| match &step.task {
+                Task::Merge(merge) => {
+                    let commit = step.outputs.get("commit")?.as_str()?;
+                    Some((merge.repository.clone(), CommitId::new(commit)))
+                }
+                _ => None,
+            })
+            .collect();
+        if run.state == RunState::Done {
+            self.join_heads(&run.stage, &merged);
+            let promoted = Promoted { set: run.set.clone(), run: run.id.clone(), at_ms: self.at_ms };
+            self.system.promoted.insert(run.stage.clone(), promoted);
+            if let Some(verified) = self.system.verified.get_mut(from).filter(|verified| verified.set == run.set) {
+                verified.authors.clear();
+            }
+        }
+        self.release_held(&run.stage);
+    }
+}

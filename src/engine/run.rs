@@ -1,0 +1,280 @@
+//! A run: one execution of a rule, or of a promotion, with its plan.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{
+    event::{Artifact, CommitSet, Principal},
+    ids::{CommitId, Digest, EffectId, RunId, StepKey, TargetKey},
+    plan::Task,
+};
+use crate::rules::{RepositoryName, Retry, RuleName, StageName, StepId, SystemName};
+
+/// One execution of a rule or a promotion.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Its identity, as people say it.
+    pub id: RunId,
+    /// Its number: runs of a system are numbered from 1 in the order in which they were made.
+    pub number: u64,
+    /// What it executes.
+    pub subject: Subject,
+    /// The stage it is for; of a promotion, the stage it goes to.
+    pub stage: StageName,
+    /// Why there is this run.
+    pub cause: Cause,
+    /// The repository and commit that it works on; a promotion has none.
+    pub source: Option<Source>,
+    /// What is in it: the commit of every repository that led to it.
+    pub set: CommitSet,
+    /// Who wrote the changes in it.
+    pub authors: BTreeSet<String>,
+    /// Of the rules that it started with.
+    pub rules: Digest,
+    /// How far it is.
+    pub state: RunState,
+    /// The target that it takes, if it takes one.
+    pub target: Option<TargetKey>,
+    /// Whether it takes the target from its start on, rather than from its first step that needs it.
+    pub holds_from_start: bool,
+    /// Its steps, in the order of the plan.
+    pub steps: Vec<StepRun>,
+    /// When it was made: milliseconds since 1970, UTC.
+    pub created_ms: i64,
+    /// When it ended.
+    pub ended_ms: Option<i64>,
+    /// What it becomes when what is active has drained.
+    pub ends_as: Option<RunState>,
+    /// Why it ends as it does, when that needs saying.
+    pub reason: Option<String>,
+}
+
+/// What a run executes.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Subject {
+    /// A rule.
+    Rule(RuleName),
+    /// A promotion from this stage.
+    Promotion {
+        /// The stage it comes from.
+        from: StageName,
+    },
+}
+
+impl Subject {
+    /// The first part of the run's identity.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Rule(rule) => rule.as_str(),
+            Self::Promotion { .. } => "promote",
+        }
+    }
+}
+
+/// Why there is a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// A head moved.
+    Push {
+        /// Who wrote the commit.
+        author: String,
+        /// The first line of its message.
+        subject: String,
+        /// The run whose forward commit or merge it is, if it is one of ours.
+        by: Option<RunId>,
+    },
+    /// A schedule's instant came: milliseconds since 1970, UTC.
+    Schedule {
+        /// The instant.
+        instant_ms: i64,
+    },
+    /// Another rule succeeded.
+    Upstream {
+        /// Its run.
+        run: RunId,
+    },
+    /// A set was verified in the stage before.
+    Verified {
+        /// The run that verified it.
+        run: RunId,
+    },
+    /// Somebody asked for it.
+    Command {
+        /// Who.
+        by: String,
+    },
+}
+
+/// The commit that a run works on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The repository.
+    pub repository: RepositoryName,
+    /// The commit.
+    pub commit: CommitId,
+    /// When the commit became the head, as a place in the log: a later head has a larger number.
+    pub order: u64,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RunState {
+    /// It waits for its target before anything of it starts.
+    Queued,
+    /// It goes on.
+    Running,
+    /// A step failed or somebody ended it; what is active drains or is being cancelled.
+    Ending,
+    /// All of it succeeded.
+    Done,
+    /// A step failed.
+    Failed,
+    /// Somebody ended it.
+    Aborted,
+    /// A newer run took its place.
+    Superseded,
+    /// Its target was busy, and the target's policy is to refuse.
+    Rejected,
+}
+
+impl RunState {
+    /// Whether nothing more happens, but for a retry by hand.
+    #[must_use]
+    pub const fn is_ended(self) -> bool {
+        matches!(self, Self::Done | Self::Failed | Self::Aborted | Self::Superseded | Self::Rejected)
+    }
+}
+
+/// A step within a run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepRun {
+    /// Its id within the run.
+    pub id: StepId,
+    /// What it does.
+    pub task: Task,
+    /// The steps it waits for.
+    pub needs: Vec<StepId>,
+    /// How it is tried again.
+    pub retry: Retry,
+    /// How long it may take in all, in milliseconds.
+    pub timeout_ms: i64,
+    /// How far it is.
+    pub state: StepState,
+    /// How often it was done anew by hand; 1 at first. Part of its key.
+    pub round: u32,
+    /// How often it was tried in this round.
+    pub tries: u32,
+    /// How many effects it has had in this round; makes their identities unique.
+    pub ticks: u32,
+    /// The effect that is pending for it.
+    pub effect: Option<EffectId>,
+    /// When this round of it started.
+    pub started_ms: Option<i64>,
+    /// When it ended.
+    pub ended_ms: Option<i64>,
+    /// How to find what goes on outside.
+    pub handle: Option<String>,
+    /// What a person may be told while it goes on.
+    pub progress: Option<String>,
+    /// What later steps may use.
+    pub outputs: Map<String, Value>,
+    /// What it made.
+    pub artifacts: Vec<Artifact>,
+    /// The last failure: what was tried and what came back.
+    pub error: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// The answers to its question, for a step that asks people.
+    pub answers: Vec<Answer>,
+}
+
+/// How far a step is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum StepState {
+    /// A step that it needs is not done.
+    Blocked,
+    /// All that it needs is done; it waits for the target or for its place to write to.
+    Ready,
+    /// It was started.
+    Active,
+    /// It succeeded.
+    Done,
+    /// It failed.
+    Failed,
+    /// It was cancelled while active.
+    Cancelled,
+}
+
+/// One person's approval of one digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer {
+    /// Who.
+    pub by: Principal,
+    /// Of what was shown.
+    pub digest: Digest,
+    /// When: milliseconds since 1970, UTC.
+    pub at_ms: i64,
+}
+
+impl Run {
+    /// The step of that id.
+    #[must_use]
+    pub fn step(&self, id: &StepId) -> Option<&StepRun> {
+        self.steps.iter().find(|step| step.id == *id)
+    }
+
+    /// The step of that id, to be changed.
+    pub(super) fn step_mut(&mut self, id: &StepId) -> Option<&mut StepRun> {
+        self.steps.iter_mut().find(|step| step.id == *id)
+    }
+
+    /// The identity of what a step does outside.
+    #[must_use]
+    pub fn key(&self, system: &SystemName, step: &StepRun) -> StepKey {
+        let id = &self.id;
+        StepKey::new(match step.round {
+            0 | 1 => format!("{system}/{id}/{}", step.id),
+            round => format!("{system}/{id}/{}/{round}", step.id),
+        })
+    }
+
+    /// Whether a step that changes the target has been started and the run is not over.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        !self.state.is_ended() && self.steps.iter().all(|step| step.state != StepState::Active || step.task.is_gate())
+    }
+
+    /// The step that waits for people's approval.
+    #[must_use]
+    pub fn asking(&self) -> Option<&StepRun> {
+        self.steps.iter().find(|step| step.state == StepState::Active && step.task.quorum(&self.stage).is_some())
+    }
+
+    /// All steps that `step` comes after, directly or through others, in the order of the plan.
+    #[must_use]
+    pub fn before(&self, step: &StepRun) -> Vec<&StepRun> {
+        let mut needed: BTreeSet<&StepId> = step.needs.iter().collect();
+        for earlier in self.steps.iter().rev() {
+            if needed.contains(&earlier.id) {
+                needed.extend(&earlier.needs);
+            }
+        }
+        self.steps.iter().filter(|earlier| needed.contains(&earlier.id)).collect()
+    }
+
+    /// What an approval at `step` is of: the commits of the run and all that the steps before it made.
+    #[must_use]
+    pub fn digest(&self, step: &StepRun) -> Digest {
+        let made: BTreeMap<&StepId, (&Map<String, Value>, &[Artifact])> =
+            self.before(step).into_iter().map(|step| (&step.id, (&step.outputs, step.artifacts.as_slice()))).collect();
+        let shown = serde_json::to_vec(&(&self.id, &self.set, made)).expect("plain values always serialise");
+        Digest::of(&shown)
+    }
+}

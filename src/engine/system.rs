@@ -1,0 +1,278 @@
+//! The state of one system: all that the engine knows, and nothing that it could not learn again from the log.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    effect::Effect,
+    event::{Artifact, CommitSet, StepPlace},
+    ids::{CommitId, Digest, EffectId, RunId, TargetKey},
+    run::Run,
+};
+use crate::rules::{QueuePolicy, RepositoryName, RuleQueue, Rules, StageName};
+
+/// How many ended runs the state keeps, for status and retry; all others are in the store. The bound keeps a system
+/// small however long it lives.
+pub const RECENT_RUNS: usize = 30;
+
+/// The state of one system.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct System {
+    /// The place in the log of the last event that it has taken in.
+    pub seq: u64,
+    /// The recorded time of that event: milliseconds since 1970, UTC.
+    pub at_ms: i64,
+    /// The rules in force; none before the first valid file.
+    pub rules: Option<RulesInForce>,
+    /// A rules file that was refused since.
+    pub refused_rules: Option<RefusedRules>,
+    /// What is known of each repository.
+    pub repositories: BTreeMap<RepositoryName, Watched>,
+    /// What is deployed to, and the lanes of rules without a target.
+    pub targets: BTreeMap<TargetKey, TargetState>,
+    /// Runs that go on, and the last that ended, by number.
+    pub runs: BTreeMap<u64, Run>,
+    /// The numbers of the ended runs among them, oldest first.
+    pub ended: VecDeque<u64>,
+    /// How many runs there have been.
+    pub runs_made: u64,
+    /// Per stage, what was last verified together.
+    pub verified: BTreeMap<StageName, Verified>,
+    /// Per stage, the set that was last promoted into it and by which run.
+    pub promoted: BTreeMap<StageName, Promoted>,
+    /// Pins: where they are → what they were last set from. The key is `repository stage file pointer`.
+    pub pins: BTreeMap<String, Pin>,
+    /// Per `rule@stage`, the commit that it last succeeded on.
+    pub succeeded: BTreeMap<String, CommitId>,
+    /// Pushes that wait for a promotion into their stage to end.
+    pub held: BTreeMap<StageName, BTreeSet<RepositoryName>>,
+    /// The effects that are pending.
+    pub due: BTreeMap<EffectId, Effect>,
+}
+
+/// The rules in force.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RulesInForce {
+    /// Where they were read.
+    pub source: String,
+    /// Of the file's text.
+    pub digest: Digest,
+    /// What they say.
+    pub rules: Arc<Rules>,
+    /// When they came into force: milliseconds since 1970, UTC.
+    pub since_ms: i64,
+}
+
+/// A rules file that was refused while the last good ones stay in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedRules {
+    /// Where it was read.
+    pub source: String,
+    /// Of the file's text.
+    pub digest: Digest,
+    /// The mistakes, as a person sees them.
+    pub mistakes: String,
+    /// When: milliseconds since 1970, UTC.
+    pub at_ms: i64,
+}
+
+/// What is known of a repository.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Watched {
+    /// Whether its heads have been seen at all: the first sight starts nothing.
+    pub seen: bool,
+    /// The head of each stage's branch that exists.
+    pub heads: BTreeMap<StageName, Head>,
+    /// Why it cannot be reached, and since when.
+    pub unreachable: Option<Unreachable>,
+    /// How many watches it has had; makes their identities unique.
+    pub ticks: u64,
+}
+
+/// Why a repository cannot be reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unreachable {
+    /// What was tried and what came back.
+    pub error: String,
+    /// Since when: milliseconds since 1970, UTC.
+    pub since_ms: i64,
+}
+
+/// The commit at a (repository, stage).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Head {
+    /// The commit.
+    pub commit: CommitId,
+    /// When it became the head, as a place in the log.
+    pub order: u64,
+    /// When that was: milliseconds since 1970, UTC.
+    pub since_ms: i64,
+    /// Who wrote it.
+    pub author: String,
+    /// The first line of its message.
+    pub subject: String,
+    /// The commits of all repositories that led to it, its own among them.
+    pub set: CommitSet,
+    /// Who wrote the changes in it that were not yet promoted further.
+    pub authors: BTreeSet<String>,
+    /// The run that made it, if one did.
+    pub by: Option<RunId>,
+    /// That the branch was force-pushed to it.
+    pub forced: bool,
+}
+
+/// What is deployed to, or the lane of a rule.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TargetState {
+    /// Where it is in its life.
+    pub life: TargetLife,
+    /// What becomes of a run that finds it held.
+    pub policy: Policy,
+    /// The number of the run that holds it.
+    pub holder: Option<u64>,
+    /// The numbers of the runs that wait for it, first first.
+    pub queue: VecDeque<u64>,
+    /// What was last deployed to it.
+    pub deployed: Option<Deployed>,
+    /// Why it is broken.
+    pub broken: Option<String>,
+}
+
+/// Where a target is in its life. (Those between are for targets that are provisioned first.)
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TargetLife {
+    /// Nothing has been deployed to it yet.
+    #[default]
+    Unprovisioned,
+    /// It is free.
+    Available,
+    /// A run holds it.
+    Busy,
+    /// A run failed on it; an operator makes it available again.
+    Broken,
+}
+
+/// What becomes of a run that finds a target or lane held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Policy {
+    /// It waits, and takes the place of older ones that wait.
+    Supersede,
+    /// It waits in order.
+    Fifo,
+    /// It is refused.
+    Reject,
+    /// It does not wait: the lane is wide.
+    Parallel,
+}
+
+impl From<QueuePolicy> for Policy {
+    fn from(policy: QueuePolicy) -> Self {
+        match policy {
+            QueuePolicy::Supersede => Self::Supersede,
+            QueuePolicy::Fifo => Self::Fifo,
+            QueuePolicy::Reject => Self::Reject,
+        }
+    }
+}
+
+impl From<RuleQueue> for Policy {
+    fn from(queue: RuleQueue) -> Self {
+        match queue {
+            RuleQueue::Supersede => Self::Supersede,
+            RuleQueue::Fifo => Self::Fifo,
+            RuleQueue::Parallel => Self::Parallel,
+        }
+    }
+}
+
+/// What was deployed to a target.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Deployed {
+    /// By which run.
+    pub run: RunId,
+    /// The commits that led to it.
+    pub set: CommitSet,
+    /// The digest of what was approved, where somebody was asked.
+    pub approved: Option<Digest>,
+    /// What it is made of.
+    pub artifacts: Vec<Artifact>,
+    /// Where it answers.
+    pub address: Option<String>,
+    /// When: milliseconds since 1970, UTC.
+    pub at_ms: i64,
+}
+
+/// What was verified together in a stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verified {
+    /// The combination.
+    pub set: CommitSet,
+    /// By which run.
+    pub run: RunId,
+    /// When: milliseconds since 1970, UTC.
+    pub at_ms: i64,
+    /// Who wrote the changes in it.
+    pub authors: BTreeSet<String>,
+}
+
+/// What was last promoted into a stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Promoted {
+    /// The combination, as it was in the stage that it came from.
+    pub set: CommitSet,
+    /// By which run.
+    pub run: RunId,
+    /// When: milliseconds since 1970, UTC.
+    pub at_ms: i64,
+}
+
+/// What a pin was last set from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pin {
+    /// The step that set it.
+    pub by: StepPlace,
+    /// The commit whose artifact it names.
+    pub source: CommitId,
+    /// When that commit became the head, as a place in the log.
+    pub order: u64,
+    /// The number of the run.
+    pub run_number: u64,
+}
+
+impl System {
+    /// The rules in force.
+    #[must_use]
+    pub fn rules(&self) -> Option<&Arc<Rules>> {
+        self.rules.as_ref().map(|in_force| &in_force.rules)
+    }
+
+    /// The run of that identity, if the state still keeps it.
+    #[must_use]
+    pub fn run(&self, id: &RunId) -> Option<&Run> {
+        let number = id.as_str().rsplit_once('-')?.1.parse().ok()?;
+        self.runs.get(&number).filter(|run| run.id == *id)
+    }
+
+    /// The head of a repository at a stage.
+    #[must_use]
+    pub fn head(&self, repository: &RepositoryName, stage: &StageName) -> Option<&Head> {
+        self.repositories.get(repository)?.heads.get(stage)
+    }
+
+    /// The runs that have not ended, oldest first.
+    pub fn live_runs(&self) -> impl Iterator<Item = &Run> {
+        self.runs.values().filter(|run| !run.state.is_ended())
+    }
+
+    /// The place of a pin, as the key of [`System::pins`].
+    #[must_use]
+    pub fn pin_key(repository: &RepositoryName, stage: &StageName, file: &str, pointer: &str) -> String {
+        format!("{repository} {stage} {file} {pointer}")
+    }
+}

@@ -1,0 +1,134 @@
+//! Targets and lanes: one run at a time holds one (I1), and the others wait, give way or are refused.
+
+use std::collections::VecDeque;
+
+use super::{
+    ids::{RunId, TargetKey},
+    run::{Run, RunState, StepState},
+    system::{Policy, TargetLife, TargetState},
+    turn::Turn,
+};
+
+/// Whether a run holds its target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Claim {
+    /// It does, and may go on.
+    Held,
+    /// It waits in the queue.
+    Waits,
+}
+
+impl Turn<'_> {
+    /// Makes sure that the target is known, with the policy that the rules give it now. Returns the run that holds it, when
+    /// the policy is to refuse any other.
+    pub(super) fn prepare_target(&mut self, key: &TargetKey, policy: Policy, number: u64) -> Option<RunId> {
+        let target = self.system.targets.entry(key.clone()).or_insert_with(|| TargetState {
+            life: TargetLife::default(),
+            policy,
+            holder: None,
+            queue: VecDeque::new(),
+            deployed: None,
+            broken: None,
+        });
+        target.policy = policy;
+        let on_it = |run: &&Run| run.target.as_ref() == Some(key) && run.number != number;
+        (policy == Policy::Reject).then(|| self.system.live_runs().find(on_it).map(|run| run.id.clone())).flatten()
+    }
+
+    /// Takes the target for the run if it is free and the run is next; else the run waits in the queue. A run that gets this
+    /// far takes the place of older ones that still wait, where that is the policy.
+    pub(super) fn claim_target(&mut self, number: u64) -> Claim {
+        let Some(key) = self.run(number).target.clone() else { return Claim::Held };
+        let target = self.target_mut(&key);
+        if target.policy == Policy::Parallel || target.holder == Some(number) {
+            return Claim::Held;
+        }
+        if !target.queue.contains(&number) {
+            let place = target.queue.partition_point(|waiting| *waiting < number);
+            target.queue.insert(place, number);
+        }
+        self.supersede_older(number);
+        let target = self.target_mut(&key);
+        let free = target.holder.is_none() && target.life != TargetLife::Broken;
+        if !free || target.queue.front() != Some(&number) {
+            return Claim::Waits;
+        }
+        target.queue.pop_front();
+        target.holder = Some(number);
+        target.life = TargetLife::Busy;
+        Claim::Held
+    }
+
+    /// Ends the older runs of the same subject and stage that do not hold the target: this one brings what they would have
+    /// brought, and more.
+    pub(super) fn supersede_older(&mut self, number: u64) {
+        let run = self.run(number);
+        let Some(key) = &run.target else { return };
+        let target = self.system.targets.get(key);
+        let Some(target) = target.filter(|target| target.policy == Policy::Supersede) else { return };
+        let holder = target.holder;
+        let older: Vec<u64> = self
+            .system
+            .live_runs()
+            .filter(|other| other.number < number && other.state != RunState::Ending)
+            .filter(|other| other.subject == run.subject && other.stage == run.stage && Some(other.number) != holder)
+            .map(|other| other.number)
+            .collect();
+        let reason = format!("{} is newer and came as far", run.id);
+        for older in older {
+            self.stop_run(older, RunState::Superseded, reason.clone());
+            self.leave_queue(older);
+        }
+    }
+
+    fn leave_queue(&mut self, number: u64) {
+        let key = self.run(number).target.clone();
+        if let Some(target) = key.and_then(|key| self.system.targets.get_mut(&key)) {
+            target.queue.retain(|waiting| *waiting != number);
+        }
+    }
+
+    /// Frees what the run holds, and only that, and wakes the next in the queue.
+    pub(super) fn release_target(&mut self, number: u64) {
+        self.leave_queue(number);
+        let run = self.run(number).clone();
+        let Some(key) = &run.target else { return };
+        let breaks = self.breaks(&run);
+        let Some(target) = self.system.targets.get_mut(key).filter(|target| target.holder == Some(number)) else { return };
+        target.holder = None;
+        if breaks {
+            target.life = TargetLife::Broken;
+            target.broken = Some(format!("{} failed on it", run.id));
+        } else {
+            target.life = if target.deployed.is_some() || run.holds_from_start { TargetLife::Available } else { TargetLife::Unprovisioned };
+            let next = target.queue.front().copied();
+            self.awake.extend(next);
+        }
+    }
+
+    /// Whether the run's end leaves its target broken: a step that changes the target failed, and the target's policy is to
+    /// wait for an operator then.
+    fn breaks(&self, run: &Run) -> bool {
+        let failed_on_it = run.steps.iter().any(|step| {
+            step.task.holds_target() && matches!(step.state, StepState::Failed | StepState::Cancelled)
+        });
+        let name = run.target.as_ref().and_then(|key| key.as_str().split_once('@'));
+        let target = self.system.rules().zip(name).and_then(|(rules, (name, _))| {
+            rules.targets.iter().find(|(target, _)| target.as_str() == name).map(|(_, target)| target)
+        });
+        failed_on_it && target.is_some_and(crate::rules::Target::breaks)
+    }
+
+    /// Makes a broken target available again and lets the next run have it.
+    pub(super) fn unlock(&mut self, key: &TargetKey) {
+        let target = self.target_mut(key);
+        target.life = TargetLife::Available;
+        target.broken = None;
+        let next = target.queue.front().copied();
+        self.awake.extend(next);
+    }
+
+    fn target_mut(&mut self, key: &TargetKey) -> &mut TargetState {
+        self.system.targets.get_mut(key).expect("a run's target is made known before the run begins")
+    }
+}

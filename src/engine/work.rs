@@ -1,0 +1,198 @@
+//! The whole of what an effect is about, read from the state when the effect is claimed: so that effects stay small, and
+//! whoever runs one needs to know nothing else.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{
+    effect::{Effect, EffectKind, Phase, Timer},
+    event::{Artifact, CommitSet},
+    heads::POLL_INTERVAL,
+    ids::{CommitId, Digest, RunId, StepKey},
+    plan::Task,
+    run::{Run, Source},
+    system::System,
+};
+use crate::rules::{RepositoryName, Rules, StageName, StepId, SystemName};
+
+/// What is to be done, with all that it takes to do it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "work", rename_all = "snake_case")]
+pub enum Work {
+    /// Look at heads.
+    Watch(WatchWork),
+    /// Start, poll or cancel a step.
+    Step(Box<StepWork>),
+    /// Say when it is due.
+    Timer(Timer),
+}
+
+/// A repository whose heads are looked at until they differ from those known.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct WatchWork {
+    /// The repository.
+    pub repository: RepositoryName,
+    /// Where it is.
+    pub url: String,
+    /// Stage → its branch.
+    pub branches: BTreeMap<StageName, String>,
+    /// The heads known.
+    pub known: BTreeMap<StageName, CommitId>,
+    /// Whether the heads have been seen at all.
+    pub seen: bool,
+    /// Whether it could be reached when last tried; if not, only its return is news.
+    pub reachable: bool,
+    /// How often to look, in milliseconds.
+    pub interval_ms: i64,
+}
+
+/// A step with all that it takes to do it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepWork {
+    /// The identity of the effect in the outside world.
+    pub key: StepKey,
+    /// Start, poll or cancel.
+    pub phase: Phase,
+    /// How to find what was started.
+    pub handle: Option<String>,
+    /// The system.
+    pub system: SystemName,
+    /// The run.
+    pub run: RunId,
+    /// The step.
+    pub step: StepId,
+    /// The stage.
+    pub stage: StageName,
+    /// The stage's environment, as people call it.
+    pub environment: String,
+    /// The stage's branch.
+    pub branch: String,
+    /// What is to be done.
+    pub task: Task,
+    /// The commit that the run works on.
+    pub source: Option<Source>,
+    /// What is in the run.
+    pub set: CommitSet,
+    /// The URL of every repository of the system.
+    pub urls: BTreeMap<RepositoryName, String>,
+    /// What the steps before it made, by step, in the order of the plan.
+    pub inputs: Vec<StepOutput>,
+    /// The digest that was approved, where a step before it asked people.
+    pub approved: Option<Digest>,
+    /// When the step was started: milliseconds since 1970, UTC. The time that commits carry.
+    pub started_ms: i64,
+    /// When it must be over: milliseconds since 1970, UTC.
+    pub deadline_ms: i64,
+}
+
+/// What an earlier step made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepOutput {
+    /// The step.
+    pub step: StepId,
+    /// Its kind.
+    pub kind: String,
+    /// What later steps may use.
+    pub outputs: Map<String, Value>,
+    /// What it made.
+    pub artifacts: Vec<Artifact>,
+}
+
+impl StepWork {
+    /// An output of the nearest earlier step of this kind.
+    #[must_use]
+    pub fn input(&self, kind: &str, name: &str) -> Option<&Value> {
+        self.inputs.iter().rev().find(|input| input.kind == kind)?.outputs.get(name)
+    }
+
+    /// The commit that the run works on and the URL of its repository.
+    #[must_use]
+    pub fn source(&self) -> Option<(&Source, &str)> {
+        let source = self.source.as_ref()?;
+        Some((source, self.urls.get(&source.repository)?))
+    }
+
+    /// What the templates of this step may use.
+    #[must_use]
+    pub fn context(&self) -> Value {
+        let mut context = Map::new();
+        let mut text = |name: &str, value: &str| context.insert(name.to_owned(), Value::from(value));
+        text("system", self.system.as_str());
+        text("stage", self.stage.as_str());
+        text("environment", &self.environment);
+        text("branch", &self.branch);
+        text("run", self.run.as_str());
+        text("repository", self.source.as_ref().map_or("", |source| source.repository.as_str()));
+        text("commit", self.source.as_ref().map_or("", |source| source.commit.as_str()));
+        for input in &self.inputs {
+            context.insert(input.step.to_string(), Value::Object(input.outputs.clone()));
+        }
+        Value::Object(context)
+    }
+}
+
+/// The whole of a pending effect.
+///
+/// # Errors
+/// Says why it cannot be done any more, as when the rules no longer have the repository.
+pub fn work(system: &System, effect: &Effect) -> Result<Work, String> {
+    let rules = system.rules().ok_or("no rules are in force")?;
+    match &effect.kind {
+        EffectKind::Timer(timer) => Ok(Work::Timer(timer.clone())),
+        EffectKind::Watch { repository } => watch_work(system, rules, repository).map(Work::Watch),
+        EffectKind::Step { run, step, phase } => {
+            let run = system.run(run).ok_or_else(|| format!("there is no run {run}"))?;
+            Ok(Work::Step(Box::new(step_work(rules, run, step, *phase)?)))
+        }
+    }
+}
+
+fn watch_work(system: &System, rules: &Rules, name: &RepositoryName) -> Result<WatchWork, String> {
+    let repository = rules.repositories.get(name).ok_or_else(|| format!("the rules have no repository {name}"))?;
+    let watched = system.repositories.get(name).ok_or_else(|| format!("{name} is not watched"))?;
+    Ok(WatchWork {
+        repository: name.clone(),
+        url: repository.url.clone(),
+        branches: rules.stages.keys().map(|stage| (stage.clone(), rules.branch(stage).to_owned())).collect(),
+        known: watched.heads.iter().map(|(stage, head)| (stage.clone(), head.commit.clone())).collect(),
+        seen: watched.seen,
+        reachable: watched.unreachable.is_none(),
+        interval_ms: repository.poll.unwrap_or(POLL_INTERVAL).as_ms(),
+    })
+}
+
+fn step_work(rules: &Rules, run: &Run, id: &StepId, phase: Phase) -> Result<StepWork, String> {
+    let step = run.step(id).ok_or_else(|| format!("{} has no step {id}", run.id))?;
+    let stage = rules.stages.get(&run.stage).ok_or_else(|| format!("the rules no longer have the stage {}", run.stage))?;
+    let before = run.before(step);
+    let started_ms = step.started_ms.unwrap_or(run.created_ms);
+    Ok(StepWork {
+        key: run.key(&rules.system, step),
+        phase,
+        handle: step.handle.clone(),
+        system: rules.system.clone(),
+        run: run.id.clone(),
+        step: id.clone(),
+        stage: run.stage.clone(),
+        environment: stage.environment.clone(),
+        branch: rules.branch(&run.stage).to_owned(),
+        task: step.task.clone(),
+        source: run.source.clone(),
+        set: run.set.clone(),
+        urls: rules.repositories.iter().map(|(name, repository)| (name.clone(), repository.url.clone())).collect(),
+        approved: before.iter().rev().find_map(|step| step.answers.last()).map(|answer| answer.digest.clone()),
+        inputs: before
+            .into_iter()
+            .map(|earlier| StepOutput {
+                step: earlier.id.clone(),
+                kind: earlier.task.kind().to_owned(),
+                outputs: earlier.outputs.clone(),
+                artifacts: earlier.artifacts.clone(),
+            })
+            .collect(),
+        started_ms,
+        deadline_ms: started_ms.saturating_add(step.timeout_ms),
+    })
+}
