@@ -58,7 +58,11 @@ impl Turn<'_> {
         let busy = run.target.as_ref().and_then(|key| self.prepare_target(key, policy, number));
         self.system.runs.insert(number, run);
         match busy {
-            Some(holder) => self.end_run(number, RunState::Rejected, format!("{holder} holds the target, and its queue policy is `reject`")),
+            Some(holder) => self.end_run(
+                number,
+                RunState::Rejected,
+                format!("{holder} holds the target, and its queue policy is `reject`"),
+            ),
             None => drop(self.awake.insert(number)),
         }
         id
@@ -177,7 +181,11 @@ impl Turn<'_> {
         } else if run.steps.iter().all(|step| step.state == StepState::Done) {
             self.end_run(number, RunState::Done, String::new());
         } else if !any(StepState::Ready) {
-            self.end_run(number, RunState::Failed, "deadlock: only steps that wait for one another are left".to_owned());
+            self.end_run(
+                number,
+                RunState::Failed,
+                "deadlock: only steps that wait for one another are left".to_owned(),
+            );
         }
     }
 
@@ -211,7 +219,8 @@ impl Turn<'_> {
 
     /// Replaces what is pending for a step by its cancellation.
     pub(super) fn cancel_step(&mut self, number: u64, id: &StepId) {
-        let (step, at_ms) = (self.step_mut(number, id), self.at_ms);
+        let at_ms = self.at_ms;
+        let step = self.step_mut(number, id);
         step.tries = 0;
         if let Some(effect) = step.effect.take() {
             self.drop_effect(&effect);

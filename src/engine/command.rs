@@ -64,7 +64,11 @@ impl Turn<'_> {
             ));
         };
         if let Some(run) = self.promotion_of(&verified.set, from, to) {
-            return Err(Refused::not_now(&run.id, format!("it promotes this very set to {to} already"), "follow it with `tidegate run show`"));
+            return Err(Refused::not_now(
+                &run.id,
+                format!("it promotes this very set to {to} already"),
+                "follow it with `tidegate run show`",
+            ));
         }
         if self.set_is_promoted(&verified.set, to) {
             return Err(Refused::unknown(
@@ -97,7 +101,11 @@ impl Turn<'_> {
             });
         }
         if step.answers.iter().any(|answer| answer.by.name == by.name) {
-            return Err(Refused::not_now(id, format!("{} has approved it already", by.name), "somebody else has to, as well"));
+            return Err(Refused::not_now(
+                id,
+                format!("{} has approved it already", by.name),
+                "somebody else has to, as well",
+            ));
         }
         let (number, step) = (run.number, step.id.clone());
         self.approved(number, &step, by, waits);
@@ -109,18 +117,32 @@ impl Turn<'_> {
         let (step, quorum) = asked(run)?;
         may_decide(by, quorum, "reject", id)?;
         let (number, step) = (run.number, step.id.clone());
-        self.fail_step(number, &step, format!("{} rejected it: {reason}", by.name), "push a better change; it asks anew");
+        self.fail_step(
+            number,
+            &step,
+            format!("{} rejected it: {reason}", by.name),
+            "push a better change; it asks anew",
+        );
         Ok(())
     }
 
     fn retry_command(&mut self, id: &RunId) -> Result<(), Refused> {
         let run = self.known_run(id)?;
         if !matches!(run.state, RunState::Failed | RunState::Aborted) {
-            return Err(Refused::not_now(id, format!("it is {}", state_text(run.state)), "only a failed or aborted run can be done again"));
+            return Err(Refused::not_now(
+                id,
+                format!("it is {}", state_text(run.state)),
+                "only a failed or aborted run can be done again",
+            ));
         }
-        let newer = |other: &&Run| other.subject == run.subject && other.stage == run.stage && other.number > run.number;
+        let newer =
+            |other: &&Run| other.subject == run.subject && other.stage == run.stage && other.number > run.number;
         if let Some(newer) = self.system.runs.values().filter(|other| other.state != RunState::Rejected).find(newer) {
-            return Err(Refused::not_now(id, format!("{} is newer", newer.id), "do the newer one again, or start anew with `tidegate run`"));
+            return Err(Refused::not_now(
+                id,
+                format!("{} is newer", newer.id),
+                "do the newer one again, or start anew with `tidegate run`",
+            ));
         }
         let number = run.number;
         let again: Vec<StepId> = steps_to_do_again(run);

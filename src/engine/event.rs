@@ -223,7 +223,9 @@ impl Command {
     #[must_use]
     pub const fn run(&self) -> Option<&RunId> {
         match self {
-            Self::Approve { run, .. } | Self::Reject { run, .. } | Self::Retry { run } | Self::Abort { run, .. } => Some(run),
+            Self::Approve { run, .. } | Self::Reject { run, .. } | Self::Retry { run } | Self::Abort { run, .. } => {
+                Some(run)
+            }
             Self::Run { .. } | Self::Promote { .. } | Self::Unlock { .. } => None,
         }
     }

@@ -108,7 +108,9 @@ fn target(system: &System, run: &Run, since_ms: i64) -> Waiting {
             until_ms: None,
             ended_by: format!("the end of {}, or `tidegate abort {}`", holder.id, holder.id),
         },
-        None => Waiting { for_what: name, since_ms, until_ms: None, ended_by: "the engine, with the next event".to_owned() },
+        None => {
+            Waiting { for_what: name, since_ms, until_ms: None, ended_by: "the engine, with the next event".to_owned() }
+        }
     }
 }
 
@@ -135,7 +137,8 @@ fn gate(system: &System, run: &Run, step: &StepRun, since_ms: i64) -> Waiting {
 
 fn active(system: &System, step: &StepRun, since_ms: i64) -> Waiting {
     let pending = step.effect.as_ref().and_then(|id| system.due.get(id));
-    let cancelling = pending.is_some_and(|effect| matches!(effect.kind, EffectKind::Step { phase: super::Phase::Cancel, .. }));
+    let cancelling =
+        pending.is_some_and(|effect| matches!(effect.kind, EffectKind::Step { phase: super::Phase::Cancel, .. }));
     let deadline_ms = since_ms.saturating_add(step.timeout_ms);
     let for_what = match (&step.progress, &step.error) {
         _ if cancelling => format!("{} to be cancelled", step.id),

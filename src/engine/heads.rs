@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::ids::Place;
 use super::{
     effect::Effect,
     event::{CommitSet, HeadSeen},
@@ -10,11 +11,10 @@ use super::{
     system::{Head, Unreachable},
     turn::Turn,
 };
-use super::ids::Place;
 use crate::rules::{RepositoryName, Span, StageName, matches_any};
 
 /// How often a repository is looked at when its rules do not say.
-pub const POLL_INTERVAL: Span = Span::from_secs(10);
+pub(super) const POLL_INTERVAL: Span = Span::from_secs(10);
 
 impl Turn<'_> {
     /// A watch found heads that differ from those known.

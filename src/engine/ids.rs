@@ -8,8 +8,8 @@ use smol_str::{SmolStr, format_smolstr};
 use crate::rules::{RepositoryName, StageName, TargetName};
 
 macro_rules! identity {
-    ($(#[doc = $doc:literal] $type:ident;)*) => {$(
-        #[doc = $doc]
+    ($($(#[doc = $doc:literal])+ $type:ident;)*) => {$(
+        $(#[doc = $doc])+
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
         pub struct $type(SmolStr);

@@ -97,9 +97,19 @@ impl Turn<'_> {
         let (tries, attempts) = (step.tries, step.retry.attempts);
         let due_ms = at_ms + after_ms.unwrap_or(0).max(backoff_ms(step));
         if tries >= attempts {
-            self.fail_step(number, id, format!("gave up after {tries} tries: {error}"), "mend the cause, then `tidegate retry`");
+            self.fail_step(
+                number,
+                id,
+                format!("gave up after {tries} tries: {error}"),
+                "mend the cause, then `tidegate retry`",
+            );
         } else if due_ms > deadline_ms {
-            self.fail_step(number, id, format!("no time is left to try again: {error}"), "mend the cause, then `tidegate retry`");
+            self.fail_step(
+                number,
+                id,
+                format!("no time is left to try again: {error}"),
+                "mend the cause, then `tidegate retry`",
+            );
         } else {
             self.emit_step(number, id, phase, due_ms);
         }
@@ -205,7 +215,8 @@ impl Turn<'_> {
     fn link(&mut self, number: u64, id: &StepId) {
         let run = self.run(number);
         let Some(step) = run.step(id) else { return };
-        let mut from: Vec<Artifact> = run.before(step).into_iter().flat_map(|step| step.artifacts.iter().cloned()).collect();
+        let mut from: Vec<Artifact> =
+            run.before(step).into_iter().flat_map(|step| step.artifacts.iter().cloned()).collect();
         let commit = match (&run.source, &step.task) {
             (Some(source), _) => Some((&source.repository, &source.commit)),
             (None, Task::Merge(merge)) => Some((&merge.repository, &merge.commit)),

@@ -90,7 +90,9 @@ impl Task {
         match self {
             Self::Action(action) => action.holds_target(),
             Self::Merge(_) => true,
-            Self::Require(_) | Self::Soak { .. } | Self::Window { .. } | Self::Consent(_) | Self::CheckMerge(_) => false,
+            Self::Require(_) | Self::Soak { .. } | Self::Window { .. } | Self::Consent(_) | Self::CheckMerge(_) => {
+                false
+            }
         }
     }
 
@@ -156,9 +158,10 @@ pub fn of_rule(rules: &Rules, rule: &Rule, stage: &StageName) -> Vec<StepRun> {
         let Step { id: _, needs, stages, timeout, retry, action } = step;
         let needs = match needs.as_deref() {
             Some([]) => first.clone(),
-            Some(named) => {
-                named.iter().flat_map(|need| left_out.get(need).cloned().unwrap_or_else(|| vec![need.clone()])).collect()
-            }
+            Some(named) => named
+                .iter()
+                .flat_map(|need| left_out.get(need).cloned().unwrap_or_else(|| vec![need.clone()]))
+                .collect(),
             None => previous.clone(),
         };
         if stages.as_ref().is_some_and(|stages| !stages.contains(stage)) {

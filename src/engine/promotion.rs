@@ -23,7 +23,8 @@ impl Turn<'_> {
         let verified = Verified { set: run.set.clone(), run: run.id.clone(), at_ms: self.at_ms, authors };
         self.system.verified.insert(run.stage.clone(), verified);
         for (repository, commit) in &run.set {
-            let head = self.system.repositories.get_mut(repository).and_then(|watched| watched.heads.get_mut(&run.stage));
+            let head =
+                self.system.repositories.get_mut(repository).and_then(|watched| watched.heads.get_mut(&run.stage));
             if let Some(head) = head.filter(|head| head.commit == *commit) {
                 head.authors.clear();
             }
@@ -40,7 +41,8 @@ impl Turn<'_> {
     pub(super) fn promote(&mut self, from: &StageName, to: &StageName, cause: Cause) {
         let Some(in_force) = &self.system.rules else { return };
         let (rules, digest) = (in_force.rules.clone(), in_force.digest.clone());
-        let Some(promotion) = rules.promotions.iter().find(|promotion| promotion.from == *from && promotion.to == *to) else {
+        let Some(promotion) = rules.promotions.iter().find(|promotion| promotion.from == *from && promotion.to == *to)
+        else {
             return;
         };
         let Some(verified) = self.system.verified.get(from).cloned() else { return };

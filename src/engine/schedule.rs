@@ -26,7 +26,10 @@ impl Turn<'_> {
     fn schedule_next(&mut self, rule: &RuleName, stage: &StageName, schedule: &Schedule) {
         let times = CronTimes::parse(schedule).expect("rules in force were checked when they were loaded");
         if let Some(instant_ms) = times.next_after(self.at_ms) {
-            self.emit(Effect::timer(Timer::Schedule { rule: rule.clone(), stage: stage.clone(), instant_ms }, instant_ms));
+            self.emit(Effect::timer(
+                Timer::Schedule { rule: rule.clone(), stage: stage.clone(), instant_ms },
+                instant_ms,
+            ));
         }
     }
 

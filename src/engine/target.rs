@@ -94,13 +94,19 @@ impl Turn<'_> {
         let run = self.run(number).clone();
         let Some(key) = &run.target else { return };
         let breaks = self.breaks(&run);
-        let Some(target) = self.system.targets.get_mut(key).filter(|target| target.holder == Some(number)) else { return };
+        let Some(target) = self.system.targets.get_mut(key).filter(|target| target.holder == Some(number)) else {
+            return;
+        };
         target.holder = None;
         if breaks {
             target.life = TargetLife::Broken;
             target.broken = Some(format!("{} failed on it", run.id));
         } else {
-            target.life = if target.deployed.is_some() || run.holds_from_start { TargetLife::Available } else { TargetLife::Unprovisioned };
+            target.life = if target.deployed.is_some() || run.holds_from_start {
+                TargetLife::Available
+            } else {
+                TargetLife::Unprovisioned
+            };
             let next = target.queue.front().copied();
             self.awake.extend(next);
         }
@@ -109,9 +115,10 @@ impl Turn<'_> {
     /// Whether the run's end leaves its target broken: a step that changes the target failed, and the target's policy is to
     /// wait for an operator then.
     fn breaks(&self, run: &Run) -> bool {
-        let failed_on_it = run.steps.iter().any(|step| {
-            step.task.holds_target() && matches!(step.state, StepState::Failed | StepState::Cancelled)
-        });
+        let failed_on_it = run
+            .steps
+            .iter()
+            .any(|step| step.task.holds_target() && matches!(step.state, StepState::Failed | StepState::Cancelled));
         let name = run.target.as_ref().and_then(|key| key.as_str().split_once('@'));
         let target = self.system.rules().zip(name).and_then(|(rules, (name, _))| {
             rules.targets.iter().find(|(target, _)| target.as_str() == name).map(|(_, target)| target)

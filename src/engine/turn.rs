@@ -9,7 +9,7 @@ use super::{
     event::{Artifact, Event, Recorded, StepPlace},
     ids::{EffectId, RunId},
     run::Run,
-    system::{RefusedRules, RulesInForce, System, Watched},
+    system::{RefusedRules, RulesInForce, System},
 };
 use crate::rules::Rules;
 
@@ -102,7 +102,13 @@ pub fn step(system: &mut System, recorded: &Recorded<Event>) -> Result<Decision,
     if recorded.seq != system.seq + 1 {
         return Err(Refused::OutOfOrder { last: system.seq, got: recorded.seq });
     }
-    let mut turn = Turn { system, at_ms: recorded.at_ms, seq: recorded.seq, decision: Decision::default(), awake: BTreeSet::new() };
+    let mut turn = Turn {
+        system,
+        at_ms: recorded.at_ms,
+        seq: recorded.seq,
+        decision: Decision::default(),
+        awake: BTreeSet::new(),
+    };
     match &recorded.event {
         Event::RulesLoaded { source, digest, rules } => {
             let in_force = RulesInForce {
@@ -164,12 +170,13 @@ impl Turn<'_> {
         for watched in self.system.repositories.values_mut() {
             watched.heads.retain(|stage, _| rules.stages.contains_key(stage));
         }
-        let stale: Vec<EffectId> = self.system.due.values().filter(|effect| is_of_rules(effect)).map(|effect| effect.id.clone()).collect();
+        let stale: Vec<EffectId> =
+            self.system.due.values().filter(|effect| is_of_rules(effect)).map(|effect| effect.id.clone()).collect();
         for id in &stale {
             self.drop_effect(id);
         }
         for name in rules.repositories.keys() {
-            let watched = self.system.repositories.entry(name.clone()).or_insert_with(Watched::default);
+            let watched = self.system.repositories.entry(name.clone()).or_default();
             watched.ticks += 1;
             let effect = Effect::watch(name.clone(), watched.ticks, self.at_ms);
             self.emit(effect);

@@ -165,7 +165,8 @@ fn watch_work(system: &System, rules: &Rules, name: &RepositoryName) -> Result<W
 
 fn step_work(rules: &Rules, run: &Run, id: &StepId, phase: Phase) -> Result<StepWork, String> {
     let step = run.step(id).ok_or_else(|| format!("{} has no step {id}", run.id))?;
-    let stage = rules.stages.get(&run.stage).ok_or_else(|| format!("the rules no longer have the stage {}", run.stage))?;
+    let stage =
+        rules.stages.get(&run.stage).ok_or_else(|| format!("the rules no longer have the stage {}", run.stage))?;
     let before = run.before(step);
     let started_ms = step.started_ms.unwrap_or(run.created_ms);
     Ok(StepWork {
