@@ -2,5 +2,6 @@
 //! the outside with a deadline, and say of every failure whether to try again.
 
 mod fault;
+pub mod git;
 
 pub use fault::Fault;

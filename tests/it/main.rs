@@ -1,0 +1,5 @@
+//! The integration tests, in one program.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod git;
+mod support;
