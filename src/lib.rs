@@ -11,5 +11,6 @@
 //! - [`watch`]: turns the outside into events.
 //! - [`cli`]: one file per subcommand.
 
+pub mod cli;
 pub mod providers;
 pub mod report;
