@@ -12,6 +12,7 @@
 //! - [`cli`]: one file per subcommand.
 
 pub mod engine;
+pub mod cli;
 pub mod providers;
 pub mod report;
 pub mod rules;
