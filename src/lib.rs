@@ -11,8 +11,8 @@
 //! - [`watch`]: turns the outside into events.
 //! - [`cli`]: one file per subcommand.
 
-pub mod engine;
 pub mod cli;
+pub mod engine;
 pub mod providers;
 pub mod report;
 pub mod rules;

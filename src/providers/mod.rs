@@ -4,8 +4,8 @@
 mod archive;
 mod detached;
 mod fault;
-pub mod git;
 mod files;
+pub mod git;
 pub mod http_check;
 pub mod image_builder;
 pub mod local_service;
