@@ -9,4 +9,8 @@ mod local_objects;
 mod local_process;
 mod local_service;
 mod local_support;
+mod git_archive;
+mod git_edit;
+mod git_merge;
+mod git_transport;
 mod support;
