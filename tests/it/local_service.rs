@@ -14,9 +14,11 @@ use tidegate::providers::local_service::{Current, DeployHandle, DeployStatus, De
 use tidegate::providers::objects::DirectoryObjects;
 
 use crate::local_image_builder::{Workshop, request};
-use crate::local_support::{TIDEGATE, eventually, kill, processes_in};
+use crate::local_support::{TIDEGATE, eventually, kill, processes_in, processes_with};
 
 const REGION: &str = "eu-central-1";
+/// How many milliseconds of a start are swept by kills; a start takes less.
+const KILL_POINTS: u64 = 25;
 /// Set in the process that starts a deployment and is killed: the directory and the version.
 const DYING_DEPLOYER: &str = "TIDEGATE_TEST_DYING_DEPLOYER";
 
@@ -138,8 +140,8 @@ async fn one_key_is_one_deployment() {
 async fn a_release_that_is_never_healthy_leaves_the_old_one_serving() {
     let machine = Machine::new();
     let first = machine.deployed(&machine.deployment("1.0").await).await;
-    // It ignores SIGTERM, and so does its child.
-    let script = "echo I will not; trap '' TERM; while :; do sleep 0.1; done";
+    // It ignores SIGTERM, has let go of its standard input, and has a child in a session of its own.
+    let script = "echo I will not; trap '' TERM; setsid sleep 16.1803 & exec < /dev/null; while :; do sleep 0.1; done";
     let never = Deployment {
         deadline: Duration::from_millis(300),
         ..deployment("never", &machine.image("1.1").await, &["sh", "-c", script])
@@ -154,6 +156,7 @@ async fn a_release_that_is_never_healthy_leaves_the_old_one_serving() {
     assert_eq!(log, "I will not");
     assert_eq!(machine.running(), [first.pid]);
     assert_eq!(answer(&first.address).await.unwrap(), "1.0");
+    assert!(processes_with("sleep 16.1803").is_empty());
     assert_eq!(machine.failed(&handle).await, (reason, log), "it stays failed, however often one asks");
 }
 
@@ -174,8 +177,9 @@ async fn a_release_that_ends_by_itself_has_failed() {
     assert!(machine.running().is_empty());
 }
 
-/// Starts a deployment in a process of its own, which is killed when the service runs but nothing was recorded.
-fn deploy_and_die(machine: &Machine, version: &str, image: &str) {
+/// Starts a deployment in a process of its own, which is killed so much later than it says `line`.
+async fn deploy_and_die(machine: &Machine, version: &str, line: &str, later: Duration) {
+    let image = machine.image(version).await;
     let mut deployer = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "local_service::the_dying_deployer", "--ignored", "--nocapture"])
         .env(DYING_DEPLOYER, format!("{}\n{version}\n{image}", machine.workshop.arena.path().display()))
@@ -183,7 +187,8 @@ fn deploy_and_die(machine: &Machine, version: &str, image: &str) {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(deployer.stdout.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap().ends_with("started")));
+    assert!(lines.any(|found| found.unwrap().ends_with(line)));
+    tokio::time::sleep(later).await;
     kill(i32::try_from(deployer.id()).unwrap());
     deployer.wait().unwrap();
 }
@@ -199,6 +204,7 @@ async fn the_dying_deployer() {
         objects: DirectoryObjects::open(&directory.join("objects")).unwrap(),
     };
     let command = [TIDEGATE, "demo-service", "opt/webshop/VERSION"];
+    println!("starting");
     service.start(&deployment(version, image, &command)).await.unwrap();
     println!("started");
     std::future::pending::<()>().await;
@@ -209,7 +215,7 @@ async fn a_deployment_goes_on_after_we_died() {
     let machine = Machine::new();
     let first = machine.deployed(&machine.deployment("1.0").await).await;
     let next = machine.deployment("1.1").await;
-    deploy_and_die(&machine, "1.1", &machine.image("1.1").await);
+    deploy_and_die(&machine, "1.1", "started", Duration::ZERO).await;
     assert_eq!(machine.running().len(), 2);
     let started: Vec<i32> = machine.running().into_iter().filter(|pid| *pid != first.pid).collect();
     let second = machine.deployed(&next).await;
@@ -221,13 +227,31 @@ async fn a_deployment_goes_on_after_we_died() {
 async fn what_a_dead_deployer_left_behind_is_ended_by_the_next_deployment() {
     let machine = Machine::new();
     let first = machine.deployed(&machine.deployment("1.0").await).await;
-    deploy_and_die(&machine, "1.1", &machine.image("1.1").await);
+    deploy_and_die(&machine, "1.1", "started", Duration::ZERO).await;
     let handle = machine.service.start(&machine.deployment("1.2").await).await.unwrap();
     let running = machine.running();
     assert!(running.len() == 2 && running.contains(&first.pid), "the one that serves and the new one: {running:?}");
     let third = machine.done(&handle).await;
     assert_eq!(machine.running(), [third.pid]);
     assert_eq!(third.previous, Some(first.deployment));
+}
+
+#[tokio::test]
+async fn wherever_we_die_one_service_is_left_at_the_end() {
+    let machine = Machine::new();
+    let first = machine.deployed(&machine.deployment("1.0").await).await;
+    let next = machine.deployment("1.1").await;
+    let mut running = Vec::new();
+    for delay_ms in 0..KILL_POINTS {
+        deploy_and_die(&machine, "1.1", "starting", Duration::from_millis(delay_ms)).await;
+        running.push(machine.running().len());
+        machine.service.cancel(&DeployHandle("1.1".to_owned())).await.unwrap();
+        assert_eq!(machine.running(), [first.pid], "killed after {delay_ms} ms");
+        deploy_and_die(&machine, "1.1", "starting", Duration::from_millis(delay_ms)).await;
+    }
+    assert!(running.contains(&1) && running.contains(&2), "killed both before and after the fork: {running:?}");
+    let second = machine.deployed(&next).await;
+    assert_eq!(machine.running(), [second.pid]);
 }
 
 #[tokio::test]
