@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use tidegate::providers::Fault;
 use tidegate::providers::image_builder::{
@@ -10,9 +11,13 @@ use tidegate::providers::image_builder::{
 };
 use tidegate::providers::objects::{DirectoryObjects, Objects, Source};
 
-use crate::local_support::{Arena, TIDEGATE, eventually, gone, kill, processes_in, processes_with, tarball};
+use crate::local_support::{
+    Arena, TIDEGATE, eventually, gone, kill, kill_if_there, processes_in, processes_with, tarball,
+};
 
 const REGION: &str = "eu-central-1";
+/// How many milliseconds of a build are swept by kills; this build takes about as long.
+const KILL_POINTS: u64 = 25;
 
 pub(crate) struct Workshop {
     pub(crate) arena: Arena,
@@ -208,6 +213,21 @@ async fn a_killed_worker_is_followed_by_another() {
     let image = find_image(&workshop.objects, &images[REGION]).await.unwrap();
     let root = workshop.unpacked(&image).await;
     assert!(!root.join("half-done").exists(), "the second worker began with an empty root");
+}
+
+#[tokio::test]
+async fn wherever_a_worker_dies_the_image_is_the_same() {
+    let workshop = Workshop::new();
+    let software = workshop.software(&[("VERSION", 0o644, "1.2"), ("run", 0o755, "#!/bin/sh\necho run $1\n")]).await;
+    let bake = |token: String| BuildRequest { software: vec![software.clone()], ..request(&token, WEBSHOP) };
+    let undisturbed = workshop.built(&bake("undisturbed".to_owned())).await.state;
+    for delay_ms in 0..KILL_POINTS {
+        let handle = workshop.builder.start(&bake(format!("killed-{delay_ms}"))).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(delay_ms)).await;
+        processes_with(&workshop.job(&handle)).into_iter().for_each(kill_if_there);
+        assert_eq!(workshop.end_of(&handle).await.state, undisturbed, "killed after {delay_ms} ms");
+    }
+    assert_eq!(workshop.objects.list("images/").await.unwrap().len(), 3, "one image with two ids");
 }
 
 #[tokio::test]

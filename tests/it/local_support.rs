@@ -50,6 +50,11 @@ pub(crate) fn kill(pid: i32) {
     assert!(Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap().success());
 }
 
+/// [`kill`] of a process that may have ended meanwhile.
+pub(crate) fn kill_if_there(pid: i32) {
+    let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).output();
+}
+
 /// Packs files (path, mode, content) as a tar.gz and returns its SHA-256.
 pub(crate) fn tarball(path: &Path, files: &[(&str, u32, &str)]) -> String {
     let encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
@@ -91,7 +96,7 @@ impl Arena {
 impl Drop for Arena {
     fn drop(&mut self) {
         for pid in processes_in(self.path()) {
-            let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).status();
+            kill_if_there(pid);
         }
     }
 }
