@@ -133,12 +133,15 @@ pub(super) fn did_you_mean<'known>(name: &str, known: impl IntoIterator<Item = &
     closest(name, known).map(|closest| format!("did you mean `{closest}`?"))
 }
 
-/// The known name that this one looks like.
+/// The known name that this one looks like: a letter in three may be wrong.
 pub(super) fn closest<'known>(name: &str, known: impl IntoIterator<Item = &'known str>) -> Option<&'known str> {
-    const LIKE: f64 = 0.75;
-    let likeness = |known: &str| strsim::jaro_winkler(&name.to_lowercase(), &known.to_lowercase());
-    let scored = known.into_iter().map(|known| (likeness(known), known)).filter(|(score, _)| *score >= LIKE);
-    scored.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, known)| known)
+    let scored = known.into_iter().map(|known| {
+        let shortest = name.chars().count().min(known.chars().count());
+        let distance = strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase());
+        (distance, shortest, known)
+    });
+    let alike = scored.filter(|(distance, shortest, _)| distance < shortest && *distance <= (shortest / 3).max(1));
+    alike.min_by_key(|(distance, _, _)| *distance).map(|(_, _, known)| known)
 }
 
 fn placed(finding: Finding, file: &str, text: &str) -> Mistake {
