@@ -217,7 +217,7 @@ impl Reader {
             }
             Event::Alias(anchor) => {
                 let Some(node) = self.anchors.get(&anchor).cloned() else {
-                    return Err((bytes, "this alias is within its own anchor".to_owned()));
+                    return Err((bytes, "no value before this has that anchor".to_owned()));
                 };
                 self.weigh(node.weight(), &bytes)?;
                 if self.open.len() + node.depth() > DEEPEST {

@@ -49,8 +49,9 @@ impl Mistakes {
         let renderer = if color { Renderer::styled() } else { Renderer::plain() };
         let mut rendered = String::new();
         for mistake in &self.mistakes {
-            let annotation = AnnotationKind::Primary.span(mistake.bytes.clone());
-            let snippet = Snippet::source(&self.text).path(&self.file).annotation(annotation);
+            let (source, start) = self.lines_of(mistake);
+            let annotation = AnnotationKind::Primary.span(mistake.bytes.start - start..mistake.bytes.end - start);
+            let snippet = Snippet::source(source).line_start(mistake.line).path(&self.file).annotation(annotation);
             let mut group = Level::ERROR.primary_title(&mistake.message).element(snippet);
             if let Some(help) = &mistake.help {
                 group = group.element(Level::HELP.message(help));
@@ -66,6 +67,16 @@ impl Mistakes {
         };
         rendered.push_str(&format!("{file}: {count}\n"));
         rendered
+    }
+}
+
+impl Mistakes {
+    /// The lines that a mistake is about, and the byte at which they begin.
+    fn lines_of(&self, mistake: &Mistake) -> (&str, usize) {
+        let start = self.text[..mistake.bytes.start].rfind('\n').map_or(0, |newline| newline + 1);
+        let end =
+            self.text[mistake.bytes.end..].find('\n').map_or(self.text.len(), |newline| mistake.bytes.end + newline);
+        (&self.text[start..end], start)
     }
 }
 
@@ -112,6 +123,11 @@ impl Findings {
         self.found.push(Finding { bytes, message: message.into(), help });
     }
 
+    /// Whether there are more already than will be kept, so that no work need go into further ones.
+    pub(super) fn are_many(&self) -> bool {
+        self.found.len() > MOST_MISTAKES
+    }
+
     /// Whether nothing was found.
     pub(super) fn is_empty(&self) -> bool {
         self.found.is_empty()
@@ -124,7 +140,7 @@ impl Findings {
         self.found.dedup_by(|a, b| a.bytes == b.bytes && a.message == b.message);
         self.found.truncate(MOST_MISTAKES);
         let mistakes = self.found.into_iter().map(|finding| placed(finding, file, text)).collect();
-        Mistakes { file: file.to_owned(), text: text.to_owned(), mistakes }
+        Mistakes { file: file.to_owned(), text: without_credentials(text), mistakes }
     }
 }
 
@@ -154,7 +170,7 @@ fn placed(finding: Finding, file: &str, text: &str) -> Mistake {
         line: before.matches('\n').count() + 1,
         column: before[line_start..].chars().count() + 1,
         bytes: start..end,
-        message: printable(&finding.message),
+        message: printable(&without_credentials(&finding.message)),
         help: finding.help.as_deref().map(printable),
     }
 }
@@ -162,6 +178,24 @@ fn placed(finding: Finding, file: &str, text: &str) -> Mistake {
 /// The nearest place at or before an offset where a character begins.
 fn boundary(text: &str, offset: usize) -> usize {
     (0..=offset.min(text.len())).rev().find(|offset| text.is_char_boundary(*offset)).unwrap_or(0)
+}
+
+/// The text with stars, as many as there were bytes, in the place of what stands before the `@` of a URL: mistakes are
+/// printed and logged, and what is wrong with a rules file may be that there is a password in it.
+fn without_credentials(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, authority) = rest.split_at(at + 3);
+        shown.push_str(before);
+        let end =
+            authority.find(|character: char| character == '/' || character.is_whitespace()).unwrap_or(authority.len());
+        let credentials = authority[..end].rfind('@').unwrap_or(0);
+        shown.push_str(&"*".repeat(credentials));
+        rest = &authority[credentials..];
+    }
+    shown.push_str(rest);
+    shown
 }
 
 /// Without characters that would control a terminal.

@@ -19,6 +19,9 @@ pub(super) fn fit(schema: &Value, document: &Node, findings: &mut Findings) -> O
     Walk { definitions: schema.get("$defs").unwrap_or(&Value::Null), findings }.any(schema, document)
 }
 
+/// The most entries of one list or mapping; the checks compare some of them with each other.
+const MOST_ENTRIES: usize = 1_000;
+
 struct Walk<'walk> {
     definitions: &'walk Value,
     findings: &'walk mut Findings,
@@ -73,6 +76,9 @@ impl<'walk> Walk<'walk> {
             self.findings.add(node.bytes.clone(), "this list must not be empty");
             return None;
         }
+        if self.has_too_many(items.len(), node) {
+            return None;
+        }
         let item_schema = schema.get("items").unwrap_or(&Value::Bool(true));
         let fitted: Vec<_> = items.iter().map(|item| self.any(item_schema, item)).collect();
         fitted.into_iter().collect::<Option<Vec<_>>>().map(Value::Array)
@@ -87,6 +93,9 @@ impl<'walk> Walk<'walk> {
             self.findings.add(node.bytes.clone(), "this mapping must not be empty");
             return None;
         }
+        if self.has_too_many(fields.len(), node) {
+            return None;
+        }
         let Some(properties) = schema.get("properties").and_then(Value::as_object) else {
             return self.entries(schema, fields);
         };
@@ -97,6 +106,13 @@ impl<'walk> Walk<'walk> {
         (complete && whole).then(|| {
             Value::Object(fitted.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect())
         })
+    }
+
+    fn has_too_many(&mut self, entries: usize, node: &Node) -> bool {
+        if entries > MOST_ENTRIES {
+            self.findings.add(node.bytes.clone(), format!("there are more than {MOST_ENTRIES} entries here"));
+        }
+        entries > MOST_ENTRIES
     }
 
     /// The fields of an object under the names that the schema gives them.

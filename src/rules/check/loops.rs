@@ -81,6 +81,10 @@ fn way_back<'rules>(
             }
             came_from.insert(next, (name, *cause));
             waiting.push_back(next);
+            if *next == start {
+                waiting.clear();
+                break;
+            }
         }
     }
     let mut path = Vec::new();

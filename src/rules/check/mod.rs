@@ -18,13 +18,17 @@ use super::{
     names::StageName,
 };
 
-/// The most rules of a file, and steps of a rule; the checks compare each with each.
-const MOST_RULES: usize = 500;
+/// The most stages and rules of a file, and steps of a rule; the checks compare each with each.
+const MOST_STAGES: usize = 50;
+const MOST_RULES: usize = 200;
 const MOST_STEPS: usize = 100;
 
 /// Checks what rules mean. `document` gives the places, `text` is what it was parsed from.
 pub(super) fn check(rules: &Rules, document: &Node, text: &str, findings: &mut Findings) {
     let mut check = Check { rules, document, text, findings };
+    if rules.stages.len() > MOST_STAGES {
+        return check.add(document.key("stages"), format!("there are more than {MOST_STAGES} stages"));
+    }
     repositories::check(&mut check);
     promotions::check(&mut check);
     if rules.rules.len() > MOST_RULES {
@@ -81,6 +85,9 @@ impl Check<'_> {
     ) -> bool {
         if known.clone().any(|known| known == name) {
             return true;
+        }
+        if self.findings.are_many() {
+            return false;
         }
         let help = did_you_mean(name, known.clone()).or_else(|| {
             let known: Vec<&str> = known.take(20).collect();

@@ -107,9 +107,12 @@ impl Templates<'_, '_> {
     /// Where a name stands within its text; the whole text when it is written in another way there.
     fn place_of(&self, name: &str, text: &Range<usize>) -> Range<usize> {
         let written = self.check.text.get(text.clone()).unwrap_or_default();
+        let in_name = |character: char| character.is_alphanumeric() || "-_.".contains(character);
+        let is_whole =
+            |at: &usize| !written[..*at].ends_with(in_name) && !written[at + name.len()..].starts_with(in_name);
         let opens = written.find("{{").unwrap_or(0);
-        match written[opens..].find(name) {
-            Some(at) => text.start + opens + at..text.start + opens + at + name.len(),
+        match written[opens..].match_indices(name).map(|(at, _)| opens + at).find(is_whole) {
+            Some(at) => text.start + at..text.start + at + name.len(),
             None => text.clone(),
         }
     }
