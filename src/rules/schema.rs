@@ -45,7 +45,9 @@ pub fn schema() -> Value {
         let (Some(place), Value::Object(addition)) = (place, addition) else { continue };
         place.extend(addition);
     }
-    schema
+    // Through the generator's own type once more, which writes keywords in the order in which people expect them.
+    let ordered = schemars::Schema::try_from(schema).and_then(serde_json::to_value);
+    ordered.expect("what was generated as an object of JSON values is one still")
 }
 
 /// Takes out what only the types need: that an absent field may be null, and the widths of numbers.
@@ -55,7 +57,7 @@ fn without_null(schema: &mut Value) {
         Value::Object(fields) => {
             fields.values_mut().for_each(without_null);
             if fields.get("format").and_then(Value::as_str).is_some_and(|format| format.starts_with("uint")) {
-                fields.remove("format");
+                fields.shift_remove("format");
             }
             if let Some(Value::Array(kinds)) = fields.get("type")
                 && let [kind, null] = kinds.as_slice()
@@ -69,7 +71,7 @@ fn without_null(schema: &mut Value) {
                 && *null == json!({ "type": "null" })
             {
                 let choice = choice.clone();
-                fields.remove("anyOf");
+                fields.shift_remove("anyOf");
                 fields.extend(choice);
             }
         }
@@ -80,7 +82,7 @@ fn without_null(schema: &mut Value) {
 /// The generator gives a step its kinds as alternatives beside its properties; editors and we want them among the
 /// properties, with exactly one of them demanded and all else refused.
 fn kinds_as_properties(step: &mut Map<String, Value>) {
-    let Some(Value::Array(kinds)) = step.remove("oneOf") else { return };
+    let Some(Value::Array(kinds)) = step.shift_remove("oneOf") else { return };
     let mut demanded = Vec::new();
     for kind in &kinds {
         let Some(properties) = kind.get("properties").and_then(Value::as_object) else { continue };
