@@ -14,3 +14,7 @@ mod git_edit;
 mod git_merge;
 mod git_transport;
 mod support;
+//! Every integration test is in this one binary, so that linking happens once.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod rules;
