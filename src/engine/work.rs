@@ -119,7 +119,8 @@ impl StepWork {
     /// What the templates of this step may use.
     #[must_use]
     pub fn context(&self) -> Value {
-        let mut context = Map::new();
+        let mut context: Map<String, Value> =
+            self.inputs.iter().map(|input| (input.step.to_string(), Value::Object(input.outputs.clone()))).collect();
         let mut text = |name: &str, value: &str| context.insert(name.to_owned(), Value::from(value));
         text("system", self.system.as_str());
         text("stage", self.stage.as_str());
@@ -128,9 +129,6 @@ impl StepWork {
         text("run", self.run.as_str());
         text("repository", self.source.as_ref().map_or("", |source| source.repository.as_str()));
         text("commit", self.source.as_ref().map_or("", |source| source.commit.as_str()));
-        for input in &self.inputs {
-            context.insert(input.step.to_string(), Value::Object(input.outputs.clone()));
-        }
         Value::Object(context)
     }
 }

@@ -179,7 +179,7 @@ pub struct Trigger {
     /// A person's command (`tidegate run RULE --stage STAGE`); always allowed for a rule that has a repository.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub manual: bool,
-    /// The repository whose head a scheduled, upstream or manual run works on; that of `push` unless it says otherwise.
+    /// The repository whose head a scheduled, upstream or manual run works on, for a rule without `push`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repository: Option<RepositoryName>,
 }

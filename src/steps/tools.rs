@@ -127,7 +127,7 @@ pub(super) fn parse(path: &str, bytes: &[u8]) -> Result<Value, Fault> {
     let unreadable = |error: String| Fault::fail(format!("{path}: {error}"), "mend the file and push it");
     let text = std::str::from_utf8(bytes).map_err(|error| unreadable(format!("not UTF-8: {error}")))?;
     match path.rsplit_once('.').map(|(_, ending)| ending) {
-        Some("yaml" | "yml") => crate::providers::yaml::parse(text).map_err(|error| unreadable(error.to_string())),
+        Some("yaml" | "yml") => crate::providers::yaml::parse(path, text),
         Some("toml") => toml::from_str(text).map_err(|error| unreadable(error.to_string())),
         _ => serde_json::from_str(text).map_err(|error| unreadable(format!("not JSON: {error}"))),
     }

@@ -3,18 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod git;
+mod git_archive;
+mod git_edit;
+mod git_merge;
+mod git_transport;
 mod local_http_check;
 mod local_image_builder;
 mod local_objects;
 mod local_process;
 mod local_service;
 mod local_support;
-mod git_archive;
-mod git_edit;
-mod git_merge;
-mod git_transport;
-mod support;
-//! Every integration test is in this one binary, so that linking happens once.
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 mod rules;
+mod support;
