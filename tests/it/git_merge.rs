@@ -100,20 +100,20 @@ async fn a_person_who_pushes_during_the_merge_keeps_their_commit() {
 #[tokio::test]
 async fn histories_that_crossed_are_merged_again() {
     let root = tempfile::tempdir().unwrap();
-    let remote = parted(root.path(), "7", "b");
+    let remote = parted(root.path(), "7", "a");
     // Each side merged the other's first commit: two common ancestors, neither above the other.
     let (dev, qa) = (remote.head("dev").unwrap(), remote.head("qa").unwrap());
     remote.set_branch("dev-before", &dev);
-    remote.merge("dev", "qa", "Merge qa", &[("config.json", &config("v3", "7", "b")), ("qa.txt", "qa")]);
-    remote.merge("qa", "dev-before", "Merge dev", &[("config.json", &config("v3", "7", "b")), ("new.txt", "new")]);
+    remote.merge("dev", "qa", "Merge qa", &[("config.json", &config("v3", "7", "a")), ("qa.txt", "qa")]);
+    remote.merge("qa", "dev-before", "Merge dev", &[("config.json", &config("v3", "7", "a")), ("new.txt", "new")]);
     assert!(remote.log("qa").len() == 4 && dev != qa);
-    remote.commit("dev", "Go on", &[("config.json", &config("v4", "7", "b")), ("dev.txt", "x")]);
-    remote.commit("qa", "Resize", &[("config.json", &config("v3", "9", "b"))]);
+    remote.commit("dev", "Go on", &[("config.json", &config("v4", "7", "a")), ("dev.txt", "x")]);
+    remote.commit("qa", "Resize", &[("config.json", &config("v3", "9", "a"))]);
     let mirror = mirrors(root.path()).mirror(&remote.url()).unwrap();
     mirror.fetch(&both(), SOON).await.unwrap();
     let merged = mirror.merge(&promotion(&remote.head("dev").unwrap(), "promote-1"), SOON).await.unwrap();
     assert!(matches!(merged, Merged::Committed { .. }), "{merged:?}");
-    assert_eq!(remote.read("qa", "config.json"), config("v4", "9", "b"));
+    assert_eq!(remote.read("qa", "config.json"), config("v4", "9", "a"));
 }
 
 #[tokio::test]

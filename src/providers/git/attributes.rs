@@ -23,12 +23,13 @@ impl ExportRules {
         for line in text.lines().map(str::trim).filter(|line| !line.starts_with('#')) {
             let mut words = line.split_whitespace();
             let Some(pattern) = words.next() else { continue };
-            let decision = words.filter_map(|word| match word {
+            // The last word on it wins.
+            let decision = words.rev().find_map(|word| match word {
                 "export-ignore" => Some(true),
                 "-export-ignore" | "!export-ignore" => Some(false),
                 _ => None,
             });
-            if let Some(ignored) = decision.last() {
+            if let Some(ignored) = decision {
                 rules.push(Rule { base: base.clone(), pattern: pattern.to_owned(), ignored });
             }
         }

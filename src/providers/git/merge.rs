@@ -3,15 +3,16 @@
 //! even with a change on the next line. Everything else is a normal merge.
 
 use super::edit;
-use super::mirror::{Identity, Mirror, object_fault};
+use super::mirror::{Mirror, object_fault};
 use super::paths;
 use super::publish::{CommitMessage, Proposal, Published};
 use super::read::contains;
 use crate::providers::Fault;
 use git2::build::TreeUpdateBuilder;
-use git2::{FileMode, Index, IndexConflict, IndexEntry, MergeOptions, Oid, Repository, Tree};
+use git2::{ErrorCode, FileMode, Index, IndexConflict, IndexEntry, MergeOptions, Oid, Repository, Tree};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -85,6 +86,12 @@ pub enum CheckedMerge {
     },
 }
 
+/// What the source says of the pins, by file: pointers and values.
+type PinnedValues = BTreeMap<String, Vec<(String, Value)>>;
+
+/// How many times crossed histories are followed into their own crossed ancestors.
+const DEEPEST_CROSSING: usize = 8;
+
 enum Tried {
     Clean(Oid),
     Contained,
@@ -99,7 +106,7 @@ impl Mirror {
         let (branch, key) = (change.branch.clone(), change.message.key.clone());
         let (change, identity) = (change.clone(), Arc::clone(&self.identity));
         let propose = move |repository: &Repository, head: Oid| {
-            Ok(match merged_tree(repository, head, &change, &identity)? {
+            Ok(match merged_tree(repository, head, &change)? {
                 Tried::Contained => Proposal::Settled(Merged::AlreadyContained { head: head.to_string() }),
                 Tried::Conflict(paths) => Proposal::Settled(Merged::Conflict { paths }),
                 Tried::Clean(tree) => {
@@ -122,9 +129,9 @@ impl Mirror {
             let writing = self.writing(deadline).await?;
             self.fresh_head(&writing, &change.branch, deadline).await?
         };
-        let (change, identity) = (change.clone(), Arc::clone(&self.identity));
+        let change = change.clone();
         self.with_repository(move |repository| {
-            Ok(match merged_tree(repository, head, &change, &identity)? {
+            Ok(match merged_tree(repository, head, &change)? {
                 Tried::Clean(tree) => CheckedMerge::Clean { head: head.to_string(), tree: tree.to_string() },
                 Tried::Contained => CheckedMerge::AlreadyContained { head: head.to_string() },
                 Tried::Conflict(paths) => CheckedMerge::Conflict { paths },
@@ -145,7 +152,7 @@ impl Mirror {
     }
 }
 
-fn merged_tree(repository: &Repository, head: Oid, change: &MergeChange, identity: &Identity) -> Result<Tried, Fault> {
+fn merged_tree(repository: &Repository, head: Oid, change: &MergeChange) -> Result<Tried, Fault> {
     let source = paths::find_commit(repository, &change.source_commit)?;
     if contains(repository, head, source.id())? {
         return Ok(Tried::Contained);
@@ -154,12 +161,7 @@ fn merged_tree(repository: &Repository, head: Oid, change: &MergeChange, identit
         let theirs = source.tree()?;
         let pins = pinned_values(repository, &theirs, &change.pins);
         let ours = with_pins(repository, repository.find_commit(head)?.tree()?, &pins)?;
-        let bases: Vec<Oid> = match repository.merge_bases(head, source.id()) {
-            Ok(bases) => bases.iter().copied().collect(),
-            Err(error) if error.code() == git2::ErrorCode::NotFound => Vec::new(),
-            Err(error) => return Err(error),
-        };
-        let base = with_pins(repository, base_tree(repository, &bases, identity)?, &pins)?;
+        let base = base_tree(repository, head, source.id(), &pins, 0)?;
         let mut options = MergeOptions::new();
         options.find_renames(true);
         let mut index = repository.merge_trees(&base, &ours, &theirs, Some(&options))?;
@@ -173,8 +175,8 @@ fn merged_tree(repository: &Repository, head: Oid, change: &MergeChange, identit
 
 /// The source's values for the pins, by file. A pin that the source does not have, or cannot be read there, is no
 /// pin: the file is merged like any other.
-fn pinned_values(repository: &Repository, source: &Tree<'_>, pins: &[Pin]) -> BTreeMap<String, Vec<(String, Value)>> {
-    let mut values: BTreeMap<String, Vec<(String, Value)>> = BTreeMap::new();
+fn pinned_values(repository: &Repository, source: &Tree<'_>, pins: &[Pin]) -> PinnedValues {
+    let mut values: PinnedValues = BTreeMap::new();
     for Pin { path, pointer } in pins {
         let Ok(Some(file)) = paths::file_at(repository, source, path) else { continue };
         let Ok(bytes) = paths::content(repository, file.blob) else { continue };
@@ -189,7 +191,7 @@ fn pinned_values(repository: &Repository, source: &Tree<'_>, pins: &[Pin]) -> BT
 fn with_pins<'repository>(
     repository: &'repository Repository,
     tree: Tree<'repository>,
-    pins: &BTreeMap<String, Vec<(String, Value)>>,
+    pins: &PinnedValues,
 ) -> Result<Tree<'repository>, git2::Error> {
     let mut update = TreeUpdateBuilder::new();
     for (path, values) in pins {
@@ -203,53 +205,59 @@ fn with_pins<'repository>(
     repository.find_tree(update.create_updated(repository, &tree)?)
 }
 
-/// The tree of the common ancestor. Where histories crossed there are several: they are merged into a virtual one,
-/// in which what conflicts stays in conflict (with markers), as git's own recursive merge does.
+/// The tree of the common ancestor, pins set. Where histories crossed there are several: they are merged into a
+/// virtual one, in which what conflicts stays in conflict (with markers), as in git's own recursive merge.
 fn base_tree<'repository>(
     repository: &'repository Repository,
-    bases: &[Oid],
-    identity: &Identity,
+    one: Oid,
+    other: Oid,
+    pins: &PinnedValues,
+    depth: usize,
 ) -> Result<Tree<'repository>, git2::Error> {
-    let Some((first, others)) = bases.split_first() else {
-        return repository.find_tree(repository.treebuilder(None)?.write()?);
+    let bases = match repository.merge_bases(one, other) {
+        Ok(bases) => bases,
+        Err(error) if error.code() == ErrorCode::NotFound => {
+            return repository.find_tree(repository.treebuilder(None)?.write()?);
+        }
+        Err(error) => return Err(error),
     };
-    let mut virtual_base = repository.find_commit(*first)?;
-    for other in others {
-        let other = repository.find_commit(*other)?;
-        let mut index =
-            repository.merge_commits(&virtual_base, &other, Some(MergeOptions::new().find_renames(true)))?;
-        settle_conflicts(repository, &mut index)?;
-        let tree = repository.find_tree(index.write_tree_to(repository)?)?;
-        let time = git2::Time::new(0, 0);
-        let signature = git2::Signature::new(&identity.name, &identity.email, &time)?;
-        let parents = [&virtual_base, &other];
-        let commit = repository.commit(None, &signature, &signature, "virtual merge base", &tree, &parents)?;
-        virtual_base = repository.find_commit(commit)?;
+    let with_tree = |base: &Oid| -> Result<_, git2::Error> {
+        Ok((*base, with_pins(repository, repository.find_commit(*base)?.tree()?, pins)?))
+    };
+    let mut trees = bases.iter().map(with_tree);
+    let (first, mut virtual_base) = trees.next().expect("an absence is the error above")?;
+    if depth == DEEPEST_CROSSING {
+        return Ok(virtual_base);
     }
-    virtual_base.tree()
+    for next in trees {
+        let (base, tree) = next?;
+        let ancestor = base_tree(repository, first, base, pins, depth + 1)?;
+        let mut index = repository.merge_trees(&ancestor, &virtual_base, &tree, None)?;
+        settle_conflicts(repository, &mut index)?;
+        virtual_base = repository.find_tree(index.write_tree_to(repository)?)?;
+    }
+    Ok(virtual_base)
 }
 
+/// Gives every file in conflict one content: both versions with markers, or else what was there before them.
 fn settle_conflicts(repository: &Repository, index: &mut Index) -> Result<(), git2::Error> {
     let conflicts: Vec<IndexConflict> = index.conflicts()?.collect::<Result<_, _>>()?;
+    for path in conflicting_paths(index)? {
+        index.conflict_remove(Path::new(&path))?;
+    }
     for IndexConflict { ancestor, our, their } in conflicts {
-        let settled = match (&ancestor, our, their) {
+        let settled = match (ancestor, our, their) {
             (Some(ancestor), Some(our), Some(their)) => {
-                let merged = repository.merge_file_from_index(ancestor, &our, &their, None)?;
-                Some(IndexEntry { id: repository.blob(merged.content())?, flags: 0, flags_extended: 0, ..our })
+                let merged = repository.merge_file_from_index(&ancestor, &our, &their, None)?;
+                Some(IndexEntry { id: repository.blob(merged.content())?, ..our })
             }
-            // Added by both, or removed by one: the version before them is the cautious ancestor.
-            _ => None,
+            (ancestor, ..) => ancestor,
         };
-        let names = [ancestor.as_ref(), settled.as_ref()];
-        for name in names.into_iter().flatten() {
-            index.conflict_remove(std::path::Path::new(&*String::from_utf8_lossy(&name.path)))?;
-        }
-        if let Some(entry) = settled.or(ancestor) {
+        if let Some(entry) = settled {
             index.add(&IndexEntry { flags: 0, flags_extended: 0, ..entry })?;
         }
     }
-    let rest = conflicting_paths(index)?;
-    rest.iter().try_for_each(|path| index.conflict_remove(std::path::Path::new(path)))
+    Ok(())
 }
 
 fn conflicting_paths(index: &Index) -> Result<Vec<String>, git2::Error> {

@@ -200,8 +200,8 @@ fn split_at_comma(rest: &str) -> (usize, Option<&str>) {
     let mut position = 0;
     while position < rest.len() {
         let here = &rest[position..];
-        if here.starts_with(',') {
-            return (position, Some(&here[1..]));
+        if let Some(after) = here.strip_prefix(',') {
+            return (position, Some(after));
         }
         position += skip(here);
     }
