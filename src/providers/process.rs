@@ -162,9 +162,11 @@ fn spawn(command: &Command) -> Result<Child, Fault> {
                 format!("run {program}: no such program"),
                 format!("install {program}, or give its full path; the search path is {}", search_path()),
             ),
-            ErrorKind::PermissionDenied => {
-                Fault::fail(format!("run {program}: {error}"), format!("make {program} executable"))
-            }
+            // Also what a search path says that leads through a directory which we may not enter.
+            ErrorKind::PermissionDenied => Fault::fail(
+                format!("run {program}: {error}"),
+                format!("make {program} executable, and the directories of the search path open: {}", search_path()),
+            ),
             _ => files::fault(&format!("run {program}"), &error),
         })
 }
