@@ -19,6 +19,10 @@ pub const MAX_TEMPLATE_BYTES: usize = 1_000_000;
 /// How deep a template may nest: several times what real templates do, and safe for every recursive reader after us.
 pub const MAX_DEPTH: usize = 64;
 
+/// How long the paths of all values may be together. A long name above many values is repeated in the path of each, here and in
+/// the evaluator, so that a small text could take gigabytes; real templates stay below a tenth of this.
+const MAX_PATH_BYTES: usize = 32 * 1024 * 1024;
+
 /// A place in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
@@ -73,6 +77,7 @@ struct Builder<'text> {
     duplicates: Vec<Finding>,
     value: Option<Value>,
     documents: usize,
+    path_bytes: usize,
 }
 
 struct Frame {
@@ -88,7 +93,15 @@ enum Content {
 
 impl<'text> Builder<'text> {
     fn new(file: &'text str) -> Self {
-        Self { file, frames: vec![], places: BTreeMap::new(), duplicates: vec![], value: None, documents: 0 }
+        Self {
+            file,
+            frames: vec![],
+            places: BTreeMap::new(),
+            duplicates: vec![],
+            value: None,
+            documents: 0,
+            path_bytes: 0,
+        }
     }
 
     fn build(mut self, text: &str) -> Result<Document, Box<Finding>> {
@@ -188,18 +201,23 @@ impl<'text> Builder<'text> {
     /// The path of the value that begins here; the place of an array's item is noted on the way.
     fn next_path(&mut self, place: Place) -> Result<String, Box<Finding>> {
         let Some(frame) = self.frames.last() else { return Ok(String::new()) };
-        match &frame.content {
-            Content::Object(_, Some(key)) => Ok(format!("{}/{key}", frame.path)),
+        let (path, item) = match &frame.content {
+            Content::Object(_, Some(key)) => (format!("{}/{key}", frame.path), false),
+            Content::Array(items) => (format!("{}/{}", frame.path, items.len()), true),
             Content::Object(_, None) => {
                 let message = "a key that is not a text";
-                Err(self.refused("template_syntax", place, message, "keys of a template are plain texts"))
+                return Err(self.refused("template_syntax", place, message, "keys of a template are plain texts"));
             }
-            Content::Array(items) => {
-                let path = format!("{}/{}", frame.path, items.len());
-                self.places.insert(path.clone(), place);
-                Ok(path)
-            }
+        };
+        self.path_bytes += path.len();
+        if self.path_bytes > MAX_PATH_BYTES {
+            let message = "very long names with very many values beneath them";
+            return Err(self.refused("template_size", place, message, "shorten the names, or split the template"));
         }
+        if item {
+            self.places.insert(path.clone(), place);
+        }
+        Ok(path)
     }
 
     fn key(&mut self, key: String, place: Place) {
@@ -346,6 +364,8 @@ mod tests {
         assert_eq!(refusal(&"[".repeat(100_000)).rule, "template_depth");
         assert_eq!(refusal(&"{a: ".repeat(100_000)).rule, "template_depth");
         assert_eq!(refusal(&"- ".repeat(100_000)).rule, "template_depth");
+        let long_name = format!("{}: [{}]", "a".repeat(900), "1,".repeat(300_000));
+        assert_eq!(refusal(&long_name).rule, "template_size");
         assert_eq!(refusal(&"a".repeat(MAX_TEMPLATE_BYTES + 1)).rule, "template_size");
     }
 

@@ -228,6 +228,15 @@ pub struct Checked {
     pub rules: Vec<String>,
 }
 
+impl Checked {
+    pub(super) fn tidied(self) -> Self {
+        let mut rules: Vec<String> = self.rules.iter().map(|rule| tidy(rule)).collect();
+        rules.sort();
+        rules.dedup();
+        Self { tool: tidy(&self.tool), rules }
+    }
+}
+
 /// A text that is safe to show: control and direction-changing characters replaced, ends trimmed, length bounded.
 pub(super) fn tidy(text: &str) -> String {
     let mut tidy = String::new();

@@ -2,7 +2,7 @@
 //! time and no machine's name, and the other formats are drawn from it.
 
 use super::difference::TemplateDifference;
-use super::finding::{Checked, FailOn, Finding, Findings, Verdict};
+use super::finding::{Checked, FailOn, Finding, Findings, Verdict, tidy};
 use super::sarif::Unreadable;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,6 +26,14 @@ pub struct Subject {
     pub template: String,
     /// The template's digest, as in `sha256:…`.
     pub template_digest: String,
+}
+
+impl Subject {
+    fn tidied(self) -> Self {
+        let Self { system, stage, run, commit, template, template_digest } = self;
+        let [system, stage, run, commit] = [system, stage, run, commit].map(|text| tidy(&text));
+        Self { system, stage, run, commit, template: tidy(&template), template_digest: tidy(&template_digest) }
+    }
 }
 
 /// A lint report.
@@ -57,11 +65,10 @@ impl Report {
         difference: Option<TemplateDifference>,
     ) -> Self {
         let findings = Findings::new(found);
-        let mut checked: Vec<Checked> = checked.into_iter().collect();
-        checked.iter_mut().for_each(|one| one.rules.sort());
+        let mut checked: Vec<Checked> = checked.into_iter().map(Checked::tidied).collect();
         checked.sort();
         let verdict = findings.verdict(fail_on);
-        Self { schema_version: SCHEMA_VERSION, subject, verdict, checked, findings, difference }
+        Self { schema_version: SCHEMA_VERSION, subject: subject.tidied(), verdict, checked, findings, difference }
     }
 
     /// The report as JSON, indented, with a line break at its end: the same report, the same bytes.

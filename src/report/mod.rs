@@ -15,6 +15,7 @@ pub mod difference;
 pub mod document;
 pub mod finding;
 pub mod guard;
+pub mod html;
 pub mod json;
 pub mod junit;
 pub mod sarif;

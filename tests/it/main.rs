@@ -15,3 +15,7 @@ mod local_service;
 mod local_support;
 mod rules;
 mod support;
+//! Integration tests: one binary, one module for each part of the house.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod report;

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const MAX_BYTES: usize = 64 * 1024;
 
 /// How deep brackets and blocks may nest.
-const MAX_NESTING: usize = 32;
+const MAX_NESTING: usize = 16;
 
 /// How many definitions may build on each other, one on the next.
 const MAX_CHAIN: usize = 16;
