@@ -15,3 +15,4 @@ pub mod engine;
 pub mod providers;
 pub mod report;
 pub mod rules;
+pub mod store;
