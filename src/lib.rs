@@ -16,3 +16,4 @@ pub mod engine;
 pub mod providers;
 pub mod report;
 pub mod rules;
+pub mod store;

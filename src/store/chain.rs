@@ -1,0 +1,130 @@
+//! The chain of hashes over a system's log: each row's hash covers its content and the hash before it, so that a row that
+//! was changed or taken away shows. (Who cuts off the end of the log and its head alike can be found out only with a copy
+//! of a hash kept elsewhere.)
+
+use sha2::{Digest as _, Sha256};
+
+use super::Store;
+use crate::{
+    engine::{self, Event, Recorded, System},
+    rules::SystemName,
+    store::StoreError,
+};
+
+/// The length of a hash in bytes.
+pub(super) const HASH_BYTES: usize = 32;
+/// The hash before the first row.
+pub(super) const FIRST_HASH: [u8; HASH_BYTES] = [0; HASH_BYTES];
+/// How many rows are read at once; bounds the memory that a long log takes.
+pub(super) const PAGE_ROWS: u32 = 1_000;
+
+/// A row of the log as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogRow {
+    /// Its place; the first is 1.
+    pub seq: u64,
+    /// When it was recorded: milliseconds since 1970, UTC.
+    pub at_ms: i64,
+    /// The event, as JSON.
+    pub event: Vec<u8>,
+    /// SHA-256 over the hash before, the system's name and a zero byte, the place and the time (eight bytes each, big
+    /// endian), and the event.
+    pub hash: Vec<u8>,
+}
+
+/// What a check of a log found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogCheck {
+    /// How many events were found in order.
+    pub events: u64,
+    /// The first place where it is not as it was written.
+    pub broken: Option<BrokenAt>,
+}
+
+/// Where a log is not as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokenAt {
+    /// The place.
+    pub seq: u64,
+    /// What is wrong there.
+    pub what: String,
+}
+
+impl LogRow {
+    pub(super) fn recorded(&self, system: &SystemName) -> Result<Recorded<Event>, StoreError> {
+        let event = serde_json::from_slice(&self.event).map_err(|error| StoreError::Unreadable {
+            system: system.clone(),
+            seq: self.seq,
+            error: error.to_string(),
+        })?;
+        Ok(Recorded { seq: self.seq, at_ms: self.at_ms, event })
+    }
+}
+
+/// The hash of a row.
+pub(super) fn hash(previous: &[u8], system: &str, seq: u64, at_ms: i64, event: &[u8]) -> [u8; HASH_BYTES] {
+    let mut hasher = Sha256::new();
+    hasher.update(previous);
+    hasher.update(system.as_bytes());
+    hasher.update([0]);
+    hasher.update(seq.to_be_bytes());
+    hasher.update(at_ms.to_be_bytes());
+    hasher.update(event);
+    hasher.finalize().into()
+}
+
+/// Reads the log from its beginning, takes every event in again, and compares. Events that are appended meanwhile are no
+/// matter: the check ends at the place that was last when it began.
+pub(super) async fn verify<S: Store + ?Sized>(store: &S, system: &SystemName) -> Result<LogCheck, StoreError> {
+    let last = store.last_seq(system).await?;
+    let snapshot = store.snapshot(system).await?;
+    let mut replay = Replay { system, previous: FIRST_HASH.to_vec(), state: System::default() };
+    let broken = |seq, what: String| LogCheck { events: seq - 1, broken: Some(BrokenAt { seq, what }) };
+    while replay.state.seq < last {
+        let next = replay.state.seq + 1;
+        let rows = store.log(system, next, PAGE_ROWS).await?;
+        if rows.is_empty() {
+            return Ok(broken(next, format!("the event is missing, and the log's head says that there are {last}")));
+        }
+        for row in &rows {
+            let place = replay.state.seq + 1;
+            if let Err(what) = replay.take(row) {
+                return Ok(broken(place, what));
+            }
+            let of_here = snapshot.as_ref().filter(|snapshot| snapshot.seq == row.seq);
+            if of_here.is_some_and(|snapshot| !replay.gives(&snapshot.state)) {
+                return Ok(broken(place, "the snapshot of this place is not what the events give".to_owned()));
+            }
+        }
+    }
+    if store.last_seq(system).await? == replay.state.seq && store.pending(system).await? != replay.state.due {
+        let what = "the pending effects are not those of the state (I9)".to_owned();
+        return Ok(LogCheck { events: last, broken: Some(BrokenAt { seq: last, what }) });
+    }
+    Ok(LogCheck { events: replay.state.seq, broken: None })
+}
+
+struct Replay<'system> {
+    system: &'system SystemName,
+    previous: Vec<u8>,
+    state: System,
+}
+
+impl Replay<'_> {
+    fn take(&mut self, row: &LogRow) -> Result<(), String> {
+        if row.seq != self.state.seq + 1 {
+            return Err(format!("the event is missing; the next one there is {}", row.seq));
+        }
+        if hash(&self.previous, self.system.as_str(), row.seq, row.at_ms, &row.event)[..] != row.hash[..] {
+            return Err("the event or its hash was changed".to_owned());
+        }
+        let recorded = row.recorded(self.system).map_err(|error| error.to_string())?;
+        engine::step(&mut self.state, &recorded).map_err(|refused| format!("it cannot be taken in: {refused}"))?;
+        self.previous.clone_from(&row.hash);
+        Ok(())
+    }
+
+    fn gives(&self, snapshot: &[u8]) -> bool {
+        serde_json::to_vec(&self.state).is_ok_and(|state| state == snapshot)
+    }
+}
