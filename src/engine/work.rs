@@ -81,6 +81,8 @@ pub struct StepWork {
     pub inputs: Vec<StepOutput>,
     /// The digest that was approved, where a step before it asked people.
     pub approved: Option<Digest>,
+    /// What was last deployed to the run's target.
+    pub deployed: Vec<Artifact>,
     /// When the step was started: milliseconds since 1970, UTC. The time that commits carry.
     pub started_ms: i64,
     /// When it must be over: milliseconds since 1970, UTC.
@@ -144,7 +146,10 @@ pub fn work(system: &System, effect: &Effect) -> Result<Work, String> {
         EffectKind::Watch { repository } => watch_work(system, rules, repository).map(Work::Watch),
         EffectKind::Step { run, step, phase } => {
             let run = system.run(run).ok_or_else(|| format!("there is no run {run}"))?;
-            Ok(Work::Step(Box::new(step_work(rules, run, step, *phase)?)))
+            let target = run.target.as_ref().and_then(|key| system.targets.get(key));
+            let deployed = target.and_then(|target| target.deployed.as_ref());
+            let deployed = deployed.map(|deployed| deployed.artifacts.clone()).unwrap_or_default();
+            Ok(Work::Step(Box::new(StepWork { deployed, ..step_work(rules, run, step, *phase)? })))
         }
     }
 }
@@ -183,6 +188,7 @@ fn step_work(rules: &Rules, run: &Run, id: &StepId, phase: Phase) -> Result<Step
         source: run.source.clone(),
         set: run.set.clone(),
         urls: rules.repositories.iter().map(|(name, repository)| (name.clone(), repository.url.clone())).collect(),
+        deployed: Vec::new(),
         approved: before.iter().rev().find_map(|step| step.answers.last()).map(|answer| answer.digest.clone()),
         inputs: before
             .into_iter()

@@ -1,11 +1,11 @@
 //! Processes that outlive us: in a session of their own, with their output in files, found again by whoever comes
 //! after us. May not decide what a dead process means; that is its caller's matter.
 //!
-//! A process is known by its *identity directory*. It inherits, as its standard input, the open `process.lock`
-//! with the lock taken by its parent before the fork, so that the lock is held from the first instant to the end
-//! of the last process of the family, whenever and however the parent or any of them dies. Its process id and
-//! start time are written to `process.stat` by the launcher itself before it becomes the program, so that there is
-//! no moment in which a process runs that a successor of ours could not find.
+//! A process is known by its *identity directory*. Its process id and start time are written to `process.stat` by
+//! the launcher itself before it becomes the program. And it inherits, as its standard input, the open
+//! `process.lock` with the lock taken by its parent before the fork. So the lock tells of a launcher that has not
+//! written yet, and there is no moment in which a process runs that a successor of ours could not find. A variable
+//! in its environment marks its children, which are so found in whatever session they are.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -28,6 +28,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(10);
 const LAUNCHER: &str =
     r#"read -r stat < /proc/$$/stat && printf '%s\n' "$stat" > "$0.partial" && mv "$0.partial" "$0" && exec "$@""#;
 
+/// The variable that holds the identity directory.
+const MARK: &str = "TIDEGATE_PROCESS";
+
 /// A process that cannot be mistaken for a later one with the same number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ProcessIdentity {
@@ -49,12 +52,14 @@ pub(crate) struct Detached<'a> {
     pub(crate) log: &'a Path,
 }
 
-/// Starts the program under the identity directory `identity`; `None` when one is running there already. The
-/// caller holds a lock of its own against others that start or look at the same time.
-pub(crate) async fn start(identity: &Path, program: &Detached<'_>) -> Result<Option<ProcessIdentity>, Fault> {
+/// Starts the program under the identity directory `identity`, where nothing runs: the caller holds a lock of its
+/// own against others that start or look at the same time, and has called [`end`].
+pub(crate) async fn start(identity: &Path, program: &Detached<'_>) -> Result<(), Fault> {
     let name = program.arguments.first().map_or("the process", String::as_str);
     let tried = format!("start {name}");
-    let Some(lock) = files::try_lock(&lock_path(identity))? else { return Ok(None) };
+    let Some(lock) = files::try_lock(&lock_path(identity))? else {
+        return Err(Fault::retry(format!("{tried}: one is running in {} already", identity.display())));
+    };
     let _ = fs::remove_file(stat_path(identity));
     let log = File::options()
         .create(true)
@@ -72,6 +77,7 @@ pub(crate) async fn start(identity: &Path, program: &Detached<'_>) -> Result<Opt
         .env("PATH", process::search_path())
         .env("LANG", "C.UTF-8")
         .envs(program.environment)
+        .env(MARK, identity)
         .stdin(Stdio::from(lock))
         .stdout(Stdio::from(log))
         .stderr(Stdio::from(errors))
@@ -84,49 +90,50 @@ pub(crate) async fn start(identity: &Path, program: &Detached<'_>) -> Result<Opt
         return Err(Fault::retry(format!("{tried}: setsid ended with {status}")));
     }
     let until = Instant::now() + LAUNCH_LIMIT;
-    loop {
-        if let Some(found) = recorded(identity) {
-            return Ok(Some(found));
-        }
-        if Instant::now() >= until || !is_running(identity)? {
+    while recorded(identity).is_none() {
+        if Instant::now() >= until || !is_locked(identity)? {
             let log = files::tail(program.log, 2000);
             return Err(Fault::retry(format!("{tried}: it did not come up; its log ends with: {log}")));
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
     }
+    Ok(())
 }
 
-/// The process that runs under this identity directory, if one does. The caller holds the lock of [`start`].
+/// The process of this identity directory, if it lives. The caller holds the lock of [`start`].
 pub(crate) async fn find(identity: &Path) -> Result<Option<ProcessIdentity>, Fault> {
     let until = Instant::now() + LAUNCH_LIMIT;
-    while is_running(identity)? {
-        if let Some(found) = recorded(identity) {
-            return Ok(Some(found));
+    loop {
+        if let Some(process) = recorded(identity) {
+            return Ok(Some(process).filter(|process| is_alive(*process)));
+        }
+        if !is_locked(identity)? {
+            // It may have written its record between our two looks.
+            return Ok(recorded(identity).filter(|process| is_alive(*process)));
         }
         if Instant::now() >= until {
             return Err(Fault::retry(format!("the process of {} does not come up", identity.display())));
         }
         tokio::time::sleep(LOOK_INTERVAL).await;
     }
-    Ok(None)
 }
 
-/// Ends the whole session of the process under this identity directory: SIGTERM, and SIGKILL after `grace`. Done
+/// Ends the process of this identity directory and all that it started: SIGTERM, and SIGKILL after `grace`. Done
 /// when nothing of it is left, which includes what a process that is dead already left behind.
 pub(crate) async fn end(identity: &Path, grace: Duration) -> Result<(), Fault> {
-    let running = find(identity).await?;
-    let Some(process) = running.or_else(|| recorded(identity)) else { return Ok(()) };
+    find(identity).await?;
+    let Some(process) = recorded(identity) else { return Ok(()) };
     for (signal, limit) in [(Signal::TERM, grace), (Signal::KILL, KILL_LIMIT)] {
         let until = Instant::now() + limit;
         let mut asked = false;
         while Instant::now() < until {
-            let members = session(process);
-            if members.is_empty() && !is_running(identity)? {
+            let family = family(identity, process);
+            if family.is_empty() {
                 return Ok(());
             }
             // SIGTERM is said once; SIGKILL until nobody is left, for a fork may outrun one round.
             if !asked || signal == Signal::KILL {
-                for pid in members {
+                for pid in family {
                     // One that is gone already is what we want.
                     let _ = kill_process(pid, signal);
                 }
@@ -146,11 +153,8 @@ fn stat_path(identity: &Path) -> PathBuf {
     identity.join("process.stat")
 }
 
-fn is_running(identity: &Path) -> Result<bool, Fault> {
-    if !identity.is_dir() {
-        return Ok(false);
-    }
-    Ok(files::try_lock(&lock_path(identity))?.is_none())
+fn is_locked(identity: &Path) -> Result<bool, Fault> {
+    Ok(identity.is_dir() && files::try_lock(&lock_path(identity))?.is_none())
 }
 
 fn recorded(identity: &Path) -> Option<ProcessIdentity> {
@@ -158,25 +162,37 @@ fn recorded(identity: &Path) -> Option<ProcessIdentity> {
     Some(ProcessIdentity { pid: stat.pid, start_time: stat.start_time })
 }
 
-/// The living processes of the session that `leader` leads or led.
-fn session(leader: ProcessIdentity) -> Vec<Pid> {
-    let stats = living();
-    // A session's number is not given to a new process while the session has members; so if its number belongs to
-    // a process that started at another time, nothing of the session is left.
-    if stats.iter().any(|stat| stat.pid == leader.pid && stat.start_time != leader.start_time) {
-        return Vec::new();
-    }
-    stats.iter().filter(|stat| stat.session == leader.pid).filter_map(|stat| Pid::from_raw(stat.pid)).collect()
+fn is_alive(process: ProcessIdentity) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", process.pid)).ok();
+    stat.and_then(|line| Stat::parse(&line))
+        .is_some_and(|stat| stat.start_time == process.start_time && !stat.is_dead())
 }
 
-fn living() -> Vec<Stat> {
+/// The living processes of the session that `leader` leads or led, and those that have inherited its mark.
+fn family(identity: &Path, leader: ProcessIdentity) -> Vec<Pid> {
+    let stats = processes();
+    // A session's number is not given to a new process while the session has members; so if its number belongs to
+    // a process that started at another time, nothing of the session is left.
+    let is_taken = stats.iter().any(|stat| stat.pid == leader.pid && stat.start_time != leader.start_time);
+    let mark = format!("{MARK}={}", identity.display());
+    let is_marked = |pid: i32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
+    };
+    stats
+        .iter()
+        .filter(|stat| !stat.is_dead() && ((stat.session == leader.pid && !is_taken) || is_marked(stat.pid)))
+        .filter_map(|stat| Pid::from_raw(stat.pid))
+        .collect()
+}
+
+fn processes() -> Vec<Stat> {
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     let is_process = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
     entries
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter(|name| is_process(name))
         .filter_map(|pid| Stat::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?))
-        .filter(|stat| stat.state != "Z")
         .collect()
 }
 
@@ -189,6 +205,11 @@ struct Stat {
 }
 
 impl Stat {
+    /// Whether it has ended, and only waits to be noticed by its parent.
+    fn is_dead(&self) -> bool {
+        matches!(self.state.as_str(), "Z" | "X")
+    }
+
     fn parse(line: &str) -> Option<Self> {
         // The name in parentheses may hold spaces and parentheses itself; what follows has neither.
         let (before, after) = line.rsplit_once(") ")?;
@@ -211,7 +232,7 @@ mod tests {
     #[test]
     fn a_process_name_may_hold_anything() {
         let stat = Stat::parse("42 (a) b (c) S 1 42 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 987654 2 3").unwrap();
-        assert_eq!((stat.pid, stat.session, stat.start_time, stat.state.as_str()), (42, 7, 987_654, "S"));
+        assert_eq!((stat.pid, stat.session, stat.start_time, stat.is_dead()), (42, 7, 987_654, false));
         assert!(Stat::parse("nonsense").is_none());
     }
 }

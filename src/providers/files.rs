@@ -19,22 +19,34 @@ const MAX_SYMLINKS: usize = 40;
 /// An I/O error as a fault. A full disk and its like pass when a person has made room, without a change to
 /// what was asked, so they are tried again; what names a wrong path or right fails.
 pub(crate) fn fault(tried: &str, error: &io::Error) -> Fault {
+    let reasons = reasons(error);
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
-            Fault::retry(format!("{tried}: no room is left ({error}); free disk space or raise the quota"))
+            Fault::retry(format!("{tried}: no room is left ({reasons}); free disk space or raise the quota"))
         }
-        ErrorKind::NotFound => Fault::fail(format!("{tried}: {error}"), "check that the path exists"),
+        ErrorKind::NotFound => Fault::fail(format!("{tried}: {reasons}"), "check that the path exists"),
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
-            Fault::fail(format!("{tried}: {error}"), "give the user that runs Tidegate the right to this path")
+            Fault::fail(format!("{tried}: {reasons}"), "give the user that runs Tidegate the right to this path")
         }
         ErrorKind::NotADirectory | ErrorKind::IsADirectory | ErrorKind::InvalidFilename => {
-            Fault::fail(format!("{tried}: {error}"), "check what lies at this path")
+            Fault::fail(format!("{tried}: {reasons}"), "check what lies at this path")
         }
         ErrorKind::InvalidData | ErrorKind::InvalidInput | ErrorKind::UnexpectedEof => {
-            Fault::fail(format!("{tried}: {error}"), "the data is damaged; make it again")
+            Fault::fail(format!("{tried}: {reasons}"), "the data is damaged; make it again")
         }
-        _ => Fault::retry(format!("{tried}: {error}")),
+        _ => Fault::retry(format!("{tried}: {reasons}")),
     }
+}
+
+/// An error with its causes; many errors say themselves only what was tried.
+pub(crate) fn reasons(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
 }
 
 /// Runs blocking file work off the async threads.

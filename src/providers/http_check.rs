@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use reqwest::redirect::Policy;
 
-use crate::providers::Fault;
+use crate::providers::{Fault, files};
 
 /// As much of an answer as is read to find the expected text in.
 const BODY_LIMIT_BYTES: usize = 1024 * 1024;
@@ -47,9 +47,9 @@ pub async fn check(check: &Check) -> Result<Passed, Fault> {
     let client = reqwest::Client::builder().redirect(redirects).timeout(check.deadline);
     // This machine is not behind its own proxy.
     let client = if address.host_str().is_some_and(is_local) { client.no_proxy() } else { client };
-    let client = client.build().map_err(|error| Fault::retry(format!("GET {url}: {}", reasons(&error))))?;
+    let client = client.build().map_err(|error| Fault::retry(format!("GET {url}: {}", files::reasons(&error))))?;
 
-    let failed = |error: reqwest::Error| Fault::retry(format!("GET {url}: {}", reasons(&error)));
+    let failed = |error: reqwest::Error| Fault::retry(format!("GET {url}: {}", files::reasons(&error)));
     let mut response = client.get(address).send().await.map_err(failed)?;
     let status = response.status();
     let mut body = Vec::new();
@@ -78,15 +78,4 @@ pub async fn check(check: &Check) -> Result<Passed, Fault> {
 
 fn is_local(host: &str) -> bool {
     host == "localhost" || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-/// The error with its causes; reqwest's own text leaves out why.
-fn reasons(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -11,6 +11,6 @@ pub mod image_builder;
 pub mod local_service;
 pub mod objects;
 pub mod process;
-mod yaml;
+pub(crate) mod yaml;
 
 pub use fault::Fault;

@@ -370,6 +370,10 @@ pub struct Synth {
     /// The template's file: in the repository, or where `command` leaves it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
+    /// Values of the template's parameters that are written into it, so that what is approved is whole: name → where it
+    /// is in the repository, as `config.json#/ami/eu-central-1` (a file, `#`, and a JSON pointer).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, String>,
     /// Environment variables for the command; values are templates.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,

@@ -100,7 +100,7 @@ async fn a_dropped_command_is_ended_with_its_children() {
 #[tokio::test]
 async fn a_child_that_keeps_the_pipe_open_does_not_hang_us() {
     let directory = tempfile::tempdir().unwrap();
-    for left_behind in ["sleep 31.4153 &", "setsid sleep 31.4153 &"] {
+    for left_behind in ["sleep 31.4153 &", "setsid sleep 31.4153 & sleep 0.2;"] {
         let started = Instant::now();
         let (finished, stdout) = output(&shell(directory.path(), &format!("{left_behind} echo done"))).await;
         assert!(finished.succeeded() && started.elapsed() < Duration::from_secs(5));

@@ -25,14 +25,14 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Opt
     }
 }
 
-/// How many living processes have `marker` in their command line.
+/// The living processes that have `marker` in their command line (its parts joined by spaces).
 pub(crate) fn processes_with(marker: &str) -> Vec<i32> {
     fs::read_dir("/proc")
         .unwrap()
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
         .filter(|pid| {
             let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            String::from_utf8_lossy(&line).contains(marker)
+            String::from_utf8_lossy(&line).replace('\0', " ").contains(marker)
         })
         .collect()
 }
@@ -50,6 +50,11 @@ pub(crate) fn kill(pid: i32) {
     assert!(Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap().success());
 }
 
+/// [`kill`] of a process that may have ended meanwhile.
+pub(crate) fn kill_if_there(pid: i32) {
+    let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).output();
+}
+
 /// Packs files (path, mode, content) as a tar.gz and returns its SHA-256.
 pub(crate) fn tarball(path: &Path, files: &[(&str, u32, &str)]) -> String {
     let encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
@@ -63,4 +68,35 @@ pub(crate) fn tarball(path: &Path, files: &[(&str, u32, &str)]) -> String {
     let bytes = builder.into_inner().unwrap().finish().unwrap();
     fs::write(path, &bytes).unwrap();
     Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The living processes that run in `directory` or below it.
+pub(crate) fn processes_in(directory: &Path) -> Vec<i32> {
+    let is_in = |pid: &i32| fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(directory));
+    fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .filter(is_in)
+        .collect()
+}
+
+/// A directory whose processes are killed when the test ends, however it ends.
+pub(crate) struct Arena(tempfile::TempDir);
+
+impl Arena {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        for pid in processes_in(self.path()) {
+            kill_if_there(pid);
+        }
+    }
 }

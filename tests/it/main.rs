@@ -9,4 +9,12 @@ mod local_objects;
 mod local_process;
 mod local_service;
 mod local_support;
+mod git_archive;
+mod git_edit;
+mod git_merge;
+mod git_transport;
 mod support;
+//! Every integration test is in this one binary, so that linking happens once.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod rules;

@@ -15,6 +15,7 @@
 //! This folder may not decide what to write or when: it takes plain values and says what became of them.
 
 mod archive;
+mod attributes;
 pub mod edit;
 mod environment;
 mod forward;
@@ -28,9 +29,9 @@ mod read;
 mod remote;
 mod transport;
 
-// pub use archive::{ArchiveFormat, ArchiveInfo, ArchiveOptions};
+pub use archive::{ArchiveFormat, ArchiveInfo, ArchiveOptions};
 pub use forward::{FileEdit, ForwardChange, Forwarded};
-// pub use merge::{CheckedMerge, MergeChange, Merged, Pin};
+pub use merge::{CheckedMerge, MergeChange, Merged, Pin};
 pub use mirror::{GitOptions, Identity, Mirror, Mirrors};
 pub use publish::{CommitMessage, KEY_TRAILER};
 pub use read::CommitInfo;

@@ -122,7 +122,7 @@ impl Mirror {
             .unwrap_or_else(|| Fault::retry(format!("{branch} of {url} moved {races} times under our push"))))
     }
 
-    async fn fresh_head(
+    pub(super) async fn fresh_head(
         &self,
         writing: &super::mirror::Writing<'_>,
         branch: &str,

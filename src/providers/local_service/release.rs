@@ -115,7 +115,7 @@ impl Release {
             environment: &environment,
             log: &self.directory.join(LOG),
         };
-        detached::start(&self.directory, &program).await.map(drop)
+        detached::start(&self.directory, &program).await
     }
 
     fn root(&self) -> PathBuf {
