@@ -40,7 +40,7 @@ pub struct WatchWork {
     pub branches: BTreeMap<StageName, String>,
     /// The heads known.
     pub known: BTreeMap<StageName, CommitId>,
-    /// Whether the heads have been seen at all.
+    /// Whether every stage has been looked at before.
     pub seen: bool,
     /// Whether it could be reached when last tried; if not, only its return is news.
     pub reachable: bool,
@@ -160,7 +160,7 @@ fn watch_work(system: &System, rules: &Rules, name: &RepositoryName) -> Result<W
         url: repository.url.clone(),
         branches: rules.stages.keys().map(|stage| (stage.clone(), rules.branch(stage).to_owned())).collect(),
         known: watched.heads.iter().map(|(stage, head)| (stage.clone(), head.commit.clone())).collect(),
-        seen: watched.seen,
+        seen: rules.stages.keys().all(|stage| watched.seen.contains(stage)),
         reachable: watched.unreachable.is_none(),
         interval_ms: repository.poll.unwrap_or(POLL_INTERVAL).as_ms(),
     })
