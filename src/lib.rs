@@ -12,8 +12,11 @@
 //! - [`cli`]: one file per subcommand.
 
 pub mod cli;
+pub mod driver;
 pub mod engine;
 pub mod providers;
 pub mod report;
 pub mod rules;
+pub mod steps;
 pub mod store;
+pub mod watch;

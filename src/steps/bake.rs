@@ -57,7 +57,12 @@ struct Baked {
     digest: String,
 }
 
-pub(super) async fn start_or_poll(bake: &Bake, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
+pub(super) async fn start_or_poll(
+    bake: &Bake,
+    work: &StepWork,
+    tools: &Tools,
+    log: &StepLog,
+) -> Result<Progress, Fault> {
     let (request, inputs) = request(bake, work, tools).await?;
     match (work.phase, &work.handle) {
         (Phase::Poll, Some(handle)) => poll(handle, &request, &inputs, tools, log).await,
@@ -65,7 +70,13 @@ pub(super) async fn start_or_poll(bake: &Bake, work: &StepWork, tools: &Tools, l
     }
 }
 
-async fn start(bake: &Bake, request: &BuildRequest, inputs: &str, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
+async fn start(
+    bake: &Bake,
+    request: &BuildRequest,
+    inputs: &str,
+    tools: &Tools,
+    log: &StepLog,
+) -> Result<Progress, Fault> {
     let index = by_inputs(inputs);
     if bake.reuse && tools.objects.exists(&index).await? {
         let baked: Baked = serde_json::from_slice(&tools.objects.get(&index).await?)
@@ -77,7 +88,13 @@ async fn start(bake: &Bake, request: &BuildRequest, inputs: &str, tools: &Tools,
     Ok(Progress::Pending { handle, after: POLL_EVERY, progress: "the build was started".to_owned() })
 }
 
-async fn poll(handle: &str, request: &BuildRequest, inputs: &str, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
+async fn poll(
+    handle: &str,
+    request: &BuildRequest,
+    inputs: &str,
+    tools: &Tools,
+    log: &StepLog,
+) -> Result<Progress, Fault> {
     let status = tools.builder.poll(&BuildHandle(handle.to_owned())).await?;
     let progress = match status.state {
         BuildState::Pending => "PENDING",
@@ -92,10 +109,16 @@ async fn poll(handle: &str, request: &BuildRequest, inputs: &str, tools: &Tools,
         }
         BuildState::Failed { reason } => {
             log.output(status.log.as_bytes()).await;
-            return Err(Fault::fail(format!("the image build FAILED: {reason}"), "`tidegate logs` shows the whole of it"));
+            return Err(Fault::fail(
+                format!("the image build FAILED: {reason}"),
+                "`tidegate logs` shows the whole of it",
+            ));
         }
         BuildState::Cancelled => {
-            return Err(Fault::fail("the image build was CANCELLED outside of Tidegate", "`tidegate retry` builds it anew"));
+            return Err(Fault::fail(
+                "the image build was CANCELLED outside of Tidegate",
+                "`tidegate retry` builds it anew",
+            ));
         }
     };
     Ok(Progress::Pending { handle: handle.to_owned(), after: POLL_EVERY, progress: progress.to_owned() })
@@ -111,12 +134,18 @@ async fn request(bake: &Bake, work: &StepWork, tools: &Tools) -> Result<(BuildRe
     let (mirror, commit) = tools.source(work).await?;
     let read = async |path: &str| {
         mirror.read_file(commit.as_str(), path).await?.ok_or_else(|| {
-            Fault::fail(format!("there is no `{path}` at {}", commit.short()), "add it, or name the right file in the rules")
+            Fault::fail(
+                format!("there is no `{path}` at {}", commit.short()),
+                "add it, or name the right file in the rules",
+            )
         })
     };
     let path = bake.config.as_str();
     let config: Config = serde_json::from_value(parse(path, &read(path).await?)?).map_err(|error| {
-        Fault::fail(format!("{path}: {error}"), "it needs `regions`, and may have `software`, `components`, `parameters`, `name`")
+        Fault::fail(
+            format!("{path}: {error}"),
+            "it needs `regions`, and may have `software`, `components`, `parameters`, `name`",
+        )
     })?;
     let mut components = Vec::new();
     for component in &config.components {
@@ -152,7 +181,10 @@ fn software(path: &str, value: Value) -> Result<Vec<Software>, Fault> {
     };
     let read = |(name, value): (String, Value)| {
         let SoftwarePins { uri, sha256, destination } = serde_json::from_value(value).map_err(|error| {
-            Fault::fail(format!("{path}: software `{name}`: {error}"), "a `package` and `commit` rule sets `uri` and `sha256`")
+            Fault::fail(
+                format!("{path}: software `{name}`: {error}"),
+                "a `package` and `commit` rule sets `uri` and `sha256`",
+            )
         })?;
         Ok(Software { name, uri, sha256, destination })
     };
@@ -170,7 +202,10 @@ fn done(baked: &Baked, request: &BuildRequest, reused: bool) -> Progress {
     let image = Artifact::of_digest("image", &Digest::new(format!("sha256:{digest}")), "");
     Progress::done(
         [
-            ("amis", Value::Object(amis.iter().map(|(region, id)| (region.clone(), Value::from(id.clone()))).collect())),
+            (
+                "amis",
+                Value::Object(amis.iter().map(|(region, id)| (region.clone(), Value::from(id.clone()))).collect()),
+            ),
             ("ami", Value::from(first)),
             ("digest", Value::from(format!("sha256:{digest}"))),
             ("reused", Value::from(reused)),

@@ -9,16 +9,20 @@ use crate::{
         Fault,
         git::{FileEdit, ForwardChange, Forwarded, Mirror},
     },
-    rules::{Commit, render, render_value},
+    rules::{
+        Commit, TemplateError,
+        template::{render, render_value},
+    },
 };
 
 pub(super) async fn make(commit: &Commit, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
     let mirror = tools.mirror(work, &commit.repository)?;
     let context = work.context();
-    let template_fault = |error: crate::rules::TemplateError| Fault::fail(error.to_string(), "correct the template in the rules");
+    let template_fault = |error: TemplateError| Fault::fail(error.to_string(), "correct the template in the rules");
     let set = commit.set.iter().map(|(pointer, value)| Ok((pointer.clone(), render_value(value, &context)?)));
     let set: Vec<(String, Value)> = set.collect::<Result<_, _>>().map_err(template_fault)?;
-    let source = work.source.as_ref().map_or_else(String::new, |source| format!("{}@{}", source.repository, source.commit));
+    let source =
+        work.source.as_ref().map_or_else(String::new, |source| format!("{}@{}", source.repository, source.commit));
     let subject = match &commit.message {
         Some(template) => render(template, &context).map_err(template_fault)?,
         None => default_subject(work, &set),
@@ -56,7 +60,8 @@ fn default_subject(work: &StepWork, set: &[(String, Value)]) -> String {
         [] => "nothing".to_owned(),
     };
     let source = work.source.as_ref();
-    let from = source.map_or_else(String::new, |source| format!(" from {} {}", source.repository, source.commit.short()));
+    let from =
+        source.map_or_else(String::new, |source| format!(" from {} {}", source.repository, source.commit.short()));
     format!("Pin {what}{from}")
 }
 

@@ -12,13 +12,18 @@ use crate::{
         local_service::{DeployHandle, DeployStatus, Deployment, LocalService},
         objects::Objects as _,
     },
-    rules::{Deploy, render},
+    rules::{Deploy, template::render},
 };
 
 /// How often a service that starts is looked at.
 const POLL_EVERY: Duration = Duration::from_millis(200);
 
-pub(super) async fn start_or_poll(deploy: &Deploy, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
+pub(super) async fn start_or_poll(
+    deploy: &Deploy,
+    work: &StepWork,
+    tools: &Tools,
+    log: &StepLog,
+) -> Result<Progress, Fault> {
     match (work.phase, &work.handle) {
         (Phase::Poll, Some(handle)) => poll(handle, work, tools, log).await,
         _ => start(deploy, work, tools, log).await,
@@ -35,11 +40,13 @@ async fn start(deploy: &Deploy, work: &StepWork, tools: &Tools, log: &StepLog) -
             "it was changed after it was made; find out by whom, then start anew with `tidegate run`",
         ));
     }
-    let template = String::from_utf8(bytes).map_err(|_| Fault::fail(format!("{uri} is not UTF-8"), "it was changed after it was made"))?;
+    let template = String::from_utf8(bytes)
+        .map_err(|_| Fault::fail(format!("{uri} is not UTF-8"), "it was changed after it was made"))?;
     let context = work.context();
     let mut parameters = BTreeMap::new();
     for (name, value) in &deploy.parameters {
-        let value = render(value, &context).map_err(|error| Fault::fail(error.to_string(), "correct the template in the rules"))?;
+        let value = render(value, &context)
+            .map_err(|error| Fault::fail(error.to_string(), "correct the template in the rules"))?;
         parameters.insert(name.clone(), value);
     }
     let deployment = Deployment { key: work.key.to_string(), template, parameters, deadline: time_left(work) };
@@ -60,7 +67,8 @@ async fn poll(handle: &str, work: &StepWork, tools: &Tools, log: &StepLog) -> Re
         DeployStatus::Done(current) => {
             let digest = format!("sha256:{}", current.template_digest);
             log.line(&format!("it serves at {}", current.address)).await;
-            let artifact = Artifact { kind: "deployment".to_owned(), name: handle.to_owned(), uri: current.address.clone() };
+            let artifact =
+                Artifact { kind: "deployment".to_owned(), name: handle.to_owned(), uri: current.address.clone() };
             Ok(Progress::done(
                 [
                     ("deployment", Value::from(handle)),

@@ -12,7 +12,15 @@ use crate::{
         objects::{Objects as _, Source},
         process::{self, Exit},
     },
-    report::{Checked, Document, FailOn, Finding, Report, Subject, cfn_lint, difference, guard, html, junit, sarif, template},
+    report::{
+        cfn_lint,
+        difference::difference,
+        document::Document,
+        finding::{Checked, FailOn, Finding},
+        guard, html,
+        json::{Report, Subject},
+        junit, sarif, template,
+    },
     rules::{self, Lint, Use},
 };
 
@@ -47,15 +55,24 @@ pub(super) async fn check(lint: &Lint, work: &StepWork, tools: &Tools, log: &Ste
 }
 
 /// Evaluates cfn-guard's rules: those that come with Tidegate, and the rule's own from the repository.
-async fn guarded(lint: &Lint, document: Document, work: &StepWork, tools: &Tools) -> Result<(Vec<Finding>, Checked), Fault> {
+async fn guarded(
+    lint: &Lint,
+    document: Document,
+    work: &StepWork,
+    tools: &Tools,
+) -> Result<(Vec<Finding>, Checked), Fault> {
     let mut extra = Vec::new();
     if !lint.guard.is_empty() {
         let (mirror, commit) = tools.source(work).await?;
         for path in &lint.guard {
             let bytes = mirror.read_file(commit.as_str(), path).await?.ok_or_else(|| {
-                Fault::fail(format!("there is no `{path}` at {}", commit.short()), "add it, or correct `guard` in the rules")
+                Fault::fail(
+                    format!("there is no `{path}` at {}", commit.short()),
+                    "add it, or correct `guard` in the rules",
+                )
             })?;
-            let text = String::from_utf8(bytes).map_err(|_| Fault::fail(format!("{path} is not UTF-8"), "guard rules are text"))?;
+            let text = String::from_utf8(bytes)
+                .map_err(|_| Fault::fail(format!("{path} is not UTF-8"), "guard rules are text"))?;
             extra.push((path.clone(), text));
         }
     }
@@ -65,7 +82,9 @@ async fn guarded(lint: &Lint, document: Document, work: &StepWork, tools: &Tools
     });
     match tokio::time::timeout(time_left(work), evaluate).await {
         Ok(Ok(evaluated)) => Ok(evaluated),
-        Ok(Err(error)) => Err(Fault::fail(format!("cfn-guard ended badly: {error}"), "look at the rule's `guard` files")),
+        Ok(Err(error)) => {
+            Err(Fault::fail(format!("cfn-guard ended badly: {error}"), "look at the rule's `guard` files"))
+        }
         Err(_) => Err(Fault::fail("cfn-guard did not end in time", "look at the rule's `guard` files")),
     }
 }
@@ -105,7 +124,8 @@ async fn outside(
     for command in &lint.commands {
         let mut context = work.context();
         context["template"] = Value::from(TEMPLATE);
-        let words: Result<Vec<String>, _> = command.iter().map(|word| rules::render(word, &context)).collect();
+        let words: Result<Vec<String>, _> =
+            command.iter().map(|word| rules::template::render(word, &context)).collect();
         let words = words.map_err(|error| Fault::fail(error.to_string(), "correct the template in the rules"))?;
         let tool = words.first().cloned().unwrap_or_default();
         let output = run(words, scratch.path(), work, log).await?;
@@ -183,8 +203,15 @@ async fn store(report: &Report, work: &StepWork, tools: &Tools, log: &StepLog) -
     let (errors, warnings) = (report.findings.errors, report.findings.warnings);
     log.line(&format!("{}; the report is {page}", report.verdict.counts())).await;
     if !report.verdict.passed {
-        let worst = report.findings.list.first().map_or_else(String::new, |finding| format!("; the first: {}", finding.message));
-        return Err(Fault::fail(format!("the template has {}{worst}", report.verdict.counts()), format!("the report says more: {page}")));
+        let worst = report
+            .findings
+            .list
+            .first()
+            .map_or_else(String::new, |finding| format!("; the first: {}", finding.message));
+        return Err(Fault::fail(
+            format!("the template has {}{worst}", report.verdict.counts()),
+            format!("the report says more: {page}"),
+        ));
     }
     Ok(Progress::done(
         [

@@ -90,7 +90,13 @@ fn change(merge: &Merge, work: &StepWork) -> MergeChange {
 
 fn conflict(merge: &Merge, work: &StepWork, paths: &[String]) -> Fault {
     Fault::fail(
-        format!("{} {} and {} changed the same lines of {}", merge.repository, merge.branch, work.branch, paths.join(", ")),
+        format!(
+            "{} {} and {} changed the same lines of {}",
+            merge.repository,
+            merge.branch,
+            work.branch,
+            paths.join(", ")
+        ),
         format!("merge {} into {} by hand, push it, then `tidegate retry {}`", work.branch, merge.branch, work.run),
     )
 }

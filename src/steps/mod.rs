@@ -91,7 +91,10 @@ async fn cancel(task: &Task, work: &StepWork, tools: &Tools) -> Result<Progress,
 }
 
 fn is_a_gate(kind: &str) -> Fault {
-    Fault::fail(format!("`{kind}` is decided by the engine and has nothing to do outside"), "this is a mistake in Tidegate")
+    Fault::fail(
+        format!("`{kind}` is decided by the engine and has nothing to do outside"),
+        "this is a mistake in Tidegate",
+    )
 }
 
 impl Progress {

@@ -2,10 +2,7 @@
 
 use serde_json::Value;
 
-use super::{
-    Progress, StepLog, Tools,
-    tools::parse,
-};
+use super::{Progress, StepLog, Tools, tools::parse};
 use crate::{engine::StepWork, providers::Fault, rules::Requirement};
 
 /// Checks the run's own commit.

@@ -13,8 +13,8 @@ use crate::{
         objects::{Objects as _, Source},
         process,
     },
-    report::Document,
-    rules::{Synth, render},
+    report::document::Document,
+    rules::{Synth, template::render},
 };
 
 /// As much of a command's output as is kept; a template of CloudFormation's greatest size fits many times.
@@ -25,14 +25,19 @@ pub(super) async fn make(synth: &Synth, work: &StepWork, tools: &Tools, log: &St
     let (name, text) = if synth.command.is_empty() {
         let path = synth.template.as_deref().unwrap_or_default();
         let bytes = mirror.read_file(commit.as_str(), path).await?.ok_or_else(|| {
-            Fault::fail(format!("there is no template `{path}` at {}", commit.short()), "add it, or correct `template` in the rules")
+            Fault::fail(
+                format!("there is no template `{path}` at {}", commit.short()),
+                "add it, or correct `template` in the rules",
+            )
         })?;
         (path.to_owned(), bytes)
     } else {
         run_command(synth, work, tools, (&mirror, &commit), log).await?
     };
-    let text = String::from_utf8(text).map_err(|_| Fault::fail(format!("{name} is not UTF-8"), "a template is text"))?;
-    let document = Document::parse(&name, &text).map_err(|finding| Fault::fail(finding.message.clone(), finding.place()))?;
+    let text =
+        String::from_utf8(text).map_err(|_| Fault::fail(format!("{name} is not UTF-8"), "a template is text"))?;
+    let document =
+        Document::parse(&name, &text).map_err(|finding| Fault::fail(finding.message.clone(), finding.place()))?;
     let template = with_parameters(document.value, &synth.parameters, &mirror, &commit).await?;
     let mut bytes = serde_json::to_vec_pretty(&template).expect("JSON values always serialise");
     bytes.push(b'\n');
@@ -58,7 +63,8 @@ async fn run_command(
     std::fs::create_dir_all(&home).map_err(|error| Fault::retry(format!("making {}: {error}", home.display())))?;
     mirror.checkout_into(commit.as_str(), &tree).await?;
     let context = work.context();
-    let template_fault = |error: crate::rules::TemplateError| Fault::fail(error.to_string(), "correct the template in the rules");
+    let template_fault =
+        |error: crate::rules::TemplateError| Fault::fail(error.to_string(), "correct the template in the rules");
     let mut environment = BTreeMap::from([
         ("TIDEGATE_SYSTEM".to_owned(), work.system.to_string()),
         ("TIDEGATE_STAGE".to_owned(), work.stage.to_string()),
@@ -82,7 +88,8 @@ async fn run_command(
     log.output(&finished.stderr).await;
     if !finished.succeeded() {
         log.output(&finished.stdout).await;
-        let how = if finished.timed_out { "did not end in time".to_owned() } else { format!("ended with {}", finished.exit) };
+        let how =
+            if finished.timed_out { "did not end in time".to_owned() } else { format!("ended with {}", finished.exit) };
         let tail = last_lines(&finished.stderr);
         return Err(Fault::fail(
             format!("`{}` {how}{tail}", synth.command.join(" ")),
@@ -112,7 +119,10 @@ pub(super) fn last_lines(output: &[u8]) -> String {
 
 fn read_made(tree: &Path, path: &str) -> Result<(String, Vec<u8>), Fault> {
     let missing = |error: &dyn std::fmt::Display| {
-        Fault::fail(format!("the command left no `{path}`: {error}"), "correct `template` in the rules, or what the command writes")
+        Fault::fail(
+            format!("the command left no `{path}`: {error}"),
+            "correct `template` in the rules, or what the command writes",
+        )
     };
     let file = tree.join(path).canonicalize().map_err(|error| missing(&error))?;
     let within = tree.canonicalize().is_ok_and(|tree| file.starts_with(tree));
@@ -149,7 +159,10 @@ async fn with_parameters(
 ) -> Result<Value, Fault> {
     for (name, reference) in parameters {
         let (path, pointer) = reference.split_once('#').ok_or_else(|| {
-            Fault::fail(format!("parameter {name}: `{reference}` names no value"), "write `file#/pointer`, as in `config.json#/ami`")
+            Fault::fail(
+                format!("parameter {name}: `{reference}` names no value"),
+                "write `file#/pointer`, as in `config.json#/ami`",
+            )
         })?;
         let bytes = mirror.read_file(commit.as_str(), path).await?;
         let file = bytes.map(|bytes| parse(path, &bytes)).transpose()?;
@@ -161,14 +174,18 @@ async fn with_parameters(
         })?;
         let value = match value {
             Value::Array(list) => {
-                let texts: Vec<String> = list.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect();
+                let texts: Vec<String> =
+                    list.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect();
                 Value::from(texts.join(","))
             }
             other => other.clone(),
         };
         let declared = template.pointer_mut(&format!("/Parameters/{name}")).and_then(Value::as_object_mut);
         let declared = declared.ok_or_else(|| {
-            Fault::fail(format!("the template declares no parameter {name}"), "add it to `Parameters`, or take it out of the rules")
+            Fault::fail(
+                format!("the template declares no parameter {name}"),
+                "add it to `Parameters`, or take it out of the rules",
+            )
         })?;
         declared.insert("Default".to_owned(), json!(value));
     }

@@ -10,7 +10,7 @@ use crate::{
         http_check::{self, Check},
         process,
     },
-    rules::{TemplateError, Verify, render},
+    rules::{TemplateError, Verify, template::render},
 };
 
 /// How long one answer may take.
@@ -56,7 +56,8 @@ pub(super) async fn check(verify: &Verify, work: &StepWork, tools: &Tools, log: 
     if finished.succeeded() {
         return Ok(Progress::done([("status", Value::from(0))], Vec::new()));
     }
-    let how = if finished.timed_out { "did not end in time".to_owned() } else { format!("ended with {}", finished.exit) };
+    let how =
+        if finished.timed_out { "did not end in time".to_owned() } else { format!("ended with {}", finished.exit) };
     Err(Fault::fail(
         format!("`{name}` {how}{}", last_lines(&finished.stderr)),
         format!("`tidegate logs {} {}` shows all of its output", work.run, work.step),

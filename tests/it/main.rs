@@ -13,9 +13,6 @@ mod local_objects;
 mod local_process;
 mod local_service;
 mod local_support;
+mod report;
 mod rules;
 mod support;
-//! Integration tests: one binary, one module for each part of the house.
-#![expect(clippy::unwrap_used, reason = "tests")]
-
-mod report;

@@ -119,7 +119,7 @@ async fn prepared_connection(options: &SqliteConnectOptions, place: &Place) -> R
     let failed = |error| place.failed("open the database", &error);
     let mut connection = options.connect().await.map_err(failed)?;
     schema::migrate(&mut connection, place).await?;
-    let wal = format!("PRAGMA journal_mode = {}", SqliteJournalMode::Wal.as_str());
+    let wal = "PRAGMA journal_mode = WAL".to_owned();
     sqlx::raw_sql(sqlx::AssertSqlSafe(wal)).execute(&mut connection).await.map_err(failed)?;
     Ok(connection)
 }
