@@ -19,4 +19,5 @@ pub mod report;
 pub mod rules;
 pub mod steps;
 pub mod store;
+pub mod telemetry;
 pub mod watch;

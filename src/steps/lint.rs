@@ -77,7 +77,8 @@ async fn guarded(
         }
     }
     let evaluate = tokio::task::spawn_blocking(move || {
-        let extra: Vec<guard::RuleText<'_>> = extra.iter().map(|(file, text)| guard::RuleText { file, text }).collect();
+        let extra: Vec<guard::RuleText<'_>> =
+            extra.iter().map(|(file, text)| guard::RuleText { name: file, text }).collect();
         guard::evaluate(&document, &extra)
     });
     match tokio::time::timeout(time_left(work), evaluate).await {

@@ -2,7 +2,7 @@
 //! nothing is written, so that an idle system costs a request per repository and interval, and no more.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet, VecDeque},
     hash::{BuildHasher, RandomState},
     sync::Arc,
     time::Duration,
@@ -112,35 +112,43 @@ async fn describe(mirror: &Mirror, known: Option<&CommitId>, commit: &str) -> Re
     let mut seen = HeadSeen {
         commit: CommitId::new(commit),
         author,
+        authors: BTreeSet::new(),
         subject: info.subject,
         changed: None,
         forced: false,
         keys: Vec::new(),
     };
-    let Some(known) = known.filter(|known| known.as_str() != commit) else { return Ok(seen) };
+    let Some(known) = known.filter(|known| known.as_str() != commit) else {
+        seen.authors.insert(seen.author.clone());
+        return Ok(seen);
+    };
     if mirror.commit_info(known.as_str()).await.is_err() {
+        seen.authors.insert(seen.author.clone());
         return Ok(seen);
     }
     seen.forced = !mirror.is_ancestor(known.as_str(), commit).await?;
     let changed = mirror.changed_paths(Some(known.as_str()), commit).await?;
     seen.changed = Some(changed).filter(|changed| changed.len() <= MOST_CHANGED_PATHS);
-    if !seen.forced {
-        seen.keys = keys_between(mirror, known, commit).await?;
-    }
+    describe_between(mirror, known, &mut seen).await?;
     Ok(seen)
 }
 
-/// The keys of our own commits after the known head, oldest first, along first parents.
-async fn keys_between(mirror: &Mirror, known: &CommitId, commit: &str) -> Result<Vec<StepKey>, Fault> {
-    let mut keys = Vec::new();
-    let mut next = Some(commit.to_owned());
-    for _ in 0..MOST_NEW_COMMITS {
-        let Some(commit) = next.filter(|commit| commit != known.as_str()) else { break };
+/// Who wrote the commits that are in the head and not in the head known before, and the keys of those that are ours, oldest
+/// first.
+async fn describe_between(mirror: &Mirror, known: &CommitId, seen: &mut HeadSeen) -> Result<(), Fault> {
+    let (mut waiting, mut met) = (VecDeque::from([seen.commit.to_string()]), BTreeSet::new());
+    while let Some(commit) = waiting.pop_front() {
+        let is_new = met.len() < MOST_NEW_COMMITS && met.insert(commit.clone());
+        if !is_new || mirror.is_ancestor(&commit, known.as_str()).await? {
+            continue;
+        }
         let info = mirror.commit_info(&commit).await?;
-        let key = info.trailers.iter().find(|(name, _)| name == KEY_TRAILER);
-        keys.extend(key.map(|(_, key)| StepKey::new(key.as_str())));
-        next = info.parents.into_iter().next();
+        match info.trailers.iter().find(|(name, _)| name == KEY_TRAILER) {
+            Some((_, key)) => seen.keys.push(StepKey::new(key.as_str())),
+            None => drop(seen.authors.insert(format!("{} <{}>", info.author_name, info.author_email))),
+        }
+        waiting.extend(info.parents);
     }
-    keys.reverse();
-    Ok(keys)
+    seen.keys.reverse();
+    Ok(())
 }

@@ -1,0 +1,17 @@
+//! `tidegate status`.
+
+use std::path::Path;
+
+use clap::Args;
+
+use super::output::Output;
+
+/// Placeholder.
+#[derive(Debug, Args)]
+pub(super) struct Status {}
+
+impl Status {
+    pub(super) async fn execute(self, _config: &Path, _output: Output) -> anyhow::Result<()> {
+        anyhow::bail!("not yet")
+    }
+}
