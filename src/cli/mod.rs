@@ -3,7 +3,7 @@
 mod abort;
 mod approve;
 mod check;
-mod demo;
+pub mod demo;
 pub mod demo_service;
 mod history;
 mod house;
@@ -136,7 +136,7 @@ impl Cli {
     pub async fn execute(self) -> anyhow::Result<()> {
         let Self { config, output, command } = self;
         match command {
-            Command::Demo(demo) => demo.execute(&config, output).await,
+            Command::Demo(demo) => demo.execute(output).await,
             Command::Init(init) => init.execute(&config, output).await,
             Command::Check(check) => check.execute(&config, output),
             Command::Serve(serve) => serve.execute(&config).await,

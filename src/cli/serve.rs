@@ -38,14 +38,14 @@ impl Serve {
             tracing::info!("told to stop");
             told.cancel();
         });
-        serve(Arc::new(house), self.breakpoints.as_deref(), stop).await
+        serve(Arc::new(house), self.breakpoints, stop).await
     }
 }
 
 /// Drives until it is told to stop.
 pub(super) async fn serve(
     house: Arc<House>,
-    breakpoints: Option<&Path>,
+    breakpoints: Option<PathBuf>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let _lock = DriverLock::take(&house.settings.database())?;
@@ -53,7 +53,7 @@ pub(super) async fn serve(
         tracing::error!("rules were refused; the last good ones stay in force\n{mistakes}");
     }
     let breakpoints = match breakpoints {
-        Some(socket) => Breakpoints::connect(socket)
+        Some(socket) => Breakpoints::connect(&socket)
             .await
             .with_context(|| format!("no debugger listens on {}", socket.display()))?,
         None => Breakpoints::none(),
