@@ -180,7 +180,7 @@ impl Turn<'_> {
             self.end_run(number, ends_as, reason);
         } else if run.steps.iter().all(|step| step.state == StepState::Done) {
             self.end_run(number, RunState::Done, String::new());
-        } else if !any(StepState::Ready) {
+        } else if !any(StepState::Ready) && !self.awake.contains(&number) {
             self.end_run(
                 number,
                 RunState::Failed,

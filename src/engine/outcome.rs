@@ -224,6 +224,9 @@ impl Turn<'_> {
         let approved = before.iter().rev().find_map(|step| step.answers.last()).map(|answer| answer.digest.clone());
         let artifacts: std::collections::BTreeSet<Artifact> =
             before.iter().flat_map(|step| step.artifacts.iter().cloned()).collect();
+        let image = step.outputs.get("image").and_then(Value::as_str);
+        let image = image.map(|ami| Artifact { kind: "ami".to_owned(), name: ami.to_owned(), uri: String::new() });
+        let artifacts: std::collections::BTreeSet<Artifact> = artifacts.into_iter().chain(image).collect();
         let deployed = Deployed {
             run: run.id.clone(),
             set: run.set.clone(),

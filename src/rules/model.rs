@@ -265,7 +265,7 @@ pub enum Action {
     Lint(Lint),
     /// Waits for people to approve exactly what the steps before it made. Outputs: `by`, `digest`.
     Approve(Approve),
-    /// Deploys the template and image. Outputs: `deployment`, `digest`, `address`.
+    /// Deploys the template and image. Outputs: `deployment`, `digest`, `address`, `image`.
     Deploy(Deploy),
     /// Checks that what was deployed works. Outputs: `status`.
     Verify(Verify),
@@ -297,7 +297,7 @@ impl Action {
             Self::Synth(_) => &["template", "template_digest"],
             Self::Lint(_) => &["verdict", "errors", "warnings", "report", "report_digest"],
             Self::Approve(_) => &["by", "digest"],
-            Self::Deploy(_) => &["deployment", "digest", "address"],
+            Self::Deploy(_) => &["deployment", "digest", "address", "image"],
             Self::Verify(_) => &["status"],
         }
     }

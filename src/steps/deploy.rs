@@ -74,6 +74,7 @@ async fn poll(handle: &str, work: &StepWork, tools: &Tools, log: &StepLog) -> Re
                     ("deployment", Value::from(handle)),
                     ("digest", Value::from(digest)),
                     ("address", Value::from(current.address)),
+                    ("image", Value::from(current.image)),
                 ],
                 vec![artifact],
             ))
