@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod crash_sweep;
 mod git;
 mod git_archive;
 mod git_edit;
