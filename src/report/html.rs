@@ -173,7 +173,7 @@ impl CheckedRow {
     fn new(report: &Report, tool: &str, rules: &[String]) -> Self {
         let found = report.findings.list.iter().filter(|finding| finding.tool == tool).count();
         let found = match found {
-            0 => "nothing".to_owned(),
+            0 => "nothing found".to_owned(),
             1 => "1 finding".to_owned(),
             _ => format!("{found} findings"),
         };
