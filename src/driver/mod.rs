@@ -26,11 +26,11 @@ use crate::{
     watch::watch,
 };
 
-/// How many steps and timers are worked on at once. Most of them wait for something outside; what they run here is
-/// bounded by the machine.
+/// How many steps are worked on at once. Most of them wait for something outside; what they run here is bounded by the
+/// machine.
 const MOST_AT_ONCE: usize = 32;
-/// How many watches may be active at once: each sleeps but for a moment per interval.
-const MOST_WATCHES: usize = 4_096;
+/// How many effects may be claimed at once. Most are watches, and each of those sleeps but for a moment per interval.
+const MOST_CLAIMS: usize = 4_096;
 /// How many looks at remotes happen at the same time.
 const MOST_LOOKS: usize = 16;
 /// How long the store is left alone after it failed (a full disk, a lock) before it is tried again.
@@ -47,6 +47,7 @@ pub struct Driver {
     breakpoints: Arc<Breakpoints>,
     claimant: String,
     looks: Arc<Semaphore>,
+    steps: Semaphore,
 }
 
 type Running = BTreeMap<(SystemName, EffectId), AbortHandle>;
@@ -56,7 +57,7 @@ impl Driver {
     #[must_use]
     pub fn new(ledger: Arc<Ledger>, tools: Arc<Tools>, breakpoints: Breakpoints, claimant: String) -> Self {
         let looks = Arc::new(Semaphore::new(MOST_LOOKS));
-        Self { ledger, tools, breakpoints: Arc::new(breakpoints), claimant, looks }
+        Self { ledger, tools, breakpoints: Arc::new(breakpoints), claimant, looks, steps: Semaphore::new(MOST_AT_ONCE) }
     }
 
     /// Drives until it is told to stop. What goes on then is left: its claims are freed when driving begins again.
@@ -107,7 +108,7 @@ impl Driver {
                 task.abort();
             }
         }
-        let room = MOST_WATCHES.saturating_sub(running.len());
+        let room = MOST_CLAIMS.saturating_sub(running.len());
         let limit = u32::try_from(room).unwrap_or(u32::MAX);
         for Claimed { system, effect } in store.claim_due(&self.claimant, now_ms(), limit).await? {
             let name = (system.clone(), effect.id.clone());
@@ -138,7 +139,10 @@ impl Driver {
         match self.ledger.read(system, |state| work(state, effect)).await {
             Ok(Ok(Work::Timer(_))) => Outcome::Fired,
             Ok(Ok(Work::Watch(work))) => watch(&work, &self.tools.mirrors, &self.looks).await,
-            Ok(Ok(Work::Step(work))) => Outcome::Step(self.perform_in_time(&work).await),
+            Ok(Ok(Work::Step(work))) => {
+                let _turn = self.steps.acquire().await;
+                Outcome::Step(self.perform_in_time(&work).await)
+            }
             Ok(Err(reason)) => Outcome::Step(StepOutcome::Failed { error: reason, hint: String::new() }),
             Err(error) => Outcome::Step(StepOutcome::Retry { error: error.to_string(), after_ms: None }),
         }

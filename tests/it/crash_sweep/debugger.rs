@@ -87,7 +87,8 @@ fn accept(listener: &UnixListener, demo: &mut Child, deadline: Instant) -> Optio
         }
         assert!(Instant::now() < deadline, "the demo does not connect");
         std::thread::yield_now();
-        rustix::event::poll(&mut [rustix::event::PollFd::new(listener, rustix::event::PollFlags::IN)], Some(&tick())).unwrap();
+        rustix::event::poll(&mut [rustix::event::PollFd::new(listener, rustix::event::PollFlags::IN)], Some(&tick()))
+            .unwrap();
     }
 }
 
