@@ -17,9 +17,10 @@ mod run;
 mod runs;
 mod serve;
 pub mod settings;
-mod status;
+pub mod status;
 mod trace;
 mod unlock;
+mod words;
 
 use std::path::{Path, PathBuf};
 
@@ -137,13 +138,13 @@ impl Cli {
         let Self { config, output, command } = self;
         match command {
             Command::Demo(demo) => demo.execute(output).await,
-            Command::Init(init) => init.execute(&config, output).await,
+            Command::Init(init) => init.execute(output).await,
             Command::Check(check) => check.execute(&config, output),
             Command::Serve(serve) => serve.execute(&config).await,
             Command::Status(status) => status.execute(&config, output).await,
             Command::Runs(runs) => runs.execute(&config, output).await,
             Command::Run(run) => run.execute(&config, output).await,
-            Command::Logs(logs) => logs.execute(&config, output).await,
+            Command::Logs(logs) => logs.execute(&config).await,
             Command::Promote(promote) => promote.execute(&config, output).await,
             Command::Approve(approve) => approve.execute(&config, output).await,
             Command::Reject(reject) => reject.execute(&config, output).await,

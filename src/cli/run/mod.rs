@@ -1,12 +1,19 @@
 //! `tidegate run`: starts a rule by hand, or shows one run.
 
+mod show;
+
 use std::path::Path;
 
+use anyhow::bail;
 use clap::Subcommand;
 
-use super::{Asking, output::Output};
+use self::show::Shown;
+use super::{
+    Asking, House,
+    output::{Output, say},
+};
 use crate::{
-    engine::{Command, RunId},
+    engine::{Command, RunId, explain},
     rules::{RuleName, StageName, SystemName},
 };
 
@@ -41,8 +48,29 @@ impl Run {
                 let done = format!("{rule} was started in {stage}: `tidegate status` shows how far it is");
                 asking.ask(config, output, Command::Run { rule, stage }, &done).await
             }
-            Self::Show { .. } => anyhow::bail!("not yet"),
+            Self::Show { run, system } => show(config, output, &run, system.as_ref()).await,
         }
+    }
+}
+
+async fn show(config: &Path, output: Output, id: &RunId, system: Option<&SystemName>) -> anyhow::Result<()> {
+    let house = House::open(config).await?;
+    let system = house.system(system).await?;
+    let known = house.ledger.read(&system, |state| {
+        let run = state.run(id)?.clone();
+        let asks_for = run.asking().map(|step| run.digest(step)).filter(|_| !run.state.is_ended());
+        Some(Shown { waiting: explain::run(state, &run), asks_for, run })
+    });
+    let shown = match known.await? {
+        Some(shown) => shown,
+        None => match house.ledger.store().run(&system, id).await? {
+            Some(run) => Shown { run, waiting: None, asks_for: None },
+            None => bail!("{system} has had no run `{id}`; `tidegate runs` lists them"),
+        },
+    };
+    match output {
+        Output::Json => output.json(&shown),
+        Output::Text => say(&shown.text()),
     }
 }
 
