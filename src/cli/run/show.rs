@@ -1,7 +1,6 @@
 //! `tidegate run show`: one run with its plan, what each step made, and what it waits for.
 
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::{
     cli::{
@@ -93,7 +92,7 @@ fn step_lines(run: &Run, step: &StepRun, lines: &mut Vec<String>) {
     let indent = " ".repeat(14);
     lines.extend(step.progress.iter().map(|progress| format!("{indent}{progress}")));
     for name in SHOWN_OUTPUTS {
-        let Some(value) = step.outputs.get(name).filter(|value| **value != Value::from("")) else { continue };
+        let Some(value) = step.outputs.get(name).filter(|value| value.as_str() != Some("")) else { continue };
         let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         lines.push(format!("{indent}{} {value}", paint(&format!("{name:<9}"), Tone::Quiet)));
     }
