@@ -16,4 +16,5 @@ mod local_service;
 mod local_support;
 mod report;
 mod rules;
+mod scenarios;
 mod support;
