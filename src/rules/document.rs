@@ -2,7 +2,7 @@
 //! aliases unfold to, whatever the text is.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashSet},
     ops::Range,
 };
 
@@ -156,7 +156,7 @@ struct Reader {
     /// The byte at which each character begins; the parser counts characters.
     starts: Vec<usize>,
     open: Vec<Open>,
-    anchors: HashMap<usize, Node>,
+    anchors: BTreeMap<usize, Node>,
     weight: usize,
     documents: usize,
     root: Option<Node>,
@@ -165,7 +165,7 @@ struct Reader {
 impl Reader {
     fn new(text: &str) -> Self {
         let starts = text.char_indices().map(|(start, _)| start).chain([text.len()]).collect();
-        Self { starts, open: Vec::new(), anchors: HashMap::new(), weight: 0, documents: 0, root: None }
+        Self { starts, open: Vec::new(), anchors: BTreeMap::new(), weight: 0, documents: 0, root: None }
     }
 
     fn byte(&self, character: usize) -> usize {

@@ -1,5 +1,6 @@
 //! What a rules file may say: its types, its parsing with positions, its templates, and what it matches. Pure: no I/O.
 
+mod actions;
 mod check;
 mod document;
 mod load;
@@ -15,6 +16,7 @@ pub mod template;
 mod window;
 mod zone;
 
+pub use actions::*;
 pub use load::load;
 pub use matching::*;
 pub use mistake::{Mistake, Mistakes};

@@ -8,6 +8,7 @@ mod git_archive;
 mod git_edit;
 mod git_merge;
 mod git_transport;
+mod house;
 mod local_http_check;
 mod local_image_builder;
 mod local_objects;

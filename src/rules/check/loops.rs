@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::{
     super::{
+        actions::Action,
         matching::matches_any,
-        model::{Action, Rule},
+        model::Rule,
         names::{RepositoryName, RuleName, StageName},
     },
     Check,

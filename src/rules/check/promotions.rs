@@ -2,8 +2,9 @@
 
 use super::{
     super::{
+        actions::Quorum,
         document::Node,
-        model::{Promotion, PromotionStart, Quorum},
+        model::{Promotion, PromotionStart},
         window::Window,
     },
     Check,

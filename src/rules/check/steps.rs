@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     super::{
+        actions::{Action, Commit},
         document::Node,
         matching::check_pattern,
-        model::{Action, Commit, Rule, Step},
+        model::{Rule, Step},
         names::StepId,
     },
     Check,
