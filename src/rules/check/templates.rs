@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde_json::Value;
 
 use super::{
-    super::{document::Node, mistake::did_you_mean, model::Action, template},
+    super::{actions::Action, document::Node, mistake::did_you_mean, template},
     Check,
     steps::Steps,
 };
