@@ -70,8 +70,13 @@ pub(super) async fn serve(
 
 /// Puts changed rules files into force while driving goes on. A file that cannot be read changes nothing.
 async fn reload_rules(house: Arc<House>, stop: CancellationToken) {
-    let mut last_said = String::new();
+    let (mut last_said, mut last_seen) = (String::new(), stamps(&house));
     while stop.run_until_cancelled(tokio::time::sleep(RULES_EVERY)).await.is_some() {
+        let seen = stamps(&house);
+        if seen == last_seen {
+            continue;
+        }
+        last_seen = seen;
         let said = match house.load_rules().await {
             Ok(refused) => refused.join("\n"),
             Err(error) => format!("{error:#}"),
@@ -81,6 +86,15 @@ async fn reload_rules(house: Arc<House>, stop: CancellationToken) {
         }
         last_said = said;
     }
+}
+
+/// When each rules file was last written, and its size: what has the same stamp is not read again.
+fn stamps(house: &House) -> Vec<Option<(std::time::SystemTime, u64)>> {
+    let stamp = |path: &PathBuf| {
+        let metadata = path.metadata().ok()?;
+        Some((metadata.modified().ok()?, metadata.len()))
+    };
+    house.settings.rules.iter().map(stamp).collect()
 }
 
 async fn told_to_stop() {

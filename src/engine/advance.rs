@@ -238,29 +238,40 @@ impl Turn<'_> {
         run.state = state;
         run.ended_ms = Some(at_ms);
         run.reason = Some(reason).filter(|reason| !reason.is_empty());
-        self.release_target(number);
-        self.run_ended(number);
-        self.decision.ended.push(self.run(number).clone());
+        let ended = run.clone();
+        self.release_target(&ended);
+        self.run_ended(&ended);
+        self.decision.ended.push(ended);
         self.system.ended.push_back(number);
-        while self.system.ended.len() > RECENT_RUNS {
-            let oldest = self.system.ended.pop_front();
-            oldest.and_then(|oldest| self.system.runs.remove(&oldest));
-        }
+        self.forget_old_runs();
         let waiting = self.system.live_runs().filter(|run| run.steps.iter().any(|step| step.state == StepState::Ready));
         self.awake.extend(waiting.map(|run| run.number).collect::<Vec<_>>());
     }
 
+    /// Keeps the last ended runs, and of every subject and stage the last one, however long ago that was.
+    fn forget_old_runs(&mut self) {
+        while self.system.ended.len() > RECENT_RUNS {
+            let of = |number: &u64| self.system.runs.get(number).map(|run| (&run.subject, &run.stage));
+            let has_newer = |position: &usize| {
+                let mut newer = self.system.ended.iter().skip(position + 1);
+                newer.any(|newer| of(newer) == of(&self.system.ended[*position]))
+            };
+            let Some(position) = (0..self.system.ended.len()).find(has_newer) else { return };
+            let forgotten = self.system.ended.remove(position);
+            forgotten.and_then(|number| self.system.runs.remove(&number));
+        }
+    }
+
     /// What a run's end means for others: what it verified, and what comes after it.
-    fn run_ended(&mut self, number: u64) {
-        let run = self.run(number).clone();
+    fn run_ended(&mut self, run: &Run) {
         match &run.subject {
-            Subject::Promotion { from } => self.promotion_ended(&run, from),
+            Subject::Promotion { from } => self.promotion_ended(run, from),
             Subject::Rule(rule) if run.state == RunState::Done => {
                 if let Some(source) = &run.source {
                     self.system.succeeded.insert(format!("{rule}@{}", run.stage), source.commit.clone());
                 }
                 if !run.holds_from_start {
-                    self.set_verified(&run);
+                    self.set_verified(run);
                 }
                 let Some(rules) = self.system.rules().cloned() else { return };
                 for (name, next) in &rules.rules {

@@ -98,11 +98,11 @@ impl Turn<'_> {
     }
 
     /// Frees what the run holds, and only that, and wakes the next in the queue.
-    pub(super) fn release_target(&mut self, number: u64) {
+    pub(super) fn release_target(&mut self, run: &Run) {
+        let number = run.number;
         self.leave_queue(number);
-        let run = self.run(number).clone();
         let Some(key) = &run.target else { return };
-        let breaks = self.breaks(&run);
+        let breaks = self.breaks(run);
         let Some(target) = self.system.targets.get_mut(key).filter(|target| target.holder == Some(number)) else {
             return;
         };
