@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod crash_sweep;
+mod engine;
 mod git;
 mod git_archive;
 mod git_edit;
