@@ -19,4 +19,5 @@ mod local_support;
 mod report;
 mod rules;
 mod scenarios;
+mod schemas;
 mod support;
