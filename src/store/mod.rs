@@ -113,12 +113,7 @@ pub trait Store: Send + Sync {
     fn changes(&self) -> watch::Receiver<u64>;
 
     /// At most `limit` events of the system from place `from_seq` on, in order.
-    async fn events(
-        &self,
-        system: &SystemName,
-        from_seq: u64,
-        limit: u32,
-    ) -> Result<Vec<Recorded<Event>>, StoreError> {
+    async fn events(&self, system: &SystemName, from_seq: u64, limit: u32) -> Result<Vec<Recorded<Event>>, StoreError> {
         self.log(system, from_seq, limit).await?.iter().map(|row| row.recorded(system)).collect()
     }
 

@@ -39,11 +39,7 @@ pub enum Traced {
     },
 }
 
-pub(super) async fn trace<S: Store + ?Sized>(
-    store: &S,
-    system: &SystemName,
-    name: &str,
-) -> Result<Traced, StoreError> {
+pub(super) async fn trace<S: Store + ?Sized>(store: &S, system: &SystemName, name: &str) -> Result<Traced, StoreError> {
     let mut artifacts = store.artifacts(system, name, MOST_NAMED).await?;
     if artifacts.len() > 1 {
         return Ok(Traced::Several { artifacts });

@@ -48,8 +48,7 @@ impl Append {
         snapshot: Option<Vec<u8>>,
     ) -> Self {
         let Decision { due, dropped, ended, links } = decision;
-        let effect =
-            |effect: &Effect| EffectRow { id: effect.id.clone(), due_ms: effect.due_ms, effect: json(effect) };
+        let effect = |effect: &Effect| EffectRow { id: effect.id.clone(), due_ms: effect.due_ms, effect: json(effect) };
         Self {
             system: system.clone(),
             seq: recorded.seq,

@@ -17,7 +17,7 @@ use std::{
 use async_trait::async_trait;
 use sqlx::{
     ConnectOptions as _, Row as _, SqliteConnection, SqlitePool,
-    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
 use tokio::sync::watch;
 
@@ -119,8 +119,7 @@ async fn prepared_connection(options: &SqliteConnectOptions, place: &Place) -> R
     let failed = |error| place.failed("open the database", &error);
     let mut connection = options.connect().await.map_err(failed)?;
     schema::migrate(&mut connection, place).await?;
-    let wal = format!("PRAGMA journal_mode = {}", SqliteJournalMode::Wal.as_str());
-    sqlx::raw_sql(sqlx::AssertSqlSafe(wal)).execute(&mut connection).await.map_err(failed)?;
+    sqlx::raw_sql("PRAGMA journal_mode = WAL").execute(&mut connection).await.map_err(failed)?;
     Ok(connection)
 }
 

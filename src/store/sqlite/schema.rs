@@ -33,7 +33,8 @@ pub(super) async fn migrate(connection: &mut SqliteConnection, place: &Place) ->
 }
 
 async fn checked_version(connection: &mut SqliteConnection, place: &Place) -> Result<i64, StoreError> {
-    let sql = "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version),
+    let sql =
+        "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version),
                       (SELECT count(*) FROM sqlite_schema)";
     let row = sqlx::query(sql)
         .fetch_one(connection)

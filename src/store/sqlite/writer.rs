@@ -217,9 +217,7 @@ impl Request {
                 Ok(claimed) => (Answer::Claimed(reply, claimed), None),
                 Err(error) => (Answer::Claimed(reply, Vec::new()), Some(error)),
             },
-            Self::BeginDriving(reply) => {
-                (Answer::Done(reply), claims::free_all(connection, place).await.err())
-            }
+            Self::BeginDriving(reply) => (Answer::Done(reply), claims::free_all(connection, place).await.err()),
             Self::DropSnapshot(system, reply) => {
                 let dropped = sqlx::query("DELETE FROM snapshots WHERE system = ?").bind(system.as_str());
                 let dropped = dropped.execute(connection).await;
