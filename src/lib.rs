@@ -11,8 +11,13 @@
 //! - [`watch`]: turns the outside into events.
 //! - [`cli`]: one file per subcommand.
 
+pub mod cli;
+pub mod driver;
 pub mod engine;
 pub mod providers;
 pub mod report;
 pub mod rules;
+pub mod steps;
 pub mod store;
+pub mod telemetry;
+pub mod watch;

@@ -34,7 +34,7 @@ impl Turn<'_> {
             authors: head.authors.clone(),
             rules: digest,
             state: RunState::Queued,
-            target: Some(target.unwrap_or_else(|| TargetKey::of_lane(name.as_str(), stage))),
+            target: Some(target.unwrap_or_else(|| TargetKey::of_rule(name, stage))),
             holds_from_start,
             steps: plan::of_rule(&rules, rule, stage),
             created_ms: self.at_ms,
@@ -180,7 +180,7 @@ impl Turn<'_> {
             self.end_run(number, ends_as, reason);
         } else if run.steps.iter().all(|step| step.state == StepState::Done) {
             self.end_run(number, RunState::Done, String::new());
-        } else if !any(StepState::Ready) {
+        } else if !any(StepState::Ready) && !self.awake.contains(&number) {
             self.end_run(
                 number,
                 RunState::Failed,
@@ -200,6 +200,9 @@ impl Turn<'_> {
             run.state = RunState::Ending;
             run.ends_as = Some(ends_as);
             run.reason = Some(reason);
+        } else if (run.ends_as, ends_as) == (Some(RunState::Failed), RunState::Failed) {
+            let before = run.reason.take().unwrap_or_default();
+            run.reason = Some(format!("{before}; {reason}"));
         }
         let active: Vec<(StepId, bool)> = run
             .steps
@@ -214,6 +217,7 @@ impl Turn<'_> {
                 self.cancel_step(number, &id);
             }
         }
+        self.leave_queue(number);
         self.awake.insert(number);
     }
 

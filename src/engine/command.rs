@@ -4,7 +4,7 @@ use super::{
     event::{Command, Principal},
     ids::{Digest, RunId, TargetKey},
     run::{Cause, Run, RunState, StepRun, StepState, Subject},
-    system::TargetLife,
+    system::{Policy, TargetLife},
     turn::{Refused, Turn},
 };
 use crate::rules::{Quorum, RuleName, Rules, StageName, StepId, TargetName};
@@ -84,7 +84,7 @@ impl Turn<'_> {
         let run = self.live_run(id)?;
         let (step, quorum) = asked(run)?;
         let waits = run.digest(step);
-        if let Some(digest) = digest.filter(|digest| !waits.as_str().contains(digest.as_str())) {
+        if let Some(digest) = digest.filter(|digest| !names(digest, &waits)) {
             return Err(Refused::not_now(
                 id,
                 format!("what waits is {waits}, not {digest}"),
@@ -144,6 +144,15 @@ impl Turn<'_> {
                 "do the newer one again, or start anew with `tidegate run`",
             ));
         }
+        let target = run.target.as_ref();
+        let refuses = target.and_then(|key| self.system.targets.get(key)).is_some_and(|t| t.policy == Policy::Reject);
+        if let Some(busy) = self.system.live_runs().find(|other| refuses && other.target.as_ref() == target) {
+            return Err(Refused::not_now(
+                id,
+                format!("{} is on its target, whose queue policy is `reject`", busy.id),
+                "try again when it is over",
+            ));
+        }
         let number = run.number;
         let again: Vec<StepId> = steps_to_do_again(run);
         self.system.ended.retain(|ended| *ended != number);
@@ -173,6 +182,9 @@ impl Turn<'_> {
         match self.system.targets.get(&key) {
             Some(state) if state.life == TargetLife::Broken => {}
             Some(_) => return Err(Refused::unknown(format!("{key} is not broken"), "there is nothing to unlock")),
+            None if rules.targets.contains_key(target) => {
+                return Err(Refused::unknown(format!("{key} has never been used"), "there is nothing to unlock"));
+            }
             None => return Err(unknown("target", target.as_str(), rules.targets.keys())),
         }
         self.unlock(&key);
@@ -218,6 +230,13 @@ fn may_decide(by: &Principal, quorum: &Quorum, what: &str, run: &RunId) -> Resul
         what: format!("{what} {run}"),
         reason: format!("it asks {}", quorum.from.join(", ")),
     })
+}
+
+/// Whether somebody who writes `given` means `digest`: the whole of it, or at least its first eight digits.
+fn names(given: &Digest, digest: &Digest) -> bool {
+    let digits = |digest: &Digest| digest.as_str().trim_start_matches("sha256:").to_owned();
+    let (given, whole) = (digits(given), digits(digest));
+    given.len() >= 8 && whole.starts_with(&given)
 }
 
 /// Whether the author of a change, `Ada <ada@example.com>`, is this person.

@@ -75,10 +75,10 @@ pub enum Timer {
 }
 
 impl Effect {
-    /// The watch of a repository; `tick` makes it unique.
+    /// The watch of a repository; `seq`, the place in the log of the event that asks for it, makes it unique.
     #[must_use]
-    pub fn watch(repository: RepositoryName, tick: u64, due_ms: i64) -> Self {
-        let id = EffectId::new(format_smolstr!("watch/{repository}#{tick}"));
+    pub fn watch(repository: RepositoryName, seq: u64, due_ms: i64) -> Self {
+        let id = EffectId::new(format_smolstr!("watch/{repository}#{seq}"));
         Self { id, due_ms, kind: EffectKind::Watch { repository } }
     }
 
@@ -89,12 +89,14 @@ impl Effect {
         Self { id, due_ms, kind: EffectKind::Step { run: run.clone(), step: step.clone(), phase } }
     }
 
-    /// A timer.
+    /// A timer; `seq`, the place in the log of the event that asks for it, makes it unique.
     #[must_use]
-    pub fn timer(timer: Timer, due_ms: i64) -> Self {
+    pub fn timer(timer: Timer, seq: u64, due_ms: i64) -> Self {
         let id = match &timer {
-            Timer::Schedule { rule, stage, instant_ms } => format_smolstr!("schedule/{rule}@{stage}#{instant_ms}"),
-            Timer::Gate { run, step } => format_smolstr!("gate/{run}/{step}#{due_ms}"),
+            Timer::Schedule { rule, stage, instant_ms } => {
+                format_smolstr!("schedule/{rule}@{stage}/{instant_ms}#{seq}")
+            }
+            Timer::Gate { run, step } => format_smolstr!("gate/{run}/{step}#{seq}"),
         };
         Self { id: EffectId::new(id), due_ms, kind: EffectKind::Timer(timer) }
     }

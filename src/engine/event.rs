@@ -105,6 +105,10 @@ pub struct HeadSeen {
     pub commit: CommitId,
     /// Who wrote it, as in `Ada <ada@example.com>`.
     pub author: String,
+    /// Who wrote the commits since the head known before, in the same form, without our own commits: none of them may
+    /// approve it. Empty when all of them are ours.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub authors: BTreeSet<String>,
     /// The first line of its message.
     pub subject: String,
     /// The paths that differ from the head known before; `None` when there was none or they are too many to list.

@@ -50,7 +50,7 @@ impl Turn<'_> {
 
     fn wait_until(&mut self, number: u64, id: &StepId, due_ms: i64) {
         let timer = Timer::Gate { run: self.run(number).id.clone(), step: id.clone() };
-        let effect = Effect::timer(timer, due_ms);
+        let effect = Effect::timer(timer, self.seq, due_ms);
         self.step_mut(number, id).effect = Some(effect.id.clone());
         self.emit(effect);
     }
@@ -70,11 +70,12 @@ impl Turn<'_> {
             Task::Soak { until_ms } if self.at_ms >= until_ms => self.close_gate(number, id, StepState::Done),
             Task::Soak { until_ms } => self.wait_until(number, id, until_ms),
             Task::Window { window } => {
-                let window: Window = window.parse().expect("rules in force were checked when they were loaded");
-                if window.contains(self.at_ms) {
-                    self.close_gate(number, id, StepState::Done);
-                } else if let Some(opens_ms) = window.next_opening(self.at_ms) {
-                    self.wait_until(number, id, opens_ms);
+                let opens_ms = window.parse::<Window>().map(|window| window.next_opening(self.at_ms));
+                match opens_ms {
+                    Ok(Some(opens_ms)) if opens_ms <= self.at_ms => self.close_gate(number, id, StepState::Done),
+                    Ok(Some(opens_ms)) => self.wait_until(number, id, opens_ms),
+                    Ok(None) => self.fail_step(number, id, format!("`{window}` never opens again"), "mend the window"),
+                    Err(error) => self.fail_step(number, id, error.to_string(), "mend the window in the rules"),
                 }
             }
             Task::Action(_) | Task::Consent(_) => {

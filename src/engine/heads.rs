@@ -7,7 +7,7 @@ use super::{
     effect::Effect,
     event::{CommitSet, HeadSeen},
     ids::{CommitId, RunId},
-    run::{Cause, Subject},
+    run::{Cause, Run, Subject},
     system::{Head, Unreachable},
     turn::Turn,
 };
@@ -17,13 +17,23 @@ use crate::rules::{RepositoryName, Span, StageName, matches_any};
 pub(super) const POLL_INTERVAL: Span = Span::from_secs(10);
 
 impl Turn<'_> {
-    /// A watch found heads that differ from those known.
+    /// A watch found heads that differ from those known. A head that we made ourselves since the watch was asked for may be
+    /// newer than what it saw: it says nothing of that stage, and another looks at once.
     pub(super) fn heads_seen(&mut self, repository: &RepositoryName, heads: &BTreeMap<StageName, Option<HeadSeen>>) {
         let Some(watched) = self.system.repositories.get_mut(repository) else { return };
         watched.unreachable = None;
-        let first_sight = !std::mem::replace(&mut watched.seen, true);
-        for (stage, seen) in heads {
-            let known = self.system.head(repository, stage).map(|head| &head.commit);
+        let asked = watched.asked;
+        let stages = self.system.rules().map(|rules| rules.stages.clone()).unwrap_or_default();
+        let mut doubtful = false;
+        for (stage, seen) in heads.iter().filter(|(stage, _)| stages.contains_key(*stage)) {
+            let watched = self.system.repositories.get_mut(repository).expect("looked up above");
+            let first_sight = watched.seen.insert(stage.clone());
+            let known = watched.heads.get(stage);
+            if known.is_some_and(|known| known.order > asked) {
+                doubtful = true;
+                continue;
+            }
+            let known = known.map(|head| &head.commit);
             match seen {
                 Some(seen) if known != Some(&seen.commit) => self.head_moved(repository, stage, seen, first_sight),
                 Some(_) => {}
@@ -33,7 +43,7 @@ impl Turn<'_> {
                 }
             }
         }
-        self.watch_again(repository);
+        self.watch_again(repository, doubtful);
     }
 
     /// A watch cannot reach its repository.
@@ -42,16 +52,24 @@ impl Turn<'_> {
         if let Some(watched) = self.system.repositories.get_mut(repository) {
             let since_ms = watched.unreachable.as_ref().map_or(since_ms, |before| before.since_ms);
             watched.unreachable = Some(Unreachable { error: error.to_owned(), since_ms });
-            self.watch_again(repository);
+            self.watch_again(repository, false);
         }
     }
 
-    fn watch_again(&mut self, repository: &RepositoryName) {
-        let Some(interval) = self.poll_interval(repository) else { return };
-        let Some(watched) = self.system.repositories.get_mut(repository) else { return };
-        watched.ticks += 1;
-        let effect = Effect::watch(repository.clone(), watched.ticks, self.at_ms + interval.as_ms());
-        self.emit(effect);
+    fn watch_again(&mut self, repository: &RepositoryName, at_once: bool) {
+        if let Some(interval) = self.poll_interval(repository) {
+            let wait_ms = if at_once { 0 } else { interval.as_ms() };
+            self.watch(repository, self.at_ms.saturating_add(wait_ms));
+        }
+    }
+
+    /// Has a repository looked at.
+    pub(super) fn watch(&mut self, repository: &RepositoryName, due_ms: i64) {
+        let seq = self.seq;
+        if let Some(watched) = self.system.repositories.get_mut(repository) {
+            watched.asked = seq;
+            self.emit(Effect::watch(repository.clone(), seq, due_ms));
+        }
     }
 
     fn poll_interval(&self, repository: &RepositoryName) -> Option<Span> {
@@ -67,13 +85,14 @@ impl Turn<'_> {
         for key in &seen.keys {
             let id = key.as_str().split('/').nth(1).map(RunId::new);
             if let Some(run) = id.and_then(|id| self.system.run(&id)) {
-                set.extend(run.set.clone());
+                set.extend(brought(run));
                 authors.extend(run.authors.iter().cloned());
                 by = Some(run.id.clone());
             }
         }
-        if seen.keys.is_empty() {
+        if !seen.authors.is_empty() || seen.keys.is_empty() {
             authors.insert(seen.author.clone());
+            authors.extend(seen.authors.iter().cloned());
         }
         set.insert(repository.clone(), seen.commit.clone());
         let head = Head {
@@ -96,14 +115,14 @@ impl Turn<'_> {
     /// One of our own commits became the head: taken in at once, without waiting for a watch to see it. When the head
     /// known is not the commit's parent, others pushed as well, and the watch will tell in which order.
     pub(super) fn head_made(&mut self, made: MadeHead<'_>) {
-        let MadeHead { place: Place { repository, stage }, commit, parent, subject, by } = made;
+        let MadeHead { place: Place { repository, stage }, commit, parent, subject, by, changed } = made;
         let Some(before) = self.system.head(repository, stage) else { return };
         if before.commit != *parent {
             return;
         }
         let Some(run) = self.system.run(by) else { return };
         let mut set = before.set.clone();
-        set.extend(run.set.clone());
+        set.extend(brought(run));
         set.insert(repository.clone(), commit.clone());
         let authors = before.authors.union(&run.authors).cloned().collect();
         let head = Head {
@@ -118,7 +137,7 @@ impl Turn<'_> {
             forced: false,
         };
         self.set_head(repository, stage, head);
-        self.pushed(repository, stage, None);
+        self.pushed(repository, stage, changed);
     }
 
     fn set_head(&mut self, repository: &RepositoryName, stage: &StageName, head: Head) {
@@ -151,14 +170,26 @@ impl Turn<'_> {
         }
     }
 
-    /// The merges of a promotion belong together: each of their heads is of the whole set.
+    /// The merges of a promotion belong together: each of their heads is of the whole set, but for its own commit, which
+    /// may have moved on.
     pub(super) fn join_heads(&mut self, stage: &StageName, merged: &CommitSet) {
-        for (repository, commit) in merged {
+        for repository in merged.keys() {
             let Some(watched) = self.system.repositories.get_mut(repository) else { continue };
-            if let Some(head) = watched.heads.get_mut(stage).filter(|head| head.commit == *commit) {
+            if let Some(head) = watched.heads.get_mut(stage) {
+                let own = head.commit.clone();
                 head.set.extend(merged.clone());
+                head.set.insert(repository.clone(), own);
             }
         }
+    }
+}
+
+/// What a run's own commit brings with it. Not so a promotion's: its set is of the stage before, and its merges are
+/// joined when all of them are made.
+fn brought(run: &Run) -> CommitSet {
+    match &run.subject {
+        Subject::Rule(_) => run.set.clone(),
+        Subject::Promotion { .. } => CommitSet::new(),
     }
 }
 
@@ -169,4 +200,6 @@ pub(super) struct MadeHead<'made> {
     pub(super) parent: &'made CommitId,
     pub(super) subject: &'made str,
     pub(super) by: &'made RunId,
+    /// The paths that it changed; `None` when any may have.
+    pub(super) changed: Option<&'made [String]>,
 }

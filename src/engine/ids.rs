@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use smol_str::{SmolStr, format_smolstr};
 
-use crate::rules::{RepositoryName, StageName, TargetName};
+use crate::rules::{RepositoryName, RuleName, StageName, TargetName};
 
 macro_rules! identity {
     ($($(#[doc = $doc:literal])+ $type:ident;)*) => {$(
@@ -46,7 +46,8 @@ identity! {
     /// The identity of what a step does in the outside world: `system/run/step`. Tried again, it stays the same; done
     /// anew by hand after a failure, it gets a further part.
     StepKey;
-    /// A target at a stage, `webshop@qa`; or, for a rule without one, its own lane, `rule:package@dev`.
+    /// A target at a stage, `webshop@qa`; or, for a rule without one, its own lane, `rule:package@dev`;
+    /// or the lane of promotions into a stage, `promotions:qa`.
     TargetKey;
     /// A content's name: `sha256:` and 64 hexadecimal digits.
     Digest;
@@ -67,10 +68,16 @@ impl TargetKey {
         Self(format_smolstr!("{target}@{stage}"))
     }
 
-    /// The key of the lane that runs of one subject without a target share at a stage.
+    /// The key of the lane that runs of a rule without a target share at a stage.
     #[must_use]
-    pub fn of_lane(subject: &str, stage: &StageName) -> Self {
-        Self(format_smolstr!("rule:{subject}@{stage}"))
+    pub fn of_rule(rule: &RuleName, stage: &StageName) -> Self {
+        Self(format_smolstr!("rule:{rule}@{stage}"))
+    }
+
+    /// The key of the lane in which promotions into a stage follow one another.
+    #[must_use]
+    pub fn of_promotions(stage: &StageName) -> Self {
+        Self(format_smolstr!("promotions:{stage}"))
     }
 }
 

@@ -1,6 +1,6 @@
 //! What came of effects. An outcome of an effect that is no longer pending is late: it is in the log, and changes nothing.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     effect::{EffectKind, Phase, Timer},
@@ -17,14 +17,20 @@ use crate::rules::{Action, Span, StepId};
 impl Turn<'_> {
     /// Takes in what came of an effect.
     pub(super) fn outcome(&mut self, id: &EffectId, outcome: &Outcome) {
-        let Some(effect) = self.drop_effect(id) else { return };
+        let Some(effect) = self.system.due.get(id).filter(|effect| answers(&effect.kind, outcome)).cloned() else {
+            return;
+        };
+        self.drop_effect(id);
         match (effect.kind, outcome) {
             (EffectKind::Watch { repository }, Outcome::Heads { heads }) => self.heads_seen(&repository, heads),
             (EffectKind::Watch { repository }, Outcome::Unreachable { error }) => self.unreachable(&repository, error),
             (EffectKind::Timer(Timer::Schedule { rule, stage, instant_ms }), Outcome::Fired) => {
+                // Whoever fired it may have a clock that goes before ours; its moment has come all the same.
+                self.at_ms = self.at_ms.max(effect.due_ms);
                 self.schedule_fired(&rule, &stage, instant_ms);
             }
             (EffectKind::Timer(Timer::Gate { run, step }), Outcome::Fired) => {
+                self.at_ms = self.at_ms.max(effect.due_ms);
                 if let Some(number) = self.system.run(&run).map(|run| run.number) {
                     self.gate_fired(number, &step);
                 }
@@ -35,8 +41,7 @@ impl Turn<'_> {
                     self.step_outcome(number, &step, phase, outcome);
                 }
             }
-            // An outcome of another kind than its effect settles nothing: the effect stays pending and is tried again.
-            (kind, _) => self.emit(super::effect::Effect { id: effect.id, due_ms: effect.due_ms, kind }),
+            _ => unreachable!("an outcome of another kind than its effect settles nothing"),
         }
     }
 
@@ -50,30 +55,33 @@ impl Turn<'_> {
                 let step = self.step_mut(number, id);
                 step.handle = Some(handle.clone());
                 step.progress.clone_from(progress);
-                step.tries = 0;
+                (step.tries, step.error) = (0, None);
                 self.poll_later(number, id, *after_ms);
             }
-            StepOutcome::Done { outputs, artifacts } => {
-                let at_ms = self.at_ms;
-                let step = self.step_mut(number, id);
-                step.state = StepState::Done;
-                step.ended_ms = Some(at_ms);
-                (step.outputs, step.artifacts) = (outputs.clone(), artifacts.clone());
-                (step.error, step.hint, step.progress) = (None, None, None);
-                self.link(number, id);
-                self.step_done(number, id);
-            }
+            StepOutcome::Done { outputs, artifacts } => self.done(number, id, outputs, artifacts),
             StepOutcome::Retry { error, after_ms } => self.try_again(number, id, phase, error, *after_ms),
             StepOutcome::Failed { error, hint } => self.fail_step(number, id, error.clone(), hint),
             StepOutcome::Cancelled => self.fail_step(number, id, "it was cancelled outside of Tidegate".to_owned(), ""),
         }
     }
 
+    fn done(&mut self, number: u64, id: &StepId, outputs: &Map<String, Value>, artifacts: &[Artifact]) {
+        let at_ms = self.at_ms;
+        let step = self.step_mut(number, id);
+        step.state = StepState::Done;
+        step.ended_ms = Some(at_ms);
+        (step.outputs, step.artifacts) = (outputs.clone(), artifacts.to_vec());
+        (step.error, step.hint, step.progress) = (None, None, None);
+        self.link(number, id);
+        self.step_done(number, id);
+        self.wake_writers(number, id);
+    }
+
     /// Looks at a step again later, but not past its deadline: then it is cancelled.
     fn poll_later(&mut self, number: u64, id: &StepId, after_ms: i64) {
         let (at_ms, deadline_ms) = (self.at_ms, self.deadline_ms(number, id));
         if at_ms < deadline_ms {
-            return self.emit_step(number, id, Phase::Poll, deadline_ms.min(at_ms + after_ms.max(0)));
+            return self.emit_step(number, id, Phase::Poll, deadline_ms.min(at_ms.saturating_add(after_ms.max(0))));
         }
         let step = self.step_mut(number, id);
         let limit = Span::from_ms(step.timeout_ms);
@@ -86,7 +94,7 @@ impl Turn<'_> {
     /// When a step must be over: milliseconds since 1970, UTC.
     fn deadline_ms(&self, number: u64, id: &StepId) -> i64 {
         let step = self.step_of(number, id);
-        step.started_ms.unwrap_or(self.at_ms) + step.timeout_ms
+        step.started_ms.unwrap_or(self.at_ms).saturating_add(step.timeout_ms)
     }
 
     fn try_again(&mut self, number: u64, id: &StepId, phase: Phase, error: &str, after_ms: Option<i64>) {
@@ -95,7 +103,7 @@ impl Turn<'_> {
         step.tries += 1;
         step.error = Some(error.to_owned());
         let (tries, attempts) = (step.tries, step.retry.attempts);
-        let due_ms = at_ms + after_ms.unwrap_or(0).max(backoff_ms(step));
+        let due_ms = at_ms.saturating_add(after_ms.unwrap_or(0).max(backoff_ms(step)));
         if tries >= attempts {
             self.fail_step(
                 number,
@@ -116,26 +124,36 @@ impl Turn<'_> {
     }
 
     fn cancel_outcome(&mut self, number: u64, id: &StepId, outcome: &StepOutcome) {
-        let at_ms = self.at_ms;
+        // As long again as the step itself may take; a bound, not an expectation.
+        let (at_ms, latest_ms) =
+            (self.at_ms, self.deadline_ms(number, id).saturating_add(self.step_of(number, id).timeout_ms));
+        let failed = self.run(number).ends_as == Some(RunState::Failed);
         let step = self.step_mut(number, id);
         match outcome {
             StepOutcome::Retry { error, after_ms } if step.tries + 1 < step.retry.attempts => {
                 step.tries += 1;
-                let due_ms = at_ms + after_ms.unwrap_or(0).max(backoff_ms(step));
+                let due_ms = at_ms.saturating_add(after_ms.unwrap_or(0).max(backoff_ms(step)));
                 step.progress = Some(format!("cancelling: {error}"));
                 return self.emit_step(number, id, Phase::Cancel, due_ms);
             }
-            StepOutcome::Pending { after_ms, .. } => {
-                let due_ms = at_ms + (*after_ms).max(0);
+            StepOutcome::Pending { after_ms, .. } if at_ms < latest_ms => {
+                let due_ms = latest_ms.min(at_ms.saturating_add((*after_ms).max(0)));
                 return self.emit_step(number, id, Phase::Cancel, due_ms);
+            }
+            StepOutcome::Pending { .. } => {
+                step.hint = Some("it may still go on outside: it was told to end and did not".to_owned());
             }
             StepOutcome::Retry { error, .. } | StepOutcome::Failed { error, .. } => {
                 step.hint = Some(format!("it may still go on outside; cancelling it failed: {error}"));
             }
-            StepOutcome::Done { .. } | StepOutcome::Cancelled => {}
+            // It was quicker than its cancellation: what is done is done.
+            StepOutcome::Done { outputs, artifacts } => return self.done(number, id, outputs, artifacts),
+            StepOutcome::Cancelled => {}
         }
-        step.state = if step.error.is_some() { StepState::Failed } else { StepState::Cancelled };
+        step.state = if failed { StepState::Failed } else { StepState::Cancelled };
         step.ended_ms = Some(at_ms);
+        step.progress = None;
+        self.wake_writers(number, id);
     }
 
     /// A step failed: the run fails with it once what is active has drained.
@@ -152,6 +170,17 @@ impl Turn<'_> {
             self.drop_effect(&effect);
         }
         self.stop_run(number, RunState::Failed, reason);
+        self.wake_writers(number, id);
+    }
+
+    /// Lets the runs go on that wait to write where this step has just written, or failed to.
+    fn wake_writers(&mut self, number: u64, id: &StepId) {
+        let run = self.run(number);
+        let Some(place) = self.step_of(number, id).task.writes_to() else { return };
+        let waits = |step: &StepRun| step.state == StepState::Ready && step.task.writes_to() == Some(place);
+        let writers = self.system.live_runs().filter(|other| other.stage == run.stage && other.steps.iter().any(waits));
+        let writers: Vec<u64> = writers.map(|run| run.number).collect();
+        self.awake.extend(writers);
     }
 
     /// What a step that is done means for the rest of the system.
@@ -167,27 +196,25 @@ impl Turn<'_> {
                     let pin = Pin { by, source: source.commit.clone(), order: source.order, run_number: number };
                     self.system.pins.insert(key, pin);
                 }
-                self.made_head(number, id, &place);
+                self.made_head(number, id, &place, Some(&[commit.file]));
             }
             Task::Merge(merge) => {
                 let place = Place { repository: merge.repository, stage: self.run(number).stage.clone() };
-                self.made_head(number, id, &place);
+                self.made_head(number, id, &place, None);
             }
             Task::Action(Action::Deploy(_)) => self.deployed(number, id),
             _ => {}
         }
-        let writers = self.system.live_runs().filter(|run| run.steps.iter().any(|step| step.state == StepState::Ready));
-        self.awake.extend(writers.map(|run| run.number).collect::<Vec<_>>());
     }
 
-    fn made_head(&mut self, number: u64, id: &StepId, place: &Place) {
+    fn made_head(&mut self, number: u64, id: &StepId, place: &Place, changed: Option<&[String]>) {
         let run = self.run(number).id.clone();
         let outputs = self.step_of(number, id).outputs.clone();
         let text = |name| outputs.get(name).and_then(Value::as_str);
         let (Some(commit), Some(parent)) = (text("commit"), text("parent")) else { return };
         let (commit, parent) = (CommitId::new(commit), CommitId::new(parent));
         let subject = text("subject").unwrap_or_default();
-        self.head_made(MadeHead { place, commit: &commit, parent: &parent, subject, by: &run });
+        self.head_made(MadeHead { place, commit: &commit, parent: &parent, subject, by: &run, changed });
     }
 
     fn deployed(&mut self, number: u64, id: &StepId) {
@@ -197,6 +224,9 @@ impl Turn<'_> {
         let approved = before.iter().rev().find_map(|step| step.answers.last()).map(|answer| answer.digest.clone());
         let artifacts: std::collections::BTreeSet<Artifact> =
             before.iter().flat_map(|step| step.artifacts.iter().cloned()).collect();
+        let image = step.outputs.get("image").and_then(Value::as_str);
+        let image = image.map(|ami| Artifact { kind: "ami".to_owned(), name: ami.to_owned(), uri: String::new() });
+        let artifacts: std::collections::BTreeSet<Artifact> = artifacts.into_iter().chain(image).collect();
         let deployed = Deployed {
             run: run.id.clone(),
             set: run.set.clone(),
@@ -228,6 +258,15 @@ impl Turn<'_> {
         let links = links.filter(|(from, to)| from != to);
         let links: Vec<Link> = links.map(|(from, to)| Link { from, to, by: by.clone(), at_ms: self.at_ms }).collect();
         self.decision.links.extend(links);
+    }
+}
+
+/// Whether an outcome is of the kind that its effect asks for. Any other settles nothing: the effect stays pending.
+const fn answers(kind: &EffectKind, outcome: &Outcome) -> bool {
+    match kind {
+        EffectKind::Watch { .. } => matches!(outcome, Outcome::Heads { .. } | Outcome::Unreachable { .. }),
+        EffectKind::Timer(_) => matches!(outcome, Outcome::Fired),
+        EffectKind::Step { .. } => matches!(outcome, Outcome::Step(_)),
     }
 }
 

@@ -54,6 +54,8 @@ pub struct Merge {
     pub repository: RepositoryName,
     /// The commit that is merged.
     pub commit: CommitId,
+    /// The branch that it is on.
+    pub branch: String,
     /// The pins, which the source's side wins: file and JSON pointer.
     pub pins: Vec<(String, String)>,
     /// What the stage that it goes to demands.
@@ -197,6 +199,7 @@ pub fn of_promotion(rules: &Rules, promotion: &Promotion, set: &CommitSet, verif
         .map(|(repository, commit)| Merge {
             repository: repository.clone(),
             commit: commit.clone(),
+            branch: rules.branch(&promotion.from).to_owned(),
             pins: pins(rules, repository),
             requires: requirements(rules, &promotion.to, repository),
         })

@@ -10,9 +10,6 @@ use super::{
 };
 use crate::rules::{PromotionStart, StageName};
 
-/// The name of the lane in which promotions into a stage follow one another.
-const LANE: &str = "promote";
-
 impl Turn<'_> {
     /// A run with a target succeeded: what it deployed was verified, and may be promoted.
     pub(super) fn set_verified(&mut self, run: &Run) {
@@ -60,7 +57,7 @@ impl Turn<'_> {
             authors: verified.authors.clone(),
             rules: digest,
             state: RunState::Queued,
-            target: Some(TargetKey::of_lane(LANE, to)),
+            target: Some(TargetKey::of_promotions(to)),
             holds_from_start: false,
             steps: plan::of_promotion(&rules, promotion, &verified.set, verified.at_ms),
             created_ms: self.at_ms,
@@ -84,7 +81,7 @@ impl Turn<'_> {
 
     /// Whether a promotion is moving the repositories of this stage right now.
     pub(super) fn promotion_moves(&self, stage: &StageName) -> bool {
-        self.system.targets.get(&TargetKey::of_lane(LANE, stage)).is_some_and(|lane| lane.holder.is_some())
+        self.system.targets.get(&TargetKey::of_promotions(stage)).is_some_and(|lane| lane.holder.is_some())
     }
 
     /// A promotion is over: its merges belong together, and what they trigger may start.

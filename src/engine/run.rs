@@ -245,12 +245,6 @@ impl Run {
         })
     }
 
-    /// Whether a step that changes the target has been started and the run is not over.
-    #[must_use]
-    pub fn waits(&self) -> bool {
-        !self.state.is_ended() && self.steps.iter().all(|step| step.state != StepState::Active || step.task.is_gate())
-    }
-
     /// The step that waits for people's approval.
     #[must_use]
     pub fn asking(&self) -> Option<&StepRun> {

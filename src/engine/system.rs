@@ -83,14 +83,14 @@ pub struct RefusedRules {
 /// What is known of a repository.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Watched {
-    /// Whether its heads have been seen at all: the first sight starts nothing.
-    pub seen: bool,
+    /// The stages that a watch has looked at, with a branch or without: the first sight of a stage starts nothing.
+    pub seen: BTreeSet<StageName>,
     /// The head of each stage's branch that exists.
     pub heads: BTreeMap<StageName, Head>,
     /// Why it cannot be reached, and since when.
     pub unreachable: Option<Unreachable>,
-    /// How many watches it has had; makes their identities unique.
-    pub ticks: u64,
+    /// The place in the log of the event that asked for its pending watch: of a head that is newer, it knows nothing.
+    pub asked: u64,
 }
 
 /// Why a repository cannot be reached.

@@ -30,8 +30,16 @@ impl Turn<'_> {
             deployed: None,
             broken: None,
         });
-        target.policy = policy;
         let on_it = |run: &&Run| run.target.as_ref() == Some(key) && run.number != number;
+        // A wide lane narrows only when it is empty; a queue before a lane that became wide goes on at once.
+        if target.policy != Policy::Parallel
+            || !self.system.runs.values().any(|run| !run.state.is_ended() && on_it(&run))
+        {
+            target.policy = policy;
+        }
+        if target.policy == Policy::Parallel {
+            self.awake.extend(std::mem::take(&mut target.queue));
+        }
         (policy == Policy::Reject).then(|| self.system.live_runs().find(on_it).map(|run| run.id.clone())).flatten()
     }
 
@@ -77,14 +85,15 @@ impl Turn<'_> {
         let reason = format!("{} is newer and came as far", run.id);
         for older in older {
             self.stop_run(older, RunState::Superseded, reason.clone());
-            self.leave_queue(older);
         }
     }
 
-    fn leave_queue(&mut self, number: u64) {
-        let key = self.run(number).target.clone();
-        if let Some(target) = key.and_then(|key| self.system.targets.get_mut(&key)) {
+    /// Takes the run out of the queue that it waits in, and lets the next have its place.
+    pub(super) fn leave_queue(&mut self, number: u64) {
+        let target = self.system.runs.get(&number).and_then(|run| run.target.as_ref());
+        if let Some(target) = target.and_then(|key| self.system.targets.get_mut(key)) {
             target.queue.retain(|waiting| *waiting != number);
+            self.awake.extend(target.queue.front());
         }
     }
 

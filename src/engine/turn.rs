@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    effect::{Effect, EffectKind, Timer},
+    effect::{Effect, EffectKind},
     event::{Artifact, Event, Recorded, StepPlace},
     ids::{EffectId, RunId},
     run::Run,
@@ -164,29 +164,27 @@ impl Turn<'_> {
     /// Puts rules into force: watches what is new, forgets what is gone, and sets the schedules' timers.
     fn load_rules(&mut self, in_force: RulesInForce) {
         let rules = in_force.rules.clone();
-        self.system.rules = Some(in_force);
+        let before = self.system.rules.replace(in_force).map(|before| before.rules);
         self.system.refused_rules = None;
         self.system.repositories.retain(|name, _| rules.repositories.contains_key(name));
         for watched in self.system.repositories.values_mut() {
             watched.heads.retain(|stage, _| rules.stages.contains_key(stage));
+            watched.seen.retain(|stage| rules.stages.contains_key(stage));
         }
         let stale: Vec<EffectId> =
-            self.system.due.values().filter(|effect| is_of_rules(effect)).map(|effect| effect.id.clone()).collect();
+            self.system.due.values().filter(|effect| is_watch(effect)).map(|effect| effect.id.clone()).collect();
         for id in &stale {
             self.drop_effect(id);
         }
         for name in rules.repositories.keys() {
-            let watched = self.system.repositories.entry(name.clone()).or_default();
-            watched.ticks += 1;
-            let effect = Effect::watch(name.clone(), watched.ticks, self.at_ms);
-            self.emit(effect);
+            self.system.repositories.entry(name.clone()).or_default();
+            self.watch(name, self.at_ms);
         }
-        self.schedule_all(&rules);
+        self.schedule_all(before.as_deref(), &rules);
         self.awake.extend(self.system.runs.keys());
     }
 }
 
-/// Whether the effect comes from the rules themselves rather than from a run.
-const fn is_of_rules(effect: &Effect) -> bool {
-    matches!(effect.kind, EffectKind::Watch { .. } | EffectKind::Timer(Timer::Schedule { .. }))
+const fn is_watch(effect: &Effect) -> bool {
+    matches!(effect.kind, EffectKind::Watch { .. })
 }

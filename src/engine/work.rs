@@ -40,7 +40,7 @@ pub struct WatchWork {
     pub branches: BTreeMap<StageName, String>,
     /// The heads known.
     pub known: BTreeMap<StageName, CommitId>,
-    /// Whether the heads have been seen at all.
+    /// Whether every stage has been looked at before.
     pub seen: bool,
     /// Whether it could be reached when last tried; if not, only its return is news.
     pub reachable: bool,
@@ -81,6 +81,8 @@ pub struct StepWork {
     pub inputs: Vec<StepOutput>,
     /// The digest that was approved, where a step before it asked people.
     pub approved: Option<Digest>,
+    /// What was last deployed to the run's target.
+    pub deployed: Vec<Artifact>,
     /// When the step was started: milliseconds since 1970, UTC. The time that commits carry.
     pub started_ms: i64,
     /// When it must be over: milliseconds since 1970, UTC.
@@ -117,7 +119,8 @@ impl StepWork {
     /// What the templates of this step may use.
     #[must_use]
     pub fn context(&self) -> Value {
-        let mut context = Map::new();
+        let mut context: Map<String, Value> =
+            self.inputs.iter().map(|input| (input.step.to_string(), Value::Object(input.outputs.clone()))).collect();
         let mut text = |name: &str, value: &str| context.insert(name.to_owned(), Value::from(value));
         text("system", self.system.as_str());
         text("stage", self.stage.as_str());
@@ -126,9 +129,6 @@ impl StepWork {
         text("run", self.run.as_str());
         text("repository", self.source.as_ref().map_or("", |source| source.repository.as_str()));
         text("commit", self.source.as_ref().map_or("", |source| source.commit.as_str()));
-        for input in &self.inputs {
-            context.insert(input.step.to_string(), Value::Object(input.outputs.clone()));
-        }
         Value::Object(context)
     }
 }
@@ -144,7 +144,10 @@ pub fn work(system: &System, effect: &Effect) -> Result<Work, String> {
         EffectKind::Watch { repository } => watch_work(system, rules, repository).map(Work::Watch),
         EffectKind::Step { run, step, phase } => {
             let run = system.run(run).ok_or_else(|| format!("there is no run {run}"))?;
-            Ok(Work::Step(Box::new(step_work(rules, run, step, *phase)?)))
+            let target = run.target.as_ref().and_then(|key| system.targets.get(key));
+            let deployed = target.and_then(|target| target.deployed.as_ref());
+            let deployed = deployed.map(|deployed| deployed.artifacts.clone()).unwrap_or_default();
+            Ok(Work::Step(Box::new(StepWork { deployed, ..step_work(rules, run, step, *phase)? })))
         }
     }
 }
@@ -157,7 +160,7 @@ fn watch_work(system: &System, rules: &Rules, name: &RepositoryName) -> Result<W
         url: repository.url.clone(),
         branches: rules.stages.keys().map(|stage| (stage.clone(), rules.branch(stage).to_owned())).collect(),
         known: watched.heads.iter().map(|(stage, head)| (stage.clone(), head.commit.clone())).collect(),
-        seen: watched.seen,
+        seen: rules.stages.keys().all(|stage| watched.seen.contains(stage)),
         reachable: watched.unreachable.is_none(),
         interval_ms: repository.poll.unwrap_or(POLL_INTERVAL).as_ms(),
     })
@@ -183,6 +186,7 @@ fn step_work(rules: &Rules, run: &Run, id: &StepId, phase: Phase) -> Result<Step
         source: run.source.clone(),
         set: run.set.clone(),
         urls: rules.repositories.iter().map(|(name, repository)| (name.clone(), repository.url.clone())).collect(),
+        deployed: Vec::new(),
         approved: before.iter().rev().find_map(|step| step.answers.last()).map(|answer| answer.digest.clone()),
         inputs: before
             .into_iter()

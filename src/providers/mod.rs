@@ -1,6 +1,16 @@
 //! One file or folder per outside system. Providers know nothing of ours: they take plain values, talk to
 //! the outside with a deadline, and say of every failure whether to try again.
 
+mod archive;
+mod detached;
 mod fault;
+mod files;
+pub mod git;
+pub mod http_check;
+pub mod image_builder;
+pub mod local_service;
+pub mod objects;
+pub mod process;
+pub(crate) mod yaml;
 
 pub use fault::Fault;

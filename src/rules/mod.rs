@@ -1,18 +1,29 @@
 //! What a rules file may say: its types, its parsing with positions, its templates, and what it matches. Pure: no I/O.
 
+mod actions;
+mod check;
+mod document;
+mod load;
 mod matching;
+mod mistake;
 mod model;
 mod names;
 mod schedule;
+mod schema;
+mod shape;
 mod span;
 pub mod template;
 mod window;
 mod zone;
 
+pub use actions::*;
+pub use load::load;
 pub use matching::*;
+pub use mistake::{Mistake, Mistakes};
 pub use model::*;
 pub use names::*;
 pub use schedule::*;
+pub use schema::schema;
 pub use span::*;
 pub use template::TemplateError;
 pub use window::*;

@@ -9,6 +9,9 @@ use smol_str::SmolStr;
 /// The longest name; long enough for a person, short enough for a branch, a file and a cloud resource.
 pub const LONGEST_NAME: usize = 63;
 
+/// The same rules as a regular expression, for schemas.
+pub(super) const NAME_PATTERN: &str = r"^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*\.?$";
+
 /// A name that breaks the rules for names; its text says which rule and for what kind of name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{name}` is not a valid {kind} name: {reason}")]
@@ -47,7 +50,7 @@ macro_rules! name {
         #[doc = $doc]
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(try_from = "String", into = "String")]
-        #[schemars(with = "String")]
+        #[schemars(with = "String", extend("pattern" = NAME_PATTERN, "maxLength" = LONGEST_NAME))]
         pub struct $type(SmolStr);
 
         impl $type {

@@ -91,7 +91,7 @@ fn expression(text: &str) -> Result<cron::Schedule, InvalidSchedule> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use super::*;
+    use super::{super::model::MissedPolicy, *};
 
     fn times(cron: &str, timezone: &str) -> CronTimes {
         CronTimes::parse(&schedule(cron, timezone)).unwrap()
@@ -103,7 +103,7 @@ mod tests {
             timezone: Some(timezone.to_owned()),
             stages: None,
             only_if_changed: false,
-            missed: crate::rules::MissedPolicy::default(),
+            missed: MissedPolicy::default(),
         }
     }
 

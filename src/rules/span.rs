@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 const UNITS_MS: [(&str, i64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
+/// How a length of time is written, as a regular expression for schemas.
+pub(super) const SPAN_PATTERN: &str = "^[0-9]+(ms|s|m|h|d)$";
+
 /// A length of time in whole milliseconds, written with one unit: `250ms`, `30s`, `90m`, `2h`, `3d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -82,7 +85,7 @@ impl JsonSchema for Span {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "type": "string",
-            "pattern": "^[0-9]+(ms|s|m|h|d)$",
+            "pattern": SPAN_PATTERN,
             "description": "A length of time: a whole number and a unit, as in 30s, 90m, 2h, 3d.",
         })
     }

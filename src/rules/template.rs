@@ -118,6 +118,12 @@ pub fn names_within(value: &Value) -> Result<Vec<Vec<String>>, TemplateError> {
     Ok(found)
 }
 
+/// Whether a text is one name alone, so that [`render_value`] keeps the type of its value.
+#[must_use]
+pub fn is_one_name(text: &str) -> bool {
+    matches!(alone(text), Ok(Some(_)))
+}
+
 fn render_within(value: &Value, context: &Value, depth: usize) -> Result<Value, TemplateError> {
     let deeper = depth.checked_sub(1).ok_or(TemplateError::TooLarge)?;
     match value {

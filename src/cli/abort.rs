@@ -1,0 +1,28 @@
+//! `tidegate abort`: ends a run.
+
+use std::path::Path;
+
+use clap::Args;
+
+use super::{Asking, output::Output};
+use crate::engine::{Command, RunId};
+
+/// End a run: cancel what is active, start nothing new.
+#[derive(Debug, Args)]
+pub(super) struct Abort {
+    /// The run
+    #[arg(value_parser = super::run::parse_run)]
+    run: RunId,
+    /// Why, for the history
+    #[arg(long, short, default_value = "")]
+    reason: String,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+impl Abort {
+    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+        let done = format!("{} is being ended", self.run);
+        self.asking.ask(config, output, Command::Abort { run: self.run, reason: self.reason }, &done).await
+    }
+}

@@ -1,0 +1,29 @@
+//! `tidegate approve`: approves exactly what a run shows.
+
+use std::path::Path;
+
+use clap::Args;
+
+use super::{Asking, output::Output};
+use crate::engine::{Command, Digest, RunId};
+
+/// Approve exactly what a run shows.
+#[derive(Debug, Args)]
+pub(super) struct Approve {
+    /// The run, as `tidegate status` names it
+    #[arg(value_parser = super::run::parse_run)]
+    run: RunId,
+    /// The digest of what was shown, or its first digits; when something else waits by now, nothing is approved
+    #[arg(long)]
+    digest: Option<String>,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+impl Approve {
+    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+        let done = format!("{} approved {}", self.asking.who, self.run);
+        let command = Command::Approve { run: self.run, digest: self.digest.map(Digest::new) };
+        self.asking.ask(config, output, command, &done).await
+    }
+}

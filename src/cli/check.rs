@@ -1,0 +1,59 @@
+//! `tidegate check`: says every mistake in rules files, like a compiler.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+
+use super::{
+    output::{Output, colours, say},
+    settings::Settings,
+};
+use crate::rules;
+
+/// Say every mistake in rules files, like a compiler. Without files: those that the settings name.
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// The rules files
+    files: Vec<PathBuf>,
+}
+
+/// That rules files have mistakes, which were printed.
+#[derive(Debug, thiserror::Error)]
+#[error("{mistakes} {} in {files} {}", if *mistakes == 1 { "mistake" } else { "mistakes" }, if *files == 1 { "file" } else { "files" })]
+pub(super) struct HasMistakes {
+    mistakes: usize,
+    files: usize,
+}
+
+impl Check {
+    pub(super) fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+        let files = if self.files.is_empty() { Settings::read(config)?.rules } else { self.files };
+        let (mut all, mut bad_files) = (Vec::new(), 0);
+        for file in &files {
+            let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+            let name = file.display().to_string();
+            match rules::load(&name, &text) {
+                Ok(rules) if output == Output::Text => {
+                    let (rule_count, stages) = (rules.rules.len(), rules.stages.len());
+                    say(&format!(
+                        "{name}: {} has {rule_count} rules over {stages} stages, and no mistakes",
+                        rules.system
+                    ))?;
+                }
+                Ok(_) => {}
+                Err(mistakes) => {
+                    if output == Output::Text {
+                        say(&mistakes.render(colours()))?;
+                    }
+                    bad_files += 1;
+                    all.extend(mistakes.as_slice().iter().cloned());
+                }
+            }
+        }
+        if output == Output::Json {
+            output.json(&all)?;
+        }
+        if all.is_empty() { Ok(()) } else { Err(HasMistakes { mistakes: all.len(), files: bad_files }.into()) }
+    }
+}

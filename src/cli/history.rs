@@ -1,0 +1,92 @@
+//! `tidegate history`: lists what happened, in order, in words.
+
+use std::path::Path;
+
+use clap::Args;
+
+use super::{
+    House,
+    output::{Output, Tone, paint, say},
+};
+use crate::{
+    engine::{Command, EffectId, Event, Outcome, Recorded, StepOutcome, explain},
+    rules::SystemName,
+};
+
+/// List what happened, in order. The log is never shortened; `--since` pages through it.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: tidegate history --limit 50")]
+pub(super) struct History {
+    /// How many events at most
+    #[arg(long, default_value_t = 30)]
+    limit: u32,
+    /// From this place in the log on; without it, the newest events
+    #[arg(long, value_name = "SEQ")]
+    since: Option<u64>,
+    /// The system, where there is more than one
+    #[arg(long, short)]
+    system: Option<SystemName>,
+}
+
+impl History {
+    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+        let house = House::open(config).await?;
+        let system = house.system(self.system.as_ref()).await?;
+        let last = house.ledger.read(&system, |state| state.seq).await?;
+        let since = self.since.unwrap_or_else(|| (last + 1).saturating_sub(u64::from(self.limit)).max(1));
+        let events = house.ledger.store().events(&system, since, self.limit).await?;
+        match output {
+            Output::Json => output.json(&events),
+            Output::Text => events.iter().try_for_each(|event| say(&line(event))),
+        }
+    }
+}
+
+fn line(recorded: &Recorded<Event>) -> String {
+    let at = paint(&format!("{:>5}  {}", recorded.seq, explain::time(recorded.at_ms)), Tone::Quiet);
+    format!("{at}  {}", words(&recorded.event))
+}
+
+fn words(event: &Event) -> String {
+    match event {
+        Event::RulesLoaded { source, .. } => format!("rules came into force: {source}"),
+        Event::RulesRefused { source, .. } => format!("rules were refused: {source}"),
+        Event::Command { by, command } => format!("{} {}", by.name, asked(command)),
+        Event::Outcome { effect, outcome } => outcome_words(effect, outcome),
+    }
+}
+
+fn asked(command: &Command) -> String {
+    match command {
+        Command::Run { rule, stage } => format!("started {rule} in {stage}"),
+        Command::Promote { from, to } => format!("asked to promote {from} to {to}"),
+        Command::Approve { run, .. } => format!("approved {run}"),
+        Command::Reject { run, reason } => format!("rejected {run}: {reason}"),
+        Command::Retry { run } => format!("let {run} go on"),
+        Command::Abort { run, reason } => format!("aborted {run} {reason}"),
+        Command::Unlock { target, stage } => format!("unlocked {target} in {stage}"),
+    }
+}
+
+fn outcome_words(effect: &EffectId, outcome: &Outcome) -> String {
+    let (what, _) = effect.as_str().rsplit_once('#').unwrap_or((effect.as_str(), ""));
+    let what = what.trim_start_matches("watch/");
+    match outcome {
+        Outcome::Heads { heads } => {
+            let heads = heads.iter().map(|(stage, head)| match head {
+                Some(head) => format!("{stage} {} \"{}\"", head.commit.short(), head.subject),
+                None => format!("{stage} has no branch"),
+            });
+            format!("{what} was seen: {}", heads.collect::<Vec<_>>().join(", "))
+        }
+        Outcome::Unreachable { error } => format!("{what} cannot be reached: {error}"),
+        Outcome::Fired => format!("the time of {what} has come"),
+        Outcome::Step(StepOutcome::Pending { progress, .. }) => {
+            format!("{what} goes on: {}", progress.as_deref().unwrap_or("it was started"))
+        }
+        Outcome::Step(StepOutcome::Done { .. }) => format!("{what} {}", paint("done", Tone::Good)),
+        Outcome::Step(StepOutcome::Retry { error, .. }) => format!("{what} is tried again: {error}"),
+        Outcome::Step(StepOutcome::Failed { error, .. }) => format!("{what} {}: {error}", paint("failed", Tone::Bad)),
+        Outcome::Step(StepOutcome::Cancelled) => format!("{what} was cancelled"),
+    }
+}

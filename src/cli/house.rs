@@ -1,0 +1,175 @@
+//! What every command works with: the settings, the store, and the systems in it.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::{Context, bail};
+
+use super::settings::Settings;
+use crate::{
+    driver::now_ms,
+    engine::{Command, Digest, Event},
+    providers::{
+        git::{GitOptions, Identity, Mirrors},
+        image_builder::LocalImageBuilder,
+        objects::DirectoryObjects,
+    },
+    rules::{Rules, SystemName},
+    steps::Tools,
+    store::{Entry, Ledger, SqliteStore},
+};
+
+/// An open house: the settings and the ledger over the store.
+pub struct House {
+    /// What `tidegate.toml` says.
+    pub settings: Settings,
+    /// The systems.
+    pub ledger: Arc<Ledger>,
+}
+
+impl House {
+    /// Reads the settings and opens the store, making both folder and database where they are missing.
+    ///
+    /// # Errors
+    /// When the settings are not as they should be or the database cannot be used; each says what to do.
+    pub async fn open(config: &Path) -> anyhow::Result<Self> {
+        let settings = Settings::read(config)?;
+        std::fs::create_dir_all(&settings.data).with_context(|| format!("cannot make {}", settings.data.display()))?;
+        let store = SqliteStore::open(&settings.database()).await?;
+        Ok(Self { settings, ledger: Arc::new(Ledger::open(Arc::new(store))) })
+    }
+
+    /// The names of the systems in the store.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn systems(&self) -> anyhow::Result<Vec<SystemName>> {
+        Ok(self.ledger.store().systems().await?.into_keys().collect())
+    }
+
+    /// The system that a command is about: the one named, or the only one there is.
+    ///
+    /// # Errors
+    /// When there is no such system, or several to choose from.
+    pub async fn system(&self, named: Option<&SystemName>) -> anyhow::Result<SystemName> {
+        let systems = self.systems().await?;
+        match (named, systems.as_slice()) {
+            (Some(name), systems) if systems.contains(name) => Ok(name.clone()),
+            (None, [only]) => Ok(only.clone()),
+            (_, []) => bail!("no system has been started yet: `tidegate serve` reads the rules and begins"),
+            (_, systems) => {
+                let names: Vec<&str> = systems.iter().map(SystemName::as_str).collect();
+                match named {
+                    Some(name) => bail!("there is no system `{name}`; there are: {}", names.join(", ")),
+                    None => bail!("which system? Say `--system` and one of: {}", names.join(", ")),
+                }
+            }
+        }
+    }
+
+    /// Asks the engine for something in somebody's name.
+    ///
+    /// # Errors
+    /// The engine's refusal, which says why and what to do instead; or the store's failure.
+    pub async fn command(&self, system: &SystemName, who: &str, command: Command) -> anyhow::Result<Entry> {
+        let by = self.settings.principal(who)?;
+        Ok(self.ledger.record(system, now_ms(), Event::Command { by, command }).await?)
+    }
+
+    /// Reads every rules file and puts what changed into force. A file with mistakes is recorded as refused, and the last
+    /// good rules stay; where there are none yet, it is an error. Returns what was refused.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or a system's first rules are not valid.
+    pub async fn load_rules(&self) -> anyhow::Result<Vec<String>> {
+        let mut refused = Vec::new();
+        for path in &self.settings.rules {
+            let text = std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read the rules file {}", path.display()))?;
+            let source = path.display().to_string();
+            match crate::rules::load(&source, &text) {
+                Ok(rules) => self.put_into_force(&source, &text, rules).await?,
+                Err(mistakes) => {
+                    self.refuse(&source, &text, &mistakes.render(false)).await?;
+                    refused.push(mistakes.render(false));
+                }
+            }
+        }
+        Ok(refused)
+    }
+
+    async fn put_into_force(&self, source: &str, text: &str, mut rules: Rules) -> anyhow::Result<()> {
+        let digest = Digest::of(text.as_bytes());
+        let system = rules.system.clone();
+        let folder = Path::new(source).parent().unwrap_or(Path::new("/"));
+        for repository in rules.repositories.values_mut() {
+            repository.url = absolute_url(folder, &repository.url);
+        }
+        let same = self
+            .ledger
+            .read(&system, |state| {
+                let in_force =
+                    state.rules.as_ref().is_some_and(|rules| rules.digest == digest && rules.source == source);
+                in_force && state.refused_rules.is_none()
+            })
+            .await?;
+        if !same {
+            let event = Event::RulesLoaded { source: source.to_owned(), digest, rules: Box::new(rules) };
+            self.ledger.record(&system, now_ms(), event).await?;
+        }
+        Ok(())
+    }
+
+    /// Records that a file was refused, in every system whose rules came from it.
+    async fn refuse(&self, source: &str, text: &str, mistakes: &str) -> anyhow::Result<()> {
+        let digest = Digest::of(text.as_bytes());
+        let mut known = false;
+        for system in self.systems().await? {
+            let (is_its, said) = self
+                .ledger
+                .read(&system, |state| {
+                    let is_its = state.rules.as_ref().is_some_and(|rules| rules.source == source);
+                    (is_its, state.refused_rules.as_ref().is_some_and(|refused| refused.digest == digest))
+                })
+                .await?;
+            known |= is_its;
+            if is_its && !said {
+                let (source, mistakes) = (source.to_owned(), mistakes.to_owned());
+                let event = Event::RulesRefused { source, digest: digest.clone(), mistakes };
+                self.ledger.record(&system, now_ms(), event).await?;
+            }
+        }
+        if known { Ok(()) } else { bail!("{mistakes}") }
+    }
+
+    /// The providers on this machine.
+    ///
+    /// # Errors
+    /// When a folder of theirs cannot be made.
+    pub fn tools(&self) -> anyhow::Result<Tools> {
+        let data = &self.settings.data;
+        let identity =
+            Identity { name: self.settings.identity.name.clone(), email: self.settings.identity.email.clone() };
+        let mut options = GitOptions::new(identity);
+        options.environment = self.settings.git_environment.clone().into_iter().collect();
+        let objects = data.join("objects");
+        let program = std::env::current_exe().context("cannot find this program's own file")?;
+        Ok(Tools {
+            mirrors: Mirrors::open(data.join("mirrors"), options)?,
+            objects: DirectoryObjects::open(&objects)?,
+            builder: LocalImageBuilder {
+                jobs: data.join("image-builder"),
+                objects,
+                worker: vec![program.display().to_string(), "image-builder-worker".to_owned()],
+            },
+            environments: data.join("environments"),
+            scratch: data.join("scratch"),
+            logs: self.settings.logs(),
+        })
+    }
+}
+
+/// A repository's path in a rules file is from that file's folder; any other URL is as it is.
+fn absolute_url(folder: &Path, url: &str) -> String {
+    let is_path = !url.contains("://") && !url.contains(':');
+    if is_path { folder.join(url).display().to_string() } else { url.to_owned() }
+}

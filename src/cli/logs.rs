@@ -1,0 +1,117 @@
+//! `tidegate logs`: shows what a run's steps printed.
+
+use std::{
+    collections::BTreeMap,
+    io::{Read as _, Seek as _, SeekFrom, Write as _},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::bail;
+use clap::Args;
+
+use super::{
+    House,
+    output::{Tone, paint, say},
+};
+use crate::{
+    engine::RunId,
+    rules::{StepId, SystemName},
+};
+
+/// How often a log that is followed is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+
+/// Show what a run's steps printed.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: tidegate logs bake-2 -f")]
+pub(super) struct Logs {
+    /// The run
+    #[arg(value_parser = super::run::parse_run)]
+    run: RunId,
+    /// Only this step
+    step: Option<StepId>,
+    /// Go on until the run has ended
+    #[arg(long, short)]
+    follow: bool,
+    /// The system, where there is more than one
+    #[arg(long, short)]
+    system: Option<SystemName>,
+}
+
+impl Logs {
+    pub(super) async fn execute(self, config: &Path) -> anyhow::Result<()> {
+        let house = House::open(config).await?;
+        let system = house.system(self.system.as_ref()).await?;
+        let folder = house.settings.logs().join(system.as_str()).join(self.run.as_str());
+        let known = house.ledger.read(&system, |state| state.run(&self.run).map(|run| run.state)).await?;
+        if known.is_none() && house.ledger.store().run(&system, &self.run).await?.is_none() {
+            bail!("{system} has had no run `{}`; `tidegate runs` lists them", self.run);
+        }
+        let mut reader = Reader { folder, step: self.step.clone(), read: BTreeMap::new(), last: None };
+        loop {
+            let goes_on = house
+                .ledger
+                .read(&system, |state| state.run(&self.run).is_some_and(|run| !run.state.is_ended()))
+                .await?;
+            reader.print_new()?;
+            if !self.follow || !goes_on {
+                return reader.end();
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+/// Reads the logs of a run's steps as they grow.
+struct Reader {
+    folder: PathBuf,
+    step: Option<StepId>,
+    /// How much of each file has been read.
+    read: BTreeMap<PathBuf, u64>,
+    last: Option<PathBuf>,
+}
+
+impl Reader {
+    fn print_new(&mut self) -> anyhow::Result<()> {
+        for path in self.files()? {
+            let mut file = std::fs::File::open(&path)?;
+            let from = self.read.get(&path).copied().unwrap_or(0);
+            file.seek(SeekFrom::Start(from))?;
+            let mut bytes = Vec::new();
+            let read = file.read_to_end(&mut bytes)?;
+            if read == 0 {
+                continue;
+            }
+            if self.last.as_ref() != Some(&path) {
+                let step = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                say(&paint(&format!("==> {step} <=="), Tone::Strong))?;
+                self.last = Some(path.clone());
+            }
+            std::io::stdout().write_all(&bytes)?;
+            self.read.insert(path, from + read as u64);
+        }
+        Ok(())
+    }
+
+    /// The files in the order in which their steps began.
+    fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
+        let Ok(folder) = std::fs::read_dir(&self.folder) else { return Ok(Vec::new()) };
+        let mut files = Vec::new();
+        for entry in folder {
+            let entry = entry?;
+            let path = entry.path();
+            let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            if self.step.as_ref().is_none_or(|step| step.as_str() == stem) {
+                let metadata = entry.metadata()?;
+                files.push((metadata.created().or_else(|_| metadata.modified())?, path));
+            }
+        }
+        files.sort();
+        Ok(files.into_iter().map(|(_, path)| path).collect())
+    }
+
+    fn end(&self) -> anyhow::Result<()> {
+        if self.read.is_empty() { say("nothing has been printed") } else { Ok(()) }
+    }
+}

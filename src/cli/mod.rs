@@ -1,0 +1,178 @@
+//! The command line: one file per subcommand. Commands work while `serve` runs, through the same store.
+
+mod abort;
+mod approve;
+mod check;
+pub mod demo;
+pub mod demo_service;
+mod history;
+mod house;
+mod init;
+mod logs;
+mod output;
+mod promote;
+mod reject;
+mod retry;
+mod run;
+mod runs;
+mod serve;
+pub mod settings;
+pub mod status;
+mod trace;
+mod unlock;
+mod words;
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser, Subcommand};
+
+pub use house::House;
+use output::Output;
+
+use crate::{
+    engine::{Command as EngineCommand, RunId},
+    providers::image_builder,
+    rules::SystemName,
+};
+
+/// Carries every change of a system forward: along its repositories by commits that pin what was built, and along its
+/// stages by merges of what was verified. Once, and never back.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, max_term_width = 100, after_help = AFTER_HELP)]
+pub struct Cli {
+    /// The settings file
+    #[arg(long, short, global = true, default_value = settings::FILE_NAME, env = "TIDEGATE_CONFIG", value_name = "FILE")]
+    config: PathBuf,
+    /// How to print: for people, or one JSON document
+    #[arg(long, short, global = true, value_enum, default_value_t = Output::Text)]
+    output: Output,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTER_HELP: &str = "Begin with `tidegate demo`: it shows the whole of it on this machine, in a minute.\n\
+Exit codes: 0 done; 1 failed; 2 the command line is wrong; 3 refused (and nothing was changed); 4 the rules have mistakes.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show the main job, end to end, with real repositories in a folder of its own
+    Demo(demo::Demo),
+    /// Write a settings file and a rules file for existing repositories
+    Init(init::Init),
+    /// Say every mistake in rules files, like a compiler
+    Check(check::Check),
+    /// Watch the repositories and drive what the rules say
+    Serve(serve::Serve),
+    /// Show the lattice: what is where, what goes on, and what waits for whom
+    Status(status::Status),
+    /// List runs, the newest first
+    Runs(runs::Runs),
+    /// Start a rule by hand, or show one run (`tidegate run show RUN`)
+    #[command(subcommand)]
+    Run(run::Run),
+    /// Show what a run's steps printed
+    Logs(logs::Logs),
+    /// Promote what was verified in one stage to the next
+    Promote(promote::Promote),
+    /// Approve exactly what a run shows
+    Approve(approve::Approve),
+    /// Refuse what a run shows
+    Reject(reject::Reject),
+    /// Do the failed steps of a run again
+    Retry(retry::Retry),
+    /// End a run: cancel what is active, start nothing new
+    Abort(abort::Abort),
+    /// Make a broken target available again
+    Unlock(unlock::Unlock),
+    /// Follow an artifact or commit both ways: what it was made from, and what was made from it
+    Trace(trace::Trace),
+    /// List what happened, in order
+    History(history::History),
+    #[command(hide = true)]
+    ImageBuilderWorker {
+        /// The job's folder
+        job: PathBuf,
+    },
+    #[command(hide = true)]
+    DemoService {
+        /// The file whose text it answers with
+        version_file: PathBuf,
+        /// Where it listens
+        #[arg(long, env = "PORT")]
+        port: u16,
+    },
+}
+
+/// Which system, and who asks.
+#[derive(Debug, Args)]
+struct Asking {
+    /// The system, where there is more than one
+    #[arg(long, short)]
+    system: Option<SystemName>,
+    /// Who asks; must be among the people of the settings file where it lists any
+    #[arg(long = "as", value_name = "NAME", env = "USER", default_value = "operator")]
+    who: String,
+}
+
+impl Asking {
+    /// Asks the engine and says what came of it.
+    async fn ask(&self, config: &Path, output: Output, command: EngineCommand, done: &str) -> anyhow::Result<()> {
+        let house = House::open(config).await?;
+        let system = house.system(self.system.as_ref()).await?;
+        let entry = house.command(&system, &self.who, command).await?;
+        let made =
+            house.ledger.read(&system, |state| state.runs.values().next_back().map(|run| run.id.clone())).await?;
+        output.done(
+            done,
+            &serde_json::json!({ "system": system, "seq": entry.seq, "newest_run": made.as_ref().map(RunId::as_str) }),
+        )
+    }
+}
+
+impl Cli {
+    /// Does what the command line says.
+    ///
+    /// # Errors
+    /// What a person sees: what was tried, what came back, what to do.
+    pub async fn execute(self) -> anyhow::Result<()> {
+        let Self { config, output, command } = self;
+        match command {
+            Command::Demo(demo) => demo.execute(output).await,
+            Command::Init(init) => init.execute(output).await,
+            Command::Check(check) => check.execute(&config, output),
+            Command::Serve(serve) => serve.execute(&config).await,
+            Command::Status(status) => status.execute(&config, output).await,
+            Command::Runs(runs) => runs.execute(&config, output).await,
+            Command::Run(run) => run.execute(&config, output).await,
+            Command::Logs(logs) => logs.execute(&config).await,
+            Command::Promote(promote) => promote.execute(&config, output).await,
+            Command::Approve(approve) => approve.execute(&config, output).await,
+            Command::Reject(reject) => reject.execute(&config, output).await,
+            Command::Retry(retry) => retry.execute(&config, output).await,
+            Command::Abort(abort) => abort.execute(&config, output).await,
+            Command::Unlock(unlock) => unlock.execute(&config, output).await,
+            Command::Trace(trace) => trace.execute(&config, output).await,
+            Command::History(history) => history.execute(&config, output).await,
+            Command::ImageBuilderWorker { job } => Ok(image_builder::run_worker(&job).await?),
+            Command::DemoService { version_file, port } => Ok(demo_service::serve(port, &version_file).await?),
+        }
+    }
+
+    /// Whether the command is to be quiet on standard error but for its own messages.
+    #[must_use]
+    pub const fn is_server(&self) -> bool {
+        matches!(self.command, Command::Serve(_))
+    }
+}
+
+/// The exit code for an error, as `--help` lists them.
+#[must_use]
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    use crate::{engine::Refused, store::RecordError};
+    let refused = matches!(error.downcast_ref::<RecordError>(), Some(RecordError::Refused(_))) || error.is::<Refused>();
+    match () {
+        () if error.is::<check::HasMistakes>() => 4,
+        () if refused => 3,
+        () => 1,
+    }
+}

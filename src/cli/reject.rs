@@ -1,0 +1,28 @@
+//! `tidegate reject`: refuses what a run shows; nothing of it is deployed.
+
+use std::path::Path;
+
+use clap::Args;
+
+use super::{Asking, output::Output};
+use crate::engine::{Command, RunId};
+
+/// Refuse what a run shows.
+#[derive(Debug, Args)]
+pub(super) struct Reject {
+    /// The run, as `tidegate status` names it
+    #[arg(value_parser = super::run::parse_run)]
+    run: RunId,
+    /// Why, for its author
+    #[arg(long, short)]
+    reason: String,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+impl Reject {
+    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+        let done = format!("{} rejected {}", self.asking.who, self.run);
+        self.asking.ask(config, output, Command::Reject { run: self.run, reason: self.reason }, &done).await
+    }
+}

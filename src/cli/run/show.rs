@@ -1,0 +1,104 @@
+//! `tidegate run show`: one run with its plan, what each step made, and what it waits for.
+
+use serde::Serialize;
+
+use crate::{
+    cli::{
+        output::{Tone, paint},
+        words,
+    },
+    engine::{Digest, Run, StepRun, explain::Waiting},
+};
+
+/// A run and what it waits for, as one document.
+#[derive(Serialize)]
+pub(super) struct Shown {
+    /// The run.
+    pub(super) run: Run,
+    /// What it waits for; absent when it has ended.
+    pub(super) waiting: Option<Waiting>,
+    /// The digest that an approval now would be of.
+    pub(super) asks_for: Option<Digest>,
+}
+
+/// The outputs that a person looks for; the rest is in the JSON.
+const SHOWN_OUTPUTS: [&str; 10] =
+    ["tag", "uri", "commit", "ami", "template", "verdict", "report", "address", "status", "by"];
+
+impl Shown {
+    /// The run for people.
+    pub(super) fn text(&self) -> String {
+        let run = &self.run;
+        let mut lines =
+            vec![format!("{}  {}  {}", paint(run.id.as_str(), Tone::Strong), run.stage, words::run_state(run.state))];
+        lines.extend(run.reason.iter().map(|reason| format!("  {reason}")));
+        lines.push(format!("  because  {}, {}", words::cause(&run.cause, &run.subject), words::ago(run.created_ms)));
+        for (repository, commit) in &run.set {
+            lines.push(format!("  of       {repository} {}", commit.short()));
+        }
+        if !run.authors.is_empty() {
+            lines.push(format!("  by       {}", run.authors.iter().cloned().collect::<Vec<_>>().join(", ")));
+        }
+        lines.extend(run.target.iter().map(|target| format!("  target   {target}")));
+        lines.push(String::new());
+        for step in &run.steps {
+            step_lines(run, step, &mut lines);
+        }
+        if let Some(waiting) = &self.waiting {
+            lines.push(format!(
+                "\nIt waits for {}, since {}.",
+                paint(&waiting.for_what, Tone::Busy),
+                words::ago(waiting.since_ms)
+            ));
+            lines.push(format!("Ended by {}.", waiting.ended_by));
+        }
+        lines.extend(self.asks_for.iter().map(|digest| self.question(digest)));
+        lines.join("\n")
+    }
+
+    /// What is to be approved, and how.
+    fn question(&self, digest: &Digest) -> String {
+        let output = |kind: &str, name: &str| {
+            let step = self.run.steps.iter().find(|step| step.task.kind() == kind)?;
+            step.outputs.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+        };
+        let mut lines = vec![format!("\n{}", paint("To be approved", Tone::Strong)), format!("  digest    {digest}")];
+        let facts = [
+            ("template", output("synth", "template_digest")),
+            ("verdict", output("lint", "verdict")),
+            ("warnings", output("lint", "warnings")),
+            ("report", output("lint", "report")),
+        ];
+        lines.extend(facts.into_iter().filter_map(|(name, value)| Some(format!("  {name:<9} {}", value?))));
+        let short = digest.as_str().get(..19).unwrap_or(digest.as_str());
+        lines.push(format!("\n  tidegate approve {} --digest {short}", self.run.id));
+        lines.push(format!("  tidegate reject {} --reason \"…\"", self.run.id));
+        lines.join("\n")
+    }
+}
+
+fn step_lines(run: &Run, step: &StepRun, lines: &mut Vec<String>) {
+    let took = match (step.started_ms, step.ended_ms) {
+        (Some(started_ms), Some(ended_ms)) => words::duration(ended_ms - started_ms),
+        (Some(started_ms), None) => format!("since {}", words::ago(started_ms)),
+        _ => String::new(),
+    };
+    let position = run.steps.iter().position(|other| other.id == step.id).unwrap_or(0);
+    let before = position.checked_sub(1).and_then(|before| run.steps.get(before)).map(|before| &before.id);
+    let in_order = step.needs.len() <= 1 && step.needs.first() == before;
+    let needs: Vec<&str> = step.needs.iter().map(|need| need.as_str()).collect();
+    let needs = if in_order { String::new() } else { paint(&format!("  needs {}", needs.join(", ")), Tone::Quiet) };
+    lines.push(format!("  {} {:<22} {took}{needs}", words::step_state(step.state), step.id.as_str()));
+    let indent = " ".repeat(14);
+    lines.extend(step.progress.iter().map(|progress| format!("{indent}{progress}")));
+    for name in SHOWN_OUTPUTS {
+        let Some(value) = step.outputs.get(name).filter(|value| value.as_str() != Some("")) else { continue };
+        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        lines.push(format!("{indent}{} {value}", paint(&format!("{name:<9}"), Tone::Quiet)));
+    }
+    for answer in &step.answers {
+        lines.push(format!("{indent}{} approved {}", answer.by.name, answer.digest));
+    }
+    lines.extend(step.error.iter().map(|error| format!("{indent}{}", paint(error, Tone::Bad))));
+    lines.extend(step.hint.iter().map(|hint| format!("{indent}{hint}")));
+}

@@ -1,0 +1,67 @@
+//! `tidegate runs`: lists runs, the newest first.
+
+use std::path::Path;
+
+use clap::Args;
+
+use super::{
+    House,
+    output::{Output, say},
+    words,
+};
+use crate::{
+    engine::Run,
+    rules::{StageName, SystemName},
+    store::RunFilter,
+};
+
+/// List runs, the newest first: those that go on, then those that ended.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: tidegate runs --rule deliver --stage main --limit 5")]
+pub(super) struct Runs {
+    /// Only runs of this rule; `promote` for promotions
+    #[arg(long)]
+    rule: Option<String>,
+    /// Only runs of this stage
+    #[arg(long)]
+    stage: Option<StageName>,
+    /// How many at most
+    #[arg(long, default_value_t = 20)]
+    limit: u32,
+    /// The system, where there is more than one
+    #[arg(long, short)]
+    system: Option<SystemName>,
+}
+
+impl Runs {
+    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+        let house = House::open(config).await?;
+        let system = house.system(self.system.as_ref()).await?;
+        let filter =
+            RunFilter { subject: self.rule.clone(), stage: self.stage.clone(), ..RunFilter::newest(self.limit) };
+        let wanted = |run: &&Run| {
+            self.rule.as_ref().is_none_or(|rule| run.subject.name() == rule)
+                && self.stage.as_ref().is_none_or(|stage| run.stage == *stage)
+        };
+        let mut runs = house.ledger.store().runs(&system, &filter).await?;
+        // A run that failed and goes on again is in both places; the state knows better.
+        let live =
+            house.ledger.read(&system, |state| state.live_runs().filter(wanted).cloned().collect::<Vec<_>>()).await?;
+        runs.retain(|run| live.iter().all(|live| live.number != run.number));
+        runs.extend(live);
+        runs.sort_by_key(|run| std::cmp::Reverse(run.number));
+        runs.truncate(self.limit as usize);
+        match output {
+            Output::Json => output.json(&runs),
+            Output::Text if runs.is_empty() => say("there have been no such runs"),
+            Output::Text => runs.iter().try_for_each(|run| say(&line(run))),
+        }
+    }
+}
+
+fn line(run: &Run) -> String {
+    let took = run.ended_ms.map_or_else(|| "goes on".to_owned(), |ended_ms| words::duration(ended_ms - run.created_ms));
+    let why = run.reason.clone().unwrap_or_else(|| words::cause(&run.cause, &run.subject));
+    let (id, stage, state, when) = (&run.id, &run.stage, words::run_state(run.state), words::ago(run.created_ms));
+    format!("{id:<14} {stage:<6} {state} {when:<9} {took:<8} {why}")
+}

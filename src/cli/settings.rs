@@ -1,0 +1,121 @@
+//! `tidegate.toml`: which systems there are, where things are kept, and who people are. What a rule means is in the rules;
+//! what it means *here* is in this file.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, bail};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::engine::Principal;
+
+/// The file's name where none is given.
+pub const FILE_NAME: &str = "tidegate.toml";
+
+/// What `tidegate.toml` says. Relative paths are from the file's own folder.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The rules files, one per system.
+    pub rules: Vec<PathBuf>,
+    /// The folder for all that Tidegate keeps: the database, mirrors, artifacts, logs.
+    #[serde(default = "data")]
+    pub data: PathBuf,
+    /// Who commits for Tidegate.
+    #[serde(default)]
+    pub identity: Identity,
+    /// People, by the name that they go by here.
+    #[serde(default)]
+    pub people: BTreeMap<String, Person>,
+    /// Variables for the `git` program, such as `GIT_SSH_COMMAND` or a credential helper's.
+    #[serde(default)]
+    pub git_environment: BTreeMap<String, String>,
+}
+
+/// Who commits for Tidegate.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// The name.
+    pub name: String,
+    /// The e-mail address.
+    pub email: String,
+}
+
+impl Default for Identity {
+    fn default() -> Self {
+        Self { name: "Tidegate".to_owned(), email: "tidegate@localhost".to_owned() }
+    }
+}
+
+/// A person.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Person {
+    /// The groups that they are in; rules ask groups or people for approval.
+    #[serde(default)]
+    pub groups: BTreeSet<String>,
+    /// The e-mail addresses under which they commit.
+    #[serde(default)]
+    pub emails: BTreeSet<String>,
+}
+
+fn data() -> PathBuf {
+    PathBuf::from("data")
+}
+
+impl Settings {
+    /// Reads the file and makes its paths absolute.
+    ///
+    /// # Errors
+    /// When it cannot be read or says something that it may not; with the place.
+    pub fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path).with_context(|| {
+            format!("cannot read {}; `tidegate init DIR` writes one, `--config` names another", path.display())
+        })?;
+        let mut settings: Self =
+            toml::from_str(&text).with_context(|| format!("{} is not as it should be", path.display()))?;
+        let path = std::path::absolute(path).with_context(|| format!("where is {}?", path.display()))?;
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        settings.data = folder.join(&settings.data);
+        for rules in &mut settings.rules {
+            *rules = folder.join(&*rules);
+        }
+        Ok(settings)
+    }
+
+    /// The person of that name as one who asks for something. Where no people are listed, everybody is taken at their word.
+    ///
+    /// # Errors
+    /// When people are listed and this name is not among them.
+    pub fn principal(&self, name: &str) -> anyhow::Result<Principal> {
+        match self.people.get(name) {
+            Some(person) => {
+                Ok(Principal { name: name.to_owned(), groups: person.groups.clone(), emails: person.emails.clone() })
+            }
+            None if self.people.is_empty() => Ok(Principal { name: name.to_owned(), ..Principal::default() }),
+            None => {
+                let known: Vec<&str> = self.people.keys().map(String::as_str).collect();
+                bail!(
+                    "{FILE_NAME} lists no person `{name}`; it lists {}: say who you are with `--as NAME`",
+                    known.join(", ")
+                )
+            }
+        }
+    }
+
+    /// The database.
+    #[must_use]
+    pub fn database(&self) -> PathBuf {
+        self.data.join("tidegate.db")
+    }
+
+    /// The folder of the steps' logs.
+    #[must_use]
+    pub fn logs(&self) -> PathBuf {
+        self.data.join("logs")
+    }
+}

@@ -1,0 +1,230 @@
+//! The facts of the lattice, for people and programs alike. The schema is in `schemas/`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    cli::words,
+    engine::{Run, StepState, System, TargetKey, TargetLife, explain},
+    rules::{RepositoryName, Rules, StageName},
+};
+
+/// One system as it stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StatusReport {
+    /// Its name.
+    pub system: String,
+    /// How many events its log holds.
+    pub events: u64,
+    /// The stages in promotion order.
+    pub stages: Vec<String>,
+    /// The repositories, upstream first.
+    pub repositories: Vec<RepositoryStatus>,
+    /// What is deployed to, per stage.
+    pub targets: Vec<TargetStatus>,
+    /// The runs that go on, oldest first.
+    pub live: Vec<LiveRun>,
+    /// The last run of each rule and stage that did not succeed, where none has succeeded since.
+    pub failed: Vec<FailedRun>,
+    /// Why the newest rules file is not in force.
+    pub refused_rules: Option<String>,
+}
+
+/// A repository at every stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RepositoryStatus {
+    /// Its name.
+    pub repository: String,
+    /// Stage → the head; absent where there is no such branch.
+    pub heads: BTreeMap<String, HeadStatus>,
+    /// Why it cannot be reached.
+    pub unreachable: Option<String>,
+    /// Whether it has been looked at at all.
+    pub seen: bool,
+}
+
+/// A head.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HeadStatus {
+    /// The commit, in full.
+    pub commit: String,
+    /// The run or person that made it.
+    pub by: String,
+    /// The first line of its message.
+    pub subject: String,
+    /// Since when it is the head: milliseconds since 1970, UTC.
+    pub since_ms: i64,
+    /// That the branch was force-pushed to it.
+    pub forced: bool,
+}
+
+/// A target at a stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TargetStatus {
+    /// The target.
+    pub target: String,
+    /// The stage.
+    pub stage: String,
+    /// UNPROVISIONED, AVAILABLE, BUSY or BROKEN.
+    pub state: String,
+    /// The run that deployed what is there.
+    pub deployed_by: Option<String>,
+    /// When: milliseconds since 1970, UTC.
+    pub deployed_ms: Option<i64>,
+    /// Where it answers.
+    pub address: Option<String>,
+    /// Whether what is there was verified.
+    pub verified: bool,
+    /// Why it is broken.
+    pub broken: Option<String>,
+}
+
+/// A run that goes on.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LiveRun {
+    /// Its identity.
+    pub run: String,
+    /// Its stage.
+    pub stage: String,
+    /// Its state.
+    pub state: String,
+    /// Why there is this run.
+    pub cause: String,
+    /// How many steps are done, of how many.
+    pub steps_done: (usize, usize),
+    /// Whether it waits for somebody or something outside of its own steps.
+    pub waits: bool,
+    /// For what it waits, or what it is at.
+    pub waiting_for: String,
+    /// Since when: milliseconds since 1970, UTC.
+    pub since_ms: i64,
+    /// The earliest moment at which that can end, where the clock ends it.
+    pub until_ms: Option<i64>,
+    /// Who or what can end it.
+    pub ended_by: String,
+}
+
+/// A run that did not succeed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FailedRun {
+    /// Its identity.
+    pub run: String,
+    /// Its stage.
+    pub stage: String,
+    /// FAILED or ABORTED.
+    pub state: String,
+    /// Why.
+    pub reason: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl StatusReport {
+    /// The facts of a state.
+    #[must_use]
+    pub fn of(state: &System) -> Self {
+        let rules = state.rules().map(|rules| Rules::clone(rules));
+        let stages: Vec<StageName> = rules.iter().flat_map(|rules| rules.stages.keys().cloned()).collect();
+        let repositories = rules.iter().flat_map(|rules| rules.repositories.keys());
+        let targets = rules.iter().flat_map(|rules| rules.targets.keys());
+        let places = targets.flat_map(|target| stages.iter().map(move |stage| (target, stage)));
+        Self {
+            system: rules.as_ref().map_or_else(String::new, |rules| rules.system.to_string()),
+            events: state.seq,
+            stages: stages.iter().map(ToString::to_string).collect(),
+            repositories: repositories.map(|name| repository(state, name)).collect(),
+            targets: places
+                .map(|(name, stage)| target(state, name.as_str(), &TargetKey::of_target(name, stage), stage))
+                .collect(),
+            live: state.live_runs().map(|run| live(state, run)).collect(),
+            failed: failed(state),
+            refused_rules: state.refused_rules.as_ref().map(|refused| refused.mistakes.clone()),
+        }
+    }
+}
+
+fn repository(state: &System, name: &RepositoryName) -> RepositoryStatus {
+    let watched = state.repositories.get(name);
+    let heads = watched.into_iter().flat_map(|watched| &watched.heads).map(|(stage, head)| {
+        let status = HeadStatus {
+            commit: head.commit.to_string(),
+            by: words::made_by(head),
+            subject: head.subject.clone(),
+            since_ms: head.since_ms,
+            forced: head.forced,
+        };
+        (stage.to_string(), status)
+    });
+    RepositoryStatus {
+        repository: name.to_string(),
+        heads: heads.collect(),
+        unreachable: watched.and_then(|watched| watched.unreachable.as_ref()).map(|reason| reason.error.clone()),
+        seen: watched.is_some_and(|watched| !watched.seen.is_empty()),
+    }
+}
+
+fn target(state: &System, name: &str, key: &TargetKey, stage: &StageName) -> TargetStatus {
+    let target = state.targets.get(key);
+    let deployed = target.and_then(|target| target.deployed.as_ref());
+    let verified =
+        state.verified.get(stage).zip(deployed).is_some_and(|(verified, deployed)| verified.run == deployed.run);
+    TargetStatus {
+        target: name.to_owned(),
+        stage: stage.to_string(),
+        state: text_of(&target.map_or(TargetLife::Unprovisioned, |target| target.life)),
+        deployed_by: deployed.map(|deployed| deployed.run.to_string()),
+        deployed_ms: deployed.map(|deployed| deployed.at_ms),
+        address: deployed.and_then(|deployed| deployed.address.clone()),
+        verified,
+        broken: target.and_then(|target| target.broken.clone()),
+    }
+}
+
+fn live(state: &System, run: &Run) -> LiveRun {
+    let waiting = explain::run(state, run);
+    let done = run.steps.iter().filter(|step| step.state == StepState::Done).count();
+    LiveRun {
+        run: run.id.to_string(),
+        stage: run.stage.to_string(),
+        state: text_of(&run.state),
+        cause: words::cause(&run.cause, &run.subject),
+        steps_done: (done, run.steps.len()),
+        waits: run.steps.iter().all(|step| step.state != StepState::Active || step.task.is_gate()),
+        since_ms: waiting.as_ref().map_or(run.created_ms, |waiting| waiting.since_ms),
+        until_ms: waiting.as_ref().and_then(|waiting| waiting.until_ms),
+        waiting_for: waiting.as_ref().map(|waiting| waiting.for_what.clone()).unwrap_or_default(),
+        ended_by: waiting.map(|waiting| waiting.ended_by).unwrap_or_default(),
+    }
+}
+
+/// Of every subject and stage, the newest ended run, if it did not succeed.
+fn failed(state: &System) -> Vec<FailedRun> {
+    use crate::engine::RunState::{Aborted, Done, Failed};
+    let mut newest: BTreeMap<(&str, &StageName), &Run> = BTreeMap::new();
+    for run in state.runs.values().filter(|run| matches!(run.state, Aborted | Done | Failed)) {
+        newest.insert((run.subject.name(), &run.stage), run);
+    }
+    let failed = newest.into_values().filter(|run| run.state != Done);
+    failed
+        .map(|run| FailedRun {
+            run: run.id.to_string(),
+            stage: run.stage.to_string(),
+            state: text_of(&run.state),
+            reason: run.reason.clone().unwrap_or_default(),
+            hint: run.steps.iter().find_map(|step| step.hint.clone()),
+        })
+        .collect()
+}
+
+/// A state as its own serialisation names it.
+fn text_of(state: &impl Serialize) -> String {
+    serde_json::to_value(state).ok().and_then(|state| state.as_str().map(str::to_owned)).unwrap_or_default()
+}

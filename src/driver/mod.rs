@@ -1,0 +1,204 @@
+//! Drives: claims due effects, runs them, and appends what came of them, which settles them. It decides nothing. It may
+//! die at any moment: an effect whose outcome is not in the log is done again, under the same key.
+
+mod breakpoints;
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::{
+    sync::Semaphore,
+    task::{AbortHandle, JoinSet},
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+pub use breakpoints::{Breakpoints, Resume};
+
+use crate::{
+    engine::{Effect, EffectId, EffectKind, Event, Outcome, StepOutcome, StepWork, Work, work},
+    rules::SystemName,
+    steps::{Tools, perform},
+    store::{Claimed, Ledger, RecordError, StoreError},
+    watch::watch,
+};
+
+/// How many steps are worked on at once. Most of them wait for something outside; what they run here is bounded by the
+/// machine.
+const MOST_AT_ONCE: usize = 32;
+/// How many effects may be claimed at once. Most are watches, and each of those sleeps but for a moment per interval.
+const MOST_CLAIMS: usize = 4_096;
+/// How many looks at remotes happen at the same time.
+const MOST_LOOKS: usize = 16;
+/// How long the store is left alone after it failed (a full disk, a lock) before it is tried again.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// The longest sleep when nothing is due: a safety net beneath the notices of change.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+/// How long a step may go on past its deadline before it is dropped: its own deadlines come first.
+const DEADLINE_GRACE: Duration = Duration::from_secs(15);
+
+/// What carries out the effects of all systems of a store.
+pub struct Driver {
+    ledger: Arc<Ledger>,
+    tools: Arc<Tools>,
+    breakpoints: Arc<Breakpoints>,
+    claimant: String,
+    looks: Arc<Semaphore>,
+    steps: Semaphore,
+}
+
+type Running = BTreeMap<(SystemName, EffectId), AbortHandle>;
+
+impl Driver {
+    /// A driver that goes by this name in the store.
+    #[must_use]
+    pub fn new(ledger: Arc<Ledger>, tools: Arc<Tools>, breakpoints: Breakpoints, claimant: String) -> Self {
+        let looks = Arc::new(Semaphore::new(MOST_LOOKS));
+        Self { ledger, tools, breakpoints: Arc::new(breakpoints), claimant, looks, steps: Semaphore::new(MOST_AT_ONCE) }
+    }
+
+    /// Drives until it is told to stop. What goes on then is left: its claims are freed when driving begins again.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the store cannot be used at all; passing failures are waited out.
+    pub async fn drive(self: Arc<Self>, stop: CancellationToken) -> Result<(), StoreError> {
+        let store = self.ledger.store().clone();
+        store.begin_driving(&self.claimant).await?;
+        let mut changes = store.changes();
+        let mut running = Running::new();
+        let mut tasks: JoinSet<(SystemName, EffectId)> = JoinSet::new();
+        loop {
+            changes.mark_unchanged();
+            let wake = match self.claim_and_start(&mut running, &mut tasks).await {
+                Ok(next_due_ms) => wake_at(next_due_ms),
+                Err(error) if error.is_passing() => {
+                    tracing::warn!(%error, "the store cannot be used right now; trying again");
+                    Instant::now() + STORE_PAUSE
+                }
+                Err(error) => return Err(error),
+            };
+            tokio::select! {
+                () = stop.cancelled() => break,
+                _ = changes.changed() => {}
+                () = sleep_until(wake) => {}
+                Some(ended) = tasks.join_next() => forget(&mut running, ended),
+            }
+            while let Some(ended) = tasks.try_join_next() {
+                forget(&mut running, ended);
+            }
+        }
+        tasks.shutdown().await;
+        Ok(())
+    }
+
+    /// Ends what is not wanted any more, starts what is due, and returns when the next is due.
+    async fn claim_and_start(
+        self: &Arc<Self>,
+        running: &mut Running,
+        tasks: &mut JoinSet<(SystemName, EffectId)>,
+    ) -> Result<Option<i64>, StoreError> {
+        let store = self.ledger.store();
+        let held: Vec<(SystemName, EffectId)> = running.keys().cloned().collect();
+        for dropped in store.dropped_claims(&self.claimant, &held).await? {
+            if let Some(task) = running.remove(&dropped) {
+                tracing::debug!(system = %dropped.0, effect = %dropped.1, "not wanted any more");
+                task.abort();
+            }
+        }
+        let room = MOST_CLAIMS.saturating_sub(running.len());
+        let limit = u32::try_from(room).unwrap_or(u32::MAX);
+        for Claimed { system, effect } in store.claim_due(&self.claimant, now_ms(), limit).await? {
+            let name = (system.clone(), effect.id.clone());
+            let driver = Arc::clone(self);
+            let task = tasks.spawn(async move {
+                driver.carry_out(&system, &effect).await;
+                (system, effect.id)
+            });
+            running.insert(name, task);
+        }
+        store.next_due_ms().await
+    }
+
+    /// Does one effect and records what came of it.
+    async fn carry_out(&self, system: &SystemName, effect: &Effect) {
+        let is_watch = matches!(effect.kind, EffectKind::Watch { .. });
+        if !is_watch && self.breakpoints.before(system, effect).await == Resume::Twice {
+            self.outcome_of(system, effect).await;
+        }
+        let outcome = self.outcome_of(system, effect).await;
+        if !is_watch {
+            self.breakpoints.after(system, effect).await;
+        }
+        self.record(system, effect, outcome).await;
+    }
+
+    async fn outcome_of(&self, system: &SystemName, effect: &Effect) -> Outcome {
+        match self.ledger.read(system, |state| work(state, effect)).await {
+            Ok(Ok(Work::Timer(_))) => Outcome::Fired,
+            Ok(Ok(Work::Watch(work))) => watch(&work, &self.tools.mirrors, &self.looks).await,
+            Ok(Ok(Work::Step(work))) => {
+                let _turn = self.steps.acquire().await;
+                Outcome::Step(self.perform_in_time(&work).await)
+            }
+            Ok(Err(reason)) => Outcome::Step(StepOutcome::Failed { error: reason, hint: String::new() }),
+            Err(error) => Outcome::Step(StepOutcome::Retry { error: error.to_string(), after_ms: None }),
+        }
+    }
+
+    async fn perform_in_time(&self, work: &StepWork) -> StepOutcome {
+        let left = Duration::from_millis(u64::try_from(work.deadline_ms - now_ms()).unwrap_or(0)) + DEADLINE_GRACE;
+        match timeout(left, perform(work, &self.tools)).await {
+            Ok(outcome) => outcome,
+            Err(_) => StepOutcome::Failed {
+                error: "it did not end by its deadline".to_owned(),
+                hint: "give the step a longer `timeout`, or find out why it hangs".to_owned(),
+            },
+        }
+    }
+
+    /// Appends an outcome, however long the store cannot take it: the effect is done, and must not be lost.
+    async fn record(&self, system: &SystemName, effect: &Effect, outcome: Outcome) {
+        let event = Event::Outcome { effect: effect.id.clone(), outcome };
+        loop {
+            match self.ledger.record(system, now_ms(), event.clone()).await {
+                Ok(_) => return,
+                Err(RecordError::Store(error)) => {
+                    tracing::warn!(%system, effect = %effect.id, %error, "an outcome could not be recorded; trying again");
+                    tokio::time::sleep(STORE_PAUSE).await;
+                }
+                Err(RecordError::Refused(refused)) => {
+                    tracing::error!(%system, effect = %effect.id, %refused, "an outcome was refused");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn forget(running: &mut Running, ended: Result<(SystemName, EffectId), tokio::task::JoinError>) {
+    match ended {
+        Ok(name) => drop(running.remove(&name)),
+        Err(error) if error.is_cancelled() => {}
+        Err(error) => {
+            tracing::error!(%error, "an effect's task ended badly; it is done again");
+            running.retain(|_, task| !task.is_finished());
+        }
+    }
+}
+
+fn wake_at(next_due_ms: Option<i64>) -> Instant {
+    let until = next_due_ms.map_or(LONGEST_SLEEP, |due_ms| {
+        Duration::from_millis(u64::try_from(due_ms - now_ms()).unwrap_or(0)).min(LONGEST_SLEEP)
+    });
+    Instant::now() + until
+}
+
+/// The present: milliseconds since 1970, UTC.
+#[must_use]
+pub fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,90 @@
+//! Looking down from a head for a commit of ours by its key.
+
+use super::mirror::object_fault;
+use super::publish::KEY_TRAILER;
+use crate::providers::Fault;
+use git2::{Oid, Repository};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How many commits below the head are looked at, newest first. A key is asked for again only by the run that
+/// made it, within hours; nobody pushes more to one branch in that time.
+const DEEPEST_SEARCH: usize = 512;
+/// How many commits are remembered; past that, the memory is emptied (a search refills what it needs).
+const MOST_REMEMBERED: usize = 16 * DEEPEST_SEARCH;
+
+/// What was read of commits, which never change.
+#[derive(Default)]
+pub(super) struct History {
+    commits: Mutex<BTreeMap<Oid, Arc<Seen>>>,
+}
+
+struct Seen {
+    time: i64,
+    parents: Vec<Oid>,
+    key: Option<String>,
+}
+
+impl History {
+    /// The commit that carries `key`, at or below `head` within the bound, all parents followed.
+    pub(super) fn find_key(&self, repository: &Repository, head: Oid, key: &str) -> Result<Option<Oid>, Fault> {
+        let mut met = BTreeSet::from([head]);
+        let mut pending = BinaryHeap::from([(i64::MAX, head)]);
+        for _ in 0..DEEPEST_SEARCH {
+            let Some((_, id)) = pending.pop() else { break };
+            let seen = self.seen(repository, id)?;
+            if seen.key.as_deref() == Some(key) {
+                return Ok(Some(id));
+            }
+            for parent in &seen.parents {
+                if met.insert(*parent) {
+                    pending.push((self.seen(repository, *parent)?.time, *parent));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn seen(&self, repository: &Repository, id: Oid) -> Result<Arc<Seen>, Fault> {
+        let remembered = self.commits.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
+        if let Some(seen) = remembered {
+            return Ok(seen);
+        }
+        let commit = repository.find_commit(id).map_err(|error| object_fault(&error))?;
+        let message = String::from_utf8_lossy(commit.message_bytes());
+        let key = trailers(&message).into_iter().find(|(name, _)| name == KEY_TRAILER).map(|(_, key)| key);
+        let seen = Arc::new(Seen { time: commit.time().seconds(), parents: commit.parent_ids().collect(), key });
+        let mut commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
+        if commits.len() >= MOST_REMEMBERED {
+            commits.clear();
+        }
+        commits.insert(id, Arc::clone(&seen));
+        Ok(seen)
+    }
+}
+
+/// The trailers of a message: the lines of its last paragraph, if all of them are `Name: value`.
+pub(super) fn trailers(message: &str) -> Vec<(String, String)> {
+    let text = message.trim_end().replace("\r\n", "\n");
+    let Some((_, last)) = text.rsplit_once("\n\n") else { return Vec::new() };
+    let trailer = |line: &str| {
+        let (name, value) = line.split_once(':')?;
+        let named = !name.is_empty() && name.chars().all(|each| each.is_ascii_alphanumeric() || each == '-');
+        named.then(|| (name.to_owned(), value.trim().to_owned()))
+    };
+    last.lines().map(trailer).collect::<Option<_>>().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::trailers;
+
+    #[test]
+    fn trailers_are_the_last_paragraph_and_nothing_else() {
+        let message = "Pin software\n\nNote: not this one\n\nTidegate-Run: 7\nTidegate-Key: k/1\n";
+        let expected = [("Tidegate-Run", "7"), ("Tidegate-Key", "k/1")].map(|(n, v)| (n.to_owned(), v.to_owned()));
+        assert_eq!(trailers(message), expected);
+        assert!(trailers("Tidegate-Key: in the subject").is_empty());
+        assert!(trailers("subject\n\nTidegate-Key: k\nis quoted here").is_empty());
+    }
+}

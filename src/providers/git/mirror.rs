@@ -1,0 +1,359 @@
+//! Bare mirrors, one per repository, kept warm below one directory. A mirror is a cache: everything in it can be
+//! fetched again, so that one which is found broken is replaced by an empty one.
+//!
+//! Who writes (fetches, makes commits, pushes) holds the mirror's lock: a mutex between the tasks of this
+//! process and a file lock between processes, since a command line may run beside a server. `git` below the lock
+//! is therefore alone, and a `*.lock` file found there was left by a process that was killed: it is removed.
+//! Reading needs no lock.
+
+use super::history::History;
+use super::process::Git;
+use super::remote::Remote;
+use crate::providers::Fault;
+use git2::{ErrorCode, Oid, Repository, RepositoryInitOptions};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// How often a file lock that another process holds is tried again.
+const LOCK_POLL: Duration = Duration::from_millis(20);
+
+/// The author and committer of every commit of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The name, for example `Tidegate`.
+    pub name: String,
+    /// The e-mail address.
+    pub email: String,
+}
+
+/// How git is used, for all mirrors.
+#[derive(Debug, Clone)]
+pub struct GitOptions {
+    /// Who makes our commits.
+    pub identity: Identity,
+    /// Variables for `git` beside `PATH`, `HOME` and `SSH_AUTH_SOCK`, which it is given when they are set: say
+    /// `GIT_SSH_COMMAND`, `https_proxy`, or `GIT_CONFIG_COUNT` with its keys and values.
+    pub environment: Vec<(String, String)>,
+    /// The `git` program; a plain name is looked for in `PATH`.
+    pub program: PathBuf,
+}
+
+impl GitOptions {
+    /// `git` from `PATH`, nothing added to its environment.
+    pub fn new(identity: Identity) -> Self {
+        Self { identity, environment: Vec::new(), program: PathBuf::from("git") }
+    }
+}
+
+/// The mirrors of all repositories, below one directory.
+pub struct Mirrors {
+    root: PathBuf,
+    identity: Arc<Identity>,
+    git: Arc<Git>,
+    mirrors: Mutex<BTreeMap<String, Arc<Mirror>>>,
+}
+
+/// One repository's warm bare mirror, and all that is done with that repository.
+pub struct Mirror {
+    pub(super) remote: Remote,
+    pub(super) directory: PathBuf,
+    pub(super) git: Arc<Git>,
+    pub(super) identity: Arc<Identity>,
+    pub(super) history: Arc<History>,
+    writer: tokio::sync::Mutex<()>,
+    /// Where the remote's branches were when we last heard of them.
+    last_seen: Mutex<BTreeMap<String, Oid>>,
+}
+
+/// Proof that the mirror's lock is held.
+pub(super) struct Writing<'mirror> {
+    _task: tokio::sync::MutexGuard<'mirror, ()>,
+    _process: File,
+}
+
+impl Mirrors {
+    /// The mirrors below `root`, which is created when it is missing.
+    pub fn open(root: impl Into<PathBuf>, options: GitOptions) -> Result<Self, Fault> {
+        let root = root.into();
+        let GitOptions { identity, environment, program } = options;
+        fs::create_dir_all(&root).map_err(|error| disk_fault("creating", &root, &error))?;
+        let root = root.canonicalize().map_err(|error| disk_fault("opening", &root, &error))?;
+        let git = Arc::new(Git { program, environment });
+        Ok(Self { root, identity: Arc::new(identity), git, mirrors: Mutex::default() })
+    }
+
+    /// The mirror of the repository at `url`: a path, or a `file`, `http(s)`, `ssh` or scp-like URL. It is created
+    /// empty when it is missing and replaced by an empty one when it is broken; nothing is asked of the remote yet.
+    pub fn mirror(&self, url: &str) -> Result<Arc<Mirror>, Fault> {
+        let mut mirrors = lock(&self.mirrors);
+        if let Some(mirror) = mirrors.get(url) {
+            return Ok(Arc::clone(mirror));
+        }
+        let mut remote = Remote::parse(url);
+        if remote.url.is_empty() || remote.url.starts_with('-') || remote.url.contains(char::is_control) {
+            return Err(Fault::fail(format!("'{}' is not a repository's URL", remote.url), "correct the URL"));
+        }
+        if let Some(path) = remote.directory.as_mut().filter(|path| path.is_relative()) {
+            *path = std::path::absolute(&*path).map_err(|error| disk_fault("finding", path, &error))?;
+            remote.url = path.to_string_lossy().into_owned();
+        }
+        let digest = Sha256::digest(remote.url.as_bytes());
+        let hash: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let mirror = Arc::new(Mirror {
+            directory: self.root.join(format!("{}-{hash}.git", remote.short_name())),
+            remote,
+            git: Arc::clone(&self.git),
+            identity: Arc::clone(&self.identity),
+            history: Arc::default(),
+            writer: tokio::sync::Mutex::default(),
+            last_seen: Mutex::default(),
+        });
+        mirror.ensure()?;
+        mirrors.insert(url.to_owned(), Arc::clone(&mirror));
+        Ok(mirror)
+    }
+}
+
+impl Mirror {
+    /// The repository's URL without credentials.
+    pub fn url(&self) -> &str {
+        &self.remote.url
+    }
+
+    /// The heads of `branches` at the remote, in one request whatever their number; `None` for a branch that does
+    /// not exist. Needs no lock and does not touch the mirror. A remote on this machine is read in this process.
+    pub async fn heads(
+        &self,
+        branches: &[String],
+        deadline: Duration,
+    ) -> Result<BTreeMap<String, Option<String>>, Fault> {
+        let deadline = Instant::now() + deadline;
+        check_branches(branches)?;
+        let heads = match self.local_heads(branches, deadline).await? {
+            Some(heads) => heads,
+            None => self.ask_heads(branches, deadline).await?,
+        };
+        let mut last_seen = lock(&self.last_seen);
+        for (branch, head) in &heads {
+            match head.as_deref().and_then(|id| Oid::from_str(id).ok()) {
+                Some(id) => last_seen.insert(branch.clone(), id),
+                None => last_seen.remove(branch),
+            };
+        }
+        drop(last_seen);
+        Ok(heads)
+    }
+
+    /// Brings `branches`, which must exist, into the mirror.
+    pub async fn fetch(&self, branches: &[String], deadline: Duration) -> Result<(), Fault> {
+        let deadline = Instant::now() + deadline;
+        check_branches(branches)?;
+        let writing = self.writing(deadline).await?;
+        self.fetch_branches(&writing, branches, deadline).await
+    }
+
+    /// Packs what has come in since the last time, at a cost that follows what is new and not what is there.
+    /// Nothing is lost when it is killed at its deadline.
+    pub async fn maintain(&self, deadline: Duration) -> Result<(), Fault> {
+        let deadline = Instant::now() + deadline;
+        let _writing = self.writing(deadline).await?;
+        let arguments = ["repack", "--quiet", "-d", "--geometric=2"].map(str::to_owned);
+        let ended = self.git(&arguments, deadline, "packing the mirror").await?;
+        if ended.success { Ok(()) } else { Err(self.explain(&ended, "packing the mirror")) }
+    }
+
+    /// Waits for the mirror's lock.
+    pub(super) async fn writing(&self, deadline: Instant) -> Result<Writing<'_>, Fault> {
+        let busy = || Fault::retry(format!("the mirror of {} is busy, and the deadline has passed", self.remote.url));
+        let task = timeout_at(deadline, self.writer.lock()).await.map_err(|_| busy())?;
+        let path = self.directory.with_extension("lock");
+        let file = File::create(&path).map_err(|error| disk_fault("opening", &path, &error))?;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Writing { _task: task, _process: file }),
+                Err(TryLockError::WouldBlock) if Instant::now() < deadline => sleep(LOCK_POLL).await,
+                Err(TryLockError::WouldBlock) => return Err(busy()),
+                Err(TryLockError::Error(error)) => return Err(disk_fault("locking", &path, &error)),
+            }
+        }
+    }
+
+    /// Runs `work` on the mirror's objects, on a thread that may block.
+    pub(super) async fn with_repository<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Repository) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let directory = self.directory.clone();
+        let url = self.remote.url.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let repository = Repository::open_bare(&directory).map_err(|error| object_fault(&error))?;
+            work(&repository)
+        });
+        let result = done.await.map_err(|error| Fault::retry(format!("work on the mirror broke off: {error}")))?;
+        result.map_err(|fault| fault.while_trying(&url))
+    }
+
+    /// The head of a branch in the mirror, when the remote was last seen there, too.
+    pub(super) async fn believed_head(&self, branch: &str) -> Result<Option<Oid>, Fault> {
+        let Some(seen) = lock(&self.last_seen).get(branch).copied() else { return Ok(None) };
+        let head = self.mirrored_head(branch).await?;
+        Ok(head.filter(|head| *head == seen))
+    }
+
+    /// The head of a branch in the mirror.
+    pub(super) async fn mirrored_head(&self, branch: &str) -> Result<Option<Oid>, Fault> {
+        let name = format!("refs/heads/{branch}");
+        self.with_repository(move |repository| match repository.refname_to_id(&name) {
+            Ok(id) => Ok(Some(id)),
+            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+            Err(error) => Err(object_fault(&error)),
+        })
+        .await
+    }
+
+    /// Notes that nobody knows where the remote's branch is.
+    pub(super) fn forget(&self, branch: &str) {
+        lock(&self.last_seen).remove(branch);
+    }
+
+    /// Notes that the remote's branch is at our commit.
+    pub(super) async fn arrived(&self, _: &Writing<'_>, branch: &str, commit: Oid) -> Result<(), Fault> {
+        let name = format!("refs/heads/{branch}");
+        self.with_repository(move |repository| {
+            // The next fetch says it again, so that a failure here costs time only.
+            let _ = repository.reference(&name, commit, true, "pushed");
+            Ok(())
+        })
+        .await?;
+        lock(&self.last_seen).insert(branch.to_owned(), commit);
+        Ok(())
+    }
+
+    /// Mends what git complained of in the mirror itself; says whether trying again is worth it.
+    pub(super) fn mend(&self, _: &Writing<'_>, complaint: &str) -> Result<bool, Fault> {
+        const BROKEN: [&str; 6] =
+            ["corrupt", "bad object", "unable to read", "missing blob", "missing tree", "missing commit"];
+        let local: Vec<_> = complaint.lines().filter(|line| !line.starts_with("remote:")).collect();
+        let said = |phrase: &str| local.iter().any(|line| line.contains(phrase));
+        if said(".lock': File exists") {
+            remove_lock_files(&self.directory).map_err(|error| disk_fault("mending", &self.directory, &error))?;
+            return Ok(true);
+        }
+        if said("cannot lock ref") || BROKEN.iter().any(|phrase| said(phrase)) || !self.is_whole() {
+            tracing::warn!(url = self.remote.url, complaint, "the mirror is broken and is made anew");
+            self.replace()?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// Creates the mirror when it is not there, and again when it cannot be opened.
+    fn ensure(&self) -> Result<(), Fault> {
+        if self.is_whole() { Ok(()) } else { self.replace() }
+    }
+
+    fn is_whole(&self) -> bool {
+        Repository::open_bare(&self.directory)
+            .is_ok_and(|repository| repository.refdb().is_ok() && repository.odb().is_ok())
+    }
+
+    /// Puts an empty mirror in the place of what may be there. It is made aside and renamed, so that one that was
+    /// killed half-way is never seen.
+    fn replace(&self) -> Result<(), Fault> {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        let fault = |error: io::Error| disk_fault("creating a mirror in", &self.directory, &error);
+        let unique = format!("{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+        let fresh = self.directory.with_extension(format!("new-{unique}"));
+        let broken = self.directory.with_extension(format!("old-{unique}"));
+        let mut options = RepositoryInitOptions::new();
+        options.bare(true).no_reinit(true).external_template(false);
+        Repository::init_opts(&fresh, &options).map_err(|error| object_fault(&error))?;
+        if self.directory.exists() {
+            fs::rename(&self.directory, &broken).map_err(fault)?;
+        }
+        match fs::rename(&fresh, &self.directory) {
+            Ok(()) => {}
+            // Another process made it at the same moment, as good as ours.
+            Err(_) if self.is_whole() => fs::remove_dir_all(&fresh).map_err(fault)?,
+            Err(error) => return Err(fault(error)),
+        }
+        if broken.exists() {
+            fs::remove_dir_all(&broken).map_err(fault)?;
+        }
+        Ok(())
+    }
+
+    /// The heads of a remote on this machine, without a process; `None` when libgit2 cannot read it.
+    async fn local_heads(
+        &self,
+        branches: &[String],
+        deadline: Instant,
+    ) -> Result<Option<BTreeMap<String, Option<String>>>, Fault> {
+        let Some(directory) = self.remote.directory.clone() else { return Ok(None) };
+        let branches = branches.to_vec();
+        let read = tokio::task::spawn_blocking(move || {
+            let repository = Repository::open(directory).ok()?;
+            let head = |branch: String| match repository.refname_to_id(&format!("refs/heads/{branch}")) {
+                Ok(id) => Some((branch, Some(id.to_string()))),
+                Err(error) if error.code() == ErrorCode::NotFound => Some((branch, None)),
+                Err(_) => None,
+            };
+            branches.into_iter().map(head).collect()
+        });
+        let read = timeout_at(deadline, read).await.map_err(|_| self.timed_out("reading the heads"))?;
+        read.map_err(|error| Fault::retry(format!("reading the heads broke off: {error}")))
+    }
+}
+
+/// What libgit2 failed with.
+pub(super) fn object_fault(error: &git2::Error) -> Fault {
+    Fault::retry(format!("libgit2: {} ({:?})", error.message(), error.code()))
+}
+
+pub(super) fn disk_fault(doing: &str, path: &Path, error: &io::Error) -> Fault {
+    let message = format!("{doing} {}: {error}", path.display());
+    match error.kind() {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::NotADirectory => {
+            Fault::fail(message, "give the engine's user a directory that it may write to")
+        }
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Fault::Retry { error: format!("{message}; make room on this disk"), after: None }
+        }
+        _ => Fault::retry(message),
+    }
+}
+
+pub(super) fn check_branches(branches: &[String]) -> Result<(), Fault> {
+    match branches.iter().find(|branch| !git2::Reference::is_valid_name(&format!("refs/heads/{branch}"))) {
+        Some(wrong) => Err(Fault::fail(format!("'{wrong}' is not a branch name"), "see git-check-ref-format(1)")),
+        None => Ok(()),
+    }
+}
+
+/// Removes the lock files that killed processes left. Only under the mirror's lock.
+fn remove_lock_files(directory: &Path) -> io::Result<()> {
+    let mut pending = vec![directory.to_owned()];
+    while let Some(directory) = pending.pop() {
+        for entry in fs::read_dir(&directory)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() && entry.file_name() != "objects" {
+                pending.push(entry.path());
+            } else if entry.path().extension().is_some_and(|extension| extension == "lock") {
+                fs::remove_file(entry.path())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What these mutexes guard is whole after every statement.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

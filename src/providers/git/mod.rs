@@ -1,0 +1,37 @@
+//! Everything that is done with git. Objects, trees, diffs and merges go through libgit2 in warm bare mirrors,
+//! in memory, with no work tree, so that a forward commit costs the same in a repository of 50 files and of
+//! 50,000. Transport goes through the `git` program, because protocol v2, credential helpers and ssh
+//! configuration count, and because a process can be killed at its deadline.
+//!
+//! What holds everywhere here:
+//! - A commit of ours carries its key as a trailer and is looked for before it is made, and again after a push
+//!   whose end is in doubt: the same key takes effect once.
+//! - A push is compare-and-swap on the head that was read. A lost race applies the *edit* again to the new head;
+//!   another author's commit is never lost and never textually merged into ours.
+//! - One mirror's writers wait for each other (in this process and across processes); a hung remote stalls
+//!   nothing else, and itself no longer than the caller's deadline.
+//! - Credentials in a URL reach neither an argument list, nor a file, nor an error, nor a log.
+//!
+//! This folder may not decide what to write or when: it takes plain values and says what became of them.
+
+mod archive;
+mod attributes;
+pub mod edit;
+mod environment;
+mod forward;
+mod history;
+mod merge;
+mod mirror;
+mod paths;
+mod process;
+mod publish;
+mod read;
+mod remote;
+mod transport;
+
+pub use archive::{ArchiveFormat, ArchiveInfo, ArchiveOptions};
+pub use forward::{FileEdit, ForwardChange, Forwarded};
+pub use merge::{CheckedMerge, MergeChange, Merged, Pin};
+pub use mirror::{GitOptions, Identity, Mirror, Mirrors};
+pub use publish::{CommitMessage, KEY_TRAILER};
+pub use read::CommitInfo;

@@ -1,0 +1,85 @@
+//! Paths inside a repository: which are allowed, and what stands at one in a tree.
+
+use super::mirror::object_fault;
+use crate::providers::Fault;
+use git2::{ErrorCode, ObjectType, Oid, Repository, Tree};
+
+const SYMLINK_MODE: i32 = 0o120_000;
+const SUBMODULE_MODE: i32 = 0o160_000;
+
+/// A file in a tree.
+pub(super) struct FileAt {
+    pub(super) blob: Oid,
+    pub(super) mode: i32,
+}
+
+/// Refuses a path that is not that of a file below the repository's top.
+pub(super) fn check(path: &str) -> Result<(), Fault> {
+    let wrong = |part: &str| matches!(part, "" | "." | "..") || part.eq_ignore_ascii_case(".git");
+    if path.split('/').any(wrong) || path.contains(|each: char| each.is_control() || each == '\\') {
+        return Err(Fault::fail(
+            format!("'{}' is not the path of a file in a repository", path.escape_debug()),
+            "name it from the repository's top, with slashes, without '..' and outside of .git",
+        ));
+    }
+    Ok(())
+}
+
+/// The file at `path`, or `None` when there is nothing. A directory, a submodule, a symbolic link, there or on the
+/// way, is an error: what is read and written has to be in this repository, at this path.
+pub(super) fn file_at(repository: &Repository, tree: &Tree<'_>, path: &str) -> Result<Option<FileAt>, Fault> {
+    check(path)?;
+    let mut folder = tree.clone();
+    let mut walked = String::new();
+    let mut parts = path.split('/').peekable();
+    while let Some(part) = parts.next() {
+        walked.push_str(if walked.is_empty() { "" } else { "/" });
+        walked.push_str(part);
+        let Some((blob, mode, kind)) = folder.get_name(part).map(|entry| (entry.id(), entry.filemode(), entry.kind()))
+        else {
+            return Ok(None);
+        };
+        let is_last = parts.peek().is_none();
+        match kind {
+            _ if mode == SYMLINK_MODE => return Err(misplaced(&walked, "a symbolic link", path)),
+            _ if mode == SUBMODULE_MODE => return Err(misplaced(&walked, "a submodule", path)),
+            Some(ObjectType::Blob) if is_last => return Ok(Some(FileAt { blob, mode })),
+            Some(ObjectType::Tree) if !is_last => {
+                folder = repository.find_tree(blob).map_err(|error| object_fault(&error))?;
+            }
+            Some(ObjectType::Tree) => return Err(misplaced(&walked, "a directory", path)),
+            _ => return Err(misplaced(&walked, "a file, not a directory", path)),
+        }
+    }
+    Ok(None)
+}
+
+fn misplaced(walked: &str, what: &str, path: &str) -> Fault {
+    Fault::fail(
+        format!("'{walked}' is {what}"),
+        format!("let '{path}' be a plain file of this repository, or name another file in the rules"),
+    )
+}
+
+/// The content of a blob.
+pub(super) fn content(repository: &Repository, blob: Oid) -> Result<Vec<u8>, Fault> {
+    Ok(repository.find_blob(blob).map_err(|error| object_fault(&error))?.content().to_vec())
+}
+
+/// The tree of a commit that must be in the mirror.
+pub(super) fn tree_of<'a>(repository: &'a Repository, commit: &str) -> Result<Tree<'a>, Fault> {
+    find_commit(repository, commit)?.tree().map_err(|error| object_fault(&error))
+}
+
+/// A commit that must be in the mirror, by its full id.
+pub(super) fn find_commit<'a>(repository: &'a Repository, commit: &str) -> Result<git2::Commit<'a>, Fault> {
+    let id = Oid::from_str(commit).ok().filter(|_| commit.len() == 40);
+    let id = id.ok_or_else(|| Fault::fail(format!("'{commit}' is not a commit id"), "give all 40 hex digits"))?;
+    repository.find_commit(id).map_err(|error| match error.code() {
+        ErrorCode::NotFound => Fault::fail(
+            format!("there is no commit {commit} in the mirror"),
+            "fetch the branch that holds it; if the branch was force-pushed, the commit may be gone",
+        ),
+        _ => object_fault(&error),
+    })
+}

@@ -1,0 +1,216 @@
+//! How a commit of ours reaches a branch, exactly once, whoever else pushes and whatever breaks: look for the key,
+//! propose a commit on top of the head, push with compare-and-swap; begin again when the race was lost, and look
+//! again when the push ended in doubt.
+
+use super::mirror::{Identity, Mirror, object_fault};
+use super::transport::Pushed;
+use crate::providers::Fault;
+use git2::{Commit, Oid, Repository, Signature, Time};
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// The trailer by which a commit of ours is found again.
+pub const KEY_TRAILER: &str = "Tidegate-Key";
+
+/// How many lost races are run again. Each means that somebody else succeeded; the deadline ends most waits first.
+const MOST_ATTEMPTS: u32 = 400;
+/// How many pushes may end in doubt before the caller is told.
+const MOST_DOUBTS: usize = 2;
+/// The longest pause after the first lost race; it doubles with each further one.
+const FIRST_PAUSE: Duration = Duration::from_millis(40);
+/// The longest pause between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3);
+
+/// What a commit of ours says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitMessage {
+    /// The first line.
+    pub subject: String,
+    /// Paragraphs below it; may be empty.
+    pub body: String,
+    /// Trailers beside the key: names of letters, digits and hyphens, values of one line.
+    pub trailers: Vec<(String, String)>,
+    /// The identity of the effect; becomes the last trailer.
+    pub key: String,
+    /// Author and committer time in milliseconds since 1970, cut to seconds. Given by the caller, so that the same
+    /// change on the same head is the same commit.
+    pub committed_at_ms: i64,
+}
+
+/// What is to be done on a given head.
+pub(super) enum Proposal<T> {
+    /// This commit, on top of the head, is to become the head.
+    Push(Oid),
+    /// Nothing is to be pushed.
+    Settled(T),
+}
+
+/// What became of it.
+pub(super) enum Published<T> {
+    Committed { commit: Oid, parent: Oid },
+    AlreadyThere { commit: Oid },
+    Settled(T),
+}
+
+enum View<T> {
+    Found(Oid),
+    Proposed(Proposal<T>),
+}
+
+impl Mirror {
+    /// Publishes on `branch` what `propose` makes of its head, unless a commit with `key` is there.
+    pub(super) async fn publish<T: Send + 'static>(
+        &self,
+        branch: &str,
+        key: &str,
+        deadline: Instant,
+        propose: impl Fn(&Repository, Oid) -> Result<Proposal<T>, Fault> + Send + Sync + 'static,
+    ) -> Result<Published<T>, Fault> {
+        super::mirror::check_branches(&[branch.to_owned()])?;
+        let propose = Arc::new(propose);
+        let writing = self.writing(deadline).await?;
+        // The head as last seen is good enough to try: the push proves it. Any other answer needs a fresh head.
+        let mut believed = self.believed_head(branch).await?;
+        let mut tried: BTreeMap<Oid, Oid> = BTreeMap::new();
+        let mut doubts = Vec::new();
+        let mut races = 0;
+        for _ in 0..MOST_ATTEMPTS {
+            let fresh = believed.is_none();
+            let head = match believed.take() {
+                Some(head) => head,
+                None => self.fresh_head(&writing, branch, deadline).await.map_err(|fault| in_doubt(&doubts, fault))?,
+            };
+            let commit = match self.view(head, key, Arc::clone(&propose)).await {
+                Ok(View::Proposed(Proposal::Push(commit))) => commit,
+                _ if !fresh => continue,
+                Err(fault) => return Err(fault),
+                Ok(View::Proposed(Proposal::Settled(answer))) => return Ok(Published::Settled(answer)),
+                Ok(View::Found(commit)) => {
+                    return Ok(match tried.get(&commit) {
+                        Some(&parent) => Published::Committed { commit, parent },
+                        None => Published::AlreadyThere { commit },
+                    });
+                }
+            };
+            tried.insert(commit, head);
+            self.forget(branch);
+            match self.push(&writing, branch, commit, head, deadline).await? {
+                Pushed::Done => {
+                    self.arrived(&writing, branch, commit).await?;
+                    return Ok(Published::Committed { commit, parent: head });
+                }
+                Pushed::Raced if fresh => {
+                    pause(races, deadline).await;
+                    races += 1;
+                }
+                Pushed::Raced => {}
+                Pushed::InDoubt(fault) => {
+                    self.mend(&writing, &fault.to_string())?;
+                    doubts.push(fault);
+                    if doubts.len() > MOST_DOUBTS {
+                        break;
+                    }
+                }
+            }
+        }
+        let url = &self.remote.url;
+        Err(doubts
+            .pop()
+            .unwrap_or_else(|| Fault::retry(format!("{branch} of {url} moved {races} times under our push"))))
+    }
+
+    pub(super) async fn fresh_head(
+        &self,
+        writing: &super::mirror::Writing<'_>,
+        branch: &str,
+        deadline: Instant,
+    ) -> Result<Oid, Fault> {
+        self.fetch_branches(writing, &[branch.to_owned()], deadline).await?;
+        let head = self.mirrored_head(branch).await?;
+        head.ok_or_else(|| Fault::retry(format!("{branch} of {} vanished while it was fetched", self.remote.url)))
+    }
+
+    async fn view<T: Send + 'static>(
+        &self,
+        head: Oid,
+        key: &str,
+        propose: Arc<impl Fn(&Repository, Oid) -> Result<Proposal<T>, Fault> + Send + Sync + 'static>,
+    ) -> Result<View<T>, Fault> {
+        let (history, key) = (Arc::clone(&self.history), key.to_owned());
+        self.with_repository(move |repository| match history.find_key(repository, head, &key)? {
+            Some(commit) => Ok(View::Found(commit)),
+            None => Ok(View::Proposed(propose(repository, head)?)),
+        })
+        .await
+    }
+}
+
+impl CommitMessage {
+    /// Writes a commit object of ours with this message; no branch moves.
+    pub(super) fn commit(
+        &self,
+        repository: &Repository,
+        identity: &Identity,
+        tree: Oid,
+        parents: &[Oid],
+    ) -> Result<Oid, Fault> {
+        let write = || {
+            let time = Time::new(self.committed_at_ms.div_euclid(1000), 0);
+            let signature = Signature::new(&identity.name, &identity.email, &time)?;
+            let parents = parents.iter().map(|id| repository.find_commit(*id)).collect::<Result<Vec<_>, _>>()?;
+            let parents: Vec<&Commit<'_>> = parents.iter().collect();
+            repository.commit(None, &signature, &signature, &self.text(), &repository.find_tree(tree)?, &parents)
+        };
+        write().map_err(|error| object_fault(&error))
+    }
+
+    /// Refuses what could not be read back from the commit.
+    pub(super) fn check(&self) -> Result<(), Fault> {
+        let one_line = |text: &str| !text.trim().is_empty() && !text.contains(char::is_control);
+        let name =
+            |text: &str| !text.is_empty() && text.chars().all(|each| each.is_ascii_alphanumeric() || each == '-');
+        let sound = one_line(&self.subject)
+            && one_line(&self.key)
+            && self.key.trim() == self.key
+            && !self.body.contains('\0')
+            && self.trailers.iter().all(|(key, value)| name(key) && !value.contains(char::is_control));
+        if sound {
+            return Ok(());
+        }
+        Err(Fault::fail(
+            format!("the commit message '{}' cannot be written", self.subject.escape_debug()),
+            "keep subject, key and trailers each to one line; trailer names are letters, digits and hyphens",
+        ))
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("{}\n\n", self.subject.trim());
+        if !self.body.trim().is_empty() {
+            text.push_str(self.body.trim());
+            text.push_str("\n\n");
+        }
+        for (name, value) in &self.trailers {
+            text.push_str(&format!("{name}: {value}\n"));
+        }
+        text + &format!("{KEY_TRAILER}: {}\n", self.key)
+    }
+}
+
+/// A random part of a bound that grows with every lost race, so that many writers spread out.
+async fn pause(races: u32, deadline: Instant) {
+    let bound = FIRST_PAUSE.saturating_mul(1 << races.min(10)).min(LONGEST_PAUSE);
+    let part = RandomState::new().build_hasher().finish() % 1000;
+    let until = Instant::now() + bound.mul_f64(part as f64 / 1000.0);
+    sleep(until.min(deadline).saturating_duration_since(Instant::now())).await;
+}
+
+/// A failed look after a push that may have arrived: whatever it was, the same effect has to be tried again.
+fn in_doubt(doubts: &[Fault], fault: Fault) -> Fault {
+    match doubts.last() {
+        Some(doubt) => Fault::retry(format!("{doubt}; whether the push arrived is open, since then: {fault}")),
+        None => fault,
+    }
+}

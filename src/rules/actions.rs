@@ -1,0 +1,257 @@
+//! The step kinds: what a step of a rule may do, as types.
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{
+    names::{RepositoryName, StageName},
+    span::Span,
+};
+
+/// What a step does: exactly one of these.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    /// Makes a reproducible archive of the tree and stores it. Outputs: `tag`, `uri`, `sha256`, `reused`.
+    Package(Package),
+    /// Commits values into a file of another repository, same stage. Outputs: `commit`, `changed`.
+    Commit(Commit),
+    /// Builds a machine image. Outputs: `amis` (region → id), `ami` (of the first region), `digest`, `reused`.
+    Bake(Bake),
+    /// Makes the template that is to be deployed. Outputs: `template` (its URI), `template_digest`.
+    Synth(Synth),
+    /// Checks the template. Outputs: `verdict`, `errors`, `warnings`, `report` (the page's URI), `report_digest`.
+    Lint(Lint),
+    /// Waits for people to approve exactly what the steps before it made. Outputs: `by`, `digest`.
+    Approve(Approve),
+    /// Deploys the template and image. Outputs: `deployment`, `digest`, `address`, `image`.
+    Deploy(Deploy),
+    /// Checks that what was deployed works. Outputs: `status`.
+    Verify(Verify),
+}
+
+impl Action {
+    /// The kind's name as rules write it, which is also the step's id unless it has one.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Package(_) => "package",
+            Self::Commit(_) => "commit",
+            Self::Bake(_) => "bake",
+            Self::Synth(_) => "synth",
+            Self::Lint(_) => "lint",
+            Self::Approve(_) => "approve",
+            Self::Deploy(_) => "deploy",
+            Self::Verify(_) => "verify",
+        }
+    }
+
+    /// The names that a later step's templates may use, as `{{step.name}}`.
+    #[must_use]
+    pub const fn outputs(&self) -> &'static [&'static str] {
+        match self {
+            Self::Package(_) => &["tag", "uri", "sha256", "reused"],
+            Self::Commit(_) => &["commit", "changed"],
+            Self::Bake(_) => &["amis", "ami", "digest", "reused"],
+            Self::Synth(_) => &["template", "template_digest"],
+            Self::Lint(_) => &["verdict", "errors", "warnings", "report", "report_digest"],
+            Self::Approve(_) => &["by", "digest"],
+            Self::Deploy(_) => &["deployment", "digest", "address", "image"],
+            Self::Verify(_) => &["status"],
+        }
+    }
+
+    /// Whether it changes or checks the target itself, so that the run must hold the target from here on.
+    #[must_use]
+    pub const fn holds_target(&self) -> bool {
+        matches!(self, Self::Deploy(_) | Self::Verify(_))
+    }
+}
+
+/// A reproducible archive of the tree.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Package {
+    /// The archive's format.
+    #[serde(default)]
+    pub format: ArchiveFormat,
+    /// Paths that are left out, besides those that `.gitattributes` marks `export-ignore`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
+}
+
+/// The formats of an archive.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ArchiveFormat {
+    /// tar, compressed with gzip.
+    #[default]
+    #[serde(rename = "tar.gz")]
+    TarGz,
+    /// tar, compressed with Zstandard.
+    #[serde(rename = "tar.zst")]
+    TarZst,
+}
+
+/// A forward commit: pins in a file of the next repository.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Commit {
+    /// The repository that is committed to, at the branch of the same stage.
+    pub repository: RepositoryName,
+    /// The file, from the root of the repository; JSON, YAML or TOML by its ending.
+    pub file: String,
+    /// JSON pointer → value; texts are templates. A text that is one template alone keeps the value's type.
+    pub set: IndexMap<String, Value>,
+    /// The subject of the commit, a template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// A machine image, built from the trigger's repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Bake {
+    /// Whether an image of identical inputs is used again.
+    #[serde(default = "yes")]
+    pub reuse: bool,
+    /// The file that names the software, components and regions.
+    #[serde(default = "config_json")]
+    pub config: String,
+}
+
+/// How the template is made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Synth {
+    /// A command whose output folder (`cdk.out`) or standard output holds the template.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// The template's file: in the repository, or where `command` leaves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// Values of the template's parameters that are written into it, so that what is approved is whole: name → where it
+    /// is in the repository, as `config.json#/ami/eu-central-1` (a file, `#`, and a JSON pointer).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, String>,
+    /// Environment variables for the command; values are templates.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, String>,
+}
+
+/// What is checked of the template, and what fails it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Lint {
+    /// The level of finding that fails the step.
+    #[serde(default)]
+    pub fail_on: FailOn,
+    /// Files with further cfn-guard rules, in the trigger's repository.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub guard: Vec<String>,
+    /// Whether cfn-lint is used: when it is installed, always (a missing one fails), or never.
+    #[serde(default)]
+    pub cfn_lint: Use,
+    /// Further checkers: commands that print SARIF; `{{template}}` is the template's path.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<Vec<String>>,
+}
+
+/// The level of finding that fails a lint step.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FailOn {
+    /// Any error.
+    #[default]
+    Error,
+    /// Any error or warning.
+    Warning,
+    /// Nothing; findings are only reported.
+    Never,
+}
+
+/// Whether a tool is used.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Use {
+    /// When it is installed.
+    #[default]
+    IfInstalled,
+    /// Always; that it is missing is an error.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Who must approve, per stage. A stage that is not named passes without asking.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Approve {
+    /// Stage → who, and how many.
+    pub stages: IndexMap<StageName, Quorum>,
+}
+
+/// Who may approve and how many must.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Quorum {
+    /// How many different people must approve.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 20))]
+    pub count: u32,
+    /// People and groups who may; anybody when it is empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from: Vec<String>,
+    /// How long the question stays open; for ever unless it says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<Span>,
+    /// Whether the author of a change in it may approve it.
+    #[serde(default)]
+    pub author_may_approve: bool,
+}
+
+/// A deployment of the approved template.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Deploy {
+    /// Parameters of the template; values are templates.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// A check of what was deployed: exactly one of `http` and `command`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Verify {
+    /// A URL, a template, that must answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub http: Option<String>,
+    /// The status it must answer with.
+    #[serde(default = "ok_status")]
+    pub status: u16,
+    /// A text, a template, that the answer must contain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contains: Option<String>,
+    /// A command that must end with 0; its words are templates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+}
+
+pub(super) const fn yes() -> bool {
+    true
+}
+
+const fn one() -> u32 {
+    1
+}
+
+const fn ok_status() -> u16 {
+    200
+}
+
+fn config_json() -> String {
+    "config.json".to_owned()
+}

@@ -1,0 +1,209 @@
+//! The steps of a rule: their ids, what they wait for, and what each kind demands.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{
+    super::{
+        actions::{Action, Commit},
+        document::Node,
+        matching::check_pattern,
+        model::{Rule, Step},
+        names::StepId,
+    },
+    Check,
+    promotions::quorum,
+    templates, texts,
+};
+
+/// A rule's steps and, for each, which steps are done whenever it starts.
+pub(super) struct Steps<'rule> {
+    pub(super) rule: &'rule Rule,
+    pub(super) ids: Vec<StepId>,
+    /// The indexes of the steps before each step, directly or through others.
+    pub(super) before: Vec<BTreeSet<usize>>,
+}
+
+pub(super) fn check(check: &mut Check<'_>, rule: &Rule, place: &Node) {
+    let place = place.field("steps");
+    let steps = ordered(check, rule, place);
+    for (index, step) in rule.steps.iter().enumerate() {
+        let place = place.item(index);
+        check.stages_of_rule(step.stages.as_ref(), rule, place.field("stages"));
+        if step.timeout.is_some_and(|timeout| timeout.as_ms() == 0) {
+            check.add(place.field("timeout").bytes.clone(), "no step is done in no time");
+        }
+        action(check, &step.action, place.field(step.action.kind()));
+        follows_synth(check, &steps, index, place);
+        templates::check(check, &steps, index, place.field(step.action.kind()));
+    }
+}
+
+/// Resolves ids and `needs`. What a step needs stands before it, so there can be no cycle among those that remain.
+fn ordered<'rule>(check: &mut Check<'_>, rule: &'rule Rule, place: &Node) -> Steps<'rule> {
+    let ids: Vec<StepId> = rule.steps.iter().map(Step::id).collect();
+    let mut first: BTreeMap<&StepId, usize> = BTreeMap::new();
+    for (index, id) in ids.iter().enumerate() {
+        if first.contains_key(id) {
+            let place = place.item(index);
+            let bytes = if place.get("id").is_some() { place.field("id").bytes.clone() } else { place.bytes.clone() };
+            check.add_with_help(bytes, format!("there is a step `{id}` already"), "give this one an `id` of its own");
+        } else {
+            first.insert(id, index);
+        }
+    }
+    let mut before: Vec<BTreeSet<usize>> = Vec::with_capacity(ids.len());
+    for (index, step) in rule.steps.iter().enumerate() {
+        let place = place.item(index);
+        if step.id.is_some() {
+            not_reserved(check, &ids[index], place);
+        }
+        let mut all = BTreeSet::new();
+        let direct = match &step.needs {
+            None => index.checked_sub(1).into_iter().collect(),
+            Some(needs) => needed(check, rule, &first, index, needs, place.field("needs")),
+        };
+        for needed in direct {
+            all.extend(before[needed].iter().copied());
+            all.insert(needed);
+        }
+        before.push(all);
+    }
+    Steps { rule, ids, before }
+}
+
+fn needed(
+    check: &mut Check<'_>,
+    rule: &Rule,
+    first: &BTreeMap<&StepId, usize>,
+    index: usize,
+    needs: &[StepId],
+    place: &Node,
+) -> Vec<usize> {
+    let mut found = Vec::new();
+    for (position, id) in needs.iter().enumerate() {
+        let bytes = &place.item(position).bytes;
+        if !check.exists("step", id.as_str(), first.keys().map(|id| id.as_str()), bytes) {
+            continue;
+        }
+        match first.get(id) {
+            Some(&needed) if needed < index => found.push(needed),
+            Some(&needed) if needed == index => check.add(bytes.clone(), format!("step `{id}` needs itself")),
+            Some(&needed) if reaches(rule, first, needed, index) => {
+                let own = rule.steps[index].id();
+                check.add(bytes.clone(), format!("steps `{own}` and `{id}` wait for each other"));
+            }
+            _ => check.add_with_help(
+                bytes.clone(),
+                format!("step `{id}` comes later than the step that needs it"),
+                "steps stand in an order in which they can run: move it up",
+            ),
+        }
+    }
+    found
+}
+
+/// Whether a step waits for another, directly or through others, whatever their order.
+fn reaches(rule: &Rule, first: &BTreeMap<&StepId, usize>, from: usize, to: usize) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut waiting = vec![from];
+    while let Some(index) = waiting.pop() {
+        if index == to {
+            return true;
+        }
+        if seen.insert(index) {
+            match &rule.steps[index].needs {
+                None => waiting.extend(index.checked_sub(1)),
+                Some(needs) => waiting.extend(needs.iter().filter_map(|id| first.get(id).copied())),
+            }
+        }
+    }
+    false
+}
+
+fn not_reserved(check: &mut Check<'_>, id: &StepId, place: &Node) {
+    if templates::CONTEXT.contains(&id.as_str()) {
+        let message = format!("`{id}` means something else in templates: a step needs another `id`");
+        check.add(place.field("id").bytes.clone(), message);
+    }
+}
+
+/// What needs the template comes after the step that makes it, in every stage where it runs.
+fn follows_synth(check: &mut Check<'_>, steps: &Steps<'_>, index: usize, place: &Node) {
+    let step = &steps.rule.steps[index];
+    let kind = match step.action {
+        Action::Deploy(_) | Action::Lint(_) => step.action.kind(),
+        _ => return,
+    };
+    let made_in = |stage: &&_| {
+        steps.before[index].iter().map(|before| &steps.rule.steps[*before]).any(|before| {
+            matches!(before.action, Action::Synth(_))
+                && check.stages_of_step(steps.rule, before).any(|made| made == *stage)
+        })
+    };
+    let lacking = check.stages_of_step(steps.rule, step).find(|stage| !made_in(stage)).cloned();
+    if let Some(stage) = lacking {
+        check.add_with_help(
+            place.key(kind),
+            format!("in stage `{stage}`, no `synth` before this makes the template that `{kind}` works on"),
+            "add a `synth` step before it, for the same stages",
+        );
+    }
+}
+
+fn action(check: &mut Check<'_>, action: &Action, place: &Node) {
+    match action {
+        Action::Package(package) => {
+            for (index, pattern) in package.exclude.iter().enumerate() {
+                check.demand(&place.field("exclude").item(index).bytes, check_pattern(pattern));
+            }
+        }
+        Action::Commit(commit) => self::commit(check, commit, place),
+        Action::Bake(bake) => check.demand(&place.field("config").bytes, texts::values_file(&bake.config)),
+        Action::Synth(synth) => {
+            if let Some(template) = &synth.template {
+                check.demand(&place.field("template").bytes, texts::path(template));
+            }
+            for name in synth.environment.keys().filter(|name| name.is_empty() || name.contains(['=', '\0'])) {
+                check.add(place.field("environment").key(name), format!("`{name}` cannot be an environment variable"));
+            }
+        }
+        Action::Lint(lint) => {
+            for (index, file) in lint.guard.iter().enumerate() {
+                check.demand(&place.field("guard").item(index).bytes, texts::path(file));
+            }
+        }
+        Action::Approve(approve) => {
+            for (stage, who) in &approve.stages {
+                let place = place.field("stages");
+                check.stage_exists(stage.as_str(), &place.key(stage.as_str()));
+                quorum(check, who, place.field(stage.as_str()));
+            }
+        }
+        Action::Deploy(_) => {}
+        Action::Verify(verify) => {
+            let web = |url: &str| ["http://", "https://", "{{"].iter().any(|start| url.starts_with(start));
+            if verify.http.as_ref().is_some_and(|url| !web(url)) {
+                check.add(place.field("http").bytes.clone(), "this URL does not begin with `http://` or `https://`");
+            }
+            if !(100..600).contains(&verify.status) {
+                check.add(place.field("status").bytes.clone(), "an HTTP status is a number from 100 to 599");
+            }
+            if verify.http.is_none() && verify.contains.is_some() {
+                check.add(place.key("contains"), "`contains` is about the answer to `http`, and there is none");
+            }
+        }
+    }
+}
+
+fn commit(check: &mut Check<'_>, commit: &Commit, place: &Node) {
+    check.repository_exists(commit.repository.as_str(), &place.field("repository").bytes);
+    check.demand(&place.field("file").bytes, texts::values_file(&commit.file));
+    let place = place.field("set");
+    for pointer in commit.set.keys() {
+        check.demand(&place.key(pointer), texts::pointer(pointer));
+        let within = |other: &&String| pointer.strip_prefix(other.as_str()).is_some_and(|rest| rest.starts_with('/'));
+        if let Some(outer) = commit.set.keys().find(within) {
+            check.add(place.key(pointer), format!("`{outer}` is set as a whole, and this is within it"));
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! The names in templates: each is there whenever the step runs.
+
+use std::ops::Range;
+
+use serde_json::Value;
+
+use super::{
+    super::{actions::Action, document::Node, mistake::did_you_mean, template},
+    Check,
+    steps::Steps,
+};
+
+/// The names that every template may use, whatever steps came before.
+pub(super) const CONTEXT: [&str; 7] = ["system", "stage", "environment", "branch", "repository", "commit", "run"];
+
+/// The one output that is an object: region → image.
+const OBJECT_OUTPUT: &str = "amis";
+
+/// What a template stands in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Site {
+    /// A text; objects cannot be put into it.
+    Text,
+    /// A value, which may become an object.
+    Value,
+    /// A word of a lint command, which also knows `{{template}}`.
+    LintCommand,
+}
+
+/// Checks all templates of a step. `place` is that of the step's action.
+pub(super) fn check(check: &mut Check<'_>, steps: &Steps<'_>, index: usize, place: &Node) {
+    let mut templates = Templates { check, steps, index };
+    match &steps.rule.steps[index].action {
+        Action::Commit(commit) => {
+            for (pointer, value) in &commit.set {
+                templates.value(value, place.field("set").field(pointer));
+            }
+            templates.texts(&commit.message, Site::Text, |_| place.field("message"));
+        }
+        Action::Synth(synth) => {
+            for (name, value) in &synth.environment {
+                templates.text(value, Site::Text, place.field("environment").field(name));
+            }
+        }
+        Action::Lint(lint) => {
+            for (number, command) in lint.commands.iter().enumerate() {
+                let place = place.field("commands").item(number);
+                templates.texts(command, Site::LintCommand, |word| place.item(word));
+            }
+        }
+        Action::Deploy(deploy) => {
+            for (name, value) in &deploy.parameters {
+                templates.text(value, Site::Text, place.field("parameters").field(name));
+            }
+        }
+        Action::Verify(verify) => {
+            templates.texts(&verify.http, Site::Text, |_| place.field("http"));
+            templates.texts(&verify.contains, Site::Text, |_| place.field("contains"));
+            templates.texts(&verify.command, Site::Text, |word| place.field("command").item(word));
+        }
+        Action::Package(_) | Action::Bake(_) | Action::Approve(_) => {}
+    }
+}
+
+struct Templates<'templates, 'check> {
+    check: &'templates mut Check<'check>,
+    steps: &'templates Steps<'templates>,
+    index: usize,
+}
+
+impl Templates<'_, '_> {
+    fn texts<'text, 'node>(
+        &mut self,
+        texts: impl IntoIterator<Item = &'text String>,
+        site: Site,
+        place: impl Fn(usize) -> &'node Node,
+    ) {
+        for (index, text) in texts.into_iter().enumerate() {
+            self.text(text, site, place(index));
+        }
+    }
+
+    /// Every text within a value; values are as shallow as the document is.
+    fn value(&mut self, value: &Value, place: &Node) {
+        match value {
+            Value::String(text) => self.text(text, Site::Value, place),
+            Value::Array(items) => {
+                items.iter().enumerate().for_each(|(index, item)| self.value(item, place.item(index)));
+            }
+            Value::Object(fields) => fields.iter().for_each(|(name, field)| self.value(field, place.field(name))),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    fn text(&mut self, text: &str, site: Site, place: &Node) {
+        let names = match template::names(text) {
+            Ok(names) => names,
+            Err(error) => return self.check.add(place.bytes.clone(), error.to_string()),
+        };
+        let alone = site == Site::Value && template::is_one_name(text);
+        for name in names {
+            let bytes = self.place_of(&name.join("."), &place.bytes);
+            self.name(&name, site, alone, bytes);
+        }
+    }
+
+    /// Where a name stands within its text; the whole text when it is written in another way there.
+    fn place_of(&self, name: &str, text: &Range<usize>) -> Range<usize> {
+        let written = self.check.text.get(text.clone()).unwrap_or_default();
+        let in_name = |character: char| character.is_alphanumeric() || "-_.".contains(character);
+        let is_whole =
+            |at: &usize| !written[..*at].ends_with(in_name) && !written[at + name.len()..].starts_with(in_name);
+        let opens = written.find("{{").unwrap_or(0);
+        match written[opens..].match_indices(name).map(|(at, _)| opens + at).find(is_whole) {
+            Some(at) => text.start + at..text.start + at + name.len(),
+            None => text.clone(),
+        }
+    }
+
+    fn name(&mut self, name: &[String], site: Site, alone: bool, bytes: Range<usize>) {
+        let shown = name.join(".");
+        let (first, rest) = name.split_first().map_or(("", name), |(first, rest)| (first.as_str(), rest));
+        if rest.is_empty() && (CONTEXT.contains(&first) || (site == Site::LintCommand && first == "template")) {
+            return;
+        }
+        if CONTEXT.contains(&first) {
+            let is_step = self.steps.ids.iter().any(|id| id.as_str() == first);
+            let help = if is_step {
+                format!("to use outputs of the step, give it an `id` other than `{first}`")
+            } else {
+                format!("write `{{{{{first}}}}}`")
+            };
+            return self.check.add_with_help(
+                bytes,
+                format!("`{{{{{first}}}}}` is a text, and has no `{}`", rest.join(".")),
+                help,
+            );
+        }
+        let Some(maker) = self.maker(first, &shown, &bytes) else { return };
+        let outputs = self.steps.rule.steps[maker].action.outputs();
+        match rest {
+            [] => {
+                self.check.add(bytes, format!("`{first}` is a step: name one of its outputs, {}", outputs.join(", ")))
+            }
+            [output, deeper @ ..] if outputs.contains(&output.as_str()) => {
+                if !deeper.is_empty() && output != OBJECT_OUTPUT {
+                    self.check.add(bytes, format!("`{first}.{output}` is a text, and has no `{}`", deeper.join(".")));
+                } else if deeper.is_empty() && output == OBJECT_OUTPUT && !alone {
+                    self.check.add_with_help(
+                        bytes,
+                        format!("`{shown}` is an object and cannot stand within a text"),
+                        format!(
+                            "name one of its values, as in `{{{{{shown}.eu-central-1}}}}`, or make it the whole value"
+                        ),
+                    );
+                }
+            }
+            [output, ..] => {
+                let help = did_you_mean(output, outputs.iter().copied())
+                    .unwrap_or_else(|| format!("its outputs are {}", outputs.join(", ")));
+                self.check.add_with_help(bytes, format!("step `{first}` has no output `{output}`"), help);
+            }
+        }
+    }
+
+    /// The step that a name means, when it is done before this one in every stage where this one runs.
+    fn maker(&mut self, id: &str, shown: &str, bytes: &Range<usize>) -> Option<usize> {
+        let steps = self.steps;
+        let known = steps.ids.iter().position(|known| known.as_str() == id);
+        let Some(maker) = known else {
+            let before = steps.before[self.index].iter().map(|before| steps.ids[*before].as_str());
+            let help = did_you_mean(id, before.clone().chain(CONTEXT)).unwrap_or_else(|| {
+                let names: Vec<&str> = CONTEXT.into_iter().chain(before).collect();
+                format!("the names here are {}", names.join(", "))
+            });
+            self.check.add_with_help(bytes.clone(), format!("nothing is named `{shown}` here"), help);
+            return None;
+        };
+        if !steps.before[self.index].contains(&maker) {
+            self.check.add_with_help(
+                bytes.clone(),
+                format!("step `{id}` need not be done when this step runs"),
+                "add it to the `needs` of this step",
+            );
+            return None;
+        }
+        let (rule, step) = (steps.rule, &steps.rule.steps[self.index]);
+        let made: Vec<_> = self.check.stages_of_step(rule, &rule.steps[maker]).collect();
+        let lacking = self.check.stages_of_step(rule, step).find(|stage| !made.contains(stage)).cloned();
+        if let Some(stage) = lacking {
+            self.check.add_with_help(
+                bytes.clone(),
+                format!("step `{id}` is left out in stage `{stage}`, where this step runs"),
+                "give both steps the same `stages`",
+            );
+            return None;
+        }
+        Some(maker)
+    }
+}

@@ -1,0 +1,38 @@
+//! From the text of a rules file to [`Rules`], or to every mistake in it. Three passes: the document with its places,
+//! its shape by the schema, its meaning by the checks. The meaning is checked as soon as the shape allows it, so that a
+//! person sees all at once.
+
+use super::{
+    check,
+    document::{self, Node},
+    mistake::{Findings, Mistakes},
+    model::Rules,
+    schema, shape,
+};
+
+/// Loads rules from YAML or JSON. The file's name is only for messages.
+///
+/// # Errors
+/// Every mistake that was found, with its place.
+pub fn load(file_name: &str, text: &str) -> Result<Rules, Mistakes> {
+    let mut findings = Findings::default();
+    match document::parse(text, &mut findings).and_then(|document| understand(&document, text, &mut findings)) {
+        Some(rules) if findings.is_empty() => Ok(rules),
+        _ => Err(findings.in_file(file_name, text)),
+    }
+}
+
+fn understand(document: &Node, text: &str, findings: &mut Findings) -> Option<Rules> {
+    let value = shape::fit(&schema::schema(), document, findings)?;
+    match serde_json::from_value::<Rules>(value) {
+        Ok(rules) => {
+            check::check(&rules, document, text, findings);
+            Some(rules)
+        }
+        Err(error) => {
+            // The schema and the types agree, so this is out of the ordinary; it is a mistake all the same, not a panic.
+            findings.add(0..0, error.to_string());
+            None
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! `bake`: a machine image from the trigger's repository. An image of identical inputs is used again, whatever the branch.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Progress, StepLog, Tools, tools::parse};
+use crate::{
+    engine::{Artifact, Digest, Phase, StepWork, explain},
+    providers::{
+        Fault,
+        image_builder::{BuildHandle, BuildRequest, BuildState, Software},
+        objects::{Objects as _, Source},
+    },
+    rules::Bake,
+};
+
+/// How often a build is looked at. A build on this machine takes seconds; looking costs one small file.
+const POLL_EVERY: Duration = Duration::from_millis(300);
+
+/// What an image repository's file says (`config.json` unless the rule names another).
+#[derive(Deserialize)]
+struct Config {
+    /// What the image is called; the system's name unless it says otherwise.
+    name: Option<String>,
+    /// The regions that get an AMI id each, the first one first.
+    regions: Vec<String>,
+    /// One software, or several by name.
+    #[serde(default)]
+    software: Value,
+    /// The component documents, as paths in the repository, in order.
+    #[serde(default)]
+    components: Vec<String>,
+    /// Values for the components' parameters.
+    #[serde(default)]
+    parameters: BTreeMap<String, String>,
+}
+
+/// The pins of one software.
+#[derive(Deserialize)]
+struct SoftwarePins {
+    uri: String,
+    sha256: String,
+    #[serde(default = "opt")]
+    destination: String,
+}
+
+fn opt() -> String {
+    "/opt/software".to_owned()
+}
+
+/// What is kept of an image by the digest of its inputs.
+#[derive(Serialize, Deserialize)]
+struct Baked {
+    amis: BTreeMap<String, String>,
+    digest: String,
+}
+
+pub(super) async fn start_or_poll(
+    bake: &Bake,
+    work: &StepWork,
+    tools: &Tools,
+    log: &StepLog,
+) -> Result<Progress, Fault> {
+    let (request, inputs) = request(bake, work, tools).await?;
+    match (work.phase, &work.handle) {
+        (Phase::Poll, Some(handle)) => poll(handle, &request, &inputs, tools, log).await,
+        _ => start(bake, &request, &inputs, tools, log).await,
+    }
+}
+
+async fn start(
+    bake: &Bake,
+    request: &BuildRequest,
+    inputs: &str,
+    tools: &Tools,
+    log: &StepLog,
+) -> Result<Progress, Fault> {
+    let index = by_inputs(inputs);
+    if bake.reuse && tools.objects.exists(&index).await? {
+        let baked: Baked = serde_json::from_slice(&tools.objects.get(&index).await?)
+            .map_err(|error| Fault::fail(format!("{index}: {error}"), "remove it; the image is baked anew"))?;
+        log.line("an image of the very same inputs was baked before").await;
+        return Ok(done(&baked, request, true));
+    }
+    let BuildHandle(handle) = tools.builder.start(request).await?;
+    Ok(Progress::Pending { handle, after: POLL_EVERY, progress: "the build was started".to_owned() })
+}
+
+async fn poll(
+    handle: &str,
+    request: &BuildRequest,
+    inputs: &str,
+    tools: &Tools,
+    log: &StepLog,
+) -> Result<Progress, Fault> {
+    let status = tools.builder.poll(&BuildHandle(handle.to_owned())).await?;
+    let progress = match status.state {
+        BuildState::Pending => "PENDING",
+        BuildState::Building => "BUILDING",
+        BuildState::Testing => "TESTING",
+        BuildState::Available { images, digest } => {
+            log.output(status.log.as_bytes()).await;
+            let baked = Baked { amis: images, digest };
+            let record = serde_json::to_vec(&baked).expect("plain values always serialise");
+            tools.objects.put(&by_inputs(inputs), Source::Bytes(&record)).await?;
+            return Ok(done(&baked, request, false));
+        }
+        BuildState::Failed { reason } => {
+            log.output(status.log.as_bytes()).await;
+            return Err(Fault::fail(
+                format!("the image build FAILED: {reason}"),
+                "`tidegate logs` shows the whole of it",
+            ));
+        }
+        BuildState::Cancelled => {
+            return Err(Fault::fail(
+                "the image build was CANCELLED outside of Tidegate",
+                "`tidegate retry` builds it anew",
+            ));
+        }
+    };
+    Ok(Progress::Pending { handle: handle.to_owned(), after: POLL_EVERY, progress: progress.to_owned() })
+}
+
+pub(super) async fn cancel(handle: &str, tools: &Tools) -> Result<Progress, Fault> {
+    tools.builder.cancel(&BuildHandle(handle.to_owned())).await?;
+    Ok(Progress::Cancelled)
+}
+
+/// What is to be built, from the run's commit, and the digest of all that goes into it.
+async fn request(bake: &Bake, work: &StepWork, tools: &Tools) -> Result<(BuildRequest, String), Fault> {
+    let (mirror, commit) = tools.source(work).await?;
+    let read = async |path: &str| {
+        mirror.read_file(commit.as_str(), path).await?.ok_or_else(|| {
+            Fault::fail(
+                format!("there is no `{path}` at {}", commit.short()),
+                "add it, or name the right file in the rules",
+            )
+        })
+    };
+    let path = bake.config.as_str();
+    let config: Config = serde_json::from_value(parse(path, &read(path).await?)?).map_err(|error| {
+        Fault::fail(
+            format!("{path}: {error}"),
+            "it needs `regions`, and may have `software`, `components`, `parameters`, `name`",
+        )
+    })?;
+    let mut components = Vec::new();
+    for component in &config.components {
+        let text = String::from_utf8(read(component).await?)
+            .map_err(|_| Fault::fail(format!("{component} is not UTF-8"), "a component document is YAML text"))?;
+        components.push((component.clone(), text));
+    }
+    let mut request = BuildRequest {
+        token: String::new(),
+        name: config.name.unwrap_or_else(|| work.system.to_string()),
+        components,
+        software: software(path, config.software)?,
+        regions: config.regions,
+        parameters: config.parameters,
+        requested_at: String::new(),
+    };
+    let bytes = serde_json::to_vec(&request).expect("plain values always serialise");
+    let inputs = Digest::of(&bytes).as_str().replace(':', "-");
+    request.token = work.key.to_string();
+    request.requested_at = explain::time(work.started_ms);
+    Ok((request, inputs))
+}
+
+fn software(path: &str, value: Value) -> Result<Vec<Software>, Fault> {
+    let several = match value {
+        Value::Null => return Ok(Vec::new()),
+        Value::Object(object) if object.contains_key("uri") => vec![("software".to_owned(), Value::Object(object))],
+        Value::Object(object) => object.into_iter().collect(),
+        other => {
+            let hint = "it is an object with `uri` and `sha256`, or one such object per name";
+            return Err(Fault::fail(format!("{path}: `software` is {other}"), hint));
+        }
+    };
+    let read = |(name, value): (String, Value)| {
+        let SoftwarePins { uri, sha256, destination } = serde_json::from_value(value).map_err(|error| {
+            Fault::fail(
+                format!("{path}: software `{name}`: {error}"),
+                "a `package` and `commit` rule sets `uri` and `sha256`",
+            )
+        })?;
+        Ok(Software { name, uri, sha256, destination })
+    };
+    several.into_iter().map(read).collect()
+}
+
+fn by_inputs(inputs: &str) -> String {
+    format!("images/by-inputs/{inputs}.json")
+}
+
+fn done(baked: &Baked, request: &BuildRequest, reused: bool) -> Progress {
+    let Baked { amis, digest } = baked;
+    let first = request.regions.first().and_then(|region| amis.get(region)).cloned().unwrap_or_default();
+    let ami = |(_, id): (&String, &String)| Artifact { kind: "ami".to_owned(), name: id.clone(), uri: String::new() };
+    let image = Artifact::of_digest("image", &Digest::new(format!("sha256:{digest}")), "");
+    Progress::done(
+        [
+            (
+                "amis",
+                Value::Object(amis.iter().map(|(region, id)| (region.clone(), Value::from(id.clone()))).collect()),
+            ),
+            ("ami", Value::from(first)),
+            ("digest", Value::from(format!("sha256:{digest}"))),
+            ("reused", Value::from(reused)),
+        ],
+        std::iter::once(image).chain(amis.iter().map(ami)).collect(),
+    )
+}

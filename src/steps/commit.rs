@@ -1,0 +1,78 @@
+//! `commit`: pins what was built in a file of the next repository.
+
+use serde_json::Value;
+
+use super::{Progress, StepLog, Tools, time_left, tools::message};
+use crate::{
+    engine::{Artifact, CommitId, StepWork},
+    providers::{
+        Fault,
+        git::{FileEdit, ForwardChange, Forwarded, Mirror},
+    },
+    rules::{
+        Commit, TemplateError,
+        template::{render, render_value},
+    },
+};
+
+pub(super) async fn make(commit: &Commit, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
+    let mirror = tools.mirror(work, &commit.repository)?;
+    let context = work.context();
+    let template_fault = |error: TemplateError| Fault::fail(error.to_string(), "correct the template in the rules");
+    let set = commit.set.iter().map(|(pointer, value)| Ok((pointer.clone(), render_value(value, &context)?)));
+    let set: Vec<(String, Value)> = set.collect::<Result<_, _>>().map_err(template_fault)?;
+    let source =
+        work.source.as_ref().map_or_else(String::new, |source| format!("{}@{}", source.repository, source.commit));
+    let subject = match &commit.message {
+        Some(template) => render(template, &context).map_err(template_fault)?,
+        None => default_subject(work, &set),
+    };
+    let change = ForwardChange {
+        branch: work.branch.clone(),
+        edits: vec![FileEdit { path: commit.file.clone(), set }],
+        message: message(work, subject.clone(), &source),
+    };
+    match mirror.forward(&change, time_left(work)).await? {
+        Forwarded::Committed { commit: made, parent } => {
+            log.line(&format!("committed {made} to {} {}", commit.repository, work.branch)).await;
+            Ok(done(commit, &made, &parent, &subject))
+        }
+        Forwarded::AlreadyThere { commit: made } => {
+            log.line(&format!("{made} is there already")).await;
+            Ok(done(commit, &made, &parent_of(&mirror, &made).await?, &subject))
+        }
+        Forwarded::NothingToChange { .. } => {
+            log.line(&format!("{} {} says so already: nothing to commit", commit.repository, work.branch)).await;
+            Ok(Progress::done([("changed", Value::from(false)), ("commit", Value::from(""))], Vec::new()))
+        }
+    }
+}
+
+/// The commit that a commit of ours was made on.
+pub(super) async fn parent_of(mirror: &Mirror, commit: &str) -> Result<String, Fault> {
+    Ok(mirror.commit_info(commit).await?.parents.into_iter().next().unwrap_or_default())
+}
+
+fn default_subject(work: &StepWork, set: &[(String, Value)]) -> String {
+    let what = match set {
+        [(_, Value::String(value)), ..] => value.clone(),
+        [(pointer, _), ..] => pointer.trim_start_matches('/').to_owned(),
+        [] => "nothing".to_owned(),
+    };
+    let source = work.source.as_ref();
+    let from =
+        source.map_or_else(String::new, |source| format!(" from {} {}", source.repository, source.commit.short()));
+    format!("Pin {what}{from}")
+}
+
+fn done(commit: &Commit, made: &str, parent: &str, subject: &str) -> Progress {
+    Progress::done(
+        [
+            ("commit", Value::from(made)),
+            ("changed", Value::from(true)),
+            ("parent", Value::from(parent)),
+            ("subject", Value::from(subject)),
+        ],
+        vec![Artifact::commit(&commit.repository, &CommitId::new(made))],
+    )
+}

@@ -1,0 +1,193 @@
+//! `synth`: the template that is to be deployed, whole, stored under its digest.
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde_json::{Value, json};
+
+use super::{Progress, StepLog, Tools, time_left, tools::parse};
+use crate::{
+    engine::{Artifact, CommitId, Digest, StepWork},
+    providers::{
+        Fault,
+        git::Mirror,
+        objects::{Objects as _, Source},
+        process,
+    },
+    report::document::Document,
+    rules::{Synth, template::render},
+};
+
+/// As much of a command's output as is kept; a template of CloudFormation's greatest size fits many times.
+const OUTPUT_LIMIT_BYTES: usize = 8 * 1024 * 1024;
+
+pub(super) async fn make(synth: &Synth, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
+    let (mirror, commit) = tools.source(work).await?;
+    let (name, text) = if synth.command.is_empty() {
+        let path = synth.template.as_deref().unwrap_or_default();
+        let bytes = mirror.read_file(commit.as_str(), path).await?.ok_or_else(|| {
+            Fault::fail(
+                format!("there is no template `{path}` at {}", commit.short()),
+                "add it, or correct `template` in the rules",
+            )
+        })?;
+        (path.to_owned(), bytes)
+    } else {
+        run_command(synth, work, tools, (&mirror, &commit), log).await?
+    };
+    let text =
+        String::from_utf8(text).map_err(|_| Fault::fail(format!("{name} is not UTF-8"), "a template is text"))?;
+    let document =
+        Document::parse(&name, &text).map_err(|finding| Fault::fail(finding.message.clone(), finding.place()))?;
+    let template = with_parameters(document.value, &synth.parameters, &mirror, &commit).await?;
+    let mut bytes = serde_json::to_vec_pretty(&template).expect("JSON values always serialise");
+    bytes.push(b'\n');
+    let digest = Digest::of(&bytes);
+    let object = format!("templates/{}/{}.json", work.system, digest.as_str().replace(':', "-"));
+    let stored = tools.objects.put_if_absent(&object, Source::Bytes(&bytes)).await?;
+    let artifact = Artifact::of_digest("template", &digest, &stored.uri);
+    Ok(Progress::done(
+        [("template", Value::from(stored.uri)), ("template_digest", Value::from(digest.as_str()))],
+        vec![artifact],
+    ))
+}
+
+async fn run_command(
+    synth: &Synth,
+    work: &StepWork,
+    tools: &Tools,
+    (mirror, commit): (&Mirror, &CommitId),
+    log: &StepLog,
+) -> Result<(String, Vec<u8>), Fault> {
+    let scratch = tools.scratch(work)?;
+    let (tree, home) = (scratch.path().join("tree"), scratch.path().join("home"));
+    std::fs::create_dir_all(&home).map_err(|error| Fault::retry(format!("making {}: {error}", home.display())))?;
+    mirror.checkout_into(commit.as_str(), &tree).await?;
+    let context = work.context();
+    let template_fault =
+        |error: crate::rules::TemplateError| Fault::fail(error.to_string(), "correct the template in the rules");
+    let mut environment = BTreeMap::from([
+        ("TIDEGATE_SYSTEM".to_owned(), work.system.to_string()),
+        ("TIDEGATE_STAGE".to_owned(), work.stage.to_string()),
+        ("TIDEGATE_ENVIRONMENT".to_owned(), work.environment.clone()),
+        ("TIDEGATE_COMMIT".to_owned(), commit.to_string()),
+    ]);
+    for (name, template) in &synth.environment {
+        environment.insert(name.clone(), render(template, &context).map_err(template_fault)?);
+    }
+    log.line(&format!("$ {}", synth.command.join(" "))).await;
+    let finished = process::run(&process::Command {
+        arguments: synth.command.clone(),
+        directory: tree.clone(),
+        home,
+        environment,
+        stdin: None,
+        deadline: time_left(work),
+        output_limit_bytes: OUTPUT_LIMIT_BYTES,
+    })
+    .await?;
+    log.output(&finished.stderr).await;
+    if !finished.succeeded() {
+        log.output(&finished.stdout).await;
+        let how =
+            if finished.timed_out { "did not end in time".to_owned() } else { format!("ended with {}", finished.exit) };
+        let tail = last_lines(&finished.stderr);
+        return Err(Fault::fail(
+            format!("`{}` {how}{tail}", synth.command.join(" ")),
+            format!("`tidegate logs {} {}` shows all of its output", work.run, work.step),
+        ));
+    }
+    if let Some(path) = &synth.template {
+        return read_made(&tree, path);
+    }
+    match made_by_cdk(&tree)? {
+        Some(path) => read_made(&tree, &path),
+        None if finished.truncated => Err(Fault::fail(
+            format!("`{}` printed more than {OUTPUT_LIMIT_BYTES} bytes", synth.command.join(" ")),
+            "let it write the template to a file, and name that as `template`",
+        )),
+        None => Ok(("standard output".to_owned(), finished.stdout)),
+    }
+}
+
+/// The end of what a command printed, for a message.
+pub(super) fn last_lines(output: &[u8]) -> String {
+    let text = String::from_utf8_lossy(output);
+    let lines: Vec<&str> = text.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    let tail = &lines[lines.len().saturating_sub(3)..];
+    if tail.is_empty() { String::new() } else { format!(": {}", tail.join(" / ")) }
+}
+
+fn read_made(tree: &Path, path: &str) -> Result<(String, Vec<u8>), Fault> {
+    let missing = |error: &dyn std::fmt::Display| {
+        Fault::fail(
+            format!("the command left no `{path}`: {error}"),
+            "correct `template` in the rules, or what the command writes",
+        )
+    };
+    let file = tree.join(path).canonicalize().map_err(|error| missing(&error))?;
+    let within = tree.canonicalize().is_ok_and(|tree| file.starts_with(tree));
+    if !within {
+        return Err(missing(&"it leads out of the repository"));
+    }
+    Ok((path.to_owned(), std::fs::read(file).map_err(|error| missing(&error))?))
+}
+
+/// The one template of a CDK app's output folder (`cdk.out/<stack>.template.json`).
+fn made_by_cdk(tree: &Path) -> Result<Option<String>, Fault> {
+    let Ok(folder) = std::fs::read_dir(tree.join("cdk.out")) else { return Ok(None) };
+    let mut names: Vec<String> = folder
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.ends_with(".template.json"))
+        .collect();
+    names.sort();
+    match names.as_slice() {
+        [] => Ok(None),
+        [name] => Ok(Some(format!("cdk.out/{name}"))),
+        several => Err(Fault::fail(
+            format!("the app has {} stacks: {}", several.len(), several.join(", ")),
+            "name the one that is deployed here as `template: cdk.out/<stack>.template.json`",
+        )),
+    }
+}
+
+/// Writes the values of the repository's files into the template as the defaults of its parameters.
+async fn with_parameters(
+    mut template: Value,
+    parameters: &BTreeMap<String, String>,
+    mirror: &Mirror,
+    commit: &CommitId,
+) -> Result<Value, Fault> {
+    for (name, reference) in parameters {
+        let (path, pointer) = reference.split_once('#').ok_or_else(|| {
+            Fault::fail(
+                format!("parameter {name}: `{reference}` names no value"),
+                "write `file#/pointer`, as in `config.json#/ami`",
+            )
+        })?;
+        let bytes = mirror.read_file(commit.as_str(), path).await?;
+        let file = bytes.map(|bytes| parse(path, &bytes)).transpose()?;
+        let value = file.as_ref().and_then(|file| file.pointer(pointer)).ok_or_else(|| {
+            Fault::fail(
+                format!("parameter {name}: there is no `{pointer}` in {path} at {}", commit.short()),
+                "the commit that sets it may not have come yet; or correct the reference in the rules",
+            )
+        })?;
+        let value = match value {
+            Value::Array(list) => {
+                let texts: Vec<String> =
+                    list.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)).collect();
+                Value::from(texts.join(","))
+            }
+            other => other.clone(),
+        };
+        let declared = template.pointer_mut(&format!("/Parameters/{name}")).and_then(Value::as_object_mut);
+        let declared = declared.ok_or_else(|| {
+            Fault::fail(
+                format!("the template declares no parameter {name}"),
+                "add it to `Parameters`, or take it out of the rules",
+            )
+        })?;
+        declared.insert("Default".to_owned(), json!(value));
+    }
+    Ok(template)
+}

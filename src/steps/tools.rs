@@ -1,0 +1,134 @@
+//! What steps work with: the providers, and where things are kept on this machine.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use super::{StepLog, time_left};
+use crate::{
+    engine::{CommitId, StepWork},
+    providers::{
+        Fault,
+        git::{CommitMessage, Mirror, Mirrors},
+        image_builder::LocalImageBuilder,
+        objects::DirectoryObjects,
+    },
+    rules::RepositoryName,
+};
+
+/// How long one fetch may take before it is tried again.
+const FETCH_DEADLINE: Duration = Duration::from_secs(300);
+
+/// The providers that steps use, as `tidegate.toml` chose them, and the folders that they may write to.
+pub struct Tools {
+    /// Warm mirrors of the repositories.
+    pub mirrors: Mirrors,
+    /// Where artifacts, templates and reports are.
+    pub objects: DirectoryObjects,
+    /// What bakes images.
+    pub builder: LocalImageBuilder,
+    /// The folder of the environments on this machine: one folder per system and stage below it.
+    pub environments: PathBuf,
+    /// The folder for what lives no longer than a step.
+    pub scratch: PathBuf,
+    /// The folder of the steps' logs: `system/run/step.log`.
+    pub logs: PathBuf,
+}
+
+impl Tools {
+    /// The log of a step.
+    #[must_use]
+    pub fn log(&self, work: &StepWork) -> StepLog {
+        StepLog::new(&self.logs, &work.system, &work.run, &work.step)
+    }
+
+    /// The mirror of a repository of the step's system.
+    pub(super) fn mirror(&self, work: &StepWork, repository: &RepositoryName) -> Result<Arc<Mirror>, Fault> {
+        let url = work.urls.get(repository).ok_or_else(|| {
+            Fault::fail(format!("the rules have no repository `{repository}`"), "add it, or take this step out")
+        })?;
+        self.mirrors.mirror(url)
+    }
+
+    /// The mirror of the run's repository, with the run's commit in it.
+    pub(super) async fn source(&self, work: &StepWork) -> Result<(Arc<Mirror>, CommitId), Fault> {
+        let source = work.source.as_ref().ok_or_else(|| {
+            Fault::fail("the run works on no commit", "give its rule's `on` a `push` or `repository`")
+        })?;
+        let mirror = self.mirror(work, &source.repository)?;
+        self.bring(&mirror, work, &source.commit).await?;
+        Ok((mirror, source.commit.clone()))
+    }
+
+    /// Makes sure that the commit is in the mirror.
+    pub(super) async fn bring(&self, mirror: &Mirror, work: &StepWork, commit: &CommitId) -> Result<(), Fault> {
+        if mirror.commit_info(commit.as_str()).await.is_ok() {
+            return Ok(());
+        }
+        mirror.fetch(std::slice::from_ref(&work.branch), time_left(work).min(FETCH_DEADLINE)).await?;
+        mirror.commit_info(commit.as_str()).await.map(drop).map_err(|_| {
+            Fault::fail(
+                format!("commit {} is not on {} of {} any more", commit.short(), work.branch, mirror.url()),
+                "the branch was force-pushed: the push that did it starts a run of its own",
+            )
+        })
+    }
+
+    /// A fresh folder for this step; what an earlier try left in it is removed.
+    pub(super) fn scratch(&self, work: &StepWork) -> Result<Scratch, Fault> {
+        let path = self.scratch.join(format!("{}-{}-{}", work.system, work.run, work.step));
+        let fault = |error: std::io::Error| Fault::retry(format!("making {}: {error}", path.display()));
+        if path.exists() {
+            std::fs::remove_dir_all(&path).map_err(fault)?;
+        }
+        std::fs::create_dir_all(&path).map_err(fault)?;
+        Ok(Scratch(path))
+    }
+}
+
+/// A folder that is removed when it is no longer used.
+pub(super) struct Scratch(PathBuf);
+
+impl Scratch {
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(folder = %self.0.display(), %error, "a scratch folder was left behind");
+        }
+    }
+}
+
+/// What a commit of ours says: where it comes from, so that it can be traced, and its key, so that it is made once.
+pub(super) fn message(work: &StepWork, subject: String, source: &str) -> CommitMessage {
+    CommitMessage {
+        subject,
+        body: String::new(),
+        trailers: vec![
+            ("Tidegate-System".to_owned(), work.system.to_string()),
+            ("Tidegate-Run".to_owned(), work.run.to_string()),
+            ("Tidegate-Source".to_owned(), source.to_owned()),
+        ],
+        key: work.key.to_string(),
+        committed_at_ms: work.started_ms,
+    }
+}
+
+/// Reads a JSON, YAML or TOML file, by its ending, into one kind of value.
+pub(super) fn parse(path: &str, bytes: &[u8]) -> Result<Value, Fault> {
+    let unreadable = |error: String| Fault::fail(format!("{path}: {error}"), "mend the file and push it");
+    let text = std::str::from_utf8(bytes).map_err(|error| unreadable(format!("not UTF-8: {error}")))?;
+    match path.rsplit_once('.').map(|(_, ending)| ending) {
+        Some("yaml" | "yml") => crate::providers::yaml::parse(path, text),
+        Some("toml") => toml::from_str(text).map_err(|error| unreadable(error.to_string())),
+        _ => serde_json::from_str(text).map_err(|error| unreadable(format!("not JSON: {error}"))),
+    }
+}

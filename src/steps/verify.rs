@@ -1,0 +1,69 @@
+//! `verify`: whether what was deployed works. Until it does, it is asked again, as often as the step's retry allows.
+
+use serde_json::Value;
+
+use super::{Progress, StepLog, Tools, synth::last_lines, time_left};
+use crate::{
+    engine::StepWork,
+    providers::{
+        Fault,
+        http_check::{self, Check},
+        process,
+    },
+    rules::{TemplateError, Verify, template::render},
+};
+
+/// How long one answer may take.
+const ANSWER_DEADLINE: std::time::Duration = std::time::Duration::from_secs(30);
+/// As much of a command's output as is kept.
+const OUTPUT_LIMIT_BYTES: usize = 256 * 1024;
+
+pub(super) async fn check(verify: &Verify, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
+    let context = work.context();
+    let rendered = |template: &str| render(template, &context).map_err(template_fault);
+    if let Some(url) = &verify.http {
+        let check = Check {
+            url: rendered(url)?,
+            status: Some(verify.status),
+            contains: verify.contains.as_deref().map(rendered).transpose()?,
+            follow_redirects: false,
+            deadline: time_left(work).min(ANSWER_DEADLINE),
+        };
+        let passed = http_check::check(&check).await?;
+        log.line(&format!("GET {} answers {}: {}", check.url, passed.status, passed.excerpt)).await;
+        return Ok(Progress::done([("status", Value::from(passed.status))], Vec::new()));
+    }
+    let arguments: Vec<String> = verify.command.iter().map(|word| rendered(word)).collect::<Result<_, _>>()?;
+    let (mirror, commit) = tools.source(work).await?;
+    let scratch = tools.scratch(work)?;
+    let (tree, home) = (scratch.path().join("tree"), scratch.path().join("home"));
+    std::fs::create_dir_all(&home).map_err(|error| Fault::retry(format!("making {}: {error}", home.display())))?;
+    mirror.checkout_into(commit.as_str(), &tree).await?;
+    let name = arguments.join(" ");
+    log.line(&format!("$ {name}")).await;
+    let finished = process::run(&process::Command {
+        arguments,
+        directory: tree,
+        home,
+        environment: std::collections::BTreeMap::new(),
+        stdin: None,
+        deadline: time_left(work),
+        output_limit_bytes: OUTPUT_LIMIT_BYTES,
+    })
+    .await?;
+    log.output(&finished.stdout).await;
+    log.output(&finished.stderr).await;
+    if finished.succeeded() {
+        return Ok(Progress::done([("status", Value::from(0))], Vec::new()));
+    }
+    let how =
+        if finished.timed_out { "did not end in time".to_owned() } else { format!("ended with {}", finished.exit) };
+    Err(Fault::fail(
+        format!("`{name}` {how}{}", last_lines(&finished.stderr)),
+        format!("`tidegate logs {} {}` shows all of its output", work.run, work.step),
+    ))
+}
+
+fn template_fault(error: TemplateError) -> Fault {
+    Fault::fail(error.to_string(), "correct the template in the rules")
+}

@@ -1,0 +1,145 @@
+//! The house rules that a machine can hold: which folder may import which, that pure folders are pure, and that files stay
+//! readable.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Folder → what it may import of ours. `lib.rs` imports nothing.
+const ALLOWED: [(&str, &[&str]); 11] = [
+    ("rules", &[]),
+    ("engine", &["rules"]),
+    ("report", &[]),
+    ("providers", &[]),
+    ("store", &["engine", "rules"]),
+    ("steps", &["engine", "rules", "providers", "report"]),
+    ("watch", &["engine", "rules", "store", "providers"]),
+    ("driver", &["engine", "rules", "store", "steps", "watch"]),
+    ("cli", &["driver", "engine", "providers", "report", "rules", "steps", "store", "watch", "telemetry"]),
+    ("telemetry", &[]),
+    ("main", &["cli", "telemetry"]),
+];
+/// What a folder that decides may not touch.
+const IMPURE: [&str; 8] =
+    ["std::fs", "std::net", "std::env", "tokio", "SystemTime", "Instant", "HashMap", "std::process"];
+const PURE: [&str; 3] = ["rules", "engine", "report"];
+/// A file should fit in one reading.
+const MOST_LINES: usize = 500;
+
+struct Source {
+    path: PathBuf,
+    folder: String,
+    code: String,
+}
+
+/// Every source file, without its tests and comments.
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut folders, mut sources) = (vec![root.clone()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+                let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+                let name = path.strip_prefix(&root).unwrap().iter().next().unwrap().to_string_lossy().into_owned();
+                let folder = name.trim_end_matches(".rs").to_owned();
+                sources.push(Source { folder, code: lines.collect::<Vec<_>>().join("\n"), path });
+            }
+        }
+    }
+    assert!(sources.len() > 50, "the sources were found");
+    sources
+}
+
+/// The folders that the code names after `crate::` (or, in the program, `tidegate::`), within braces too.
+fn imports(code: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for prefix in ["crate::", "tidegate::"] {
+        for (position, _) in code.match_indices(prefix) {
+            let after = code[position + prefix.len()..].trim_start();
+            match after.strip_prefix('{') {
+                Some(list) => found.extend(first_names(list)),
+                None => found.extend(after.split(|c: char| !c.is_alphanumeric() && c != '_').next().map(str::to_owned)),
+            }
+        }
+    }
+    found
+}
+
+/// The first name of each item of a brace list.
+fn first_names(list: &str) -> Vec<String> {
+    let (mut depth, mut names, mut name) = (0, Vec::new(), String::new());
+    for character in list.chars() {
+        match character {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => names.push(std::mem::take(&mut name)),
+            character if depth == 0 => name.push(character),
+            _ => {}
+        }
+    }
+    names.push(name);
+    let first = |name: String| name.trim().split("::").next().map(str::to_owned);
+    names.into_iter().filter_map(first).filter(|name| !name.is_empty()).collect()
+}
+
+#[test]
+fn folders_import_only_what_they_may() {
+    let folders: BTreeSet<&str> = ALLOWED.iter().map(|(folder, _)| *folder).collect();
+    let mut wrong = Vec::new();
+    for source in sources().iter().filter(|source| source.folder != "lib") {
+        let allowed = ALLOWED.iter().find(|(folder, _)| *folder == source.folder);
+        let (_, allowed) =
+            allowed.unwrap_or_else(|| panic!("{} is in a folder that the house does not have", source.folder));
+        for import in imports(&source.code) {
+            if folders.contains(import.as_str()) && import != source.folder && !allowed.contains(&import.as_str()) {
+                wrong.push(format!("{} imports {import}", source.path.display()));
+            }
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn imports_are_found_wherever_they_stand() {
+    let code = "use crate::{engine::{self, System}, rules::Rules};\nlet x = crate::store::open();";
+    let expected = ["engine", "rules", "store"].map(str::to_owned);
+    assert_eq!(imports(code), BTreeSet::from(expected));
+}
+
+#[test]
+fn what_decides_has_no_input_or_output() {
+    let pure = sources().into_iter().filter(|source| PURE.contains(&source.folder.as_str()));
+    let mut wrong = Vec::new();
+    for source in pure {
+        let touches = IMPURE.iter().filter(|name| source.code.contains(*name));
+        wrong.extend(touches.map(|name| format!("{} touches {name}", source.path.display())));
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn files_say_why_they_exist_and_fit_in_one_reading() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let text = fs::read_to_string(&source.path).unwrap();
+        let lines = text.lines().count();
+        if !text.starts_with("//!") {
+            wrong.push(format!("{} does not say why it exists", source.path.display()));
+        }
+        if lines > MOST_LINES {
+            wrong.push(format!("{} has {lines} lines", source.path.display()));
+        }
+        if source.code.contains("#[allow(") {
+            wrong.push(format!("{} allows a lint instead of expecting it with a reason", source.path.display()));
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}

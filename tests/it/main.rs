@@ -1,0 +1,21 @@
+//! The tests that use the real thing: repositories, files, processes and sockets. One program, so that it links once.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod crash_sweep;
+mod git;
+mod git_archive;
+mod git_edit;
+mod git_merge;
+mod git_transport;
+mod house;
+mod local_http_check;
+mod local_image_builder;
+mod local_objects;
+mod local_process;
+mod local_service;
+mod local_support;
+mod report;
+mod rules;
+mod scenarios;
+mod support;

@@ -1,0 +1,246 @@
+//! A small company: three repositories, rules, people, and a `tidegate serve` that is started, killed and asked things.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::Duration,
+};
+
+use tidegate::{
+    cli::House,
+    engine::{Run, RunState, System},
+    providers::{local_service::LocalService, objects::DirectoryObjects},
+    rules::{RepositoryName, StageName, SystemName},
+};
+
+use crate::support::repo::{HERMETIC, TestRepo};
+
+/// How long anything may take. Most takes a second.
+const DEADLINE: Duration = Duration::from_secs(60);
+const RULES: &str = include_str!("../../../src/cli/demo/seed/webshop.yaml");
+const TEMPLATE: &str = include_str!("../../../src/cli/demo/seed/template.yaml");
+pub(super) const COMPONENT: &str = include_str!("../../../src/cli/demo/seed/component.yaml");
+const SETTINGS: &str = include_str!("../../../src/cli/demo/seed/tidegate.toml");
+const IMAGE: &str = r#"{
+  "regions": ["eu-central-1"],
+  "components": ["components/webshop.yaml"],
+  "software": { "tag": "none yet", "uri": "", "sha256": "", "destination": "/opt/webshop" }
+}
+"#;
+const INFRASTRUCTURE: &str = "{\n  \"availability_zones\": [\"a\", \"b\"],\n  \"ami\": {}\n}\n";
+
+pub(super) struct Delivery {
+    folder: tempfile::TempDir,
+    pub(super) software: TestRepo,
+    pub(super) image: TestRepo,
+    pub(super) infrastructure: TestRepo,
+    server: Option<Child>,
+}
+
+impl Delivery {
+    /// The company with the demo's rules, changed as the test needs them.
+    pub(super) fn with_rules(change: impl FnOnce(String) -> String) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().to_owned();
+        let template = TEMPLATE.replace("@PROGRAM@", env!("CARGO_BIN_EXE_tidegate"));
+        let repository = |name: &str, files: &[(&str, &str)]| {
+            let repository = TestRepo::with(root.join(format!("repositories/{name}.git")), "dev", files);
+            for branch in ["qa", "main"] {
+                repository.set_branch(branch, &repository.head("dev").unwrap());
+            }
+            repository
+        };
+        std::fs::create_dir_all(root.join("repositories")).unwrap();
+        std::fs::create_dir_all(root.join("promotion-rules")).unwrap();
+        let delivery = Self {
+            software: repository("software", &[("VERSION", "webshop 1.0\n")]),
+            image: repository("image", &[("config.json", IMAGE), ("components/webshop.yaml", COMPONENT)]),
+            infrastructure: repository(
+                "infrastructure",
+                &[("config.json", INFRASTRUCTURE), ("template.yaml", &template)],
+            ),
+            folder,
+            server: None,
+        };
+        delivery.write_rules(&change(RULES.to_owned()));
+        std::fs::write(delivery.config(), SETTINGS).unwrap();
+        delivery
+    }
+
+    /// The company with rules under which `dev` asks for an approval too, and nothing is promoted by itself.
+    pub(super) fn careful() -> Self {
+        Self::with_rules(|rules| {
+            rules
+                .replace(
+                    "qa: { count: 1, from: [qa] }",
+                    "dev: { count: 1, from: [qa] }\n            qa: { count: 1, from: [qa] }",
+                )
+                .replace("to: qa,", "to: qa, start: manual,")
+        })
+    }
+
+    /// The company with rules under which nothing is promoted by itself.
+    pub(super) fn by_hand() -> Self {
+        Self::with_rules(|rules| {
+            rules.replace("to: qa,", "to: qa, start: manual,").replace("to: main,", "to: main, start: manual,")
+        })
+    }
+
+    pub(super) fn write_rules(&self, rules: &str) {
+        std::fs::write(self.root().join("promotion-rules/webshop.yaml"), rules).unwrap();
+    }
+
+    pub(super) fn rules(&self) -> String {
+        std::fs::read_to_string(self.root().join("promotion-rules/webshop.yaml")).unwrap()
+    }
+
+    pub(super) fn root(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(super) fn config(&self) -> PathBuf {
+        self.root().join("tidegate.toml")
+    }
+
+    fn tidegate(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        command.arg("--config").arg(self.config()).args(arguments);
+        // No checkers from outside: what this machine has installed must not decide.
+        command.env("PATH", "/usr/local/bin:/usr/bin:/bin").envs(HERMETIC).stdin(Stdio::null());
+        command
+    }
+
+    /// Starts the server and waits until it has seen every repository that it can.
+    pub(super) fn serve(&mut self) {
+        let log = std::fs::File::options().create(true).append(true).open(self.root().join("serve.log")).unwrap();
+        self.server = Some(self.tidegate(&["serve"]).stdout(Stdio::null()).stderr(log).spawn().unwrap());
+        self.wait("the first sight of every repository", |state| {
+            let known = |watched: &tidegate::engine::Watched| !watched.seen.is_empty() || watched.unreachable.is_some();
+            (!state.repositories.is_empty() && state.repositories.values().all(known)).then_some(())
+        });
+    }
+
+    /// Kills the server where it stands.
+    pub(super) fn kill(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            server.kill().unwrap();
+            server.wait().unwrap();
+        }
+    }
+
+    /// Types a command.
+    pub(super) fn command(&self, arguments: &[&str]) -> Output {
+        self.tidegate(arguments).output().unwrap()
+    }
+
+    /// Types a command that must be granted.
+    pub(super) fn granted(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// Types a command that must be refused, with that exit code; returns why.
+    pub(super) fn refused(&self, arguments: &[&str], code: i32) -> String {
+        let output = self.command(arguments);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {}", String::from_utf8_lossy(&output.stdout));
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    /// Waits until the state shows what is looked for.
+    pub(super) fn wait<T>(&self, what: &str, look: impl Fn(&System) -> Option<T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let house = House::open(&self.config()).await.unwrap();
+            let system = SystemName::new("webshop").unwrap();
+            let mut changes = house.ledger.store().changes();
+            let waited = tokio::time::timeout(DEADLINE, async {
+                loop {
+                    changes.mark_unchanged();
+                    if let Some(found) = house.ledger.read(&system, &look).await.unwrap() {
+                        return found;
+                    }
+                    changes.changed().await.unwrap();
+                }
+            });
+            match waited.await {
+                Ok(found) => found,
+                Err(_) => panic!("waited in vain for {what}\n{}\n{}", self.status(), self.server_log()),
+            }
+        })
+    }
+
+    pub(super) fn status(&self) -> String {
+        String::from_utf8(self.command(&["status"]).stdout).unwrap()
+    }
+
+    fn server_log(&self) -> String {
+        std::fs::read_to_string(self.root().join("serve.log")).unwrap_or_default()
+    }
+
+    /// Waits until the newest run of a rule at a stage has ended.
+    pub(super) fn ended(&self, rule: &str, stage: &str) -> Run {
+        self.wait(&format!("the end of {rule} in {stage}"), |state| {
+            newest(state, rule, stage).filter(|run| run.state.is_ended()).cloned()
+        })
+    }
+
+    /// Waits until the newest run of a rule at a stage has ended well.
+    pub(super) fn done(&self, rule: &str, stage: &str) -> Run {
+        let run = self.ended(rule, stage);
+        assert_eq!(run.state, RunState::Done, "{rule} in {stage}: {:?}\n{}", run.reason, self.status());
+        run
+    }
+
+    /// Waits until a run asks for an approval.
+    pub(super) fn asking(&self, rule: &str, stage: &str) -> Run {
+        self.wait(&format!("{rule} in {stage} to ask"), |state| {
+            newest(state, rule, stage).filter(|run| run.asking().is_some()).cloned()
+        })
+    }
+
+    /// Waits until nothing goes on.
+    pub(super) fn quiet(&self) {
+        self.wait("quiet", |state| state.live_runs().next().is_none().then_some(()));
+    }
+
+    /// The head that the server knows.
+    pub(super) fn known_head(&self, repository: &str, stage: &str) -> Option<String> {
+        let (repository, stage) = (RepositoryName::new(repository).unwrap(), StageName::new(stage).unwrap());
+        self.wait("the state", |state| Some(state.head(&repository, &stage).map(|head| head.commit.to_string())))
+    }
+
+    /// What an environment answers.
+    pub(super) fn health(&self, stage: &str) -> Option<String> {
+        let current = self.root().join("data/environments/webshop").join(stage).join("current.json");
+        let current: serde_json::Value = serde_json::from_slice(&std::fs::read(current).ok()?).unwrap();
+        let address = current["address"].as_str().unwrap().trim_start_matches("http://").to_owned();
+        let mut stream = std::net::TcpStream::connect(address).ok()?;
+        use std::io::{Read as _, Write as _};
+        stream.write_all(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.rsplit("\r\n\r\n").next().map(|body| body.trim().to_owned())
+    }
+
+    pub(super) fn objects(&self) -> PathBuf {
+        self.root().join("data/objects")
+    }
+}
+
+fn newest<'state>(state: &'state System, rule: &str, stage: &str) -> Option<&'state Run> {
+    state.runs.values().rev().find(|run| run.subject.name() == rule && run.stage.as_str() == stage)
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        self.kill();
+        let Ok(stages) = std::fs::read_dir(self.root().join("data/environments/webshop")) else { return };
+        let objects = DirectoryObjects::open(&self.objects()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        for stage in stages {
+            let service = LocalService { environment: stage.unwrap().path(), objects: objects.clone() };
+            runtime.block_on(service.stop()).unwrap();
+        }
+    }
+}
