@@ -18,4 +18,5 @@ mod local_support;
 mod report;
 mod rules;
 mod scenarios;
+mod store;
 mod support;

@@ -171,8 +171,8 @@ impl Store for SqliteStore {
         self.writer.drop_snapshot(system).await
     }
 
-    async fn begin_driving(&self, claimant: &str) -> Result<(), StoreError> {
-        self.writer.begin_driving(claimant).await
+    async fn begin_driving(&self, _claimant: &str) -> Result<(), StoreError> {
+        self.writer.begin_driving().await
     }
 
     async fn claim_due(&self, claimant: &str, now_ms: i64, limit: u32) -> Result<Vec<Claimed>, StoreError> {

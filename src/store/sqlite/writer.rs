@@ -61,7 +61,7 @@ impl Writer {
     }
 
     /// Frees all claims: in this tier one process drives at a time, and this one only now begins to.
-    pub(super) async fn begin_driving(&self, _claimant: &str) -> Result<(), StoreError> {
+    pub(super) async fn begin_driving(&self) -> Result<(), StoreError> {
         self.ask(Request::BeginDriving).await
     }
 
@@ -147,10 +147,12 @@ impl Task {
         let failed = |error| place.failed("write", &error);
         let connection = self.connection().await?;
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-        for request in batch.drain(..) {
+        let mut requests = std::mem::take(batch).into_iter();
+        while let Some(request) = requests.next() {
             let (answer, failure) = request.run(&mut transaction, &place).await;
             answers.push(answer);
             if let Some(error) = failure {
+                batch.extend(requests);
                 return Err(error);
             }
         }
@@ -196,7 +198,7 @@ impl Task {
                 self.changed.send_modify(|count| *count += 1);
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot look for what other processes wrote");
+                tracing::debug!(%error, "cannot look for what other processes wrote");
                 self.close().await;
             }
         }
@@ -241,7 +243,7 @@ impl Answer {
     /// Sends the answer, or the failure of the whole transaction; returns what was claimed for somebody who has gone.
     fn send(self, failure: Option<&StoreError>) -> Vec<Claimed> {
         match (self, failure.cloned()) {
-            // Who was refused is told so in any case: it stays true.
+            // Who was refused reads again, whatever became of the others.
             (Self::Appended(reply, Err(conflict)), _) => drop(reply.send(Err(conflict))),
             (Self::Appended(reply, Ok(())) | Self::Done(reply), failure) => {
                 drop(reply.send(failure.map_or(Ok(()), Err)));
