@@ -175,9 +175,13 @@ impl Task {
         }
     }
 
-    /// Effects that were claimed for somebody who did not wait for them: nobody would ever run them.
+    /// Effects that were claimed for somebody who did not wait for them: nobody would ever run them. Drivers are
+    /// woken to claim them again.
     async fn give_back(&mut self, unheard: Vec<Claimed>) {
         let place = self.place.clone();
+        if unheard.is_empty() {
+            return;
+        }
         for claimed in unheard {
             let given_back = match self.connection().await {
                 Ok(connection) => claims::give_back(connection, &place, &claimed).await,
@@ -187,6 +191,7 @@ impl Task {
                 tracing::warn!(%error, system = %claimed.system, effect = %claimed.effect.id, "a claim is stuck until the next start");
             }
         }
+        self.changed.send_modify(|count| *count += 1);
     }
 
     async fn look_for_others(&mut self) {

@@ -187,9 +187,9 @@ async fn ended_runs_are_found(store: Arc<dyn Store>) {
     let newest = RunFilter::newest;
     assert_eq!(found(newest(2)).await, [5, 4]);
     assert_eq!(found(RunFilter { before: Some(4), ..newest(2) }).await, [3, 2]);
-    assert_eq!(found(RunFilter { subject: Some("bake".to_owned()), ..newest(9) }).await, []);
+    assert_eq!(found(RunFilter { subject: Some("bake".to_owned()), ..newest(9) }).await, [0; 0]);
     assert_eq!(found(RunFilter { subject: Some("package".to_owned()), ..newest(1) }).await, [5]);
-    assert_eq!(found(RunFilter { state: Some(RunState::Failed), ..newest(9) }).await, []);
+    assert_eq!(found(RunFilter { state: Some(RunState::Failed), ..newest(9) }).await, [0; 0]);
     assert_eq!(found(RunFilter { state: Some(RunState::Done), ..newest(9) }).await.len(), 5);
     assert!(store.runs(&name("other"), &newest(9)).await.unwrap().is_empty());
 }

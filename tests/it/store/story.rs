@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use serde_json::json;
 use tidegate::{
-    engine::{Artifact, CommitId, Digest, Effect, EffectKind, Event, HeadSeen, Outcome, StepOutcome, System, Timer},
+    engine::{Artifact, CommitId, Digest, Effect, EffectId, EffectKind, Event, HeadSeen, Outcome, StepOutcome, System},
     rules::{RepositoryName, Rules, StageName, SystemName},
     store::{Entry, Ledger, SqliteStore, Store},
 };
@@ -65,12 +65,7 @@ pub(super) fn step_done(state: &System, number: u64) -> Event {
 
 /// An outcome of an effect that is not pending: recorded, and changes nothing.
 pub(super) fn late(number: u64) -> Event {
-    let timer = Timer::Schedule {
-        rule: tidegate::rules::RuleName::new("bake").unwrap(),
-        stage: StageName::new("dev").unwrap(),
-        instant_ms: i64::try_from(number).unwrap(),
-    };
-    Event::Outcome { effect: Effect::timer(timer, 0).id, outcome: Outcome::Fired }
+    Event::Outcome { effect: EffectId::new(format!("late#{number}")), outcome: Outcome::Fired }
 }
 
 pub(super) fn commit(number: u64) -> CommitId {
