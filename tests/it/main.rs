@@ -20,4 +20,5 @@ mod report;
 mod rules;
 mod scenarios;
 mod schemas;
+mod store;
 mod support;
