@@ -9,6 +9,9 @@ use super::{
     system::{System, TargetLife},
 };
 
+/// What ends a wait that should have ended already. No state that the engine makes has one: it would be a lost wake-up.
+pub(super) const BY_THE_NEXT_EVENT: &str = "the engine, with the next event";
+
 /// What something waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
@@ -39,7 +42,7 @@ pub fn run(system: &System, run: &Run) -> Option<Waiting> {
             for_what: "its end to be recorded".to_owned(),
             since_ms: run.created_ms,
             until_ms: None,
-            ended_by: "the engine, with the next event".to_owned(),
+            ended_by: BY_THE_NEXT_EVENT.to_owned(),
         }),
     }
 }
@@ -108,9 +111,7 @@ fn target(system: &System, run: &Run, since_ms: i64) -> Waiting {
             until_ms: None,
             ended_by: format!("the end of {}, or `tidegate abort {}`", holder.id, holder.id),
         },
-        None => {
-            Waiting { for_what: name, since_ms, until_ms: None, ended_by: "the engine, with the next event".to_owned() }
-        }
+        None => Waiting { for_what: name, since_ms, until_ms: None, ended_by: BY_THE_NEXT_EVENT.to_owned() },
     }
 }
 

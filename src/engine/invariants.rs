@@ -1,23 +1,25 @@
 //! What always holds of a system's state, as predicates that tests and debug builds share. I2, I5 and I6 are about more
 //! than one state; their tests are in `tests/`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    effect::EffectKind,
+    effect::{Effect, EffectKind, Timer},
     explain,
     ids::EffectId,
     plan::Task,
-    run::{Run, StepState},
-    system::{Policy, System},
+    run::{Run, RunState, StepState},
+    system::{Policy, System, TargetLife},
 };
-use crate::rules::Action;
+use crate::rules::{Action, RepositoryName, StageName};
 
 /// What does not hold of this state: a sentence each. Empty for every state that the engine makes.
 #[must_use]
 pub fn broken(system: &System) -> Vec<String> {
     let mut broken = Vec::new();
     targets_have_one_holder(system, &mut broken);
+    queues_hold_who_waits(system, &mut broken);
+    places_have_one_writer(system, &mut broken);
     for run in system.live_runs() {
         approvals_are_of_what_is_deployed(run, &mut broken);
         waiting_is_explained(system, run, &mut broken);
@@ -38,6 +40,42 @@ fn targets_have_one_holder(system: &System, broken: &mut Vec<String>) {
         let ended = target.holder.filter(|number| system.runs.get(number).is_none_or(|run| run.state.is_ended()));
         if let Some(number) = ended {
             broken.push(format!("I1: {key} is held by run {number}, which has ended"));
+        }
+    }
+}
+
+/// I1: a queue holds runs that wait, each once and in order; a target says truly whether it is held or broken.
+fn queues_hold_who_waits(system: &System, broken: &mut Vec<String>) {
+    for (key, target) in &system.targets {
+        for number in &target.queue {
+            let waits = system.runs.get(number).is_some_and(|run| {
+                matches!(run.state, RunState::Queued | RunState::Running) && run.target.as_ref() == Some(key)
+            });
+            if !waits || target.holder == Some(*number) {
+                broken.push(format!("I1: run {number} is in the queue of {key} and does not wait for it"));
+            }
+        }
+        if !target.queue.iter().is_sorted_by(|before, after| before < after) {
+            broken.push(format!("I1: the queue of {key} is out of order: {:?}", target.queue));
+        }
+        if target.holder.is_some() != (target.life == TargetLife::Busy) {
+            broken.push(format!("I1: {key} is {:?} and held by {:?}", target.life, target.holder));
+        }
+        if target.broken.is_some() != (target.life == TargetLife::Broken) {
+            broken.push(format!("I7: {key} is {:?} because of {:?}", target.life, target.broken));
+        }
+    }
+}
+
+/// One step at a time commits to a repository in a stage.
+fn places_have_one_writer(system: &System, broken: &mut Vec<String>) {
+    let mut writers: BTreeMap<(&StageName, &RepositoryName), &Run> = BTreeMap::new();
+    for run in system.live_runs() {
+        for step in run.steps.iter().filter(|step| step.state == StepState::Active) {
+            let Some(repository) = step.task.writes_to() else { continue };
+            if let Some(other) = writers.insert((&run.stage, repository), run) {
+                broken.push(format!("{} and {} both commit to {repository} {}", other.id, run.id, run.stage));
+            }
         }
     }
 }
@@ -66,6 +104,11 @@ fn waiting_is_explained(system: &System, run: &Run, broken: &mut Vec<String>) {
     if whole.chain(steps).any(|waiting| waiting.for_what.is_empty() || waiting.ended_by.is_empty()) {
         broken.push(format!("I7: {} waits for something that it does not name", run.id));
     }
+    let ready = run.steps.iter().filter(|step| run.state == RunState::Running && step.state == StepState::Ready);
+    let mut waits = ready.map(|step| explain::step(system, run, step)).chain([explain::run(system, run)]);
+    if waits.any(|waiting| waiting.is_none_or(|waiting| waiting.ended_by == explain::BY_THE_NEXT_EVENT)) {
+        broken.push(format!("I7: {} waits for nothing, and does not go on", run.id));
+    }
 }
 
 /// I9, within the state: every active step has its effect, and every step's effect belongs to an active step.
@@ -77,12 +120,26 @@ fn effects_are_accounted_for(system: &System, broken: &mut Vec<String>) {
             if step.state == StepState::Active && !step.task.is_gate() && pending.is_none() {
                 broken.push(format!("I9: {} {} is active and nothing is pending for it", run.id, step.id));
             }
+            if step.effect.is_some() && (step.state != StepState::Active || pending.is_none()) {
+                broken.push(format!("I9: {} {} names an effect that is not pending for it", run.id, step.id));
+            }
             known.extend(pending);
         }
     }
+    for repository in system.rules().iter().flat_map(|rules| rules.repositories.keys()) {
+        let watches =
+            |effect: &&Effect| matches!(&effect.kind, EffectKind::Watch { repository: of } if of == repository);
+        if system.due.values().filter(watches).count() != 1 {
+            broken.push(format!("I9: {repository} does not have exactly one watch pending"));
+        }
+    }
     for (id, effect) in &system.due {
-        if matches!(effect.kind, EffectKind::Step { .. }) && !known.contains(id) {
+        if is_of_step(effect) && !known.contains(id) {
             broken.push(format!("I9: {id} is pending for no active step"));
         }
     }
+}
+
+const fn is_of_step(effect: &Effect) -> bool {
+    matches!(effect.kind, EffectKind::Step { .. } | EffectKind::Timer(Timer::Gate { .. }))
 }

@@ -12,6 +12,9 @@ pub const LONGEST_NAME: usize = 63;
 /// The same rules as a regular expression, for schemas.
 pub(super) const NAME_PATTERN: &str = r"^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*\.?$";
 
+/// The longest step name: the engine's own steps are named by a kind and a repository, `check-merge-…`.
+const LONGEST_STEP_NAME: usize = LONGEST_NAME + 16;
+
 /// A name that breaks the rules for names; its text says which rule and for what kind of name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{name}` is not a valid {kind} name: {reason}")]
@@ -30,7 +33,8 @@ fn check(kind: &'static str, name: &str) -> Result<(), InvalidName> {
     if name.is_empty() {
         return invalid("it is empty");
     }
-    if name.len() > LONGEST_NAME {
+    let longest = if kind == "step" { LONGEST_STEP_NAME } else { LONGEST_NAME };
+    if name.len() > longest {
         return invalid("it is longer than 63 characters");
     }
     if !name.starts_with(|first: char| first.is_ascii_alphanumeric()) {

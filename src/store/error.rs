@@ -69,7 +69,7 @@ pub enum StoreError {
     /// An event is in the log that this program cannot read or take in.
     #[error(
         "{system}: event {seq} of the log cannot be taken in: {error}; \
-         `tidegate history --verify` tells whether the log was changed; otherwise use the tidegate that wrote it"
+         use the tidegate that wrote it, or restore the last backup if the log was changed"
     )]
     Unreadable {
         /// The system.

@@ -4,6 +4,7 @@
 
 mod crash_sweep;
 mod docs;
+mod engine;
 mod git;
 mod git_archive;
 mod git_edit;
@@ -19,4 +20,6 @@ mod local_support;
 mod report;
 mod rules;
 mod scenarios;
+mod schemas;
+mod store;
 mod support;

@@ -61,7 +61,7 @@ impl Writer {
     }
 
     /// Frees all claims: in this tier one process drives at a time, and this one only now begins to.
-    pub(super) async fn begin_driving(&self, _claimant: &str) -> Result<(), StoreError> {
+    pub(super) async fn begin_driving(&self) -> Result<(), StoreError> {
         self.ask(Request::BeginDriving).await
     }
 
@@ -147,10 +147,12 @@ impl Task {
         let failed = |error| place.failed("write", &error);
         let connection = self.connection().await?;
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
-        for request in batch.drain(..) {
+        let mut requests = std::mem::take(batch).into_iter();
+        while let Some(request) = requests.next() {
             let (answer, failure) = request.run(&mut transaction, &place).await;
             answers.push(answer);
             if let Some(error) = failure {
+                batch.extend(requests);
                 return Err(error);
             }
         }
@@ -173,9 +175,13 @@ impl Task {
         }
     }
 
-    /// Effects that were claimed for somebody who did not wait for them: nobody would ever run them.
+    /// Effects that were claimed for somebody who did not wait for them: nobody would ever run them. Drivers are
+    /// woken to claim them again.
     async fn give_back(&mut self, unheard: Vec<Claimed>) {
         let place = self.place.clone();
+        if unheard.is_empty() {
+            return;
+        }
         for claimed in unheard {
             let given_back = match self.connection().await {
                 Ok(connection) => claims::give_back(connection, &place, &claimed).await,
@@ -185,6 +191,7 @@ impl Task {
                 tracing::warn!(%error, system = %claimed.system, effect = %claimed.effect.id, "a claim is stuck until the next start");
             }
         }
+        self.changed.send_modify(|count| *count += 1);
     }
 
     async fn look_for_others(&mut self) {
@@ -196,7 +203,7 @@ impl Task {
                 self.changed.send_modify(|count| *count += 1);
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot look for what other processes wrote");
+                tracing::debug!(%error, "cannot look for what other processes wrote");
                 self.close().await;
             }
         }
@@ -241,7 +248,7 @@ impl Answer {
     /// Sends the answer, or the failure of the whole transaction; returns what was claimed for somebody who has gone.
     fn send(self, failure: Option<&StoreError>) -> Vec<Claimed> {
         match (self, failure.cloned()) {
-            // Who was refused is told so in any case: it stays true.
+            // Who was refused reads again, whatever became of the others.
             (Self::Appended(reply, Err(conflict)), _) => drop(reply.send(Err(conflict))),
             (Self::Appended(reply, Ok(())) | Self::Done(reply), failure) => {
                 drop(reply.send(failure.map_or(Ok(()), Err)));

@@ -1,0 +1,376 @@
+//! A world around one system: the log, the rows that a store would hold, the remotes that a watch would look at.
+//! Every event is checked on its way in: the invariants hold, a refused event changes nothing, no effect is lost.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+use tidegate::{
+    engine::{
+        Artifact, Command, CommitId, Decision, Digest, Effect, EffectId, EffectKind, Event, HeadSeen, Outcome, Phase,
+        Principal, Recorded, Refused, Run, RunId, RunState, StepKey, StepOutcome, StepRun, StepState, System,
+        explain::{self, Waiting},
+        invariants, step,
+    },
+    rules::{RepositoryName, RuleName, Rules, StageName, StepId, TargetName, load},
+};
+
+/// 2026-11-20 12:00 UTC, a Friday.
+pub(super) const NOON_MS: i64 = 1_795_176_000_000;
+pub(super) const MINUTE_MS: i64 = 60_000;
+pub(super) const HOUR_MS: i64 = 60 * MINUTE_MS;
+
+/// A commit of a remote, as the remote knows it.
+#[derive(Debug, Clone)]
+pub(super) struct Made {
+    pub(super) commit: CommitId,
+    author: String,
+    key: Option<StepKey>,
+    changed: Vec<String>,
+    forced: bool,
+}
+
+/// One system and what is around it.
+pub(super) struct World {
+    pub(super) system: System,
+    pub(super) log: Vec<Recorded<Event>>,
+    pub(super) now_ms: i64,
+    /// What a store would hold of effects.
+    pub(super) rows: BTreeMap<EffectId, Effect>,
+    /// Every effect that there has ever been.
+    pub(super) effects: BTreeMap<EffectId, Effect>,
+    /// Every run that has ended, as it ended.
+    pub(super) ended: Vec<Run>,
+    /// The commits of every branch, oldest first; `None` at its end when the branch was deleted.
+    pub(super) remotes: BTreeMap<(RepositoryName, StageName), Vec<Option<Made>>>,
+    commits: u64,
+}
+
+pub(super) fn rules(text: &str) -> Rules {
+    load("rules.yaml", text).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+pub(super) fn stage(name: &str) -> StageName {
+    StageName::new(name).unwrap()
+}
+
+pub(super) fn repository(name: &str) -> RepositoryName {
+    RepositoryName::new(name).unwrap()
+}
+
+/// A person: `grace@release-managers` is Grace, of that group.
+pub(super) fn person(text: &str) -> Principal {
+    let (name, group) = text.split_once('@').unwrap_or((text, ""));
+    Principal {
+        name: name.to_owned(),
+        groups: BTreeSet::from([group.to_owned()]),
+        emails: BTreeSet::from([format!("{name}@example.com")]),
+    }
+}
+
+pub(super) fn approve(run: &str) -> Command {
+    Command::Approve { run: RunId::new(run), digest: None }
+}
+
+pub(super) fn retry(run: &str) -> Command {
+    Command::Retry { run: RunId::new(run) }
+}
+
+pub(super) fn abort(run: &str) -> Command {
+    Command::Abort { run: RunId::new(run), reason: "enough".to_owned() }
+}
+
+pub(super) fn promote(from: &str, to: &str) -> Command {
+    Command::Promote { from: stage(from), to: stage(to) }
+}
+
+pub(super) fn run_rule(rule: &str, at: &str) -> Command {
+    Command::Run { rule: RuleName::new(rule).unwrap(), stage: stage(at) }
+}
+
+pub(super) fn unlock(target: &str, at: &str) -> Command {
+    Command::Unlock { target: TargetName::new(target).unwrap(), stage: stage(at) }
+}
+
+pub(super) fn failed(error: &str) -> StepOutcome {
+    StepOutcome::Failed { error: error.to_owned(), hint: "mend it".to_owned() }
+}
+
+pub(super) fn again(error: &str) -> StepOutcome {
+    StepOutcome::Retry { error: error.to_owned(), after_ms: None }
+}
+
+pub(super) fn pending(after_ms: i64) -> StepOutcome {
+    StepOutcome::Pending { handle: "job-1".to_owned(), after_ms, progress: None }
+}
+
+impl World {
+    /// A system without rules.
+    pub(super) fn empty() -> Self {
+        Self {
+            system: System::default(),
+            log: Vec::new(),
+            now_ms: NOON_MS,
+            rows: BTreeMap::new(),
+            effects: BTreeMap::new(),
+            ended: Vec::new(),
+            remotes: BTreeMap::new(),
+            commits: 0,
+        }
+    }
+
+    /// A system with these rules whose branches all exist and have been seen.
+    pub(super) fn new(text: &str) -> Self {
+        let mut world = Self::empty();
+        let rules = rules(text);
+        for repository in rules.repositories.keys() {
+            for stage in rules.stages.keys() {
+                world.commit(repository, stage, "ada", None);
+            }
+        }
+        let repositories: Vec<RepositoryName> = rules.repositories.keys().cloned().collect();
+        world.load(rules);
+        for repository in repositories {
+            world.watch(&repository);
+        }
+        world
+    }
+
+    pub(super) fn load(&mut self, rules: Rules) {
+        let digest = Digest::of(&serde_json::to_vec(&rules).unwrap());
+        self.record(Event::RulesLoaded { source: "rules.yaml".to_owned(), digest, rules: Box::new(rules) });
+    }
+
+    /// Offers an event, as a store would.
+    pub(super) fn offer(&mut self, event: Event) -> Result<Decision, Refused> {
+        let recorded = Recorded { seq: self.system.seq + 1, at_ms: self.now_ms, event };
+        let before = self.system.clone();
+        match step(&mut self.system, &recorded) {
+            Err(refused) => {
+                assert_eq!(self.system, before, "I8: {refused}");
+                Err(refused)
+            }
+            Ok(decision) => {
+                for id in &decision.dropped {
+                    assert!(self.rows.remove(id).is_some(), "I9: {id} was no row");
+                }
+                for effect in &decision.due {
+                    assert!(self.effects.insert(effect.id.clone(), effect.clone()).is_none(), "{} again", effect.id);
+                    self.rows.insert(effect.id.clone(), effect.clone());
+                }
+                assert_eq!(self.rows, self.system.due, "I9");
+                assert_eq!(invariants::broken(&self.system), Vec::<String>::new());
+                self.ended.extend(decision.ended.iter().cloned());
+                self.log.push(recorded);
+                Ok(decision)
+            }
+        }
+    }
+
+    pub(super) fn record(&mut self, event: Event) -> Decision {
+        self.offer(event).unwrap_or_else(|refused| panic!("{refused}"))
+    }
+
+    pub(super) fn answer(&mut self, effect: &EffectId, outcome: Outcome) -> Decision {
+        self.record(Event::Outcome { effect: effect.clone(), outcome })
+    }
+
+    pub(super) fn ask(&mut self, by: &str, command: Command) -> Result<Decision, Refused> {
+        self.offer(Event::Command { by: person(by), command })
+    }
+
+    pub(super) fn asked(&mut self, by: &str, command: Command) {
+        self.ask(by, command).unwrap_or_else(|refused| panic!("{refused}"));
+    }
+
+    pub(super) fn later(&mut self, by_ms: i64) {
+        self.now_ms += by_ms;
+    }
+
+    // What happens outside.
+
+    /// A commit on a branch that nobody has been told of yet.
+    pub(super) fn commit(
+        &mut self,
+        repository: &RepositoryName,
+        stage: &StageName,
+        author: &str,
+        key: Option<StepKey>,
+    ) -> CommitId {
+        self.commits += 1;
+        let commit = CommitId::new(format!("{:040x}", self.commits));
+        let (author, changed) = (format!("{author} <{author}@example.com>"), vec!["src/main".to_owned()]);
+        let made = Made { commit: commit.clone(), author, key, changed, forced: false };
+        self.remotes.entry((repository.clone(), stage.clone())).or_default().push(Some(made));
+        commit
+    }
+
+    /// The heads that a watch sees which looked when each branch had `len(branch)` commits.
+    pub(super) fn look(&self, watched: &RepositoryName, len: impl Fn(&StageName, usize) -> usize) -> Outcome {
+        let mut heads = BTreeMap::new();
+        for ((repository, stage), commits) in &self.remotes {
+            if repository != watched {
+                continue;
+            }
+            let seen = &commits[..len(stage, commits.len()).min(commits.len())];
+            let known = self.system.head(repository, stage).map(|head| &head.commit);
+            let since = seen.iter().rposition(|made| made.as_ref().map(|made| &made.commit) == known);
+            let new: Vec<&Made> = seen[since.map_or(0, |since| since + 1)..].iter().flatten().collect();
+            let head = seen.last().cloned().flatten().map(|head| HeadSeen {
+                commit: head.commit,
+                author: head.author,
+                authors: new.iter().filter(|made| made.key.is_none()).map(|made| made.author.clone()).collect(),
+                subject: "Change".to_owned(),
+                changed: known.map(|_| new.iter().flat_map(|made| made.changed.clone()).collect()),
+                forced: head.forced,
+                keys: new.iter().filter_map(|made| made.key.clone()).collect(),
+            });
+            heads.insert(stage.clone(), head);
+        }
+        Outcome::Heads { heads }
+    }
+
+    pub(super) fn watch_of(&self, repository: &RepositoryName) -> EffectId {
+        let watch = |effect: &&Effect| matches!(&effect.kind, EffectKind::Watch { repository: of } if of == repository);
+        self.system.due.values().find(watch).expect("a known repository is watched").id.clone()
+    }
+
+    /// The watch of a repository sees the present heads.
+    pub(super) fn watch(&mut self, repository: &RepositoryName) -> Decision {
+        let (effect, heads) = (self.watch_of(repository), self.look(repository, |_, len| len));
+        self.answer(&effect, heads)
+    }
+
+    /// Somebody pushes, and the watch sees it.
+    pub(super) fn push_by(&mut self, author: &str, to: &str, at: &str) -> CommitId {
+        let repository = repository(to);
+        let commit = self.commit(&repository, &stage(at), author, None);
+        self.watch(&repository);
+        commit
+    }
+
+    pub(super) fn push(&mut self, to: &str, at: &str) -> CommitId {
+        self.push_by("ada", to, at)
+    }
+
+    /// A push that changes only these paths, or rewrites the branch.
+    pub(super) fn push_of(&mut self, to: &str, at: &str, changed: &[&str], forced: bool) {
+        let repository = repository(to);
+        self.commit(&repository, &stage(at), "ada", None);
+        let branch = self.remotes.get_mut(&(repository.clone(), stage(at))).unwrap();
+        let made = branch.last_mut().unwrap().as_mut().unwrap();
+        (made.changed, made.forced) = (changed.iter().map(|path| (*path).to_owned()).collect(), forced);
+        self.watch(&repository);
+    }
+
+    // What steps answer.
+
+    pub(super) fn run(&self, id: &str) -> Run {
+        let known =
+            self.system.run(&RunId::new(id)).or_else(|| self.ended.iter().rev().find(|run| run.id.as_str() == id));
+        known.unwrap_or_else(|| panic!("there is no run {id}, but {:?}", self.live())).clone()
+    }
+
+    pub(super) fn state(&self, run: &str) -> RunState {
+        self.run(run).state
+    }
+
+    pub(super) fn step(&self, run: &str, step: &str) -> StepRun {
+        let run = self.run(run);
+        run.step(&StepId::new(step).unwrap()).unwrap_or_else(|| panic!("{} has no step {step}", run.id)).clone()
+    }
+
+    pub(super) fn step_state(&self, run: &str, step: &str) -> StepState {
+        self.step(run, step).state
+    }
+
+    pub(super) fn waits_for(&self, run: &str) -> Waiting {
+        explain::run(&self.system, &self.run(run)).unwrap_or_else(|| panic!("{run} has ended"))
+    }
+
+    pub(super) fn live(&self) -> Vec<String> {
+        self.system.live_runs().map(|run| run.id.to_string()).collect()
+    }
+
+    /// The effect that is pending for a step.
+    pub(super) fn effect(&self, run: &str, step: &str) -> Effect {
+        let found = self.step(run, step);
+        let id = found.effect.unwrap_or_else(|| panic!("{run} {step} is {:?} and has no effect", found.state));
+        self.system.due[&id].clone()
+    }
+
+    pub(super) fn phase(&self, run: &str, step: &str) -> Phase {
+        match self.effect(run, step).kind {
+            EffectKind::Step { phase, .. } => phase,
+            kind => panic!("{kind:?}"),
+        }
+    }
+
+    /// A step answers.
+    pub(super) fn answers(&mut self, run: &str, step: &str, outcome: StepOutcome) -> Decision {
+        let effect = self.effect(run, step).id;
+        self.answer(&effect, Outcome::Step(outcome))
+    }
+
+    /// A step is done, with what such a step makes.
+    pub(super) fn done(&mut self, run: &str, step: &str) -> Decision {
+        let effect = self.effect(run, step);
+        let outcome = self.success(&effect);
+        self.answer(&effect.id, outcome)
+    }
+
+    pub(super) fn fires(&mut self, run: &str, step: &str) -> Decision {
+        let effect = self.effect(run, step);
+        self.now_ms = self.now_ms.max(effect.due_ms);
+        self.answer(&effect.id, Outcome::Fired)
+    }
+
+    /// What a step effect answers when all goes well; commits and merges land on the remote.
+    pub(super) fn success(&mut self, effect: &Effect) -> Outcome {
+        let EffectKind::Step { run, step, .. } = &effect.kind else { panic!("{effect:?}") };
+        let run = self.run(run.as_str());
+        let step = run.step(step).unwrap();
+        let mut outputs = Map::new();
+        let kind = step.task.kind();
+        let mut artifact = Artifact { kind: kind.to_owned(), name: format!("{}/{kind}", run.id), uri: String::new() };
+        outputs.insert("made".to_owned(), json!({ "by": run.id.to_string(), "share": 0.1 }));
+        if let Some(repository) = step.task.writes_to() {
+            let branch = self.remotes.get(&(repository.clone(), run.stage.clone()));
+            let parent = branch.and_then(|commits| commits.last().cloned().flatten()).map(|made| made.commit);
+            let key = run.key(&self.system.rules().unwrap().system, step);
+            let commit = self.commit(repository, &run.stage, "tidegate", Some(key));
+            artifact = Artifact::commit(repository, &commit);
+            outputs.insert("commit".to_owned(), Value::from(commit.as_str()));
+            outputs.insert("parent".to_owned(), json!(parent));
+        }
+        Outcome::Step(StepOutcome::Done { outputs, artifacts: vec![artifact] })
+    }
+
+    /// Answers every pending effect of a step with success until only people, clocks and watches are left.
+    pub(super) fn settle(&mut self) {
+        for _ in 0..1_000 {
+            let Some(effect) = self.step_effects().into_iter().next() else { return };
+            let outcome = self.success(&effect);
+            self.answer(&effect.id, outcome);
+        }
+        panic!("it never settles: {:?}", self.live());
+    }
+
+    pub(super) fn step_effects(&self) -> Vec<Effect> {
+        let of_step = |effect: &&Effect| matches!(effect.kind, EffectKind::Step { .. });
+        self.system.due.values().filter(of_step).cloned().collect()
+    }
+
+    /// I6: the log gives the same state, byte for byte, from its beginning and from a snapshot after `at` events.
+    pub(super) fn replays(&self, at: usize) {
+        let bytes = serde_json::to_vec(&self.system).unwrap();
+        let mut again = System::default();
+        for (taken, recorded) in self.log.iter().enumerate() {
+            if taken == at {
+                again = serde_json::from_slice(&serde_json::to_vec(&again).unwrap()).unwrap();
+            }
+            let read: Recorded<Event> = serde_json::from_slice(&serde_json::to_vec(recorded).unwrap()).unwrap();
+            step(&mut again, &read).unwrap();
+        }
+        assert!(serde_json::to_vec(&again).unwrap() == bytes, "I6: {:#?} is not {:#?}", again, self.system);
+    }
+}

@@ -1,0 +1,259 @@
+//! What every store promises, written once over the trait. Each promise is a function of an empty store; the tests at the
+//! end give it one of each kind.
+
+use std::sync::Arc;
+
+use tidegate::{
+    engine::{self, Command, Decision, Event, Principal, Recorded, RunId, RunState, System},
+    rules::SystemName,
+    store::{Claimed, Ledger, RecordError, RunFilter, SNAPSHOT_EVERY, Store, StoreError, Traced},
+};
+
+use super::story::{
+    START_MS, assert_sound, begun, commit, delivered, late, name, pushed, record, rules_loaded, step_done, tarball,
+};
+
+async fn an_event_is_there_with_all_that_came_of_it(store: Arc<dyn Store>) {
+    let (ledger, shop) = (Ledger::open(store.clone()), name("shop"));
+    assert_eq!(store.last_seq(&shop).await.unwrap(), 0);
+    begun(&ledger, &shop).await;
+    delivered(&ledger, &shop, 2).await;
+
+    let state = ledger.read(&shop, System::clone).await.unwrap();
+    assert_eq!(store.systems().await.unwrap(), [(shop.clone(), state.seq)].into());
+    assert_eq!(store.pending(&shop).await.unwrap(), state.due);
+    let run = store.run(&shop, &RunId::new("package-1")).await.unwrap().unwrap();
+    assert_eq!(Some(&run), state.run(&run.id));
+    let events = store.events(&shop, 2, 2).await.unwrap();
+    assert_eq!(events.iter().map(|event| event.seq).collect::<Vec<_>>(), [2, 3]);
+    assert_sound(store.as_ref(), &shop).await;
+}
+
+async fn only_one_event_has_a_place(store: Arc<dyn Store>) {
+    let (ledger, shop) = (Ledger::open(store.clone()), name("shop"));
+    begun(&ledger, &shop).await;
+    let pending = store.pending(&shop).await.unwrap();
+    for seq in [1, 2, 4] {
+        let mut decision = Decision::default();
+        decision.dropped.extend(pending.keys().cloned());
+        let offered = Recorded { seq, at_ms: START_MS, event: late(1) };
+        let refused = store.append(&shop, &offered, &decision, Some(b"{}".to_vec())).await;
+        assert_eq!(refused, Err(StoreError::Conflict { system: shop.clone(), offered: seq, last: 2 }));
+    }
+    assert_eq!(store.pending(&shop).await.unwrap(), pending);
+    assert_eq!(store.snapshot(&shop).await.unwrap(), None);
+    assert_sound(store.as_ref(), &shop).await;
+}
+
+/// All at once, so that they share transactions: who is refused disturbs nobody.
+async fn a_refusal_is_only_its_own(store: Arc<dyn Store>) {
+    let mut appends = tokio::task::JoinSet::new();
+    for number in 0..100 {
+        let (store, system) = (store.clone(), name(&format!("system-{number}")));
+        appends.spawn(async move {
+            let seq = if number % 3 == 0 { 7 } else { 1 };
+            let offered = Recorded { seq, at_ms: START_MS, event: late(1) };
+            let appended = store.append(&system, &offered, &Decision::default(), None).await;
+            assert_eq!(appended.is_ok(), seq == 1, "{appended:?}");
+        });
+    }
+    while let Some(append) = appends.join_next().await {
+        append.unwrap();
+    }
+    assert_eq!(store.systems().await.unwrap().len(), 66);
+}
+
+async fn an_effect_is_claimed_once_and_not_before_it_is_due(store: Arc<dyn Store>) {
+    let (ledger, shop) = (Ledger::open(store.clone()), name("shop"));
+    ledger.record(&shop, START_MS, rules_loaded(&shop)).await.unwrap();
+    store.begin_driving("first").await.unwrap();
+    assert_eq!(store.next_due_ms().await.unwrap(), Some(START_MS));
+    assert_eq!(store.claim_due("first", START_MS - 1, 9).await.unwrap(), []);
+
+    let one = store.claim_due("first", START_MS, 1).await.unwrap();
+    let others = store.claim_due("first", START_MS, 9).await.unwrap();
+    let claimed: Vec<&Claimed> = one.iter().chain(&others).collect();
+    assert_eq!((one.len(), others.len()), (1, 2), "three repositories are watched");
+    let due = ledger.read(&shop, |state| state.due.clone()).await.unwrap();
+    assert!(claimed.iter().all(|claimed| due.get(&claimed.effect.id) == Some(&claimed.effect)));
+    assert_eq!(store.claim_due("second", START_MS, 9).await.unwrap(), []);
+    assert!(store.next_due_ms().await.unwrap().unwrap() > START_MS, "only the schedule is left");
+
+    store.begin_driving("second").await.unwrap();
+    assert_eq!(store.claim_due("second", START_MS, 9).await.unwrap().len(), 3, "the first is gone");
+    let held: Vec<_> = claimed.iter().map(|claimed| (shop.clone(), claimed.effect.id.clone())).collect();
+    assert_eq!(store.dropped_claims("second", &held).await.unwrap(), []);
+    assert_eq!(store.dropped_claims("first", &held).await.unwrap(), held);
+    record(&ledger, &shop, |_| rules_loaded(&shop)).await;
+    assert_eq!(store.dropped_claims("second", &held).await.unwrap(), held, "new rules watch anew");
+}
+
+/// I6: the state is the same bytes however it is come by, and a snapshot that cannot be read is no loss.
+async fn a_state_is_the_same_read_again(store: Arc<dyn Store>) {
+    let (ledger, shop) = (Ledger::open(store.clone()), name("shop"));
+    begun(&ledger, &shop).await;
+    for number in 0..SNAPSHOT_EVERY - 1 {
+        delivered(&ledger, &shop, number + 2).await;
+    }
+    let bytes = |state: &System| serde_json::to_string(state).unwrap();
+    let expected = ledger.read(&shop, bytes).await.unwrap();
+    let snapshot = store.snapshot(&shop).await.unwrap().unwrap();
+    let last = store.last_seq(&shop).await.unwrap();
+    assert_eq!(snapshot.seq, last - last % SNAPSHOT_EVERY);
+
+    let mut replayed = System::default();
+    for event in store.events(&shop, 1, u32::MAX).await.unwrap() {
+        engine::step(&mut replayed, &event).unwrap();
+    }
+    assert_eq!(bytes(&replayed), expected);
+    let reopened = Ledger::open(store.clone());
+    assert_eq!(reopened.load_all().await.unwrap(), 1);
+    assert_eq!(reopened.read(&shop, bytes).await.unwrap(), expected);
+    assert_sound(store.as_ref(), &shop).await;
+
+    // An older program's snapshot, as far as this one can tell.
+    while !(store.last_seq(&shop).await.unwrap() + 1).is_multiple_of(SNAPSHOT_EVERY) {
+        record(&ledger, &shop, |_| late(1)).await;
+    }
+    let offered = Recorded { seq: store.last_seq(&shop).await.unwrap() + 1, at_ms: i64::MAX, event: late(1) };
+    store.append(&shop, &offered, &Decision::default(), Some(b"[]".to_vec())).await.unwrap();
+    assert!(store.verify_log(&shop).await.unwrap().broken.unwrap().what.contains("snapshot"));
+    let reopened = Ledger::open(store.clone());
+    assert_eq!(reopened.read(&shop, |state| state.seq).await.unwrap(), offered.seq);
+    assert_eq!(store.snapshot(&shop).await.unwrap(), None);
+    assert_sound(store.as_ref(), &shop).await;
+}
+
+async fn two_ledgers_lose_nothing(store: Arc<dyn Store>) {
+    const EACH: u64 = 60;
+    let shop = name("shop");
+    begun(&Ledger::open(store.clone()), &shop).await;
+    let mut writers = tokio::task::JoinSet::new();
+    for _ in 0..3 {
+        let (ledger, shop) = (Ledger::open(store.clone()), shop.clone());
+        writers.spawn(async move {
+            for number in 0..EACH {
+                ledger.record(&shop, START_MS, late(number)).await.unwrap();
+            }
+        });
+    }
+    while let Some(writer) = writers.join_next().await {
+        writer.unwrap();
+    }
+    assert_eq!(store.last_seq(&shop).await.unwrap(), 2 + 3 * EACH);
+    assert_sound(store.as_ref(), &shop).await;
+}
+
+/// A command is refused or granted by all that is in the log, not by what this ledger happens to know.
+async fn a_command_is_judged_by_the_newest_state(store: Arc<dyn Store>) {
+    let (ours, theirs, shop) = (Ledger::open(store.clone()), Ledger::open(store.clone()), name("shop"));
+    begun(&ours, &shop).await;
+    record(&ours, &shop, |state| pushed(state, 2)).await;
+    let abort = |run: &str| Event::Command {
+        by: Principal { name: "ada".to_owned(), ..Principal::default() },
+        command: Command::Abort { run: RunId::new(run), reason: "wrong".to_owned() },
+    };
+    let refused = theirs.record(&shop, START_MS, abort("package-2")).await;
+    assert!(matches!(refused, Err(RecordError::Refused(_))), "{refused:?}");
+    let before = store.last_seq(&shop).await.unwrap();
+
+    for _ in 0..2 {
+        record(&ours, &shop, |state| step_done(state, 2)).await;
+    }
+    record(&ours, &shop, |state| pushed(state, 3)).await;
+    assert_eq!(store.last_seq(&shop).await.unwrap(), before + 3);
+    let granted = theirs.record(&shop, START_MS, abort("package-2")).await.unwrap();
+    assert_eq!(granted.seq, before + 4);
+    assert_sound(store.as_ref(), &shop).await;
+}
+
+async fn time_does_not_go_back(store: Arc<dyn Store>) {
+    let (ledger, shop) = (Ledger::open(store.clone()), name("shop"));
+    ledger.record(&shop, START_MS, rules_loaded(&shop)).await.unwrap();
+    ledger.record(&shop, START_MS - 5_000, late(1)).await.unwrap();
+    assert_eq!(store.events(&shop, 2, 1).await.unwrap()[0].at_ms, START_MS);
+}
+
+async fn ended_runs_are_found(store: Arc<dyn Store>) {
+    let (ledger, shop) = (Ledger::open(store.clone()), name("shop"));
+    begun(&ledger, &shop).await;
+    for number in 2..=6 {
+        delivered(&ledger, &shop, number).await;
+    }
+    let found = async |filter: RunFilter| {
+        let runs = store.runs(&shop, &filter).await.unwrap();
+        runs.iter().map(|run| run.number).collect::<Vec<_>>()
+    };
+    let newest = RunFilter::newest;
+    assert_eq!(found(newest(2)).await, [5, 4]);
+    assert_eq!(found(RunFilter { before: Some(4), ..newest(2) }).await, [3, 2]);
+    assert_eq!(found(RunFilter { subject: Some("bake".to_owned()), ..newest(9) }).await, [0; 0]);
+    assert_eq!(found(RunFilter { subject: Some("package".to_owned()), ..newest(1) }).await, [5]);
+    assert_eq!(found(RunFilter { state: Some(RunState::Failed), ..newest(9) }).await, [0; 0]);
+    assert_eq!(found(RunFilter { state: Some(RunState::Done), ..newest(9) }).await.len(), 5);
+    assert!(store.runs(&name("other"), &newest(9)).await.unwrap().is_empty());
+}
+
+async fn artifacts_are_followed_both_ways(store: Arc<dyn Store>) {
+    let (ledger, shop) = (Ledger::open(store.clone()), name("shop"));
+    begun(&ledger, &shop).await;
+    for number in 2..=3 {
+        delivered(&ledger, &shop, number).await;
+    }
+    let digest = tarball(2);
+    let bare = digest.as_str().strip_prefix("sha256:").unwrap();
+    for name in [digest.as_str(), bare, &bare[..12], &digest.as_str()[..16]] {
+        let Traced::One { origin, upstream, downstream, shortened } = trace(&store, &shop, name).await else {
+            panic!("{name} is one artifact")
+        };
+        assert_eq!((origin.name.as_str(), origin.uri.as_str()), (digest.as_str(), "file:a"));
+        assert_eq!(upstream.len(), 1);
+        assert_eq!(upstream[0].from.name, format!("software@{}", commit(2)));
+        assert_eq!(downstream.len(), 1);
+        assert_eq!(downstream[0].to.name, format!("image@{}", commit(1_000_002)));
+        assert_eq!(downstream[0].by.step.as_str(), "pin");
+        assert!(!shortened);
+    }
+    let Traced::Several { artifacts } = trace(&store, &shop, "sha256:").await else { panic!("there are two") };
+    assert_eq!(artifacts.len(), 2);
+    assert_eq!(trace(&store, &shop, "fedcba").await, Traced::Nothing);
+    assert_eq!(trace(&store, &name("other"), bare).await, Traced::Nothing);
+}
+
+async fn trace(store: &Arc<dyn Store>, system: &SystemName, name: &str) -> Traced {
+    store.trace(system, name).await.unwrap()
+}
+
+async fn a_change_is_noticed(store: Arc<dyn Store>) {
+    let ledger = Ledger::open(store.clone());
+    let mut changes = store.changes();
+    changes.mark_unchanged();
+    ledger.record(&name("shop"), START_MS, late(1)).await.unwrap();
+    tokio::time::timeout(std::time::Duration::from_secs(10), changes.changed()).await.unwrap().unwrap();
+}
+
+macro_rules! contract {
+    ($($promise:ident)*) => {
+        mod with_sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $promise() {
+                let folder = tempfile::tempdir().unwrap();
+                super::$promise(super::super::story::open(&folder.path().join("tidegate.db")).await).await;
+            })*
+        }
+    };
+}
+
+contract! {
+    an_event_is_there_with_all_that_came_of_it
+    only_one_event_has_a_place
+    a_refusal_is_only_its_own
+    an_effect_is_claimed_once_and_not_before_it_is_due
+    a_state_is_the_same_read_again
+    two_ledgers_lose_nothing
+    a_command_is_judged_by_the_newest_state
+    time_does_not_go_back
+    ended_runs_are_found
+    artifacts_are_followed_both_ways
+    a_change_is_noticed
+}
