@@ -4,6 +4,7 @@
 
 mod crash_sweep;
 mod engine;
+mod docs;
 mod git;
 mod git_archive;
 mod git_edit;
