@@ -3,8 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod crash_sweep;
-mod engine;
 mod docs;
+mod engine;
 mod git;
 mod git_archive;
 mod git_edit;
