@@ -141,7 +141,7 @@ impl Turn<'_> {
             return Err(Refused::not_now(
                 id,
                 format!("{} is newer", newer.id),
-                "do the newer one again, or start anew with `tidegate run`",
+                "do the newer one again, or start anew with `tidegate run start`",
             ));
         }
         let target = run.target.as_ref();

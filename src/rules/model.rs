@@ -176,7 +176,7 @@ pub struct Trigger {
     /// Times of the clock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule: Option<Schedule>,
-    /// A person's command (`tidegate run RULE --stage STAGE`); always allowed for a rule that has a repository.
+    /// A person's command (`tidegate run start RULE --stage STAGE`); always allowed for a rule that has a repository.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub manual: bool,
     /// The repository whose head a scheduled, upstream or manual run works on, for a rule without `push`.

@@ -37,7 +37,7 @@ async fn start(deploy: &Deploy, work: &StepWork, tools: &Tools, log: &StepLog) -
     if found.as_str() != digest {
         return Err(Fault::fail(
             format!("the stored template {uri} is {found}, and {digest} was to be deployed"),
-            "it was changed after it was made; find out by whom, then start anew with `tidegate run`",
+            "it was changed after it was made; find out by whom, then start anew with `tidegate run start`",
         ));
     }
     let template = String::from_utf8(bytes)
