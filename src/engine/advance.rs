@@ -32,6 +32,7 @@ impl Turn<'_> {
             source: Some(source),
             set: head.set.clone(),
             authors: head.authors.clone(),
+            origin: head.origin.clone(),
             rules: digest,
             state: RunState::Queued,
             target: Some(target.unwrap_or_else(|| TargetKey::of_rule(name, stage))),
@@ -80,6 +81,9 @@ impl Turn<'_> {
             return;
         }
         if self.run(number).state == RunState::Queued {
+            if self.waits_at_fan_in(number) {
+                return;
+            }
             let waits = self.run(number).holds_from_start && self.claim_target(number) != Claim::Held;
             if waits {
                 return;

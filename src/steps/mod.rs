@@ -51,7 +51,9 @@ pub async fn perform(work: &StepWork, tools: &Tools) -> StepOutcome {
         (_, Task::Require(requirements)) => require::check(requirements, work, tools, &log).await,
         (_, Task::CheckMerge(merge)) => merge::check(merge, work, tools, &log).await,
         (_, Task::Merge(merge)) => merge::make(merge, work, tools, &log).await,
-        (_, task @ (Task::Soak { .. } | Task::Window { .. } | Task::Consent(_))) => Err(is_a_gate(task.kind())),
+        (_, task @ (Task::FanIn | Task::Soak { .. } | Task::Window { .. } | Task::Consent(_))) => {
+            Err(is_a_gate(task.kind()))
+        }
     };
     let outcome = match outcome {
         Ok(Progress::Pending { handle, after, progress }) => {
