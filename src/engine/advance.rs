@@ -84,6 +84,7 @@ impl Turn<'_> {
             if self.waits_at_fan_in(number) {
                 return;
             }
+            self.unblock(number);
             let waits = self.run(number).holds_from_start && self.claim_target(number) != Claim::Held;
             if waits {
                 return;
