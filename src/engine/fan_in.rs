@@ -166,58 +166,49 @@ fn of(from: &RepositoryName, ancestor: &RepositoryName) -> String {
     if from == ancestor { format!("of {from}") } else { format!("of {from} from {ancestor}") }
 }
 
-/// Who or what can bring an artifact: the nearest rule on the way to it that has the commit.
+/// Who or what can bring an artifact: a run that has the commit and goes on, failed, or made a commit that nobody has seen;
+/// else the rule next to what it is needed for whose head has it.
 fn ended_by(system: &System, run: &Run, awaited: &Awaited) -> String {
     let Awaited { ancestor, order, .. } = awaited;
-    let (stage, anew) = (&run.stage, format!("a newer push to {ancestor} {}", run.stage));
-    let start = |rule: &RuleName| format!("`tidegate run start {rule} --stage {stage}`, or {anew}");
+    let stage = &run.stage;
+    let anew = format!("a newer push to {ancestor} {stage}");
     let Some((rules, rule)) = rule_of(system, run) else { return anew };
     let pinners = pinners(rules, stage, rule);
     let Some(pinner) = pinners.iter().find(|pinner| *pinner.rule() == awaited.rule) else { return anew };
-    let has_it = |other: &&Run| {
-        let own = other.source.as_ref().filter(|source| source.repository == *ancestor);
-        other.stage == *stage
-            && (own.is_some_and(|source| source.order >= *order)
-                || behind(other).get(ancestor).is_some_and(|behind| behind.order >= *order))
+    let has_it = |repository: &RepositoryName, own: u64, pinned: Lineage| {
+        let made_from = if repository == ancestor { own } else { pinned.get(ancestor).map_or(0, |made| made.order) };
+        made_from >= *order
     };
-    let mut nearer: Option<&RuleName> = None;
-    for (name, _) in &pinner.leads {
-        let of_rule = |other: &&Run| matches!(&other.subject, Subject::Rule(rule) if rule == *name) && has_it(other);
-        match system.runs.values().rev().find(of_rule) {
-            None => nearer = Some(name),
-            Some(found) => return by_run(system, run, found, nearer, &start),
+    let runs = |name: &RuleName| {
+        let of_rule = |other: &&Run| other.stage == *stage && matches!(&other.subject, Subject::Rule(of) if of == name);
+        system.runs.values().rev().filter(of_rule).find(|other| {
+            other.source.as_ref().is_some_and(|source| has_it(&source.repository, source.order, behind(&other.origin)))
+        })
+    };
+    let found: Vec<Option<&Run>> = pinner.leads.iter().map(|(name, _)| runs(name)).collect();
+    if let Some(at) = found.iter().position(|run| run.is_some_and(|run| !run.state.is_ended())) {
+        let then = if at == 0 { String::new() } else { format!(", and then {}", pinner.leads[at - 1].0) };
+        return found[at].map_or(anew, |run| format!("{}, which is under way{then}", run.id));
+    }
+    if let Some(found) = found.iter().flatten().next() {
+        let made = system.unseen.values().find(|unseen| unseen.made && unseen.brought.by == found.id);
+        if let Some(unseen) = made {
+            return format!("the next look at {}, which has a commit of {}", unseen.place, found.id);
+        }
+        if matches!(found.state, RunState::Failed | RunState::Aborted) && !has_newer(system, found) {
+            let (id, why) = (&found.id, found.reason.as_deref().unwrap_or("it was ended"));
+            return format!("`tidegate retry {id}` ({why}), or {anew}");
         }
     }
-    start(nearer.unwrap_or(&awaited.rule))
+    let has_head = |(_, rule): &&(&RuleName, &Rule)| {
+        let at = rule.repository().and_then(|repository| Some((repository, system.head(repository, stage)?)));
+        at.is_some_and(|(repository, head)| has_it(repository, head.order, behind(&head.origin)))
+    };
+    let start = pinner.leads.iter().find(has_head).map_or(&awaited.rule, |(name, _)| *name);
+    format!("`tidegate run start {start} --stage {stage}`, or {anew}")
 }
 
-/// What the newest run that has the commit does for it, `nearer` being the rule that comes after it.
-fn by_run(
-    system: &System,
-    run: &Run,
-    found: &Run,
-    nearer: Option<&RuleName>,
-    start: &impl Fn(&RuleName) -> String,
-) -> String {
-    let id = &found.id;
-    let then = nearer.map_or_else(String::new, |rule| format!(", and then {rule}"));
-    match found.state {
-        RunState::Queued | RunState::Running | RunState::Ending => format!("{id}, which is under way{then}"),
-        RunState::Failed | RunState::Aborted => {
-            let why = found.reason.as_deref().unwrap_or("it was ended");
-            let newer = found.source.as_ref().map_or("it", |source| source.repository.as_str());
-            format!("`tidegate retry {id}` ({why}), or a newer push to {newer} {}{then}", run.stage)
-        }
-        RunState::Done | RunState::Superseded | RunState::Rejected => {
-            let unseen = system.unseen.values().find(|unseen| unseen.brought.by == *id);
-            match (unseen, nearer) {
-                (Some(unseen), _) => format!("the next look at {}, which has a commit of {id}{then}", unseen.place),
-                (None, Some(rule)) => start(rule),
-                (None, None) => match &found.subject {
-                    Subject::Rule(rule) => start(rule),
-                    Subject::Promotion { .. } => id.to_string(),
-                },
-            }
-        }
-    }
+fn has_newer(system: &System, run: &Run) -> bool {
+    let same = |other: &&Run| other.subject == run.subject && other.stage == run.stage;
+    system.runs.values().filter(same).any(|other| other.number > run.number && other.state != RunState::Rejected)
 }

@@ -127,7 +127,8 @@ impl Turn<'_> {
     /// One of our own commits became the head: taken in at once, without waiting for a watch to see it. When the head
     /// known is not the commit's parent, others pushed as well, and the watch will tell in which order.
     pub(super) fn head_made(&mut self, made: MadeHead<'_>) {
-        let MadeHead { place: Place { repository, stage }, commit, parent, subject, by: (number, step), changed } = made;
+        let MadeHead { place: Place { repository, stage }, commit, parent, subject, by: (number, step), changed } =
+            made;
         let before = self.system.head(repository, stage).filter(|before| before.commit == *parent);
         let Some(before) = before.cloned() else {
             self.keep_unseen(number, step);

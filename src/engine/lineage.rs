@@ -86,10 +86,7 @@ impl<'rules> Pinner<'rules> {
 }
 
 /// The commit steps of a rule at a stage.
-pub(super) fn commits<'rules>(
-    rule: &'rules Rule,
-    stage: &StageName,
-) -> impl Iterator<Item = (StepId, &'rules Commit)> {
+pub(super) fn commits<'rules>(rule: &'rules Rule, stage: &StageName) -> impl Iterator<Item = (StepId, &'rules Commit)> {
     let in_stage = move |stages: &Option<Vec<StageName>>| stages.as_ref().is_none_or(|stages| stages.contains(stage));
     let steps = rule.steps.iter().filter(move |step| rule.is_for(stage) && in_stage(&step.stages));
     steps.filter_map(|step| match &step.action {
@@ -156,9 +153,9 @@ fn taken_in(rules: &Rules, stage: &StageName, rule: &Rule, pinned: &BTreeMap<Pin
     newest(pinners(rules, stage, rule).iter().filter_map(|pinner| pinned.get(&pinner.id)))
 }
 
-/// All that a run is made from, its own commit left out.
-pub(super) fn behind(run: &Run) -> Lineage {
-    newest(run.origin.pinned.values())
+/// All that is behind a commit, itself left out.
+pub(super) fn behind(origin: &Origin) -> Lineage {
+    newest(origin.pinned.values())
 }
 
 /// The head that a run works on, or one that differs from it in nothing that the run's rule asks for.
@@ -175,7 +172,7 @@ pub(super) fn of_run(system: &System, run: &Run) -> Lineage {
     let rules = system.rules();
     let mut lineage = match rules.and_then(|rules| Some((rules, rules.rules.get(name)?))) {
         Some((rules, rule)) => taken_in(rules, &run.stage, rule, &origin.pinned),
-        None => newest(origin.pinned.values()),
+        None => behind(origin),
     };
     let own = Ancestor { commit: source.commit.clone(), order: source.order, wanted: origin.wanted.clone() };
     lineage.insert(source.repository.clone(), own);
@@ -185,7 +182,7 @@ pub(super) fn of_run(system: &System, run: &Run) -> Lineage {
 impl Head {
     /// Corrects the set by the lineages, where they are known: they say which commits the pins are really of.
     pub(super) fn agree_with_lineages(&mut self, own: &RepositoryName) {
-        let behind = newest(self.origin.pinned.values());
+        let behind = behind(&self.origin);
         self.set.extend(behind.into_iter().map(|(repository, ancestor)| (repository, ancestor.commit)));
         self.set.insert(own.clone(), self.commit.clone());
     }

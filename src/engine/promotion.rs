@@ -24,7 +24,8 @@ impl Turn<'_> {
             let head =
                 self.system.repositories.get_mut(repository).and_then(|watched| watched.heads.get_mut(&run.stage));
             // What was taken into the head since this run began is not in what was verified, and keeps its authors.
-            let is_whole = |head: &&mut Head| head.set.iter().all(|(repository, of)| run.set.get(repository) == Some(of));
+            let is_whole =
+                |head: &&mut Head| head.set.iter().all(|(repository, of)| run.set.get(repository) == Some(of));
             if let Some(head) = head.filter(|head| head.commit == *commit).filter(is_whole) {
                 head.authors.clear();
             }

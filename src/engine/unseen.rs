@@ -9,7 +9,7 @@ use super::{
     event::CommitSet,
     ids::{PinnerId, Place, RunId, StepKey},
     lineage::{self, Lineage},
-    run::{Run, Subject},
+    run::{Run, StepState, Subject},
     turn::Turn,
 };
 use crate::rules::StepId;
@@ -38,6 +38,8 @@ pub struct Unseen {
     pub place: Place,
     /// When it was made, as a place in the log.
     pub order: u64,
+    /// Whether it was made for certain, rather than perhaps, before its step failed.
+    pub made: bool,
     /// What it brings.
     pub brought: Brought,
 }
@@ -62,8 +64,8 @@ impl Turn<'_> {
         let (run, step) = (self.run(number), self.step_of(number, id));
         let Some(repository) = step.task.writes_to().filter(|_| step.started_ms.is_some()) else { return };
         let place = Place { repository: repository.clone(), stage: run.stage.clone() };
-        let (key, brought) = (run.key(&rules.system, step), self.brought(run, id));
-        self.system.unseen.insert(key, Unseen { place, order: self.seq, brought });
+        let (key, brought, made) = (run.key(&rules.system, step), self.brought(run, id), step.state == StepState::Done);
+        self.system.unseen.insert(key, Unseen { place, order: self.seq, made, brought });
         while self.system.unseen.len() > MOST_UNSEEN {
             let oldest = self.system.unseen.iter().min_by_key(|(_, unseen)| unseen.order).map(|(key, _)| key.clone());
             oldest.and_then(|key| self.system.unseen.remove(&key));

@@ -249,7 +249,10 @@ fn a_wait_can_be_ended_and_begun_again_by_hand() {
 #[test]
 fn a_newer_run_replaces_one_that_waits_whatever_the_queue() {
     for queue in ["fifo", "parallel", "supersede"] {
-        let text = DIAMOND.replace("bake:\n    on: { push: image }", &format!("bake:\n    on: {{ push: image }}\n    queue: {queue}"));
+        let text = DIAMOND.replace(
+            "bake:\n    on: { push: image }",
+            &format!("bake:\n    on: {{ push: image }}\n    queue: {queue}"),
+        );
         let mut world = World::new(&text);
         world.push("shared", "dev");
         for rule in ["release-app", "package-app", "release-tools", "package-tools"] {
