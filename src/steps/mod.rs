@@ -86,6 +86,7 @@ async fn act(action: &Action, work: &StepWork, tools: &Tools, log: &StepLog) -> 
 async fn cancel(task: &Task, work: &StepWork, tools: &Tools) -> Result<Progress, Fault> {
     let Some(handle) = &work.handle else { return Ok(Progress::Cancelled) };
     match task {
+        Task::Action(Action::Bake(_)) if work.shared => Ok(Progress::Cancelled),
         Task::Action(Action::Bake(_)) => bake::cancel(handle, tools).await,
         Task::Action(Action::Deploy(_)) => deploy::cancel(handle, work, tools).await,
         _ => Ok(Progress::Cancelled),

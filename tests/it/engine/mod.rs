@@ -1,5 +1,6 @@
 //! The engine, driven by hand: no store, no clock, no outside. What a driver would answer, the tests say.
 
+mod builds;
 mod diamonds;
 mod ends;
 mod fan_in;

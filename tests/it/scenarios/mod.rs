@@ -1,6 +1,7 @@
 //! The acceptance scenarios 1 to 9, and what bad input is answered, on real repositories through the real program.
 
 mod bad_input;
+mod build_once;
 mod delivery;
 
 use serde_json::Value;
