@@ -10,6 +10,7 @@ mod house;
 mod init;
 mod logs;
 mod output;
+mod progress;
 mod promote;
 mod reject;
 mod retry;
@@ -20,6 +21,7 @@ pub mod settings;
 pub mod status;
 mod trace;
 mod unlock;
+mod verify_log;
 mod words;
 
 use std::path::{Path, PathBuf};
@@ -88,6 +90,8 @@ enum Command {
     Trace(trace::Trace),
     /// List what happened, in order
     History(history::History),
+    /// Check that the log is as it was written, and that all that follows from it does
+    VerifyLog(verify_log::VerifyLog),
     #[command(hide = true)]
     ImageBuilderWorker {
         /// The job's folder
@@ -153,6 +157,7 @@ impl Cli {
             Command::Unlock(unlock) => unlock.execute(&config, output).await,
             Command::Trace(trace) => trace.execute(&config, output).await,
             Command::History(history) => history.execute(&config, output).await,
+            Command::VerifyLog(verify_log) => verify_log.execute(&config, output).await,
             Command::ImageBuilderWorker { job } => Ok(image_builder::run_worker(&job).await?),
             Command::DemoService { version_file, port } => Ok(demo_service::serve(port, &version_file).await?),
         }
