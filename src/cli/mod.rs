@@ -9,10 +9,12 @@ mod history;
 mod house;
 mod init;
 mod logs;
+mod moment;
 mod output;
 mod progress;
 mod promote;
 mod reject;
+mod replay;
 mod retry;
 mod run;
 mod runs;
@@ -90,6 +92,8 @@ enum Command {
     Trace(trace::Trace),
     /// List what happened, in order
     History(history::History),
+    /// Show the lattice as it was at a past moment or event
+    Replay(replay::Replay),
     /// Check that the log is as it was written, and that all that follows from it does
     VerifyLog(verify_log::VerifyLog),
     #[command(hide = true)]
@@ -157,6 +161,7 @@ impl Cli {
             Command::Unlock(unlock) => unlock.execute(&config, output).await,
             Command::Trace(trace) => trace.execute(&config, output).await,
             Command::History(history) => history.execute(&config, output).await,
+            Command::Replay(replay) => replay.execute(&config, output).await,
             Command::VerifyLog(verify_log) => verify_log.execute(&config, output).await,
             Command::ImageBuilderWorker { job } => Ok(image_builder::run_worker(&job).await?),
             Command::DemoService { version_file, port } => Ok(demo_service::serve(port, &version_file).await?),

@@ -10,6 +10,7 @@ mod chain;
 mod error;
 mod ledger;
 mod lock;
+mod replay;
 mod sqlite;
 mod trace;
 
@@ -22,6 +23,7 @@ pub use chain::{BrokenAt, LogCheck, LogRow};
 pub use error::StoreError;
 pub use ledger::{Entry, Ledger, RecordError};
 pub use lock::{DriverLock, LockError};
+pub use replay::replay;
 pub use sqlite::{SqliteOptions, SqliteStore};
 pub use trace::{MOST_LINKS, Traced};
 
