@@ -5,6 +5,7 @@ mod approve;
 mod check;
 pub mod demo;
 pub mod demo_service;
+mod explain;
 mod history;
 mod house;
 mod init;
@@ -92,6 +93,8 @@ enum Command {
     Trace(trace::Trace),
     /// List what happened, in order
     History(history::History),
+    /// Say why something is where it is: what it has passed, what it waits for, and who can end that
+    Explain(explain::Explain),
     /// Show the lattice as it was at a past moment or event
     Replay(replay::Replay),
     /// Check that the log is as it was written, and that all that follows from it does
@@ -161,6 +164,7 @@ impl Cli {
             Command::Unlock(unlock) => unlock.execute(&config, output).await,
             Command::Trace(trace) => trace.execute(&config, output).await,
             Command::History(history) => history.execute(&config, output).await,
+            Command::Explain(explain) => explain.execute(&config, output).await,
             Command::Replay(replay) => replay.execute(&config, output).await,
             Command::VerifyLog(verify_log) => verify_log.execute(&config, output).await,
             Command::ImageBuilderWorker { job } => Ok(image_builder::run_worker(&job).await?),

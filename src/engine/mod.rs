@@ -10,6 +10,7 @@ mod gate;
 mod heads;
 mod ids;
 pub mod invariants;
+pub mod lineage;
 mod outcome;
 pub mod plan;
 mod promotion;
