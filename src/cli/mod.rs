@@ -21,6 +21,7 @@ mod run;
 mod runs;
 mod serve;
 pub mod settings;
+mod stats;
 pub mod status;
 mod trace;
 mod unlock;
@@ -95,6 +96,8 @@ enum Command {
     History(history::History),
     /// Say why something is where it is: what it has passed, what it waits for, and who can end that
     Explain(explain::Explain),
+    /// Show lead time, deployment frequency, change failure rate and time to restore, from the log
+    Stats(stats::Stats),
     /// Show the lattice as it was at a past moment or event
     Replay(replay::Replay),
     /// Check that the log is as it was written, and that all that follows from it does
@@ -165,6 +168,7 @@ impl Cli {
             Command::Trace(trace) => trace.execute(&config, output).await,
             Command::History(history) => history.execute(&config, output).await,
             Command::Explain(explain) => explain.execute(&config, output).await,
+            Command::Stats(stats) => stats.execute(&config, output).await,
             Command::Replay(replay) => replay.execute(&config, output).await,
             Command::VerifyLog(verify_log) => verify_log.execute(&config, output).await,
             Command::ImageBuilderWorker { job } => Ok(image_builder::run_worker(&job).await?),

@@ -16,6 +16,7 @@ pub mod plan;
 mod promotion;
 mod run;
 mod schedule;
+pub mod stats;
 mod system;
 mod target;
 mod turn;

@@ -7,4 +7,5 @@ mod histories;
 mod promotions;
 mod queues;
 mod rules_and_times;
+mod stats;
 mod support;
