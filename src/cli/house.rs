@@ -9,6 +9,7 @@ use crate::{
     driver::now_ms,
     engine::{Command, Digest, Event},
     providers::{
+        commit_status::NoCommitStatuses,
         git::{GitOptions, Identity, Mirrors},
         image_builder::LocalImageBuilder,
         objects::DirectoryObjects,
@@ -161,6 +162,7 @@ impl House {
                 objects,
                 worker: vec![program.display().to_string(), "image-builder-worker".to_owned()],
             },
+            statuses: Arc::new(NoCommitStatuses),
             environments: data.join("environments"),
             scratch: data.join("scratch"),
             logs: self.settings.logs(),
