@@ -140,14 +140,29 @@ impl Access {
     /// Whether somebody has a permission in a stage; without a stage, for what concerns the whole system.
     #[must_use]
     pub fn allows(&self, who: &Principal, permission: Permission, stage: Option<&StageName>) -> bool {
-        self.grants.is_empty()
-            || self.giving(permission, stage).any(|grant| grant.to.iter().any(|name| who.is(name)))
+        self.grants.is_empty() || self.giving(permission, stage).any(|grant| grant.to.iter().any(|name| who.is(name)))
+    }
+
+    /// Refuses whoever may not look at a system in any of its stages.
+    ///
+    /// # Errors
+    /// [`Refused::NotAllowed`].
+    pub fn may_view(&self, who: &Principal, system: &str) -> Result<(), Refused> {
+        let mut viewers = self.grants.iter().filter(|grant| grant.role.gives(Permission::View));
+        if self.grants.is_empty() || viewers.any(|grant| grant.to.iter().any(|name| who.is(name))) {
+            return Ok(());
+        }
+        let holders = self.holders(Permission::View, None);
+        Err(Refused::NotAllowed {
+            who: who.name.clone(),
+            what: format!("look at {system}"),
+            reason: format!("it needs the permission `view`, which these have: {holders}"),
+        })
     }
 
     fn giving(&self, permission: Permission, stage: Option<&StageName>) -> impl Iterator<Item = &Grant> {
-        let covers = move |grant: &&Grant| {
-            grant.stages.is_empty() || stage.is_some_and(|stage| grant.stages.contains(stage))
-        };
+        let covers =
+            move |grant: &&Grant| grant.stages.is_empty() || stage.is_some_and(|stage| grant.stages.contains(stage));
         self.grants.iter().filter(move |grant| grant.role.gives(permission)).filter(covers)
     }
 
@@ -173,9 +188,8 @@ impl Access {
 
     /// The people who go by that name or are in that group, in order.
     pub fn members(&self, name_or_group: &str) -> impl Iterator<Item = &str> {
-        let is = move |(name, person): &(&String, &Person)| {
-            *name == name_or_group || person.groups.contains(name_or_group)
-        };
+        let is =
+            move |(name, person): &(&String, &Person)| *name == name_or_group || person.groups.contains(name_or_group);
         self.people.iter().filter(is).map(|(name, _)| name.as_str())
     }
 

@@ -112,7 +112,8 @@ fn may_answer(
     at_ms: i64,
 ) -> Result<Voice, Refused> {
     let id = &run.id;
-    let refuse = |reason: String| Err(Refused::NotAllowed { who: by.name.clone(), what: format!("approve {id}"), reason });
+    let refuse =
+        |reason: String| Err(Refused::NotAllowed { who: by.name.clone(), what: format!("approve {id}"), reason });
     let Some(voice) = voice(system, quorum, by, at_ms) else {
         return refuse(format!("it asks {}", named(system, quorum)));
     };
@@ -150,9 +151,8 @@ fn may_answer(
 /// Whom a quorum asks, for people, with the members of groups where they are known.
 #[must_use]
 pub fn named(system: &System, quorum: &Quorum) -> String {
-    let name = |name: &String| {
-        system.access.as_ref().map_or_else(|| name.clone(), |in_force| in_force.access.named(name))
-    };
+    let name =
+        |name: &String| system.access.as_ref().map_or_else(|| name.clone(), |in_force| in_force.access.named(name));
     quorum.from.iter().map(name).collect::<Vec<_>>().join(", ")
 }
 
@@ -241,7 +241,8 @@ impl Turn<'_> {
         let known = work::step_work(self.system.rules()?, run, &step.id, super::Phase::Start).ok()?;
         let template = known.input("synth", "template_digest")?.as_str()?.to_owned();
         let context = known.context();
-        let rendered = |(name, value): (&String, &String)| Some((name.clone(), template::render(value, &context).ok()?));
+        let rendered =
+            |(name, value): (&String, &String)| Some((name.clone(), template::render(value, &context).ok()?));
         let parameters = deploy.parameters.iter().map(rendered).collect::<Option<_>>()?;
         Some(DeployedContent { template, parameters })
     }

@@ -317,11 +317,9 @@ impl Command {
     #[must_use]
     pub const fn permission(&self) -> Permission {
         match self {
-            Self::Run { .. }
-            | Self::Promote { .. }
-            | Self::Retry { .. }
-            | Self::Abort { .. }
-            | Self::Unlock { .. } => Permission::Operate,
+            Self::Run { .. } | Self::Promote { .. } | Self::Retry { .. } | Self::Abort { .. } | Self::Unlock { .. } => {
+                Permission::Operate
+            }
             Self::Approve { .. } | Self::Reject { .. } | Self::Withdraw { .. } => Permission::Approve,
             Self::Pause { .. } | Self::Resume | Self::Freeze { .. } | Self::Thaw { .. } => Permission::Hold,
             Self::Override { .. } | Self::Hotfix { .. } => Permission::Override,

@@ -114,10 +114,8 @@ impl Turn<'_> {
 
     /// The question is answered with yes: by these people, or by nobody where nothing differs.
     fn pass(&mut self, number: u64, id: &StepId, by: Vec<Value>, digest: &Digest) {
-        self.step_mut(number, id).outputs = Map::from_iter([
-            ("by".to_owned(), Value::Array(by)),
-            ("digest".to_owned(), Value::from(digest.as_str())),
-        ]);
+        self.step_mut(number, id).outputs =
+            Map::from_iter([("by".to_owned(), Value::Array(by)), ("digest".to_owned(), Value::from(digest.as_str()))]);
         self.close_gate(number, id, StepState::Done);
     }
 

@@ -144,8 +144,7 @@ impl Turn<'_> {
             ));
         }
         demand_reason(reason, "a pause")?;
-        self.system.paused =
-            Some(Pause { by: by.name.clone(), reason: reason.to_owned(), since_ms: self.at_ms });
+        self.system.paused = Some(Pause { by: by.name.clone(), reason: reason.to_owned(), since_ms: self.at_ms });
         Ok(())
     }
 

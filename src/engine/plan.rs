@@ -10,7 +10,8 @@ use super::{
     run::{StepRun, StepState},
 };
 use crate::rules::{
-    Action, CHECK_WITHIN, Check, Conditions, Day, Promotion, Quorum, RepositoryName, Requirement, Retry, Rule, Rules, Span, StageName, Step, StepId,
+    Action, CHECK_WITHIN, Check, Conditions, Day, Promotion, Quorum, RepositoryName, Requirement, Retry, Rule, Rules,
+    Span, StageName, Step, StepId,
 };
 
 /// How long a step may take when its rule does not say: an hour covers a slow image build, and still ends.
@@ -87,6 +88,12 @@ impl Task {
             Self::Action(Action::Approve(_)) | Self::Soak { .. } | Self::Window { .. } | Self::Consent(_) => true,
             Self::Action(_) | Self::Require(_) | Self::CheckMerge(_) | Self::Merge(_) => false,
         }
+    }
+
+    /// Whether it only waits, for the engine, people or something outside: it works on nothing.
+    #[must_use]
+    pub const fn waits(&self) -> bool {
+        self.is_gate() || matches!(self, Self::Action(Action::Check(_)))
     }
 
     /// Whether the run must hold its target from here on.

@@ -21,7 +21,8 @@ impl Turn<'_> {
         let timers = self.system.due.values().filter_map(|effect| match &effect.kind {
             EffectKind::Timer(Timer::Schedule { rule, stage, .. }) => Some((&effect.id, rule, stage)),
             EffectKind::Timer(Timer::Gate { .. } | Timer::Freeze { .. })
-            | EffectKind::Watch { .. } | EffectKind::Step { .. } => None,
+            | EffectKind::Watch { .. }
+            | EffectKind::Step { .. } => None,
         });
         let mut stale = Vec::new();
         for (id, rule, stage) in timers {

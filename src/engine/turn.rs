@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    effect::{Effect, EffectKind},
     access::{Access, AccessInForce},
+    effect::{Effect, EffectKind},
     event::{Artifact, Event, Recorded, StepPlace},
     ids::{EffectId, RunId},
     run::Run,

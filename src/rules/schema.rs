@@ -28,9 +28,12 @@ fn additions() -> [(&'static str, Value); 19] {
         ("/$defs/Verify/properties/command", not_empty.clone()),
         ("/$defs/Verify", json!({ "oneOf": either("http", "command") })),
         ("/$defs/Check/properties/command", not_empty.clone()),
-        ("/$defs/Check", json!({ "oneOf": [
+        (
+            "/$defs/Check",
+            json!({ "oneOf": [
             { "required": ["http"] }, { "required": ["command"] }, { "required": ["commit_status"] }
-        ] })),
+        ] }),
+        ),
         ("/$defs/Delegate/properties/to", not_empty.clone()),
         ("/$defs/HotfixLane/properties/skips", not_empty.clone()),
         ("/$defs/Conditions/properties/holidays", not_empty.clone()),

@@ -126,10 +126,8 @@ impl Stretch {
         let opens_on = |date: Option<NaiveDate>| date.is_some_and(|date| !holidays.iter().any(|day| day.is(date)));
         let opened_today = self.is_on(today) && (self.opens..self.closes).contains(&minute);
         let opened_yesterday = self.is_on(today.pred()) && minute + DAY_MINUTES < self.closes;
-        let (opened_today, opened_yesterday) = (
-            opened_today && opens_on(Some(local.date())),
-            opened_yesterday && opens_on(local.date().pred_opt()),
-        );
+        let (opened_today, opened_yesterday) =
+            (opened_today && opens_on(Some(local.date())), opened_yesterday && opens_on(local.date().pred_opt()));
         opened_today || opened_yesterday
     }
 
@@ -318,7 +316,8 @@ mod tests {
         assert!(!night.contains(ms("2026-12-26T05:59:00Z")));
         // Shut for good: it is looked for no longer than it takes.
         let never = Window::parse("Wed 10:00-11:00 UTC").unwrap();
-        let wednesdays = (0..80).map(|week| Day::Once(NaiveDate::from_ymd_opt(2026, 11, 25).unwrap() + Duration::weeks(week)));
+        let wednesdays =
+            (0..80).map(|week| Day::Once(NaiveDate::from_ymd_opt(2026, 11, 25).unwrap() + Duration::weeks(week)));
         assert_eq!(never.except(wednesdays.collect()).next_opening(ms("2026-11-19T15:00:00Z")), None);
     }
 

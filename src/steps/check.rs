@@ -102,7 +102,8 @@ async fn command(check: &Check, work: &StepWork, tools: &Tools, log: &StepLog) -
     if finished.succeeded() {
         return Ok(Answer::Yes(format!("`{name}` succeeded")));
     }
-    let how = if finished.timed_out { "did not end in time".to_owned() } else { format!("ended with {}", finished.exit) };
+    let how =
+        if finished.timed_out { "did not end in time".to_owned() } else { format!("ended with {}", finished.exit) };
     Ok(Answer::NotYet(format!("`{name}` {how}{}", super::synth::last_lines(&finished.stderr))))
 }
 

@@ -1,5 +1,6 @@
 //! `tidegate status`: the lattice, what goes on in it, and what waits for whom.
 
+mod holds;
 pub mod report;
 mod text;
 

@@ -50,11 +50,8 @@ fn hotfix(check: &mut Check<'_>, lane: &HotfixLane, place: &Node) {
     let of_promotions = rules.promotions.iter().flat_map(|promotion| promotion.requires.checks.keys().cloned());
     let of_rules = rules.rules.values().flat_map(|rule| &rule.steps);
     let of_rules = of_rules.filter(|step| matches!(step.action, Action::Check(_))).map(|step| step.id());
-    let known: Vec<String> = of_promotions
-        .chain(of_rules)
-        .map(|id| id.to_string())
-        .chain(HotfixLane::GATES.map(str::to_owned))
-        .collect();
+    let known: Vec<String> =
+        of_promotions.chain(of_rules).map(|id| id.to_string()).chain(HotfixLane::GATES.map(str::to_owned)).collect();
     for (index, name) in lane.skips.iter().enumerate().filter(|(_, name)| !known.contains(name)) {
         let bytes = place.field("skips").item(index).bytes.clone();
         if name == "approve" {
@@ -87,7 +84,9 @@ pub(super) fn conditions(check: &mut Check<'_>, conditions: &Conditions, place: 
     }
     for (id, gate) in &conditions.checks {
         let at = place.field("checks");
-        if PROMOTION_STEPS.contains(&id.as_str()) || id.as_str().starts_with("check-") || id.as_str().starts_with("merge-")
+        if PROMOTION_STEPS.contains(&id.as_str())
+            || id.as_str().starts_with("check-")
+            || id.as_str().starts_with("merge-")
         {
             check.add(at.key(id.as_str()), format!("`{id}` is a step of every promotion: name the check otherwise"));
         }
@@ -147,7 +146,8 @@ fn texts_of_context(check: &mut Check<'_>, gate: &Gate, place: &Node) {
                 continue;
             }
         };
-        for name in names.iter().map(|name| name.join(".")).filter(|name| !templates::CONTEXT.contains(&name.as_str())) {
+        for name in names.iter().map(|name| name.join(".")).filter(|name| !templates::CONTEXT.contains(&name.as_str()))
+        {
             check.add_with_help(
                 at.bytes.clone(),
                 format!("there is no `{name}` in a promotion"),
