@@ -53,12 +53,34 @@ impl House {
     /// When there is no such system, or several to choose from; when whoever asks may not look at it.
     pub async fn system(&self, named: Option<&SystemName>) -> anyhow::Result<SystemName> {
         let system = self.find_system(named).await?;
-        let settings = &self.settings;
-        if !settings.grants.is_empty() {
-            let who = settings.principal(&asker())?;
-            settings.access().for_system(&system).may_view(&who, system.as_str())?;
-        }
+        self.may_view(&system)?;
         Ok(system)
+    }
+
+    /// The systems that whoever asks may look at.
+    ///
+    /// # Errors
+    /// When there are systems and none of them may be looked at; when the store cannot be read.
+    pub async fn visible_systems(&self) -> anyhow::Result<Vec<SystemName>> {
+        let (mut visible, mut refused) = (Vec::new(), None);
+        for system in self.systems().await? {
+            match self.may_view(&system) {
+                Ok(()) => visible.push(system),
+                Err(error) => refused = Some(error),
+            }
+        }
+        match refused {
+            Some(refused) if visible.is_empty() => Err(refused),
+            _ => Ok(visible),
+        }
+    }
+
+    fn may_view(&self, system: &SystemName) -> anyhow::Result<()> {
+        if self.settings.grants.is_empty() {
+            return Ok(());
+        }
+        let who = self.settings.principal(&asker())?;
+        Ok(self.settings.access().for_system(system).may_view(&who, system.as_str())?)
     }
 
     /// The same, for a command that asks the engine, which checks who asks.
