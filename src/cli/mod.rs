@@ -102,7 +102,7 @@ enum Command {
     Freeze(freeze::Freeze),
     /// End a freeze before its time
     Thaw(freeze::Thaw),
-    /// Let one run pass a freeze
+    /// Let one run, and what comes of it, pass a freeze
     Override(freeze::Override),
     /// Mark a change that cannot wait: it skips the gates that the rules name
     Hotfix(hotfix::Hotfix),

@@ -95,7 +95,11 @@ fn step_lines(run: &Run, step: &StepRun, lines: &mut Vec<String>) {
     let before = position.checked_sub(1).and_then(|before| run.steps.get(before)).map(|before| &before.id);
     let in_order = step.needs.len() <= 1 && step.needs.first() == before;
     let needs: Vec<&str> = step.needs.iter().map(|need| need.as_str()).collect();
-    let needs = if in_order { String::new() } else { paint(&format!("  needs {}", needs.join(", ")), Tone::Quiet) };
+    let needs = if in_order || needs.is_empty() {
+        String::new()
+    } else {
+        paint(&format!("  needs {}", needs.join(", ")), Tone::Quiet)
+    };
     lines.push(format!("  {} {:<22} {took}{needs}", words::step_state(step.state), step.id.as_str()));
     let indent = " ".repeat(14);
     lines.extend(step.progress.iter().map(|progress| format!("{indent}{progress}")));
