@@ -5,6 +5,7 @@ mod ends;
 mod gates;
 mod heads;
 mod histories;
+mod holds;
 mod promotions;
 mod queues;
 mod rules_and_times;
