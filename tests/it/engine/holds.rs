@@ -111,8 +111,11 @@ impl Played {
                 let freeze = freeze.get(&freezes).clone();
                 let waiting: Vec<(String, bool)> = model.waiting.clone().into_iter().collect();
                 let (run, stage) = run.get(&waiting).clone();
-                let command =
-                    Command::Override { freeze: freeze.clone(), run: RunId::new(run.clone()), reason: "now".to_owned() };
+                let command = Command::Override {
+                    freeze: freeze.clone(),
+                    run: RunId::new(run.clone()),
+                    reason: "now".to_owned(),
+                };
                 let granted = world.ask("grace", command).is_ok();
                 let (of, _, passes) = model.freezes.get_mut(&freeze).unwrap();
                 assert_eq!(granted, of.is_none_or(|of| of == stage));
