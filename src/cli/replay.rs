@@ -6,8 +6,7 @@ use anyhow::bail;
 use clap::Args;
 
 use super::{
-    House, history,
-    moment::Moment,
+    House, history, moment,
     output::{Output, say},
     progress::Progress,
     status::{
@@ -31,7 +30,7 @@ use crate::{
 pub(super) struct Replay {
     /// The moment: `2026-11-20T12:00:00Z`, `2026-11-20 12:00` (UTC) or `2h ago`
     #[arg(long, value_name = "TIME", required_unless_present = "seq", conflicts_with = "seq")]
-    at: Option<Moment>,
+    at: Option<String>,
     /// The place in the log of the last event that is taken in, as `history` numbers them
     #[arg(long)]
     seq: Option<u64>,
@@ -45,9 +44,10 @@ impl Replay {
         let house = House::open(config).await?;
         let system = house.system(self.system.as_ref()).await?;
         let store = house.ledger.store().as_ref();
-        let to_seq = match (self.seq, self.at) {
+        let at_ms = self.at.as_ref().map(|text| moment::parse(text, now_ms())).transpose()?;
+        let to_seq = match (self.seq, at_ms) {
             (Some(seq), _) => seq,
-            (None, Some(Moment(at_ms))) => last_before(store, &system, at_ms).await?,
+            (None, Some(at_ms)) => last_before(store, &system, at_ms).await?,
             (None, None) => unreachable!("the command line demands one of them"),
         };
         let last = store.last_seq(&system).await?;
@@ -56,7 +56,7 @@ impl Replay {
                 "the log of {system} has no event {to_seq}: its events are 1 to {last}; `tidegate history` lists them"
             );
         }
-        let report = report(store, &system, to_seq, self.at).await?;
+        let report = report(store, &system, to_seq, at_ms).await?;
         let seen_from_ms = report.past.as_ref().map_or_else(now_ms, |past| past.at_ms);
         match output {
             Output::Json => output.json(&[report]),
@@ -69,7 +69,7 @@ async fn report(
     store: &dyn Store,
     system: &SystemName,
     to_seq: u64,
-    at: Option<Moment>,
+    at_ms: Option<i64>,
 ) -> anyhow::Result<StatusReport> {
     let progress = Progress::of(format!("replaying {system}"));
     let mut past = None;
@@ -77,7 +77,7 @@ async fn report(
         progress.tell(recorded.seq, to_seq);
         if recorded.seq == to_seq {
             past = Some(Past {
-                at_ms: at.map_or(recorded.at_ms, |Moment(at_ms)| at_ms),
+                at_ms: at_ms.unwrap_or(recorded.at_ms),
                 seq: recorded.seq,
                 event_ms: recorded.at_ms,
                 event: history::plain_words(&recorded.event),

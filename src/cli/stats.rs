@@ -8,8 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    House,
-    moment::Moment,
+    House, moment,
     output::{Output, Tone, paint, say},
     progress::Progress,
     words,
@@ -21,7 +20,7 @@ use crate::{
         lineage::Lineage,
         stats::{self, Period, StageStats, Times, Week},
     },
-    rules::{StageName, SystemName},
+    rules::{Span, StageName, SystemName},
     store::replay,
 };
 
@@ -34,7 +33,7 @@ use crate::{
 pub(super) struct Stats {
     /// From when on: `30d`, `2026-11-20 12:00` (UTC) or `2026-11-20T12:00:00Z`
     #[arg(long, value_name = "TIME", default_value = "30d")]
-    since: Moment,
+    since: String,
     /// Only this stage
     #[arg(long)]
     stage: Option<StageName>,
@@ -62,7 +61,13 @@ impl Stats {
             Some(_) => vec![house.system(self.system.as_ref()).await?],
             None => house.systems().await?,
         };
-        let period = Period { since_ms: self.since.0, until_ms: now_ms() };
+        let until_ms = now_ms();
+        // A length alone is so long ago.
+        let since_ms = match self.since.parse::<Span>() {
+            Ok(span) => until_ms.saturating_sub(span.as_ms()),
+            Err(_) => moment::parse(&self.since, until_ms)?,
+        };
+        let period = Period { since_ms, until_ms };
         if period.since_ms > period.until_ms {
             bail!("{} has not come yet: `--since` is a moment of the past", explain::time(period.since_ms));
         }

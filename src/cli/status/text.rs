@@ -1,5 +1,6 @@
 //! The lattice, drawn in text: repositories down, stages across, what is deployed at the bottom.
 
+use super::holds;
 use super::report::{HeadStatus, LiveRun, Past, StatusReport, TargetStatus};
 use crate::{
     cli::{
@@ -34,6 +35,7 @@ pub(in crate::cli) fn of(report: &StatusReport, now_ms: i64) -> String {
         lines.push(row(target.0, &first, Tone::Strong));
         lines.push(row("", &second, Tone::Quiet));
     }
+    lines.extend(holds::lines(&report.holds, now_ms));
     motion(report, now_ms, &mut lines);
     trouble(report, &mut lines);
     lines.push(String::new());
@@ -109,6 +111,7 @@ fn motion(report: &StatusReport, now_ms: i64, lines: &mut Vec<String>) {
     for run in waiting {
         lines.push(format!("  {:<6}{:<13} for {}", run.stage, run.run, waits(run)));
         lines.push(format!("  {:<20} {}", "", words::ended_by(&run.ended_by)));
+        lines.extend(run.hotfix.iter().map(|hotfix| format!("  {:<20} hotfix by {hotfix}", "")));
     }
     if report.live.is_empty() {
         lines.push(format!("\n{}", paint("Nothing is in motion, and nothing waits.", Tone::Quiet)));

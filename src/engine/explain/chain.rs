@@ -7,11 +7,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     engine::{
+        hold::{Hold, hold},
         plan::Task,
         run::{Run, RunState, StepRun, StepState},
         system::System,
     },
-    rules::{StepId, Window},
+    rules::{Action, Day, StepId, Window},
 };
 
 /// One condition between a thing and where it is to go.
@@ -128,9 +129,19 @@ fn condition(system: &System, run: &Run, step: &StepRun) -> Condition {
 
 /// What a step that is done has done.
 fn made(run: &Run, step: &StepRun) -> String {
-    let by: Vec<&str> = step.answers.iter().map(|answer| answer.by.name.as_str()).collect();
+    if let Some(why) = &step.skipped {
+        return format!("skipped, as {why}");
+    }
+    let by = step.answers.iter().map(|answer| match &answer.in_place_of {
+        Some(of) => format!("{} (in the place of {of})", answer.by.name),
+        None => answer.by.name.clone(),
+    });
+    let by: Vec<String> = by.collect();
     if !by.is_empty() {
         return format!("approved by {}", by.join(", "));
+    }
+    if step.task.quorum(&run.stage).is_some() {
+        return "nobody had to approve it: nothing differs".to_owned();
     }
     let commit = step.outputs.get("commit").and_then(|commit| commit.as_str()).and_then(|commit| commit.get(..10));
     match (step.task.writes_to(), commit) {
@@ -147,9 +158,10 @@ fn asked(run: &Run, step: &StepRun) -> String {
     }
     match &step.task {
         Task::Soak { until_ms } => format!("the soak time until {}", super::time(*until_ms)),
-        Task::Window { window } => format!("the window {window}"),
+        Task::Window { window, .. } => format!("the window {window}"),
         Task::Require(_) => format!("what {} demands", run.stage),
         Task::CheckMerge(merge) => format!("a merge of {} {} without conflict", merge.repository, merge.commit.short()),
+        Task::Action(Action::Check(check)) => check.question(),
         Task::Merge(merge) => format!("the merge of {} {}", merge.repository, merge.commit.short()),
         task => match task.writes_to() {
             Some(place) => format!("the commit to {place} {}", run.stage),
@@ -188,18 +200,24 @@ fn earliest<'run>(system: &System, run: &'run Run) -> BTreeMap<&'run StepId, i64
         let after = step.needs.iter().filter_map(|need| earliest.get(need).copied()).max();
         let after_ms = after.unwrap_or(i64::MIN).max(system.at_ms);
         let until_ms = super::step(system, run, step).and_then(|waiting| waiting.until_ms);
+        let thaws_ms = match hold(system, run, step) {
+            Some(Hold::Freeze(_, freeze)) => Some(freeze.until_ms),
+            Some(Hold::Pause(_)) | None => None,
+        };
+        let after_ms = after_ms.max(until_ms.unwrap_or(i64::MIN)).max(thaws_ms.unwrap_or(i64::MIN));
         let own_ms = match &step.task {
-            _ if step.ended_ms.is_some() => after_ms,
-            Task::Soak { until_ms } => *until_ms,
-            Task::Window { window } => opening(window, after_ms),
+            _ if step.ended_ms.is_some() => system.at_ms,
+            Task::Soak { until_ms } => after_ms.max(*until_ms),
+            Task::Window { window, holidays } => opening(window, holidays, after_ms),
             _ => after_ms,
         };
-        earliest.insert(&step.id, own_ms.max(after_ms).max(until_ms.unwrap_or(i64::MIN)));
+        earliest.insert(&step.id, own_ms);
     }
     earliest
 }
 
 /// When a window is next open; the moment itself where that cannot be told.
-pub(super) fn opening(window: &str, from_ms: i64) -> i64 {
-    window.parse::<Window>().ok().and_then(|window| window.next_opening(from_ms)).unwrap_or(from_ms)
+pub(super) fn opening(window: &str, holidays: &[Day], from_ms: i64) -> i64 {
+    let window = window.parse::<Window>().ok().map(|window| window.except(holidays.to_vec()));
+    window.and_then(|window| window.next_opening(from_ms)).unwrap_or(from_ms)
 }

@@ -10,6 +10,7 @@ use crate::{
     engine::{
         ids::{CommitId, Place, TargetKey},
         lineage::{Arrival, Deployment, Lineage},
+        plan::holidays,
         run::{Run, RunState, Subject},
         system::System,
     },
@@ -221,7 +222,7 @@ impl<'a> Walk<'a> {
                 let by = format!("`tidegate promote {} {next}`", place.stage);
                 self.waiting(format!("promotion to {next}"), what, by);
             }
-            None => self.promotion_to_come(promotion),
+            None => self.promotion_to_come(rules, promotion),
         }
     }
 
@@ -235,11 +236,11 @@ impl<'a> Walk<'a> {
             self.not_yet(format!("in {} {stage}", self.repository), "the promotion before it");
         }
         if let Some(promotion) = next.and_then(|next| promotion(rules, stage, next)) {
-            self.promotion_to_come(promotion);
+            self.promotion_to_come(rules, promotion);
         }
     }
 
-    fn promotion_to_come(&mut self, promotion: &Promotion) {
+    fn promotion_to_come(&mut self, rules: &Rules, promotion: &Promotion) {
         let Promotion { from, to, start, requires } = promotion;
         let name = |gate: &str| format!("promotion to {to}: {gate}");
         let verified = format!("the verification in {from}");
@@ -254,6 +255,9 @@ impl<'a> Walk<'a> {
                 format!("{verified}, and the clock"),
             );
         }
+        for (id, check) in &requires.checks {
+            self.not_yet_because(name(id.as_str()), check.question(), format!("{verified}, and its answer"));
+        }
         if let Some(quorum) = &requires.approvals {
             let who = if quorum.from.is_empty() { "anybody".to_owned() } else { quorum.from.join(", ") };
             let what = format!("approval by {who} ({} in all)", quorum.count);
@@ -262,7 +266,8 @@ impl<'a> Walk<'a> {
         if let Some(window) = &requires.window {
             let what = format!("the window {window}");
             self.not_yet_because(name("window"), what, format!("{verified}, and the clock"));
-            let opens_ms = Some(opening(window, self.system.at_ms)).filter(|opens_ms| *opens_ms > self.system.at_ms);
+            let opens_ms = Some(opening(window, &holidays(rules, requires), self.system.at_ms))
+                .filter(|opens_ms| *opens_ms > self.system.at_ms);
             self.conditions.last_mut().expect("just pushed").earliest_ms = opens_ms;
         }
         self.not_yet_because(name("merge"), format!("the merge into {to}"), verified);

@@ -1,8 +1,11 @@
 //! Why something is where it is: the conditions of runs, and the journeys of commits.
 
-use tidegate::engine::explain::{Condition, Journey, Verdict};
+use tidegate::engine::{
+    Command,
+    explain::{Condition, Journey, Verdict},
+};
 
-use super::support::{HOUR_MS, NOON_MS, World, approve, failed, promote};
+use super::support::{HOUR_MS, NOON_MS, World, approve, failed, promote, stage};
 
 const SHOP: &str = "
 version: 1
@@ -83,6 +86,27 @@ fn the_earliest_moment_adds_the_clocks_up() {
         chain.iter().map(|condition| (condition.name.as_str(), condition.earliest_ms)).collect();
     assert_eq!(earliest[..3], [("soak", Some(soaked_ms)), ("approve", Some(soaked_ms)), ("window", Some(monday_ms))]);
     assert!(earliest[3..].iter().all(|(_, earliest_ms)| *earliest_ms == Some(monday_ms)), "{earliest:?}");
+}
+
+#[test]
+fn a_freeze_and_a_pause_are_said_in_their_own_words() {
+    let mut world = World::new(SHOP);
+    world.push("infrastructure", "dev");
+    world.done("deliver-1", "synth");
+    world.done("deliver-1", "deploy");
+    let until_ms = NOON_MS + 48 * HOUR_MS;
+    let freeze = Command::Freeze { stage: Some(stage("qa")), until_ms, reason: "audit".to_owned() };
+    world.asked("ops", freeze);
+    world.done("deliver-1", "verify");
+    world.settle();
+    let chain = world.chain(&world.live().pop().unwrap());
+    let merge = named(&chain, "merge-software");
+    assert_eq!((merge.verdict, merge.earliest_ms), (Verdict::Waiting, Some(until_ms)));
+    assert!(merge.what.contains("the freeze of qa by ops: audit"), "{}", merge.what);
+    assert!(merge.ended_by.contains("`tidegate thaw freeze-1`"), "{}", merge.ended_by);
+    world.asked("ops", Command::Pause { reason: "fire".to_owned() });
+    let chain = world.chain(&world.live().pop().unwrap());
+    assert!(named(&chain, "merge-software").what.contains("the pause by ops: fire"));
 }
 
 #[test]
@@ -193,7 +217,7 @@ fn what_is_not_known_or_was_lost_is_said() {
     let unknown = tidegate::engine::CommitId::new("f".repeat(40));
     assert!(world.journey("software", &unknown, "dev").summary.contains("has not been the head of any branch"));
     assert!(world.journey("software", &unknown, "nowhere").summary.contains("no stage nowhere"));
-    let first_sight = world.system.head(&super::support::repository("software"), &super::support::stage("main"));
+    let first_sight = world.system.head(&super::support::repository("software"), &stage("main"));
     let first_sight = first_sight.unwrap().commit.clone();
     let journey = world.journey("software", &first_sight, "main");
     assert_eq!(journey.verdict, Verdict::Waiting);

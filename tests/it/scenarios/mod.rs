@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod delivery;
+mod gates;
 mod looking;
 
 use serde_json::Value;
