@@ -100,13 +100,13 @@ fn a_freeze_and_a_pause_are_said_in_their_own_words() {
     world.done("deliver-1", "verify");
     world.settle();
     let chain = world.chain(&world.live().pop().unwrap());
-    let merge = named(&chain, "merge-software");
+    let merge = named(&chain, "merge-infrastructure");
     assert_eq!((merge.verdict, merge.earliest_ms), (Verdict::Waiting, Some(until_ms)));
     assert!(merge.what.contains("the freeze of qa by ops: audit"), "{}", merge.what);
     assert!(merge.ended_by.contains("`tidegate thaw freeze-1`"), "{}", merge.ended_by);
     world.asked("ops", Command::Pause { reason: "fire".to_owned() });
     let chain = world.chain(&world.live().pop().unwrap());
-    assert!(named(&chain, "merge-software").what.contains("the pause by ops: fire"));
+    assert!(named(&chain, "merge-infrastructure").what.contains("the pause by ops: fire"));
 }
 
 #[test]
