@@ -18,7 +18,7 @@ use crate::{
     engine::{
         Artifact, CommitId, Place, RunId, RunState, System,
         explain::{self, Condition, Journey, Verdict},
-        lineage::{Lineage, Stop},
+        whereabouts::{Stop, Whereabouts},
     },
     rules::{RepositoryName, StageName, SystemName},
     store::{Store, Traced, replay},
@@ -111,18 +111,18 @@ async fn explain_journey(
     output: Output,
 ) -> anyhow::Result<()> {
     let store = house.ledger.store().as_ref();
-    let (state, lineage) = past(store, &system).await?;
+    let (state, whereabouts) = past(store, &system).await?;
     let stages: Vec<&str> = state.rules().iter().flat_map(|rules| rules.stages.keys().map(StageName::as_str)).collect();
     if !stages.contains(&stage.as_str()) {
         bail!("{system} has no stage `{stage}`; it has: {}", stages.join(", "));
     }
-    let (found, artifact) = match heads(&lineage, what).as_slice() {
+    let (found, artifact) = match heads(&whereabouts, what).as_slice() {
         [only] => (only.clone(), None),
         [] => of_artifact(store, &system, what).await?,
         several => bail!("several commits begin with `{what}`; which one?\n{}", listed(several)),
     };
     let (repository, commit) = found;
-    let journey = explain::journey(&state, &lineage, &repository, &commit, stage);
+    let journey = explain::journey(&state, &whereabouts, &repository, &commit, stage);
     let explained = JourneyExplained { system, artifact, journey };
     if output == Output::Json {
         return output.json(&explained);
@@ -138,25 +138,25 @@ async fn explain_journey(
 }
 
 /// The present state, and what became of every commit.
-async fn past(store: &dyn Store, system: &SystemName) -> anyhow::Result<(System, Lineage)> {
+async fn past(store: &dyn Store, system: &SystemName) -> anyhow::Result<(System, Whereabouts)> {
     let last = store.last_seq(system).await?;
     let progress = Progress::of(format!("reading {system}"));
-    let mut lineage = Lineage::default();
+    let mut whereabouts = Whereabouts::default();
     let state = replay(store, system, None, |recorded, decision, state| {
         progress.tell(recorded.seq, last);
-        lineage.take(recorded, decision, state);
+        whereabouts.take(recorded, decision, state);
     });
-    Ok((state.await?, lineage))
+    Ok((state.await?, whereabouts))
 }
 
 /// The heads whose commit begins so.
-fn heads(lineage: &Lineage, prefix: &str) -> Vec<(RepositoryName, CommitId)> {
+fn heads(whereabouts: &Whereabouts, prefix: &str) -> Vec<(RepositoryName, CommitId)> {
     let bare = prefix.rsplit_once('@').map_or(prefix, |(_, commit)| commit);
     let of_place = |(place, stops): (&Place, &[Stop])| {
         let named = stops.iter().filter(|stop| stop.commit.as_str().starts_with(bare));
         named.map(|stop| (place.repository.clone(), stop.commit.clone())).collect::<Vec<_>>()
     };
-    let found: std::collections::BTreeSet<_> = lineage.stops().flat_map(of_place).collect();
+    let found: std::collections::BTreeSet<_> = whereabouts.stops().flat_map(of_place).collect();
     found.into_iter().collect()
 }
 

@@ -17,8 +17,8 @@ use crate::{
     driver::now_ms,
     engine::{
         explain,
-        lineage::Lineage,
         stats::{self, Period, StageStats, Times, Week},
+        whereabouts::Whereabouts,
     },
     rules::{Span, StageName, SystemName},
     store::replay,
@@ -88,10 +88,10 @@ impl Stats {
         let store = house.ledger.store().as_ref();
         let last = store.last_seq(&system).await?;
         let progress = Progress::of(format!("reading {system}"));
-        let mut lineage = Lineage::default();
+        let mut whereabouts = Whereabouts::default();
         let state = replay(store, &system, None, |recorded, decision, state| {
             progress.tell(recorded.seq, last);
-            lineage.take(recorded, decision, state);
+            whereabouts.take(recorded, decision, state);
         });
         let state = state.await?;
         drop(progress);
@@ -100,7 +100,7 @@ impl Stats {
             let there: Vec<&str> = stages.iter().map(StageName::as_str).collect();
             bail!("{system} has no stage `{stage}`; it has: {}", there.join(", "));
         }
-        let mut stages = stats::of(&lineage, &stages, period);
+        let mut stages = stats::of(&whereabouts, &stages, period);
         stages.retain(|stats| self.stage.as_ref().is_none_or(|stage| stats.stage == *stage));
         Ok(SystemStats { system, period, stages })
     }

@@ -14,7 +14,6 @@ pub mod hold;
 mod hotfix;
 mod ids;
 pub mod invariants;
-pub mod lineage;
 mod outcome;
 pub mod plan;
 mod promotion;
@@ -24,6 +23,7 @@ pub mod stats;
 mod system;
 mod target;
 mod turn;
+pub mod whereabouts;
 mod work;
 
 pub use access::*;

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     ids::{Place, RunId, TargetKey},
-    lineage::{Deployment, Lineage},
+    whereabouts::{Deployment, Whereabouts},
 };
 use crate::rules::StageName;
 
@@ -90,13 +90,14 @@ pub struct Outage {
 
 /// The figures of each of these stages, which are in promotion order: changes begin in the first.
 #[must_use]
-pub fn of(lineage: &Lineage, stages: &[StageName], period: Period) -> Vec<StageStats> {
-    let lead_times = lead_times(lineage, stages, period);
-    let restored = restored(lineage, period);
-    let observed_ms = period.until_ms - lineage.first_ms().map_or(period.until_ms, |first| first.max(period.since_ms));
+pub fn of(whereabouts: &Whereabouts, stages: &[StageName], period: Period) -> Vec<StageStats> {
+    let lead_times = lead_times(whereabouts, stages, period);
+    let restored = restored(whereabouts, period);
+    let observed_ms =
+        period.until_ms - whereabouts.first_ms().map_or(period.until_ms, |first| first.max(period.since_ms));
     let stats = stages.iter().map(|stage| {
         let here = |deployment: &&Deployment| deployment.stage == *stage && period.has(deployment.at_ms);
-        let deployments: Vec<&Deployment> = lineage.deployments().iter().filter(here).collect();
+        let deployments: Vec<&Deployment> = whereabouts.deployments().iter().filter(here).collect();
         let failed = deployments.iter().filter(|deployment| is_failure(deployment)).count();
         let (times, not_restored) = restored.get(stage).cloned().unwrap_or_default();
         let long_enough = observed_ms >= LEAST_OBSERVED_MS;
@@ -156,23 +157,23 @@ fn weeks(deployments: &[&Deployment], period: Period) -> Vec<Week> {
 }
 
 /// Per stage, how long each change took that arrived there within the period.
-fn lead_times(lineage: &Lineage, stages: &[StageName], period: Period) -> BTreeMap<StageName, Vec<i64>> {
+fn lead_times(whereabouts: &Whereabouts, stages: &[StageName], period: Period) -> BTreeMap<StageName, Vec<i64>> {
     let mut good: BTreeMap<&StageName, Vec<(i64, &Deployment)>> = BTreeMap::new();
-    for deployment in lineage.deployments() {
+    for deployment in whereabouts.deployments() {
         if let Some(good_ms) = deployment.good_ms {
             good.entry(&deployment.stage).or_default().push((good_ms, deployment));
         }
     }
     good.values_mut().for_each(|deployments| deployments.sort_by_key(|(good_ms, _)| *good_ms));
     let mut times: BTreeMap<StageName, Vec<i64>> = BTreeMap::new();
-    for (place, stops) in lineage.stops().filter(|(place, _)| stages.first() == Some(&place.stage)) {
+    for (place, stops) in whereabouts.stops().filter(|(place, _)| stages.first() == Some(&place.stage)) {
         for (position, stop) in stops.iter().enumerate().filter(|(_, stop)| stop.is_change) {
-            for (stage, arrival) in lineage.arrivals(place, position) {
+            for (stage, arrival) in whereabouts.arrivals(place, position) {
                 let here = Place { repository: place.repository.clone(), stage };
                 let deployments = good.get(&here.stage).map(Vec::as_slice).unwrap_or_default();
                 let after = &deployments[deployments.partition_point(|(good_ms, _)| *good_ms < arrival.at_ms)..];
                 let brings = |(_, deployment): &&(i64, &Deployment)| {
-                    lineage.deployment_brings(deployment, &here, arrival.position)
+                    whereabouts.deployment_brings(deployment, &here, arrival.position)
                 };
                 if let Some((good_ms, _)) = after.iter().find(brings).filter(|(good_ms, _)| period.has(*good_ms)) {
                     times.entry(here.stage).or_default().push(good_ms - stop.at_ms);
@@ -185,9 +186,9 @@ fn lead_times(lineage: &Lineage, stages: &[StageName], period: Period) -> BTreeM
 
 /// Per stage, how long it took to restore what was restored within the period, and what was not by its end. Failures of a
 /// target that follow one another are one outage, from the first of them on.
-fn restored(lineage: &Lineage, period: Period) -> BTreeMap<StageName, (Vec<i64>, Vec<Outage>)> {
+fn restored(whereabouts: &Whereabouts, period: Period) -> BTreeMap<StageName, (Vec<i64>, Vec<Outage>)> {
     let mut targets: BTreeMap<(&StageName, &TargetKey), Vec<&Deployment>> = BTreeMap::new();
-    for deployment in lineage.deployments().iter().filter(|deployment| deployment.at_ms <= period.until_ms) {
+    for deployment in whereabouts.deployments().iter().filter(|deployment| deployment.at_ms <= period.until_ms) {
         targets.entry((&deployment.stage, &deployment.target)).or_default().push(deployment);
     }
     let mut restored: BTreeMap<StageName, (Vec<i64>, Vec<Outage>)> = BTreeMap::new();

@@ -9,10 +9,10 @@ use super::{
 use crate::{
     engine::{
         ids::{CommitId, Place, TargetKey},
-        lineage::{Arrival, Deployment, Lineage},
         plan::holidays,
         run::{Run, RunState, Subject},
         system::System,
+        whereabouts::{Arrival, Deployment, Whereabouts},
     },
     rules::{Promotion, PromotionStart, RepositoryName, RuleName, Rules, StageName},
 };
@@ -36,16 +36,16 @@ pub struct Journey {
     pub conditions: Vec<Condition>,
 }
 
-/// The journey of a commit to a stage. `lineage` has taken in the log up to `system`.
+/// The journey of a commit to a stage. `whereabouts` has taken in the log up to `system`.
 #[must_use]
 pub fn journey(
     system: &System,
-    lineage: &Lineage,
+    whereabouts: &Whereabouts,
     repository: &RepositoryName,
     commit: &CommitId,
     stage: &StageName,
 ) -> Journey {
-    let mut walk = Walk { system, lineage, repository, conditions: Vec::new() };
+    let mut walk = Walk { system, whereabouts, repository, conditions: Vec::new() };
     match system.rules() {
         Some(rules) => walk.to(rules, commit, stage),
         None => walk.refused("rules", "no valid rules are in force", "a rules file without mistakes: `tidegate check`"),
@@ -73,7 +73,7 @@ pub fn journey(
 
 struct Walk<'a> {
     system: &'a System,
-    lineage: &'a Lineage,
+    whereabouts: &'a Whereabouts,
     repository: &'a RepositoryName,
     conditions: Vec<Condition>,
 }
@@ -90,7 +90,7 @@ impl<'a> Walk<'a> {
             let by = "a push that is seen; of commits that were pushed together, only the last is a head";
             return self.refused("seen", what, by);
         };
-        let arrivals = self.lineage.arrivals(&origin, position);
+        let arrivals = self.whereabouts.arrivals(&origin, position);
         // However it came there, what matters is that it is there.
         let path = if arrivals.contains_key(stage) { vec![origin.stage.clone(), stage.clone()] } else { path };
         let mut path: Vec<StageName> = path;
@@ -120,7 +120,7 @@ impl<'a> Walk<'a> {
     fn origin(&self, rules: &Rules, commit: &CommitId, to: &StageName) -> Option<(Place, usize, Vec<StageName>)> {
         let places = rules.stages.keys().map(|stage| self.place(stage));
         let known = places.filter_map(|place| {
-            let position = self.lineage.position(&place, commit)?;
+            let position = self.whereabouts.position(&place, commit)?;
             let path = path(rules, &place.stage, to);
             Some((place, position, path))
         });
@@ -130,14 +130,14 @@ impl<'a> Walk<'a> {
     }
 
     fn arrived(&mut self, place: &Place, arrival: &Arrival) {
-        let Some(stop) = self.lineage.stop(place, arrival.position) else { return };
+        let Some(stop) = self.whereabouts.stop(place, arrival.position) else { return };
         let by = arrival.by.as_ref().map_or_else(String::new, |run| format!(", merged by {run}"));
         let mut what = format!("{} is in {place}{by}", stop.commit.short());
         let head = self.system.head(&place.repository, &place.stage);
         let head = head.filter(|head| head.commit != stop.commit);
-        let newer = head.and_then(|head| Some((head, self.lineage.position(place, &head.commit)?)));
+        let newer = head.and_then(|head| Some((head, self.whereabouts.position(place, &head.commit)?)));
         if let Some((head, position)) = newer {
-            if !self.lineage.brings(place, arrival.position, position) {
+            if !self.whereabouts.brings(place, arrival.position, position) {
                 let what = format!("{place} was force-pushed to {} since: it may be lost", head.commit.short());
                 let by = format!("a push to {place}, where it was lost; `git log` shows it");
                 return self.refused(format!("in {place}"), what, by);
@@ -169,10 +169,10 @@ impl<'a> Walk<'a> {
     /// Says by which run it is deployed, if it is; or that it was, and was rolled back.
     fn deployed(&mut self, place: &Place, position: usize) -> bool {
         let good = |deployment: &&Deployment| deployment.stage == place.stage && deployment.good_ms.is_some();
-        let brings = |deployment: &&Deployment| self.lineage.deployment_brings(deployment, place, position);
-        let first = self.lineage.deployments().iter().filter(good).find(brings);
+        let brings = |deployment: &&Deployment| self.whereabouts.deployment_brings(deployment, place, position);
+        let first = self.whereabouts.deployments().iter().filter(good).find(brings);
         let Some(first) = first else { return false };
-        let last = self.lineage.deployments().iter().rev().filter(good).find(|last| last.target == first.target);
+        let last = self.whereabouts.deployments().iter().rev().filter(good).find(|last| last.target == first.target);
         let name = format!("deployed to {}", first.target);
         let at_ms = first.good_ms.unwrap_or(first.at_ms);
         match last.filter(|last| !brings(last)) {
@@ -196,7 +196,7 @@ impl<'a> Walk<'a> {
     fn onward(&mut self, rules: &Rules, place: &Place, position: usize, next: Option<&StageName>) {
         let Some(next) = next else { return };
         let verified = self.system.verified.get(&place.stage);
-        let verified = verified.filter(|verified| self.lineage.set_brings(&verified.set, place, position));
+        let verified = verified.filter(|verified| self.whereabouts.set_brings(&verified.set, place, position));
         let name = format!("verified in {}", place.stage);
         match verified {
             Some(verified) => {
@@ -276,7 +276,7 @@ impl<'a> Walk<'a> {
     /// The run of a subject that carries it: the newest that was not set aside, or else the newest.
     fn carrier(&self, subject: &Subject, place: &Place, stage: &StageName, position: usize) -> Option<&'a Run> {
         let carries = |run: &&Run| {
-            run.subject == *subject && run.stage == *stage && self.lineage.set_brings(&run.set, place, position)
+            run.subject == *subject && run.stage == *stage && self.whereabouts.set_brings(&run.set, place, position)
         };
         let aside = |run: &&Run| matches!(run.state, RunState::Superseded | RunState::Rejected);
         let newest = || self.system.runs.values().rev().filter(carries);

@@ -41,7 +41,7 @@ fn shop(start: &str) -> World {
 /// From noon on, for so long.
 fn figures(world: &World, since_ms: i64, until_ms: i64) -> Vec<StageStats> {
     let stages: Vec<StageName> = world.system.rules().unwrap().stages.keys().cloned().collect();
-    stats::of(&world.lineage, &stages, Period { since_ms: NOON_MS + since_ms, until_ms: NOON_MS + until_ms })
+    stats::of(&world.whereabouts, &stages, Period { since_ms: NOON_MS + since_ms, until_ms: NOON_MS + until_ms })
 }
 
 fn minutes(times: Times) -> (usize, i64, i64) {
@@ -51,7 +51,7 @@ fn minutes(times: Times) -> (usize, i64, i64) {
 #[test]
 fn an_empty_history_has_no_figures() {
     let world = World::empty();
-    assert_eq!(stats::of(&world.lineage, &[], Period { since_ms: 0, until_ms: 0 }), []);
+    assert_eq!(stats::of(&world.whereabouts, &[], Period { since_ms: 0, until_ms: 0 }), []);
     let world = shop("manual");
     for stage in figures(&world, 0, 0) {
         assert_eq!((stage.deployments, stage.failed), (0, 0));

@@ -9,9 +9,8 @@ use tidegate::{
         Artifact, Command, CommitId, Decision, Digest, Effect, EffectId, EffectKind, Event, HeadSeen, Outcome, Phase,
         Principal, Recorded, Refused, Run, RunId, RunState, StepKey, StepOutcome, StepRun, StepState, System,
         explain::{self, Condition, Journey, Waiting},
-        invariants,
-        lineage::Lineage,
-        step,
+        invariants, step,
+        whereabouts::Whereabouts,
     },
     rules::{RepositoryName, RuleName, Rules, StageName, StepId, TargetName, load},
 };
@@ -43,7 +42,7 @@ pub(super) struct World {
     /// Every run that has ended, as it ended.
     pub(super) ended: Vec<Run>,
     /// What became of every commit.
-    pub(super) lineage: Lineage,
+    pub(super) whereabouts: Whereabouts,
     /// The commits of every branch, oldest first; `None` at its end when the branch was deleted.
     pub(super) remotes: BTreeMap<(RepositoryName, StageName), Vec<Option<Made>>>,
     commits: u64,
@@ -125,7 +124,7 @@ impl World {
             rows: BTreeMap::new(),
             effects: BTreeMap::new(),
             ended: Vec::new(),
-            lineage: Lineage::default(),
+            whereabouts: Whereabouts::default(),
             remotes: BTreeMap::new(),
             commits: 0,
         }
@@ -173,7 +172,7 @@ impl World {
                 assert_eq!(self.rows, self.system.due, "I9");
                 assert_eq!(invariants::broken(&self.system), Vec::<String>::new());
                 self.ended.extend(decision.ended.iter().cloned());
-                self.lineage.take(&recorded, &decision, &self.system);
+                self.whereabouts.take(&recorded, &decision, &self.system);
                 self.log.push(recorded);
                 Ok(decision)
             }
@@ -308,7 +307,7 @@ impl World {
 
     /// A commit on its way to a stage.
     pub(super) fn journey(&self, of: &str, commit: &CommitId, to: &str) -> Journey {
-        explain::journey(&self.system, &self.lineage, &repository(of), commit, &stage(to))
+        explain::journey(&self.system, &self.whereabouts, &repository(of), commit, &stage(to))
     }
 
     pub(super) fn live(&self) -> Vec<String> {

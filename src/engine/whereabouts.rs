@@ -1,4 +1,4 @@
-//! What became of every commit, learnt from the log: which heads followed one another at each place, which promotion
+//! Where every commit has been, learnt from the log: which heads followed one another at each place, which promotion
 //! carried them on, and which deployment had them. The state forgets what is over; this does not. It decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +17,7 @@ use crate::rules::{Action, RepositoryName, StageName, StepId};
 
 /// What became of every commit of a system.
 #[derive(Debug, Clone, Default)]
-pub struct Lineage {
+pub struct Whereabouts {
     /// The heads that followed one another at each place, oldest first.
     stops: BTreeMap<Place, Vec<Stop>>,
     /// What promotions carried on, in the order in which they ended.
@@ -84,7 +84,7 @@ pub struct Deployment {
     has: BTreeMap<RepositoryName, usize>,
 }
 
-impl Lineage {
+impl Whereabouts {
     /// Takes in an event that the engine has taken in, what came of it, and the state after it; one after another, from
     /// the first.
     pub fn take(&mut self, recorded: &Recorded<Event>, decision: &Decision, system: &System) {
