@@ -88,10 +88,11 @@ impl Turn<'_> {
             origin.pinned.clear();
         }
         let (here, mut by) = (Place { repository: repository.clone(), stage: stage.clone() }, None);
+        let mut hotfix = None;
         for key in &seen.keys {
             let Some((place, brought)) = self.shown(key) else { continue };
             authors.extend(brought.authors);
-            by = Some(brought.by);
+            (by, hotfix) = (Some(brought.by), brought.hotfix);
             match brought.pinned.filter(|_| place == here) {
                 Some((pinner, lineage)) => {
                     set.extend(brought.set);
@@ -104,6 +105,11 @@ impl Turn<'_> {
         if !seen.authors.is_empty() || seen.keys.is_empty() {
             authors.insert(seen.author.clone());
             authors.extend(seen.authors.iter().cloned());
+            // What others pushed with it was not marked.
+            hotfix = None;
+        }
+        if let Some(hotfix) = hotfix {
+            self.mark_commit(&seen.commit, &hotfix);
         }
         let mut head = Head {
             commit: seen.commit.clone(),
@@ -142,6 +148,7 @@ impl Turn<'_> {
             Some((pinner, lineage)) => drop(origin.pinned.insert(pinner, lineage)),
             None => origin.pinned.clear(),
         }
+        let hotfix = brought.hotfix;
         let mut head = Head {
             commit: commit.clone(),
             order: self.seq,
@@ -155,6 +162,9 @@ impl Turn<'_> {
             origin,
         };
         head.agree_with_lineages(repository);
+        if let Some(hotfix) = hotfix {
+            self.mark_commit(commit, &hotfix);
+        }
         self.set_head(repository, stage, head);
         self.pushed(repository, stage, changed);
     }

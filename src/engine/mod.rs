@@ -1,7 +1,9 @@
 //! Decides everything. Pure: no I/O, no async, no clock, no randomness, ordered maps; the same events give the same
 //! state, byte for byte. [`step`] is the only way in, a [`Decision`] the only thing that comes out.
 
+mod access;
 mod advance;
+pub mod approval;
 mod command;
 mod effect;
 mod event;
@@ -9,6 +11,8 @@ pub mod explain;
 pub mod fan_in;
 mod gate;
 mod heads;
+pub mod hold;
+mod hotfix;
 mod ids;
 pub mod invariants;
 mod lineage;
@@ -17,14 +21,18 @@ pub mod plan;
 mod promotion;
 mod run;
 mod schedule;
+pub mod stats;
 mod system;
 mod target;
 mod turn;
 mod unseen;
+pub mod whereabouts;
 mod work;
 
+pub use access::*;
 pub use effect::{Effect, EffectKind, Phase, Timer};
 pub use event::*;
+pub use hotfix::Hotfix;
 pub use ids::*;
 pub use lineage::{Ancestor, Lineage, Origin, Point};
 pub use run::*;

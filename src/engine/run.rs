@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
+    approval::VoidAnswer,
     event::{Artifact, CommitSet, Principal},
+    hotfix::Hotfix,
     ids::{CommitId, Digest, EffectId, RunId, StepKey, TargetKey},
     lineage::Origin,
     plan::Task,
@@ -35,6 +37,9 @@ pub struct Run {
     /// What was pinned in its commit when it was made, and what that was made from.
     #[serde(default, skip_serializing_if = "Origin::is_empty")]
     pub origin: Origin,
+    /// That it is of a hotfix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hotfix: Option<Hotfix>,
     /// Of the rules that it started with.
     pub rules: Digest,
     /// How far it is.
@@ -196,6 +201,15 @@ pub struct StepRun {
     pub hint: Option<String>,
     /// The answers to its question, for a step that asks people.
     pub answers: Vec<Answer>,
+    /// Answers that were given and do not count any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub void: Vec<VoidAnswer>,
+    /// Whether a hotfix skips it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skippable: bool,
+    /// Why it was skipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
 }
 
 /// How far a step is.
@@ -225,6 +239,9 @@ pub struct Answer {
     pub digest: Digest,
     /// When: milliseconds since 1970, UTC.
     pub at_ms: i64,
+    /// In whose place, when it is not their own voice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_place_of: Option<String>,
 }
 
 impl Run {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     event::CommitSet,
+    hotfix::Hotfix,
     ids::{PinnerId, Place, RunId, StepKey},
     lineage::{self, Lineage},
     run::{Run, StepState, Subject},
@@ -27,6 +28,9 @@ pub struct Brought {
     pub set: CommitSet,
     /// Who wrote the changes in it.
     pub authors: BTreeSet<String>,
+    /// That it is of a hotfix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hotfix: Option<Hotfix>,
     /// What is pinned by it, and from what that was made; nothing for a promotion.
     pub pinned: Option<(PinnerId, Lineage)>,
 }
@@ -47,8 +51,13 @@ pub struct Unseen {
 impl Turn<'_> {
     /// What the commit of a run's step brings with it.
     pub(super) fn brought(&self, run: &Run, step: &StepId) -> Brought {
-        let mut brought =
-            Brought { by: run.id.clone(), set: CommitSet::new(), authors: run.authors.clone(), pinned: None };
+        let mut brought = Brought {
+            by: run.id.clone(),
+            set: CommitSet::new(),
+            authors: run.authors.clone(),
+            hotfix: run.hotfix.clone(),
+            pinned: None,
+        };
         if let Subject::Rule(rule) = &run.subject {
             brought.set = run.set.clone();
             let head = lineage::present_head(self.system, run);

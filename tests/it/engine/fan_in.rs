@@ -123,7 +123,7 @@ fn what_comes_from_different_commits_waits_and_what_comes_from_one_goes_on() {
     let after = world.push("shared", "dev");
     flows(&mut world, "release-tools");
     flows(&mut world, "package-tools");
-    let waits = world.live().into_iter().filter(|run| run.starts_with("bake")).next_back().unwrap();
+    let waits = world.live().into_iter().rfind(|run| run.starts_with("bake")).unwrap();
     let said = world.waits_for(&waits).for_what;
     assert!(said.contains(after.short()) && said.ends_with(&format!("from shared {}", before.short())), "{said}");
 }

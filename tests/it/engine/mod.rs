@@ -1,12 +1,17 @@
 //! The engine, driven by hand: no store, no clock, no outside. What a driver would answer, the tests say.
 
+mod approvals;
 mod builds;
 mod diamonds;
 mod ends;
+mod explanations;
 mod fan_in;
+mod gates;
 mod heads;
 mod histories;
+mod holds;
 mod promotions;
 mod queues;
 mod rules_and_times;
+mod stats;
 mod support;

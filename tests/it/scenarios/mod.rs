@@ -3,6 +3,8 @@
 mod bad_input;
 mod build_once;
 mod delivery;
+mod gates;
+mod looking;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
