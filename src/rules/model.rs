@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     actions::{Action, Quorum, yes},
     names::{RepositoryName, RuleName, StageName, StepId, SystemName, TargetName},
+    notifications::Notification,
     span::Span,
 };
 
@@ -35,6 +36,9 @@ pub struct Rules {
     /// What moves from stage to stage, and when.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub promotions: Vec<Promotion>,
+    /// Who is told of what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notifications: Vec<Notification>,
 }
 
 /// A branch and its environment.
