@@ -11,6 +11,7 @@ use super::{
     effect::Effect,
     event::{Artifact, CommitSet, StepPlace},
     ids::{CommitId, Digest, EffectId, RunId, TargetKey},
+    notice::Notices,
     run::Run,
 };
 use crate::rules::{QueuePolicy, RepositoryName, RuleQueue, Rules, StageName};
@@ -52,6 +53,9 @@ pub struct System {
     pub held: BTreeMap<StageName, BTreeSet<RepositoryName>>,
     /// The effects that are pending.
     pub due: BTreeMap<EffectId, Effect>,
+    /// What people and programs are told.
+    #[serde(default, skip_serializing_if = "Notices::is_empty")]
+    pub notices: Notices,
 }
 
 /// The rules in force.

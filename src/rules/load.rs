@@ -36,12 +36,7 @@ fn load_checked(file_name: &str, text: &str, channels: Option<&Channels>) -> Res
     }
 }
 
-fn understand(
-    document: &Node,
-    text: &str,
-    channels: Option<&Channels>,
-    findings: &mut Findings,
-) -> Option<Rules> {
+fn understand(document: &Node, text: &str, channels: Option<&Channels>, findings: &mut Findings) -> Option<Rules> {
     let value = shape::fit(&schema::schema(), document, findings)?;
     match serde_json::from_value::<Rules>(value) {
         Ok(rules) => {

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{StepLog, time_left};
+use super::{Channels, StepLog, time_left};
 use crate::{
     engine::{CommitId, StepWork},
     providers::{
@@ -29,6 +29,8 @@ pub struct Tools {
     pub mirrors: Mirrors,
     /// Where artifacts, templates and reports are.
     pub objects: DirectoryObjects,
+    /// What people and programs are told through.
+    pub channels: Channels,
     /// What bakes images.
     pub builder: LocalImageBuilder,
     /// The folder of the environments on this machine: one folder per system and stage below it.

@@ -27,13 +27,7 @@ const MOST_STEPS: usize = 100;
 
 /// Checks what rules mean. `document` gives the places, `text` is what it was parsed from; `channels` are those of
 /// `tidegate.toml`, where they are known.
-pub(super) fn check(
-    rules: &Rules,
-    document: &Node,
-    text: &str,
-    channels: Option<&Channels>,
-    findings: &mut Findings,
-) {
+pub(super) fn check(rules: &Rules, document: &Node, text: &str, channels: Option<&Channels>, findings: &mut Findings) {
     let mut check = Check { rules, document, text, findings };
     if rules.stages.len() > MOST_STAGES {
         return check.add(document.key("stages"), format!("there are more than {MOST_STAGES} stages"));
