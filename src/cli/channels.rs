@@ -126,7 +126,9 @@ fn mail(smtp: &SmtpSettings) -> anyhow::Result<MailServer> {
     let SmtpSettings { host, port, security, from, username, password_file, password_env } = smtp;
     let password = secret("password", password_file.as_deref(), password_env.as_deref())?;
     let credentials = match (username, password) {
-        (Some(user), Some(password)) => Some((user.clone(), Secret::new(password.expose().trim_end_matches(['\r', '\n'])))),
+        (Some(user), Some(password)) => {
+            Some((user.clone(), Secret::new(password.expose().trim_end_matches(['\r', '\n']))))
+        }
         (None, None) => None,
         (Some(_), None) => bail!("it has a `username` and no password: give it a `password_file` or `password_env`"),
         (None, Some(_)) => bail!("it has a password and no `username`: give it one"),

@@ -3,6 +3,7 @@
 mod ends;
 mod heads;
 mod histories;
+mod notices;
 mod promotions;
 mod queues;
 mod rules_and_times;
