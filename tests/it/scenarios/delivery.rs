@@ -90,6 +90,12 @@ impl Delivery {
         std::fs::write(self.root().join("promotion-rules/webshop.yaml"), rules).unwrap();
     }
 
+    /// Adds to the settings.
+    pub(super) fn add_settings(&self, text: &str) {
+        let before = std::fs::read_to_string(self.config()).unwrap();
+        std::fs::write(self.config(), format!("{before}\n{text}")).unwrap();
+    }
+
     pub(super) fn rules(&self) -> String {
         std::fs::read_to_string(self.root().join("promotion-rules/webshop.yaml")).unwrap()
     }
@@ -112,8 +118,14 @@ impl Delivery {
 
     /// Starts the server and waits until it has seen every repository that it can.
     pub(super) fn serve(&mut self) {
+        self.serve_with(&[]);
+    }
+
+    /// Starts the server with these arguments besides, and waits as `serve` does.
+    pub(super) fn serve_with(&mut self, arguments: &[&str]) {
+        let arguments: Vec<&str> = [&["serve"], arguments].concat();
         let log = std::fs::File::options().create(true).append(true).open(self.root().join("serve.log")).unwrap();
-        self.server = Some(self.tidegate(&["serve"]).stdout(Stdio::null()).stderr(log).spawn().unwrap());
+        self.server = Some(self.tidegate(&arguments).stdout(Stdio::null()).stderr(log).spawn().unwrap());
         self.wait("the first sight of every repository", |state| {
             let known = |watched: &tidegate::engine::Watched| !watched.seen.is_empty() || watched.unreachable.is_some();
             (!state.repositories.is_empty() && state.repositories.values().all(known)).then_some(())
