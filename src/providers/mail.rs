@@ -125,7 +125,7 @@ impl MailServer {
         let automatic = HeaderName::new_from_ascii_str("Auto-Submitted");
         Message::builder()
             .message_id(Some(format!("<{}@{}>", mail.id, self.from.email.domain())))
-            .date(date.into())
+            .date(date)
             .from(self.from.clone())
             .to(Mailbox::new(None, to))
             .subject(mail.subject)
