@@ -10,6 +10,7 @@ use super::{
     effect::Effect,
     event::Delivery,
     explain,
+    hold::Freeze,
     ids::{Digest, EffectId, TargetKey},
     run::{Run, RunState, StepRun, Subject},
     system::System,
@@ -235,6 +236,31 @@ impl Turn<'_> {
             .with("target", target)
             .with("reason", run.reason.clone().unwrap_or_default())
             .with("command", format!("tidegate unlock {target} --stage {stage}"));
+        self.tell(happened);
+    }
+
+    /// Somebody paused the system.
+    pub(super) fn tell_paused(&mut self, by: &str, reason: &str) {
+        let happened = Happened::new(Notice::Paused, format!("{by} paused the system"))
+            .with("by", by)
+            .with("reason", reason)
+            .with("command", "tidegate resume");
+        self.tell(happened);
+    }
+
+    /// Somebody froze a stage, or all of them.
+    pub(super) fn tell_frozen(&mut self, name: &str, freeze: &Freeze) {
+        let Freeze { stage, by, reason, until_ms, .. } = freeze;
+        let frozen = stage.as_ref().map_or("every stage", |stage| stage.as_str());
+        let happened =
+            Happened { stage: stage.clone(), ..Happened::new(Notice::Frozen, format!("{by} froze {frozen}")) };
+        let happened = happened
+            .with("freeze", name)
+            .with("frozen", frozen)
+            .with("until", explain::time(*until_ms))
+            .with("by", by)
+            .with("reason", reason)
+            .with("command", format!("tidegate thaw {name}"));
         self.tell(happened);
     }
 

@@ -20,7 +20,7 @@ impl Turn<'_> {
         let mut kept = BTreeSet::new();
         let timers = self.system.due.values().filter_map(|effect| match &effect.kind {
             EffectKind::Timer(Timer::Schedule { rule, stage, .. }) => Some((&effect.id, rule, stage)),
-            EffectKind::Timer(Timer::Gate { .. })
+            EffectKind::Timer(Timer::Gate { .. } | Timer::Freeze { .. })
             | EffectKind::Watch { .. }
             | EffectKind::Step { .. }
             | EffectKind::Notify { .. } => None,

@@ -3,6 +3,7 @@
 mod actions;
 mod check;
 mod document;
+mod gates;
 mod load;
 mod matching;
 mod mistake;
@@ -18,6 +19,7 @@ mod window;
 mod zone;
 
 pub use actions::*;
+pub use gates::*;
 pub use load::{load, load_with_channels};
 pub use matching::*;
 pub use mistake::{Mistake, Mistakes};

@@ -14,7 +14,7 @@ use super::names::{ChannelName, RuleName, StageName};
 pub struct Notification {
     /// What it tells of.
     pub on: Vec<Notice>,
-    /// Only of these stages; of all unless it says otherwise.
+    /// Only of these stages, and what is of no stage; of all unless it says otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stages: Option<Vec<StageName>>,
     /// Only of runs of these rules; of all, and of promotions, unless it says otherwise.
@@ -49,6 +49,10 @@ pub enum Notice {
     Promoted,
     /// A run failed on a target, which takes no other until an operator unlocks it.
     TargetBroken,
+    /// Somebody paused the system: nothing new starts.
+    Paused,
+    /// Somebody froze a stage, or all of them.
+    Frozen,
     /// A changed rules file has mistakes, and the last good rules stay in force.
     RulesRefused,
 }
@@ -60,13 +64,15 @@ const OF_A_RUN: [&str; 8] = ["stage", "environment", "rule", "run", "repository"
 
 impl Notice {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::ApprovalWanted,
         Self::RunDone,
         Self::RunFailed,
         Self::Deployed,
         Self::Promoted,
         Self::TargetBroken,
+        Self::Paused,
+        Self::Frozen,
         Self::RulesRefused,
     ];
 
@@ -80,6 +86,8 @@ impl Notice {
             Self::Deployed => "deployed",
             Self::Promoted => "promoted",
             Self::TargetBroken => "target_broken",
+            Self::Paused => "paused",
+            Self::Frozen => "frozen",
             Self::RulesRefused => "rules_refused",
         }
     }
@@ -87,13 +95,13 @@ impl Notice {
     /// Whether it is of a run, and so of a stage.
     #[must_use]
     pub const fn is_of_a_run(self) -> bool {
-        !matches!(self, Self::RulesRefused)
+        !matches!(self, Self::Paused | Self::Frozen | Self::RulesRefused)
     }
 
     /// Whether it can be of a rule's run.
     #[must_use]
     pub const fn is_of_a_rule(self) -> bool {
-        !matches!(self, Self::RulesRefused | Self::Promoted)
+        self.is_of_a_run() && !matches!(self, Self::Promoted)
     }
 
     /// The names that its templates may use, all of which are texts; those of every notice come first.
@@ -112,6 +120,8 @@ impl Notice {
             Self::Deployed => &["target", "address", "image"],
             Self::Promoted => &["from"],
             Self::TargetBroken => &["target", "reason", "command"],
+            Self::Paused => &["by", "reason", "command"],
+            Self::Frozen => &["freeze", "frozen", "until", "by", "reason", "command"],
             Self::RulesRefused => &["source", "mistakes"],
         }
     }
@@ -159,19 +169,23 @@ impl Notice {
                  Why: {{reason}}\n\n\
                  When it is mended:  {{command}}\n"
             }
+            Self::Paused => "{{summary}}. Nothing new starts.\n\nWhy: {{reason}}\n\nTo go on:  {{command}}\n",
+            Self::Frozen => "{{summary}} until {{until}}.\n\nWhy: {{reason}}\n\nTo end it before:  {{command}}\n",
             Self::RulesRefused => "{{summary}}. The last good rules stay in force.\n\n{{mistakes}}\n",
         }
     }
 }
 
 impl Notification {
-    /// Whether it tells of this notice of this stage and rule.
+    /// Whether it tells of this notice of this stage and rule. What is of no stage concerns all of them, and is told
+    /// whatever the stages; what is of no rule is not of those that are wished for.
     #[must_use]
     pub fn tells_of(&self, notice: Notice, stage: Option<&StageName>, rule: Option<&RuleName>) -> bool {
-        fn among<Name: PartialEq>(wanted: Option<&Vec<Name>>, found: Option<&Name>) -> bool {
-            wanted.is_none_or(|wanted| found.is_some_and(|found| wanted.contains(found)))
-        }
-        self.on.contains(&notice) && among(self.stages.as_ref(), stage) && among(self.rules.as_ref(), rule)
+        let of_stage = |stages: &Vec<StageName>| stage.is_none_or(|stage| stages.contains(stage));
+        let of_rule = |rules: &Vec<RuleName>| rule.is_some_and(|rule| rules.contains(rule));
+        self.on.contains(&notice)
+            && self.stages.as_ref().is_none_or(of_stage)
+            && self.rules.as_ref().is_none_or(of_rule)
     }
 }
 

@@ -10,7 +10,7 @@ use super::model::Rules;
 const ID: &str = "urn:tidegate:schemas:promotion-rules:1";
 
 /// Places in the generated schema, each with what is added there.
-fn additions() -> [(&'static str, Value); 17] {
+fn additions() -> [(&'static str, Value); 22] {
     let not_empty = json!({ "minItems": 1 });
     let not_bare = json!({ "minProperties": 1 });
     let either = |one: &str, other: &str| json!([{ "required": [one] }, { "required": [other] }]);
@@ -30,6 +30,16 @@ fn additions() -> [(&'static str, Value); 17] {
         ("/$defs/Notification/properties/on", not_empty.clone()),
         ("/$defs/Notification/properties/stages", not_empty.clone()),
         ("/$defs/Notification/properties/rules", not_empty.clone()),
+        ("/$defs/Check/properties/command", not_empty.clone()),
+        (
+            "/$defs/Check",
+            json!({ "oneOf": [
+            { "required": ["http"] }, { "required": ["command"] }, { "required": ["commit_status"] }
+        ] }),
+        ),
+        ("/$defs/Delegate/properties/to", not_empty.clone()),
+        ("/$defs/HotfixLane/properties/skips", not_empty.clone()),
+        ("/$defs/Conditions/properties/holidays", not_empty.clone()),
         ("/$defs/Synth/properties/command", not_empty),
         ("/$defs/Synth", json!({ "anyOf": either("command", "template") })),
     ]

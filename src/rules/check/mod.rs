@@ -1,6 +1,7 @@
 //! Whether rules mean something: what they refer to exists, steps follow from one another, nothing loops. One file per
 //! kind of question; each adds what it finds, with its place, and stops for nothing.
 
+mod gates;
 mod loops;
 mod notifications;
 mod promotions;
@@ -38,6 +39,7 @@ pub(super) fn check(rules: &Rules, document: &Node, text: &str, channels: Option
     if let Some(channels) = channels {
         notifications::channels(&mut check, channels);
     }
+    gates::check(&mut check);
     if rules.rules.len() > MOST_RULES {
         check.add(
             document.key("rules"),

@@ -99,12 +99,6 @@ fn what_it_is_of(check: &mut Check<'_>, notification: &Notification, place: &Nod
                 format!("`{}` is not of a rule, and these `rules` would keep it away", notice.name()),
                 "give it a notification of its own, without `rules`",
             );
-        } else if notification.stages.is_some() && !notice.is_of_a_run() {
-            check.add_with_help(
-                bytes,
-                format!("`{}` is not of a stage, and these `stages` would keep it away", notice.name()),
-                "give it a notification of its own, without `stages`",
-            );
         }
     }
     for (index, stage) in notification.stages.iter().flatten().enumerate() {

@@ -38,7 +38,7 @@ promotions:
 /// Everything is told to a webhook.
 const ALL: &str = "
 notifications:
-  - on: [approval_wanted, run_done, run_failed, deployed, promoted, target_broken, rules_refused]
+  - on: [approval_wanted, run_done, run_failed, deployed, promoted, target_broken, paused, frozen, rules_refused]
     via: hook
 ";
 
@@ -73,6 +73,14 @@ fn busy(after_ms: Option<i64>) -> Delivery {
 
 fn refused() -> Delivery {
     Delivery::Failed { error: "550 no such user".to_owned(), hint: "correct it".to_owned() }
+}
+
+fn freeze(at: Option<&str>) -> Command {
+    Command::Freeze { stage: at.map(super::support::stage), until_ms: NOON_MS + HOUR_MS, reason: "holidays".to_owned() }
+}
+
+fn pause() -> Command {
+    Command::Pause { reason: "the network is down".to_owned() }
 }
 
 /// Comes as far as the question whether to deploy.
@@ -166,6 +174,24 @@ notifications:
     assert_eq!((world.state("deliver-1"), pending(&world)), (RunState::Aborted, Vec::new()));
     world.answers("archive-2", "package", failed("no space"));
     assert_eq!(pending(&world), [(Notice::RunFailed, "[shop] archive-2 failed in dev".to_owned())]);
+}
+
+#[test]
+fn who_follows_one_stage_is_told_of_what_holds_it() {
+    let mut world = told(
+        "
+notifications:
+  - { on: [frozen, paused], stages: [dev], via: hook }
+",
+    );
+    for stages in [Some("qa"), Some("dev"), None] {
+        world.asked("ada", freeze(stages));
+    }
+    world.asked("ada", pause());
+    let subjects: Vec<String> = pending(&world).into_iter().map(|(_, subject)| subject).collect();
+    let expected = ["[shop] ada froze dev", "[shop] ada froze every stage", "[shop] ada paused the system"];
+    assert_eq!(subjects, expected);
+    assert_eq!(message(&world, Notice::Frozen).facts["command"], "tidegate thaw freeze-2");
 }
 
 #[test]
@@ -330,6 +356,8 @@ fn every_notice_has_just_the_names_that_templates_may_use() {
         digest: Digest::of(b"bad"),
         mistakes: "bad".to_owned(),
     });
+    world.asked("ada", freeze(None));
+    world.asked("ada", pause());
     for notice in Notice::ALL {
         let message = message(&world, notice);
         let facts: BTreeSet<&str> = message.facts.keys().map(String::as_str).collect();

@@ -66,7 +66,7 @@ fn a_name_that_is_not_there_is_a_mistake_with_its_place() {
 #[test]
 fn what_could_never_be_told_is_a_mistake() {
     for (notification, expected) in [
-        ("{ on: [rules_refused], stages: [dev], via: hook }", "not of a stage"),
+        ("{ on: [rules_refused], rules: [deliver], via: hook }", "not of a rule"),
         ("{ on: [promoted], rules: [deliver], via: hook }", "not of a rule"),
         ("{ on: [run_done], stages: [prod], via: hook }", "there is no stage `prod`"),
         ("{ on: [run_done], rules: [delivr], via: hook }", "did you mean `deliver`?"),

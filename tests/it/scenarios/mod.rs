@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod delivery;
+mod gates;
 mod notices;
 
 use serde_json::Value;
