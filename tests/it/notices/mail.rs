@@ -7,7 +7,7 @@ use tidegate::providers::{
     mail::{Mail, MailServer, MailSettings, Security},
 };
 
-use crate::support::mailbox::{MailBox, Mood};
+use crate::support::mailbox::{MailBox, Mood, TlsFrom};
 
 const DEADLINE: Duration = Duration::from_secs(10);
 const MAIL: Mail<'static> = Mail {
@@ -136,4 +136,23 @@ async fn a_connection_that_must_be_protected_never_falls_back_to_plain() {
     let outcome = server(&mailbox, Security::Tls, user).send(&MAIL, Duration::from_secs(2)).await;
     assert!(matches!(outcome, Err(Fault::Retry { .. })), "{outcome:?}");
     assert_eq!(mailbox.received(), []);
+}
+
+#[tokio::test]
+async fn a_server_whose_certificate_nobody_vouches_for_is_told_no_password() {
+    for (from, security) in [(TlsFrom::Start, Security::Tls), (TlsFrom::Command, Security::StartTls)] {
+        let mailbox = MailBox::with_tls(from, "tide:gate");
+        let settings = MailSettings {
+            host: "localhost".to_owned(),
+            port: mailbox.address.port(),
+            security,
+            from: "tidegate@shop.example".to_owned(),
+            credentials: Some(("tide".to_owned(), Secret::new("gate"))),
+        };
+        match MailServer::new(settings, DEADLINE).unwrap().send(&MAIL, DEADLINE).await {
+            Err(Fault::Retry { error, .. }) => assert!(error.contains("certificate"), "{security:?}: {error}"),
+            other => panic!("{security:?}: {other:?}"),
+        }
+        assert_eq!(mailbox.received(), []);
+    }
 }

@@ -35,6 +35,8 @@ pub(super) struct Delivery {
     pub(super) image: TestRepo,
     pub(super) infrastructure: TestRepo,
     server: Option<Child>,
+    /// Variables for the program, besides those that make it hermetic.
+    pub(super) environment: Vec<(String, String)>,
 }
 
 impl Delivery {
@@ -61,6 +63,7 @@ impl Delivery {
             ),
             folder,
             server: None,
+            environment: Vec::new(),
         };
         delivery.write_rules(&change(RULES.to_owned()));
         std::fs::write(delivery.config(), SETTINGS).unwrap();
@@ -112,7 +115,11 @@ impl Delivery {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
         command.arg("--config").arg(self.config()).args(arguments);
         // No checkers from outside: what this machine has installed must not decide.
-        command.env("PATH", "/usr/local/bin:/usr/bin:/bin").envs(HERMETIC).stdin(Stdio::null());
+        command
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .envs(HERMETIC)
+            .envs(self.environment.iter().cloned())
+            .stdin(Stdio::null());
         command
     }
 

@@ -13,7 +13,7 @@ use tidegate::engine::Undelivered;
 use super::{NEW_VERSION, delivery::Delivery};
 use crate::support::{
     hook::{Answer, Hook, SECRET},
-    mailbox::{MailBox, Mood},
+    mailbox::{MailBox, Mood, TlsFrom},
 };
 
 const BUSY: Answer = Answer::Say("503 Service Unavailable", "", "later");
@@ -199,4 +199,36 @@ fn a_channel_that_there_is_not_is_a_mistake_of_the_rules_and_is_told_by_those_th
     delivery.software.commit("dev", "Sell more", &[NEW_VERSION]);
     delivery.done("package", "dev");
     assert_eq!(hook.wait_for(2)[1].body["type"], "run_done", "the last good rules stay in force");
+}
+
+#[test]
+fn mail_goes_by_tls_either_way_to_a_server_that_the_system_trusts() {
+    let mailboxes = [TlsFrom::Start, TlsFrom::Command].map(|from| (from, MailBox::with_tls(from, "tide:gate")));
+    let mut delivery = Delivery::by_hand();
+    let mut trusted = String::new();
+    std::fs::write(delivery.root().join("mail.password"), "gate\n").unwrap();
+    for (from, mailbox) in &mailboxes {
+        let (name, port) = (format!("{from:?}").to_lowercase(), mailbox.address.port());
+        let security = if *from == TlsFrom::Start { "tls" } else { "starttls" };
+        delivery.add_settings(&format!(
+            "[channels.{name}]\nkind = \"smtp\"\nhost = \"localhost\"\nport = {port}\nsecurity = \"{security}\"\n\
+             from = \"tidegate@shop.example\"\nusername = \"tide\"\npassword_file = \"mail.password\"\n"
+        ));
+        trusted.push_str(mailbox.authority.as_ref().unwrap());
+    }
+    let bundle = delivery.root().join("trusted.pem");
+    std::fs::write(&bundle, trusted).unwrap();
+    delivery.environment.push(("SSL_CERT_FILE".to_owned(), bundle.display().to_string()));
+    let rules = delivery.rules();
+    delivery.write_rules(&format!(
+        "{rules}\nnotifications:\n  - {{ on: [run_done], rules: [package], via: start, to: [ops@example.com] }}\n  \
+         - {{ on: [run_done], rules: [package], via: command, to: [ops@example.com] }}\n"
+    ));
+    delivery.serve();
+    delivery.software.commit("dev", "Sell more", &[NEW_VERSION]);
+    for (from, mailbox) in &mailboxes {
+        let mail = mailbox.wait_for(1).pop().unwrap();
+        assert!(mail.encrypted && mail.user.as_deref() == Some("tide:gate"), "{from:?}: {mail:?}");
+    }
+    all_told(&delivery);
 }

@@ -3,13 +3,14 @@
 
 use std::{
     collections::VecDeque,
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Condvar, Mutex},
     time::Duration,
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use rustls::{ServerConfig, ServerConnection, StreamOwned, pki_types::PrivatePkcs8KeyDer};
 
 /// How long a test waits for mail. It takes a moment.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -40,10 +41,26 @@ pub(crate) struct Received {
     pub(crate) data: String,
     /// Who signed in, as `user:password`.
     pub(crate) user: Option<String>,
+    /// Whether nobody could read along.
+    pub(crate) encrypted: bool,
 }
+
+/// When the server speaks TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TlsFrom {
+    /// From the first byte on.
+    Start,
+    /// After STARTTLS.
+    Command,
+}
+
+trait Stream: Read + Write {}
+impl<Both: Read + Write> Stream for Both {}
 
 pub(crate) struct MailBox {
     pub(crate) address: SocketAddr,
+    /// The certificate of who vouches for its own, which is to `localhost`, as PEM.
+    pub(crate) authority: Option<String>,
     shared: Arc<Shared>,
 }
 
@@ -56,6 +73,7 @@ struct Shared {
     hung: Mutex<Vec<TcpStream>>,
     /// The `user:password` that it demands.
     demands: Option<String>,
+    tls: Option<(TlsFrom, Arc<ServerConfig>)>,
 }
 
 impl Received {
@@ -78,10 +96,21 @@ impl MailBox {
 
     /// A server that takes mail only from this `user:password`.
     pub(crate) fn demanding(moods: &[Mood], demands: Option<&str>) -> Self {
+        Self::with(None, moods, demands)
+    }
+
+    /// A server that speaks TLS, and takes mail only from this `user:password`.
+    pub(crate) fn with_tls(from: TlsFrom, demands: &str) -> Self {
+        let (config, authority) = certified();
+        let mailbox = Self::with(Some((from, config)), &[], Some(demands));
+        Self { authority: Some(authority), ..mailbox }
+    }
+
+    fn with(tls: Option<(TlsFrom, Arc<ServerConfig>)>, moods: &[Mood], demands: Option<&str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let moods = Mutex::new(moods.iter().copied().collect());
-        let shared = Arc::new(Shared { moods, demands: demands.map(str::to_owned), ..Shared::default() });
+        let shared = Arc::new(Shared { moods, tls, demands: demands.map(str::to_owned), ..Shared::default() });
         let of_thread = shared.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
@@ -89,7 +118,7 @@ impl MailBox {
                 std::thread::spawn(move || shared.session(stream));
             }
         });
-        Self { address, shared }
+        Self { address, authority: None, shared }
     }
 
     pub(crate) fn received(&self) -> Vec<Received> {
@@ -123,58 +152,101 @@ impl Shared {
         let _ = self.converse(mood, stream);
     }
 
-    fn converse(&self, mood: Mood, mut stream: TcpStream) -> std::io::Result<()> {
-        let mut lines = BufReader::new(stream.try_clone()?).lines();
-        let mut say = |line: &str| stream.write_all(format!("{line}\r\n").as_bytes());
+    fn converse(&self, mood: Mood, stream: TcpStream) -> std::io::Result<()> {
+        let at_once = self.tls.as_ref().is_some_and(|(from, _)| *from == TlsFrom::Start);
+        let mut mail = Received { encrypted: at_once, ..Received::default() };
+        let mut client = BufReader::new(if at_once { self.encrypted(stream) } else { Box::new(stream) });
         if let Mood::Greet(greeting) = mood {
-            return say(greeting);
+            return say(&mut client, greeting);
         }
-        say("220 mail.example ESMTP")?;
-        let mut mail = Received::default();
-        while let Some(Ok(line)) = lines.next() {
+        say(&mut client, "220 mail.example ESMTP")?;
+        while let Some(line) = hear(&mut client)? {
             let (verb, rest) = line.split_once([' ', ':']).unwrap_or((&line, ""));
             match (verb.to_ascii_uppercase().as_str(), mood) {
-                ("EHLO", _) if self.demands.is_some() => say("250-mail.example\r\n250-8BITMIME\r\n250 AUTH PLAIN")?,
-                ("EHLO", _) => say("250-mail.example\r\n250 8BITMIME")?,
+                ("EHLO", _) => say(&mut client, &self.abilities(mail.encrypted))?,
+                ("STARTTLS", _) => {
+                    say(&mut client, "220 begin")?;
+                    client = BufReader::new(self.encrypted(client.into_inner()));
+                    mail.encrypted = true;
+                }
                 ("AUTH", _) => {
                     let token = STANDARD.decode(rest.trim_start_matches("PLAIN ")).unwrap();
                     let user = String::from_utf8(token).unwrap().trim_start_matches('\0').replace('\0', ":");
                     let right = self.demands.as_ref() == Some(&user);
                     mail.user = Some(user);
-                    say(if right { "235 welcome" } else { "535 5.7.8 wrong user or password" })?;
+                    say(&mut client, if right { "235 welcome" } else { "535 5.7.8 wrong user or password" })?;
                 }
-                ("MAIL", _) if self.demands.is_some() && mail.user.is_none() => say("530 sign in first")?,
+                ("MAIL", _) if self.demands.is_some() && mail.user.is_none() => say(&mut client, "530 sign in first")?,
                 ("MAIL", _) => {
                     mail.from = between(rest, '<', '>');
-                    say("250 ok")?;
+                    say(&mut client, "250 ok")?;
                 }
-                ("RCPT", Mood::Recipient(answer)) => say(answer)?,
+                ("RCPT", Mood::Recipient(answer)) => say(&mut client, answer)?,
                 ("RCPT", _) => {
                     mail.to.push(between(rest, '<', '>'));
-                    say("250 ok")?;
-                }
-                ("DATA", Mood::DieInData) => {
-                    say("354 go on")?;
-                    lines.next();
-                    return Ok(());
+                    say(&mut client, "250 ok")?;
                 }
                 ("DATA", _) => {
-                    say("354 go on")?;
-                    let data = lines.by_ref().map_while(Result::ok).take_while(|line| line != ".");
-                    mail.data = data.map(|line| format!("{}\r\n", line.strip_prefix('.').unwrap_or(&line))).collect();
+                    say(&mut client, "354 go on")?;
+                    if mood == Mood::DieInData {
+                        return hear(&mut client).map(drop);
+                    }
+                    while let Some(line) = hear(&mut client)?.filter(|line| line != ".") {
+                        mail.data.push_str(&format!("{}\r\n", line.strip_prefix('.').unwrap_or(&line)));
+                    }
                     self.received.lock().unwrap().push(mail.clone());
                     self.changed.notify_all();
                     if mood == Mood::DieAfterData {
                         return Ok(());
                     }
-                    say("250 it is mine now")?;
+                    say(&mut client, "250 it is mine now")?;
                 }
-                ("QUIT", _) => return say("221 bye"),
-                _ => say("502 what?")?,
+                ("QUIT", _) => return say(&mut client, "221 bye"),
+                _ => say(&mut client, "502 what?")?,
             }
         }
         Ok(())
     }
+
+    fn abilities(&self, encrypted: bool) -> String {
+        let starttls = if self.tls.is_some() && !encrypted { "250-STARTTLS\r\n" } else { "" };
+        let auth = if self.demands.is_some() { "250-AUTH PLAIN\r\n" } else { "" };
+        format!("250-mail.example\r\n{starttls}{auth}250 8BITMIME")
+    }
+
+    fn encrypted(&self, stream: impl Stream + 'static) -> Box<dyn Stream> {
+        let (_, config) = self.tls.as_ref().unwrap();
+        Box::new(StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), stream))
+    }
+}
+
+type Client = BufReader<Box<dyn Stream>>;
+
+fn say(client: &mut Client, line: &str) -> std::io::Result<()> {
+    client.get_mut().write_all(format!("{line}\r\n").as_bytes())?;
+    client.get_mut().flush()
+}
+
+/// The next line; `None` when the client has gone.
+fn hear(client: &mut Client) -> std::io::Result<Option<String>> {
+    let mut line = String::new();
+    let length = client.read_line(&mut line)?;
+    Ok((length > 0).then(|| line.trim_end_matches(['\r', '\n']).to_owned()))
+}
+
+/// A certificate to `localhost` with its key, and the authority that vouches for it.
+fn certified() -> (Arc<ServerConfig>, String) {
+    let (authority_key, key) = (rcgen::KeyPair::generate().unwrap(), rcgen::KeyPair::generate().unwrap());
+    let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let pem = authority.self_signed(&authority_key).unwrap().pem();
+    let issuer = rcgen::Issuer::new(authority, authority_key);
+    let own = rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &issuer).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let key = PrivatePkcs8KeyDer::from(key.serialize_der());
+    let config = config.with_no_client_auth().with_single_cert(vec![own.der().clone()], key.into()).unwrap();
+    (Arc::new(config), pem)
 }
 
 fn between(text: &str, open: char, close: char) -> String {
