@@ -7,6 +7,7 @@ use crate::{
         output::{Tone, paint},
         words,
     },
+    driver::now_ms,
     engine::{Answer, Digest, Run, StepRun, approval::VoidAnswer, explain::Waiting},
 };
 
@@ -48,12 +49,9 @@ impl Shown {
             step_lines(run, step, &mut lines);
         }
         if let Some(waiting) = &self.waiting {
-            lines.push(format!(
-                "\nIt waits for {}, since {}.",
-                paint(&waiting.for_what, Tone::Busy),
-                words::ago(waiting.since_ms)
-            ));
-            lines.push(format!("Ended by {}.", waiting.ended_by));
+            let waits = words::waits(&waiting.for_what, waiting.since_ms, waiting.until_ms, now_ms());
+            lines.push(format!("\nIt waits for {waits}"));
+            lines.push(words::ended_by(&waiting.ended_by));
         }
         lines.extend(self.asks_for.iter().map(|digest| self.question(digest)));
         lines.join("\n")

@@ -2,6 +2,7 @@
 
 mod approvals;
 mod ends;
+mod explanations;
 mod gates;
 mod heads;
 mod histories;
@@ -10,4 +11,5 @@ mod notices;
 mod promotions;
 mod queues;
 mod rules_and_times;
+mod stats;
 mod support;

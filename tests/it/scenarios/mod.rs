@@ -3,6 +3,7 @@
 mod bad_input;
 mod delivery;
 mod gates;
+mod looking;
 mod notices;
 
 use serde_json::Value;
