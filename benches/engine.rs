@@ -74,6 +74,7 @@ fn outcome(system: &System, effect: &Effect, pushes: u64) -> Outcome {
             Outcome::Heads { heads: [(StageName::new("dev").unwrap(), Some(seen))].into() }
         }
         EffectKind::Timer(_) => Outcome::Fired,
+        EffectKind::Notify { .. } => unreachable!("these rules notify nobody"),
         EffectKind::Step { run, step, phase } => {
             let state = system.run(run).unwrap();
             let this = state.step(step).unwrap();
