@@ -16,6 +16,7 @@ use super::{
     hotfix::Hotfix,
     ids::{CommitId, Digest, EffectId, RunId, StepKey, TargetKey},
     lineage::Origin,
+    notice::Notices,
     run::Run,
     unseen::Unseen,
 };
@@ -76,6 +77,9 @@ pub struct System {
     pub unseen: BTreeMap<StepKey, Unseen>,
     /// The effects that are pending.
     pub due: BTreeMap<EffectId, Effect>,
+    /// What people and programs are told.
+    #[serde(default, skip_serializing_if = "Notices::is_empty")]
+    pub notices: Notices,
 }
 
 /// The rules in force.

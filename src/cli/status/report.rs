@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::holds::{self, HoldStatus};
+use super::{
+    holds::{self, HoldStatus},
+    untold::{self, UntoldNotice},
+};
 use crate::{
     cli::words,
     engine::{Run, StepState, System, TargetKey, TargetLife, explain},
@@ -35,6 +38,9 @@ pub struct StatusReport {
     pub failed: Vec<FailedRun>,
     /// Why the newest rules file is not in force.
     pub refused_rules: Option<String>,
+    /// What people and programs were to be told and could not be, yet or at all; oldest first.
+    #[serde(default)]
+    pub untold: Vec<UntoldNotice>,
     /// What holds it, by hand: the pause and the freezes.
     #[serde(default)]
     pub holds: Vec<HoldStatus>,
@@ -172,6 +178,7 @@ impl StatusReport {
             live: state.live_runs().map(|run| live(state, run)).collect(),
             failed: failed(state),
             refused_rules: state.refused_rules.as_ref().map(|refused| refused.mistakes.clone()),
+            untold: untold::of(state),
             holds: holds::of(state),
         }
     }

@@ -5,6 +5,7 @@ mod build_once;
 mod delivery;
 mod gates;
 mod looking;
+mod notices;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
