@@ -83,6 +83,8 @@ fn change(merge: &Merge, work: &StepWork) -> MergeChange {
     MergeChange {
         source_commit: merge.commit.to_string(),
         branch: work.branch.clone(),
+        instead: None,
+        back_from: None,
         pins: merge.pins.iter().map(|(path, pointer)| Pin { path: path.clone(), pointer: pointer.clone() }).collect(),
         message: message(work, format!("Promote {} {} to {}", merge.branch, merge.commit.short(), work.stage), &source),
     }
