@@ -22,6 +22,6 @@ impl Promote {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
         let done =
             format!("what was verified in {} is on its way to {}: `tidegate status` shows how far", self.from, self.to);
-        self.asking.ask(config, output, Command::Promote { from: self.from, to: self.to }, &done).await
+        self.asking.ask(config, output, Command::Promote { from: self.from, to: self.to, version: None }, &done).await
     }
 }

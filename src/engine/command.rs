@@ -14,7 +14,13 @@ impl Turn<'_> {
     pub(super) fn command(&mut self, by: &Principal, command: &Command) -> Result<(), Refused> {
         match command {
             Command::Run { rule, stage } => self.run_command(by, rule, stage),
-            Command::Promote { from, to } => self.promote_command(by, from, to),
+            Command::Promote { from, to, version } => self.promote_command(by, (from, to), version.as_ref()),
+            Command::Rollback { stage, to, reason } => self.rollback_command(by, stage, to.as_ref(), reason),
+            Command::TakeBack { run, reason } => self.take_back_command(by, run, reason),
+            Command::Veto { what, reason } => self.veto_command(by, what, reason),
+            Command::LiftVeto { what, reason } => self.lift_veto_command(what, reason),
+            Command::Pin { stage, version, reason } => self.pin_command(by, stage, version.as_ref(), reason),
+            Command::Unpin { stage } => self.unpin_command(stage),
             Command::Approve { run, digest } => self.approve_command(by, run, digest.as_ref()),
             Command::Reject { run, reason } => self.reject_command(by, run, reason),
             Command::Retry { run } => self.retry_command(run),
@@ -42,41 +48,6 @@ impl Turn<'_> {
             ));
         }
         self.make_run(&Subject::Rule(name.clone()), stage, Cause::Command { by: by.name.clone() });
-        Ok(())
-    }
-
-    fn promote_command(&mut self, by: &Principal, from: &StageName, to: &StageName) -> Result<(), Refused> {
-        let rules = self.rules_in_force()?;
-        known_stage(&rules, from)?;
-        known_stage(&rules, to)?;
-        if !rules.promotions.iter().any(|promotion| promotion.from == *from && promotion.to == *to) {
-            let pairs: Vec<String> =
-                rules.promotions.iter().map(|promotion| format!("{} to {}", promotion.from, promotion.to)).collect();
-            return Err(Refused::unknown(
-                format!("the rules have no promotion from {from} to {to}"),
-                format!("they have: {}", pairs.join(", ")),
-            ));
-        }
-        let Some(verified) = self.system.verified.get(from) else {
-            return Err(Refused::unknown(
-                format!("nothing has been verified in {from} yet"),
-                "a run that deploys there must succeed first; `tidegate status` shows how far it is",
-            ));
-        };
-        if let Some(run) = self.promotion_of(&verified.set, from, to) {
-            return Err(Refused::not_now(
-                &run.id,
-                format!("it promotes this very set to {to} already"),
-                "follow it with `tidegate run show`",
-            ));
-        }
-        if self.set_is_promoted(&verified.set, to) {
-            return Err(Refused::unknown(
-                format!("what was last verified in {from} is in {to} already"),
-                "there is nothing newer to promote",
-            ));
-        }
-        self.promote(from, to, Cause::Command { by: by.name.clone() });
         Ok(())
     }
 
@@ -191,11 +162,11 @@ impl Turn<'_> {
         Ok(())
     }
 
-    fn rules_in_force(&self) -> Result<std::sync::Arc<Rules>, Refused> {
+    pub(super) fn rules_in_force(&self) -> Result<std::sync::Arc<Rules>, Refused> {
         self.system.rules().cloned().ok_or(Refused::NoRules)
     }
 
-    fn known_run(&self, id: &RunId) -> Result<&Run, Refused> {
+    pub(super) fn known_run(&self, id: &RunId) -> Result<&Run, Refused> {
         self.system.run(id).ok_or_else(|| {
             Refused::unknown(
                 format!("there is no run `{id}` among those that go on or ended lately"),
@@ -268,7 +239,7 @@ fn do_again(step: &mut StepRun) {
     step.answers.clear();
 }
 
-fn known_stage(rules: &Rules, stage: &StageName) -> Result<(), Refused> {
+pub(super) fn known_stage(rules: &Rules, stage: &StageName) -> Result<(), Refused> {
     let known = rules.stages.contains_key(stage);
     known.then_some(()).ok_or_else(|| unknown("stage", stage.as_str(), rules.stages.keys()))
 }

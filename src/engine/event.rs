@@ -186,6 +186,53 @@ pub enum Command {
         from: StageName,
         /// The stage it is merged into.
         to: StageName,
+        /// The run that verified the version that is wanted, when it is not the newest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<RunId>,
+    },
+    /// Take a stage back to a version that was verified there before.
+    Rollback {
+        /// The stage.
+        stage: StageName,
+        /// The run that verified it; the version before that which is there, unless it is given.
+        to: Option<RunId>,
+        /// Why.
+        reason: String,
+    },
+    /// Undo what a promotion merged before it failed.
+    TakeBack {
+        /// The promotion.
+        run: RunId,
+        /// Why.
+        reason: String,
+    },
+    /// Never move something again.
+    Veto {
+        /// A commit (at least seven digits, also as `repository@commit`), or an artifact's name or address.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// Let something move that was vetoed.
+    LiftVeto {
+        /// What was vetoed, as it was named.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// Hold a stage at one version.
+    Pin {
+        /// The stage.
+        stage: StageName,
+        /// The run that verified the version; that which is there, unless it is given.
+        version: Option<RunId>,
+        /// Why.
+        reason: String,
+    },
+    /// Hold a stage no longer.
+    Unpin {
+        /// The stage.
+        stage: StageName,
     },
     /// Approve what a run shows.
     Approve {
@@ -230,7 +277,10 @@ impl Command {
             Self::Approve { run, .. } | Self::Reject { run, .. } | Self::Retry { run } | Self::Abort { run, .. } => {
                 Some(run)
             }
+            Self::TakeBack { run, .. } => Some(run),
             Self::Run { .. } | Self::Promote { .. } | Self::Unlock { .. } => None,
+            Self::Rollback { .. } | Self::Veto { .. } | Self::LiftVeto { .. } => None,
+            Self::Pin { .. } | Self::Unpin { .. } => None,
         }
     }
 }

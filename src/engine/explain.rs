@@ -7,6 +7,7 @@ use super::{
     plan::Task,
     run::{Run, RunState, StepRun, StepState},
     system::{System, TargetLife},
+    version::Pinned,
 };
 
 /// What ends a wait that should have ended already. No state that the engine makes has one: it would be a lost wake-up.
@@ -72,6 +73,9 @@ fn blocked(run: &Run, step: &StepRun) -> Waiting {
 }
 
 fn ready(system: &System, run: &Run, step: &StepRun) -> Waiting {
+    if let Some(pinned) = system.kept_out(run, step) {
+        return kept_out(run, pinned);
+    }
     let place = step.task.writes_to();
     let writer = system.live_runs().filter(|other| other.stage == run.stage && other.id != run.id).find(|other| {
         let mut active = other.steps.iter().filter(|step| step.state == StepState::Active);
@@ -85,6 +89,16 @@ fn ready(system: &System, run: &Run, step: &StepRun) -> Waiting {
             ended_by: writer.id.to_string(),
         },
         _ => target(system, run, run.created_ms),
+    }
+}
+
+fn kept_out(run: &Run, pinned: &Pinned) -> Waiting {
+    let (stage, at, by) = (&run.stage, &pinned.version.verified.run, &pinned.by);
+    Waiting {
+        for_what: format!("the end of the pin of {stage} at {at} ({by}: {})", pinned.reason),
+        since_ms: run.created_ms.max(pinned.at_ms),
+        until_ms: None,
+        ended_by: format!("{by} or an operator: `tidegate unpin {stage}`"),
     }
 }
 

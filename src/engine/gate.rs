@@ -34,6 +34,7 @@ impl Turn<'_> {
             Task::Action(_) | Task::Require(_) | Task::CheckMerge(_) | Task::Merge(_) => {
                 unreachable!("only gates are opened")
             }
+            Task::CheckRestore(_) | Task::Restore(_) => unreachable!("only gates are opened"),
         }
     }
 
@@ -88,7 +89,9 @@ impl Turn<'_> {
                     "ask again with `tidegate retry`",
                 );
             }
-            Task::Require(_) | Task::CheckMerge(_) | Task::Merge(_) => unreachable!("only gates have gate timers"),
+            Task::Require(_) | Task::CheckMerge(_) | Task::Merge(_) | Task::CheckRestore(_) | Task::Restore(_) => {
+                unreachable!("only gates have gate timers")
+            }
         }
     }
 

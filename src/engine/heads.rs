@@ -7,7 +7,7 @@ use super::{
     effect::Effect,
     event::{CommitSet, HeadSeen},
     ids::{CommitId, RunId},
-    run::{Cause, Run, Subject},
+    run::{Cause, Run, StepRun, Subject},
     system::{Head, Unreachable},
     turn::Turn,
 };
@@ -81,13 +81,16 @@ impl Turn<'_> {
         let before = self.system.head(repository, stage);
         let mut set = before.map(|head| head.set.clone()).unwrap_or_default();
         let mut authors = before.map(|head| head.authors.clone()).unwrap_or_default();
-        let mut by = None;
+        let (mut by, mut stands_on) = (None, before.map(|head| head.commit.clone()));
         for key in &seen.keys {
             let id = key.as_str().split('/').nth(1).map(RunId::new);
             if let Some(run) = id.and_then(|id| self.system.run(&id)) {
                 set.extend(brought(run));
                 authors.extend(run.authors.iter().cloned());
                 by = Some(run.id.clone());
+                let here = |step: &&StepRun| step.task.writes_to() == Some(repository);
+                let ours = run.steps.iter().filter(here).find_map(|step| step.output_commit("commit"));
+                stands_on = ours.or(stands_on);
             }
         }
         if !seen.authors.is_empty() || seen.keys.is_empty() {
@@ -95,6 +98,7 @@ impl Turn<'_> {
             authors.extend(seen.authors.iter().cloned());
         }
         set.insert(repository.clone(), seen.commit.clone());
+        self.remember_push(&seen.commit, stands_on.as_ref().filter(|_| !seen.forced));
         let head = Head {
             commit: seen.commit.clone(),
             order: self.seq,
@@ -184,12 +188,12 @@ impl Turn<'_> {
     }
 }
 
-/// What a run's own commit brings with it. Not so a promotion's: its set is of the stage before, and its merges are
-/// joined when all of them are made.
+/// What a run's own commit brings with it. Not so a promotion's or a way back's: its commits are joined when all of them
+/// are made.
 fn brought(run: &Run) -> CommitSet {
     match &run.subject {
         Subject::Rule(_) => run.set.clone(),
-        Subject::Promotion { .. } => CommitSet::new(),
+        Subject::Promotion { .. } | Subject::Rollback | Subject::TakeBack => CommitSet::new(),
     }
 }
 

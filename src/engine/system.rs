@@ -12,6 +12,7 @@ use super::{
     event::{Artifact, CommitSet, StepPlace},
     ids::{CommitId, Digest, EffectId, RunId, TargetKey},
     run::Run,
+    version::Versions,
 };
 use crate::rules::{QueuePolicy, RepositoryName, RuleQueue, Rules, StageName};
 
@@ -50,6 +51,9 @@ pub struct System {
     pub succeeded: BTreeMap<String, CommitId>,
     /// Pushes that wait for a promotion into their stage to end.
     pub held: BTreeMap<StageName, BTreeSet<RepositoryName>>,
+    /// Which versions there are, where each stage was taken back to, and what was vetoed or pinned.
+    #[serde(default, skip_serializing_if = "Versions::is_empty")]
+    pub versions: Versions,
     /// The effects that are pending.
     pub due: BTreeMap<EffectId, Effect>,
 }

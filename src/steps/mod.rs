@@ -8,6 +8,7 @@ mod lint;
 mod merge;
 mod package;
 mod require;
+mod restore;
 mod step_log;
 mod synth;
 mod tools;
@@ -51,6 +52,8 @@ pub async fn perform(work: &StepWork, tools: &Tools) -> StepOutcome {
         (_, Task::Require(requirements)) => require::check(requirements, work, tools, &log).await,
         (_, Task::CheckMerge(merge)) => merge::check(merge, work, tools, &log).await,
         (_, Task::Merge(merge)) => merge::make(merge, work, tools, &log).await,
+        (_, Task::CheckRestore(way_back)) => restore::check(way_back, work, tools, &log).await,
+        (_, Task::Restore(way_back)) => restore::make(way_back, work, tools, &log).await,
         (_, task @ (Task::Soak { .. } | Task::Window { .. } | Task::Consent(_))) => Err(is_a_gate(task.kind())),
     };
     let outcome = match outcome {

@@ -7,3 +7,5 @@ mod promotions;
 mod queues;
 mod rules_and_times;
 mod support;
+mod take_backs;
+mod versions;
