@@ -46,6 +46,8 @@ pub(super) struct World {
     pub(super) ended: Vec<Run>,
     /// The commits of every branch, oldest first; `None` at its end when the branch was deleted.
     pub(super) remotes: BTreeMap<(RepositoryName, StageName), Vec<Option<Made>>>,
+    /// Whether what is built is the same wherever it is built: then only `dev` has anything to pin.
+    pub(super) reproducible: bool,
     commits: u64,
 }
 
@@ -147,6 +149,7 @@ impl World {
             effects: BTreeMap::new(),
             ended: Vec::new(),
             remotes: BTreeMap::new(),
+            reproducible: false,
             commits: 0,
         }
     }
@@ -371,6 +374,9 @@ impl World {
                 && self.way_back(&run, restore, &mut outputs).is_none()
             {
                 outputs.insert("changed".to_owned(), json!(false));
+                return Outcome::Step(StepOutcome::Done { outputs, artifacts: Vec::new() });
+            }
+            if self.reproducible && run.source.is_some() && run.stage != stage("dev") {
                 return Outcome::Step(StepOutcome::Done { outputs, artifacts: Vec::new() });
             }
             let branch = self.remotes.get(&(repository.clone(), run.stage.clone()));

@@ -2,7 +2,7 @@
 
 use tidegate::engine::{Deployed, RunId, TargetKey, Verified};
 
-use super::{World, stage};
+use super::{World, repository, stage};
 
 pub(in crate::engine) const SHOP: &str = "
 version: 1
@@ -31,6 +31,7 @@ promotions:
 /// A change of Ada's is verified in dev; its promotion to qa has just begun.
 pub(in crate::engine) fn verified_in(rules: &str) -> (World, String) {
     let mut world = World::new(rules);
+    world.reproducible = true;
     world.deliver_in_dev();
     let promotion = world.newest("promote");
     (world, promotion)
@@ -43,6 +44,7 @@ pub(in crate::engine) fn two_versions() -> (World, [String; 2]) {
 
 pub(in crate::engine) fn two_versions_of(rules: &str) -> (World, [String; 2]) {
     let mut world = World::new(rules);
+    world.reproducible = true;
     let versions = [0, 1].map(|_| {
         world.deliver_in_dev();
         world.settle();
@@ -57,6 +59,12 @@ impl World {
     pub(in crate::engine) fn deliver_in_dev(&mut self) {
         self.push("software", "dev");
         self.settle_until(|world| world.live_subjects() == ["promote"]);
+    }
+
+    /// Somebody pushes where a commit of ours was made: the first look may be older than that.
+    pub(in crate::engine) fn push_after_ours(&mut self, to: &str, at: &str) {
+        self.watch(&repository(to));
+        self.push(to, at);
     }
 
     /// Lets steps succeed, the first that is pending first, until it is so.
