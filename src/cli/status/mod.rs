@@ -2,6 +2,7 @@
 
 pub mod report;
 mod text;
+pub mod versions;
 
 use std::path::Path;
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::versions::VersionsStatus;
 use crate::{
     cli::words,
     engine::{Run, StepState, System, TargetKey, TargetLife, explain},
@@ -31,6 +32,8 @@ pub struct StatusReport {
     pub failed: Vec<FailedRun>,
     /// Why the newest rules file is not in force.
     pub refused_rules: Option<String>,
+    /// Which versions there are, and what was decided about them.
+    pub versions: VersionsStatus,
 }
 
 /// A repository at every stage.
@@ -147,6 +150,7 @@ impl StatusReport {
             live: state.live_runs().map(|run| live(state, run)).collect(),
             failed: failed(state),
             refused_rules: state.refused_rules.as_ref().map(|refused| refused.mistakes.clone()),
+            versions: VersionsStatus::of(state, &stages),
         }
     }
 }

@@ -30,8 +30,13 @@ pub(super) fn of(report: &StatusReport) -> String {
         lines.push(row(target.0, &first, Tone::Strong));
         lines.push(row("", &second, Tone::Quiet));
     }
+    let (said, half_way) = report.versions.lines();
+    if !said.is_empty() {
+        lines.push(format!("\n{}", paint("Decided", Tone::Strong)));
+        lines.extend(said);
+    }
     motion(report, &mut lines);
-    trouble(report, &mut lines);
+    trouble(report, half_way, &mut lines);
     lines.push(String::new());
     lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
 }
@@ -116,7 +121,7 @@ fn motion(report: &StatusReport, lines: &mut Vec<String>) {
     }
 }
 
-fn trouble(report: &StatusReport, lines: &mut Vec<String>) {
+fn trouble(report: &StatusReport, half_way: Vec<String>, lines: &mut Vec<String>) {
     let unreachable = report
         .repositories
         .iter()
@@ -130,7 +135,7 @@ fn trouble(report: &StatusReport, lines: &mut Vec<String>) {
     let refused = report.refused_rules.iter().map(|mistakes| {
         format!("  {}; the last good ones stay in force\n{mistakes}", paint("the rules file was refused", Tone::Bad))
     });
-    let trouble: Vec<String> = failed.chain(unreachable).chain(refused).collect();
+    let trouble: Vec<String> = half_way.into_iter().chain(failed).chain(unreachable).chain(refused).collect();
     if !trouble.is_empty() {
         lines.push(format!("\n{}", paint("Trouble", Tone::Strong)));
         lines.extend(trouble);
