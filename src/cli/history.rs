@@ -59,8 +59,11 @@ fn words(event: &Event) -> String {
 fn asked(command: &Command) -> String {
     match command {
         Command::Run { rule, stage } => format!("started {rule} in {stage}"),
-        Command::Promote { from, to, version: None } => format!("asked to promote {from} to {to}"),
-        Command::Promote { from, to, version: Some(run) } => format!("asked to promote {run} from {from} to {to}"),
+        Command::Promote { from, to, release: Some(release), .. } => {
+            format!("asked to promote {from} to {to} for the release {}", release.name)
+        }
+        Command::Promote { from, to, version: None, .. } => format!("asked to promote {from} to {to}"),
+        Command::Promote { from, to, version: Some(run), .. } => format!("asked to promote {run} from {from} to {to}"),
         Command::Rollback { stage, to: None, reason } => format!("rolled {stage} back: {reason}"),
         Command::Rollback { stage, to: Some(run), reason } => format!("rolled {stage} back to {run}: {reason}"),
         Command::TakeBack { run, reason } => format!("had {run} taken back: {reason}"),

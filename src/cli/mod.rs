@@ -13,6 +13,7 @@ mod output;
 mod pin;
 mod promote;
 mod reject;
+mod release;
 mod retry;
 mod rollback;
 mod run;
@@ -78,6 +79,8 @@ enum Command {
     Logs(logs::Logs),
     /// Promote what was verified in one stage to the next
     Promote(promote::Promote),
+    /// Promote several systems as one, or show how far a release is
+    Release(release::Release),
     /// Take a stage back to a version that was verified there before
     Rollback(rollback::Rollback),
     /// Undo what a promotion merged before it failed
@@ -160,6 +163,7 @@ impl Cli {
             Command::Run(run) => run.execute(&config, output).await,
             Command::Logs(logs) => logs.execute(&config).await,
             Command::Promote(promote) => promote.execute(&config, output).await,
+            Command::Release(release) => release.execute(&config, output).await,
             Command::Rollback(rollback) => rollback.execute(&config, output).await,
             Command::TakeBack(take_back) => take_back.execute(&config, output).await,
             Command::Veto(veto) => veto.execute(&config, output).await,

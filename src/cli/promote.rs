@@ -31,6 +31,6 @@ impl Promote {
             .as_ref()
             .map_or_else(|| format!("what was verified in {from}"), |run| format!("what {run} verified in {from}"));
         let done = format!("{what} is on its way to {to}: `tidegate status` shows how far");
-        asking.ask(config, output, Command::Promote { from, to, version }, &done).await
+        asking.ask(config, output, Command::Promote { from, to, version, release: None }, &done).await
     }
 }

@@ -14,7 +14,9 @@ impl Turn<'_> {
     pub(super) fn command(&mut self, by: &Principal, command: &Command) -> Result<(), Refused> {
         match command {
             Command::Run { rule, stage } => self.run_command(by, rule, stage),
-            Command::Promote { from, to, version } => self.promote_command(by, (from, to), version.as_ref()),
+            Command::Promote { from, to, version, release } => {
+                self.promote_command(by, (from, to), version.as_ref(), release.as_ref())
+            }
             Command::Rollback { stage, to, reason } => self.rollback_command(by, stage, to.as_ref(), reason),
             Command::TakeBack { run, reason } => self.take_back_command(by, run, reason),
             Command::Veto { what, reason } => self.veto_command(by, what, reason),

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::ids::{CommitId, Digest, EffectId, RunId, StepKey};
+use super::{
+    ids::{CommitId, Digest, EffectId, RunId, StepKey},
+    release::Release,
+};
 use crate::rules::{RepositoryName, RuleName, Rules, StageName, StepId, TargetName};
 
 /// An event as the log holds it: with its place and the recorded time, which is the only time the engine knows.
@@ -189,6 +192,9 @@ pub enum Command {
         /// The run that verified the version that is wanted, when it is not the newest.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         version: Option<RunId>,
+        /// The release that it is a part of: it merges when the promotions of all its systems can.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        release: Option<Release>,
     },
     /// Take a stage back to a version that was verified there before.
     Rollback {

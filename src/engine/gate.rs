@@ -34,7 +34,7 @@ impl Turn<'_> {
             Task::Action(_) | Task::Require(_) | Task::CheckMerge(_) | Task::Merge(_) => {
                 unreachable!("only gates are opened")
             }
-            Task::CheckRestore(_) | Task::Restore(_) => unreachable!("only gates are opened"),
+            Task::CheckRestore(_) | Task::Restore(_) | Task::Release(_) => unreachable!("only gates are opened"),
         }
     }
 
@@ -89,9 +89,8 @@ impl Turn<'_> {
                     "ask again with `tidegate retry`",
                 );
             }
-            Task::Require(_) | Task::CheckMerge(_) | Task::Merge(_) | Task::CheckRestore(_) | Task::Restore(_) => {
-                unreachable!("only gates have gate timers")
-            }
+            Task::Require(_) | Task::CheckMerge(_) | Task::Merge(_) => unreachable!("only gates have gate timers"),
+            Task::CheckRestore(_) | Task::Restore(_) | Task::Release(_) => unreachable!("only gates have gate timers"),
         }
     }
 

@@ -15,6 +15,7 @@ mod outcome;
 mod pin;
 pub mod plan;
 mod promotion;
+pub mod release;
 mod rollback;
 mod run;
 mod schedule;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     event::CommitSet,
     ids::{CommitId, RunId, StepKey},
+    release::Member,
     run::{StepRun, StepState},
 };
 use crate::rules::{
@@ -18,6 +19,8 @@ pub const STEP_TIMEOUT: Span = Span::from_secs(3_600);
 /// How a step is tried again when its rule does not say: ten tries over about a quarter of an hour outlast a restart
 /// of the outside system.
 pub const STEP_RETRY: Retry = Retry { attempts: 10, backoff: Span::from_secs(2) };
+/// How long a promotion waits for the others of its release: people of several systems have to approve theirs.
+pub const RELEASE_TIMEOUT: Span = Span::from_secs(30 * 24 * 3_600);
 /// The longest wait between two tries.
 pub const LONGEST_BACKOFF_MS: i64 = 600_000;
 
@@ -49,6 +52,8 @@ pub enum Task {
     CheckRestore(Restore),
     /// Takes the stage's branch back, by one commit on top of it.
     Restore(Restore),
+    /// Waits until the promotions of all systems of a release have come as far.
+    Release(Member),
 }
 
 /// A merge of one repository's part of a set.
@@ -121,6 +126,7 @@ impl Task {
             Self::Merge(_) => "merge",
             Self::CheckRestore(_) => "check-restore",
             Self::Restore(_) => "restore",
+            Self::Release(_) => "release",
         }
     }
 
@@ -130,7 +136,7 @@ impl Task {
         match self {
             Self::Action(Action::Approve(_)) | Self::Soak { .. } | Self::Window { .. } | Self::Consent(_) => true,
             Self::Action(_) | Self::Require(_) | Self::CheckMerge(_) | Self::Merge(_) => false,
-            Self::CheckRestore(_) | Self::Restore(_) => false,
+            Self::CheckRestore(_) | Self::Restore(_) | Self::Release(_) => false,
         }
     }
 
@@ -141,7 +147,7 @@ impl Task {
             Self::Action(action) => action.holds_target(),
             Self::Merge(_) | Self::Restore(_) => true,
             Self::Require(_) | Self::Soak { .. } | Self::Window { .. } | Self::Consent(_) => false,
-            Self::CheckMerge(_) | Self::CheckRestore(_) => false,
+            Self::CheckMerge(_) | Self::CheckRestore(_) | Self::Release(_) => false,
         }
     }
 
@@ -259,6 +265,8 @@ pub struct Terms {
     pub verified_ms: i64,
     /// The heads of the stage that it comes from, when it may go back to an older version; else empty.
     pub back_from: CommitSet,
+    /// The release that it is a part of, and since when.
+    pub release: Option<Member>,
 }
 
 /// The steps of a promotion: its conditions, then every merge is checked before any is made, so that a conflict in one
@@ -296,8 +304,14 @@ pub fn of_promotion(rules: &Rules, promotion: &Promotion, set: &CommitSet, terms
     for merge in &merges {
         steps.push(planned(id("check", merge), Task::CheckMerge(merge.clone()), gate.clone(), None, None));
     }
+    let mut checked = checks;
+    if let Some(member) = &terms.release {
+        let task = Task::Release(member.clone());
+        steps.push(planned(StepId::of_engine("release", ""), task, checked, Some(RELEASE_TIMEOUT), None));
+        checked = vec![StepId::of_engine("release", "")];
+    }
     for merge in merges {
-        steps.push(planned(id("merge", &merge), Task::Merge(merge), checks.clone(), None, None));
+        steps.push(planned(id("merge", &merge), Task::Merge(merge), checked.clone(), None, None));
     }
     steps
 }

@@ -31,7 +31,8 @@ impl Turn<'_> {
         for promotion in rules.promotions.iter().filter(|promotion| promotion.from == run.stage) {
             let (pair, set) = ((&promotion.from, &promotion.to), &verified.set);
             if promotion.start == PromotionStart::Automatic && self.goes_on_by_itself(set, pair) {
-                self.promote(pair, Cause::Verified { run: run.id.clone() }, &verified, false);
+                let terms = plan::Terms { verified_ms: verified.at_ms, ..plan::Terms::default() };
+                self.promote(pair, Cause::Verified { run: run.id.clone() }, &verified, &terms);
             }
         }
     }
@@ -46,14 +47,13 @@ impl Turn<'_> {
         !is_old && !was_there && self.system.vetoed_set(set).is_none()
     }
 
-    /// Makes the promotion of a version, unless that very set is there already or on its way. `back` when it is not the
-    /// newest: what is there beyond it then goes away.
+    /// Makes the promotion of a version, unless that very set is there already or on its way.
     pub(super) fn promote(
         &mut self,
         (from, to): (&StageName, &StageName),
         cause: Cause,
         verified: &Verified,
-        back: bool,
+        terms: &plan::Terms,
     ) {
         let Some(in_force) = &self.system.rules else { return };
         let (rules, digest) = (in_force.rules.clone(), in_force.digest.clone());
@@ -64,8 +64,6 @@ impl Turn<'_> {
         if self.set_is_promoted(&verified.set, to) || self.promotion_of(&verified.set, from, to).is_some() {
             return;
         }
-        let back_from = if back { self.system.heads_of(from) } else { CommitSet::new() };
-        let terms = plan::Terms { verified_ms: verified.at_ms, back_from };
         let run = Run {
             id: super::RunId::new(""),
             number: 0,
@@ -79,7 +77,7 @@ impl Turn<'_> {
             state: RunState::Queued,
             target: Some(TargetKey::of_promotions(to)),
             holds_from_start: false,
-            steps: plan::of_promotion(&rules, promotion, &verified.set, &terms),
+            steps: plan::of_promotion(&rules, promotion, &verified.set, terms),
             created_ms: self.at_ms,
             ended_ms: None,
             ends_as: None,

@@ -1,8 +1,10 @@
 //! What the commands about versions share: which there are, and which a person means.
 
 use super::{
-    event::Principal,
+    event::{CommitSet, Principal},
     ids::RunId,
+    plan::Terms,
+    release::{Member, Release},
     run::Cause,
     system::Verified,
     turn::{Refused, Turn},
@@ -17,6 +19,7 @@ impl Turn<'_> {
         by: &Principal,
         (from, to): (&StageName, &StageName),
         version: Option<&RunId>,
+        release: Option<&Release>,
     ) -> Result<(), Refused> {
         let rules = self.rules_in_force()?;
         self.known_stage(from)?;
@@ -40,6 +43,7 @@ impl Turn<'_> {
             _ => newest.clone(),
         };
         let is_older = wanted.set != newest.set;
+        release.map_or(Ok(()), |release| release.allows(&rules.system))?;
         if let Some(run) = self.promotion_of(&wanted.set, from, to) {
             return Err(Refused::not_now(
                 &run.id,
@@ -54,7 +58,10 @@ impl Turn<'_> {
             ));
         }
         self.not_vetoed(by, &format!("promote {} to {to}", wanted.run), &wanted.set)?;
-        self.promote((from, to), Cause::Command { by: by.name.clone() }, &wanted, is_older);
+        let back_from = if is_older { self.system.heads_of(from) } else { CommitSet::new() };
+        let release = release.map(|release| Member { release: release.clone(), since_ms: self.at_ms });
+        let terms = Terms { verified_ms: wanted.at_ms, back_from, release };
+        self.promote((from, to), Cause::Command { by: by.name.clone() }, &wanted, &terms);
         Ok(())
     }
 

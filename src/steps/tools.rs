@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{StepLog, time_left};
+use super::{Releases, StepLog, time_left};
 use crate::{
     engine::{CommitId, StepWork},
     providers::{
@@ -27,6 +27,8 @@ const FETCH_DEADLINE: Duration = Duration::from_secs(300);
 pub struct Tools {
     /// Warm mirrors of the repositories.
     pub mirrors: Mirrors,
+    /// How far other systems' promotions are.
+    pub releases: Arc<dyn Releases>,
     /// Where artifacts, templates and reports are.
     pub objects: DirectoryObjects,
     /// What bakes images.

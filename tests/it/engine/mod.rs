@@ -5,6 +5,7 @@ mod heads;
 mod histories;
 mod promotions;
 mod queues;
+mod releases;
 mod rules_and_times;
 mod support;
 mod take_backs;

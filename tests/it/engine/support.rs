@@ -86,12 +86,12 @@ pub(super) fn abort(run: &str) -> Command {
 }
 
 pub(super) fn promote(from: &str, to: &str) -> Command {
-    Command::Promote { from: stage(from), to: stage(to), version: None }
+    Command::Promote { from: stage(from), to: stage(to), version: None, release: None }
 }
 
 /// Promotes an older version.
 pub(super) fn promote_version(from: &str, to: &str, run: &str) -> Command {
-    Command::Promote { from: stage(from), to: stage(to), version: Some(RunId::new(run)) }
+    Command::Promote { from: stage(from), to: stage(to), version: Some(RunId::new(run)), release: None }
 }
 
 pub(super) fn roll_back(at: &str, to: Option<&str>) -> Command {

@@ -132,6 +132,7 @@ fn what_cannot_be_verified_is_rolled_back_where_the_rules_say_so() {
         rules
             .replace("queue: supersede }", "queue: supersede, on_verify_failure: rollback }")
             .replace("to: qa,", "to: qa, start: manual,")
+            .replace("to: main,", "to: main, start: manual,")
             .replace("verify: { http: \"{{deploy.address}}/health\" }", "verify: { command: [@PROBE@] }")
     };
     let mut delivery = Delivery::with_rules(rules);
