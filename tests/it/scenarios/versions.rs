@@ -193,3 +193,71 @@ fn a_pinned_stage_and_a_vetoed_version_are_said_to_everybody() {
     delivery.promote_to_qa(&[]);
     assert_eq!(delivery.health("qa").as_deref(), Some("webshop 3.0"));
 }
+
+/// A second system: one repository, checked on each push, whose promotion Grace has to approve.
+const BILLING: &str = "
+version: 1
+system: billing
+stages: { dev: { environment: Development }, qa: { environment: QA } }
+repositories: { ledger: { url: ../repositories/ledger.git, poll: 1s } }
+targets: { billing: {} }
+rules:
+  check:
+    on: { push: ledger }
+    target: billing
+    steps: [{ verify: { command: ['true'] } }]
+promotions:
+  - { from: dev, to: qa, start: manual, requires: { approvals: { count: 1, from: [qa] } } }
+";
+
+#[test]
+fn systems_of_a_release_merge_when_all_of_them_can() {
+    let mut delivery = Delivery::by_hand();
+    let ledger = TestRepo::with(delivery.root().join("repositories/ledger.git"), "dev", &[("rate", "1")]);
+    ledger.set_branch("qa", &ledger.head("dev").unwrap());
+    std::fs::write(delivery.root().join("promotion-rules/billing.yaml"), BILLING).unwrap();
+    let settings = std::fs::read_to_string(delivery.config()).unwrap();
+    let both = settings.replace("webshop.yaml\"", "webshop.yaml\", \"promotion-rules/billing.yaml\"");
+    std::fs::write(delivery.config(), both).unwrap();
+    delivery.serve();
+    delivery.deliver_in_dev("2.0");
+    let ask = ["release", "fair", "--systems", "webshop,billing", "--from", "dev", "--to", "qa", "--as", "grace"];
+    delivery.wait_in("billing", "its first sight", |state| {
+        state.repositories.values().all(|watched| !watched.seen.is_empty()).then_some(())
+    });
+    let why = delivery.refused(&ask, 3);
+    assert!(why.contains("billing does not grant it") && why.contains("nothing has been verified in dev"), "{why}");
+    delivery.refused(&["release", "fair"], 1);
+
+    delivery.granted(&["run", "start", "check", "--stage", "dev", "--system", "billing", "--as", "grace"]);
+    delivery.wait_in("billing", "a verified set", |state| state.verified.values().next().map(drop));
+    ledger.commit("dev", "Raise the rate", &[("rate", "2")]);
+    let raised = ledger.head("dev").unwrap();
+    delivery.wait_in("billing", "the new rate to be verified", |state| {
+        state
+            .verified
+            .values()
+            .any(|verified| verified.set.values().any(|commit| commit.as_str() == raised))
+            .then_some(())
+    });
+    delivery.granted(&ask);
+    delivery.wait("webshop to wait for billing", |state| {
+        let promotion = state.live_runs().find(|run| run.subject.name() == "promote")?;
+        let waits_for = tidegate::engine::explain::run(state, promotion)?.for_what;
+        waits_for.contains("it waits for billing promote-").then_some(())
+    });
+    assert_eq!(delivery.software.read("qa", "VERSION"), "webshop 1.0\n", "nothing has moved");
+    let shown = delivery.granted(&["release", "fair"]);
+    assert!(shown.contains("approval by qa") && shown.contains("is ready, and waits for the others"), "{shown}");
+
+    let asked = delivery.wait_in("billing", "its question", |state| {
+        state.live_runs().find(|run| run.asking().is_some()).map(|run| run.id.to_string())
+    });
+    delivery.granted(&["approve", &asked, "--system", "billing", "--as", "grace"]);
+    delivery.done("promote", "qa");
+    delivery.wait_in("billing", "its merge", |state| state.promoted.values().next().map(drop));
+    assert_eq!(delivery.software.read("qa", "VERSION"), "webshop 2.0\n");
+    assert_eq!(ledger.read("qa", "rate"), "2");
+    let shown = delivery.granted(&["release", "fair"]);
+    assert_eq!(shown.matches("is done").count(), 2, "{shown}");
+}
