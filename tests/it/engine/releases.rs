@@ -11,7 +11,7 @@ use tidegate::{
 use super::support::{World, failed, pending, retry, stage, verified::two_versions};
 
 fn release_of(systems: &[&str]) -> Command {
-    let systems = systems.iter().map(|name| SystemName::new(*name).unwrap()).collect();
+    let systems = systems.iter().map(|name| SystemName::new(name).unwrap()).collect();
     let release = Some(Release { name: "spring fair".to_owned(), systems });
     Command::Promote { from: stage("qa"), to: stage("main"), version: None, release }
 }

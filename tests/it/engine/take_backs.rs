@@ -22,7 +22,7 @@ fn what_was_merged_is_taken_back_before_anything_else_moves_and_then_can_be_trie
     let (mut world, promotion) = broke_half_way(SHOP);
     assert_eq!(world.state(&promotion), RunState::Failed);
     let back = world.newest("take-back");
-    assert_eq!(world.live(), [back.clone()], "what the merge would have started waits");
+    assert_eq!(world.live(), std::slice::from_ref(&back), "what the merge would have started waits");
     let run = world.run(&back);
     assert_eq!(run.cause, Cause::HalfWay { run: world.run(&promotion).id });
     let restored: Vec<&str> = run.steps.iter().map(|step| step.id.as_str()).collect();
