@@ -44,15 +44,26 @@ impl History {
 
 fn line(recorded: &Recorded<Event>) -> String {
     let at = paint(&format!("{:>5}  {}", recorded.seq, explain::time(recorded.at_ms)), Tone::Quiet);
-    format!("{at}  {}", words(&recorded.event))
+    format!("{at}  {}", words(&recorded.event, paint))
 }
 
-fn words(event: &Event) -> String {
+/// A word in a tone, or as it is.
+type Painter = fn(&str, Tone) -> String;
+
+/// An event in words, without colours.
+pub(super) fn plain_words(event: &Event) -> String {
+    words(event, |word, _| word.to_owned())
+}
+
+fn words(event: &Event, paint: Painter) -> String {
     match event {
         Event::RulesLoaded { source, .. } => format!("rules came into force: {source}"),
         Event::RulesRefused { source, .. } => format!("rules were refused: {source}"),
+        Event::AccessLoaded { access } => {
+            format!("people and roles came into force: {} people, {} grants", access.people.len(), access.grants.len())
+        }
         Event::Command { by, command } => format!("{} {}", by.name, asked(command)),
-        Event::Outcome { effect, outcome } => outcome_words(effect, outcome),
+        Event::Outcome { effect, outcome } => outcome_words(effect, outcome, paint),
     }
 }
 
@@ -77,10 +88,20 @@ fn asked(command: &Command) -> String {
         Command::Retry { run } => format!("let {run} go on"),
         Command::Abort { run, reason } => format!("aborted {run} {reason}"),
         Command::Unlock { target, stage } => format!("unlocked {target} in {stage}"),
+        Command::Withdraw { run } => format!("withdrew their approval of {run}"),
+        Command::Pause { reason } => format!("paused it: {reason}"),
+        Command::Resume => "resumed it".to_owned(),
+        Command::Freeze { stage, until_ms, reason } => {
+            let of = stage.as_ref().map_or("every stage", |stage| stage.as_str());
+            format!("froze {of} until {}: {reason}", explain::time(*until_ms))
+        }
+        Command::Thaw { freeze } => format!("ended {freeze}"),
+        Command::Override { freeze, run, reason } => format!("let {run} pass {freeze}: {reason}"),
+        Command::Hotfix { what, reason } => format!("marked {what} as a hotfix: {reason}"),
     }
 }
 
-fn outcome_words(effect: &EffectId, outcome: &Outcome) -> String {
+fn outcome_words(effect: &EffectId, outcome: &Outcome, paint: Painter) -> String {
     let (what, _) = effect.as_str().rsplit_once('#').unwrap_or((effect.as_str(), ""));
     let what = what.trim_start_matches("watch/");
     match outcome {

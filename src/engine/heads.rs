@@ -81,13 +81,13 @@ impl Turn<'_> {
         let before = self.system.head(repository, stage);
         let mut set = before.map(|head| head.set.clone()).unwrap_or_default();
         let mut authors = before.map(|head| head.authors.clone()).unwrap_or_default();
-        let (mut by, mut stands_on) = (None, before.map(|head| head.commit.clone()));
+        let (mut by, mut hotfix, mut stands_on) = (None, None, before.map(|head| head.commit.clone()));
         for key in &seen.keys {
             let id = key.as_str().split('/').nth(1).map(RunId::new);
             if let Some(run) = id.and_then(|id| self.system.run(&id)) {
                 set.extend(brought(run));
                 authors.extend(run.authors.iter().cloned());
-                by = Some(run.id.clone());
+                (by, hotfix) = (Some(run.id.clone()), run.hotfix.clone());
                 let here = |step: &&StepRun| step.task.writes_to() == Some(repository);
                 let ours = run.steps.iter().filter(here).find_map(|step| step.output_commit("commit"));
                 stands_on = ours.or(stands_on);
@@ -96,6 +96,11 @@ impl Turn<'_> {
         if !seen.authors.is_empty() || seen.keys.is_empty() {
             authors.insert(seen.author.clone());
             authors.extend(seen.authors.iter().cloned());
+            // What others pushed with it was not marked.
+            hotfix = None;
+        }
+        if let Some(hotfix) = hotfix {
+            self.mark_commit(&seen.commit, &hotfix);
         }
         set.insert(repository.clone(), seen.commit.clone());
         self.remember_push(&seen.commit, stands_on.as_ref().filter(|_| !seen.forced));
@@ -129,6 +134,7 @@ impl Turn<'_> {
         set.extend(brought(run));
         set.insert(repository.clone(), commit.clone());
         let authors = before.authors.union(&run.authors).cloned().collect();
+        let hotfix = run.hotfix.clone();
         let head = Head {
             commit: commit.clone(),
             order: self.seq,
@@ -140,6 +146,9 @@ impl Turn<'_> {
             by: Some(by.clone()),
             forced: false,
         };
+        if let Some(hotfix) = hotfix {
+            self.mark_commit(commit, &hotfix);
+        }
         self.set_head(repository, stage, head);
         self.pushed(repository, stage, changed);
     }

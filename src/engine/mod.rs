@@ -1,13 +1,17 @@
 //! Decides everything. Pure: no I/O, no async, no clock, no randomness, ordered maps; the same events give the same
 //! state, byte for byte. [`step`] is the only way in, a [`Decision`] the only thing that comes out.
 
+mod access;
 mod advance;
+pub mod approval;
 mod command;
 mod effect;
 mod event;
 pub mod explain;
 mod gate;
 mod heads;
+pub mod hold;
+mod hotfix;
 mod ids;
 pub mod invariants;
 mod lineage;
@@ -19,6 +23,7 @@ pub mod release;
 mod rollback;
 mod run;
 mod schedule;
+pub mod stats;
 mod system;
 mod take_back;
 mod target;
@@ -26,10 +31,13 @@ mod turn;
 pub mod version;
 mod version_command;
 mod veto;
+pub mod whereabouts;
 mod work;
 
+pub use access::*;
 pub use effect::{Effect, EffectKind, Phase, Timer};
 pub use event::*;
+pub use hotfix::Hotfix;
 pub use ids::*;
 pub use lineage::Lineage;
 pub use run::*;

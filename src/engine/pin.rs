@@ -3,6 +3,7 @@
 
 use super::{
     event::Principal,
+    hold::demand_reason,
     ids::RunId,
     plan::Task,
     rollback::Decided,
@@ -43,7 +44,7 @@ impl Turn<'_> {
         reason: &str,
     ) -> Result<(), Refused> {
         self.known_stage(stage)?;
-        with_reason(reason, "a pin")?;
+        demand_reason(reason, "a pin")?;
         let here = self.system.version_here(stage).cloned();
         let version = match run {
             Some(run) => self.known_version(stage, run)?.clone(),
@@ -99,12 +100,4 @@ impl Turn<'_> {
             _ => Ok(()),
         }
     }
-}
-
-/// Refuses what nobody could understand later.
-pub(super) fn with_reason(reason: &str, what: &str) -> Result<(), Refused> {
-    if reason.trim().is_empty() {
-        return Err(Refused::unknown(format!("{what} needs a reason"), "say why: status shows it to everybody"));
-    }
-    Ok(())
 }

@@ -66,6 +66,7 @@ impl Turn<'_> {
             source: None,
             set,
             authors: std::collections::BTreeSet::new(),
+            hotfix: None,
             rules: in_force.digest.clone(),
             state: RunState::Queued,
             target: Some(TargetKey::of_promotions(stage)),
@@ -182,6 +183,7 @@ impl Turn<'_> {
                 run: run.id.clone(),
                 at_ms: self.at_ms,
                 authors: run.authors.clone(),
+                hotfix: None,
             },
             promoted: None,
         })

@@ -3,8 +3,8 @@
 
 use super::{
     event::{Artifact, CommitSet, Principal},
+    hold::demand_reason,
     ids::CommitId,
-    pin::with_reason,
     run::{Run, RunState, StepState, Subject},
     system::System,
     turn::{Refused, Turn},
@@ -67,7 +67,7 @@ impl Turn<'_> {
 
     /// `tidegate veto`.
     pub(super) fn veto_command(&mut self, by: &Principal, what: &str, reason: &str) -> Result<(), Refused> {
-        with_reason(reason, "a veto")?;
+        demand_reason(reason, "a veto")?;
         let name = name_of(what)?;
         if let Some(veto) = self.system.versions.vetoes.get(&name) {
             return Err(Refused::unknown(said(&name, veto), "there is nothing to add"));
@@ -86,7 +86,7 @@ impl Turn<'_> {
 
     /// `tidegate veto --lift`.
     pub(super) fn lift_veto_command(&mut self, what: &str, reason: &str) -> Result<(), Refused> {
-        with_reason(reason, "the lifting of a veto")?;
+        demand_reason(reason, "the lifting of a veto")?;
         let name = name_of(what)?;
         if self.system.versions.vetoes.remove(&name).is_none() {
             let names: Vec<&str> = self.system.versions.vetoes.keys().map(String::as_str).collect();

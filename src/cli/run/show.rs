@@ -7,7 +7,8 @@ use crate::{
         output::{Tone, paint},
         words,
     },
-    engine::{Digest, Run, StepRun, explain::Waiting},
+    driver::now_ms,
+    engine::{Answer, Digest, Run, StepRun, approval::VoidAnswer, explain::Waiting},
 };
 
 /// A run and what it waits for, as one document.
@@ -39,18 +40,18 @@ impl Shown {
         if !run.authors.is_empty() {
             lines.push(format!("  by       {}", run.authors.iter().cloned().collect::<Vec<_>>().join(", ")));
         }
+        if let Some(hotfix) = &run.hotfix {
+            lines.push(format!("  hotfix   by {}: {}", hotfix.by, hotfix.reason));
+        }
         lines.extend(run.target.iter().map(|target| format!("  target   {target}")));
         lines.push(String::new());
         for step in &run.steps {
             step_lines(run, step, &mut lines);
         }
         if let Some(waiting) = &self.waiting {
-            lines.push(format!(
-                "\nIt waits for {}, since {}.",
-                paint(&waiting.for_what, Tone::Busy),
-                words::ago(waiting.since_ms)
-            ));
-            lines.push(format!("Ended by {}.", waiting.ended_by));
+            let waits = words::waits(&waiting.for_what, waiting.since_ms, waiting.until_ms, now_ms());
+            lines.push(format!("\nIt waits for {waits}"));
+            lines.push(words::ended_by(&waiting.ended_by));
         }
         lines.extend(self.asks_for.iter().map(|digest| self.question(digest)));
         lines.join("\n")
@@ -77,6 +78,11 @@ impl Shown {
     }
 }
 
+fn approver(answer: &Answer) -> String {
+    let name = &answer.by.name;
+    answer.in_place_of.as_ref().map_or_else(|| name.clone(), |of| format!("{name} (in the place of {of})"))
+}
+
 fn step_lines(run: &Run, step: &StepRun, lines: &mut Vec<String>) {
     let took = match (step.started_ms, step.ended_ms) {
         (Some(started_ms), Some(ended_ms)) => words::duration(ended_ms - started_ms),
@@ -87,7 +93,11 @@ fn step_lines(run: &Run, step: &StepRun, lines: &mut Vec<String>) {
     let before = position.checked_sub(1).and_then(|before| run.steps.get(before)).map(|before| &before.id);
     let in_order = step.needs.len() <= 1 && step.needs.first() == before;
     let needs: Vec<&str> = step.needs.iter().map(|need| need.as_str()).collect();
-    let needs = if in_order { String::new() } else { paint(&format!("  needs {}", needs.join(", ")), Tone::Quiet) };
+    let needs = if in_order || needs.is_empty() {
+        String::new()
+    } else {
+        paint(&format!("  needs {}", needs.join(", ")), Tone::Quiet)
+    };
     lines.push(format!("  {} {:<22} {took}{needs}", words::step_state(step.state), step.id.as_str()));
     let indent = " ".repeat(14);
     lines.extend(step.progress.iter().map(|progress| format!("{indent}{progress}")));
@@ -97,8 +107,12 @@ fn step_lines(run: &Run, step: &StepRun, lines: &mut Vec<String>) {
         lines.push(format!("{indent}{} {value}", paint(&format!("{name:<9}"), Tone::Quiet)));
     }
     for answer in &step.answers {
-        lines.push(format!("{indent}{} approved {}", answer.by.name, answer.digest));
+        lines.push(format!("{indent}{} approved {}", approver(answer), answer.digest));
     }
+    for VoidAnswer { answer, because } in &step.void {
+        lines.push(format!("{indent}{} approved {}, which is void: {because}", approver(answer), answer.digest));
+    }
+    lines.extend(step.skipped.iter().map(|why| format!("{indent}{}", paint(&format!("skipped: {why}"), Tone::Busy))));
     lines.extend(step.error.iter().map(|error| format!("{indent}{}", paint(error, Tone::Bad))));
     lines.extend(step.hint.iter().map(|hint| format!("{indent}{hint}")));
 }

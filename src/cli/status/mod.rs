@@ -1,7 +1,8 @@
 //! `tidegate status`: the lattice, what goes on in it, and what waits for whom.
 
+mod holds;
 pub mod report;
-mod text;
+pub(super) mod text;
 pub mod versions;
 
 use std::path::Path;
@@ -13,7 +14,7 @@ use super::{
     House,
     output::{Output, say},
 };
-use crate::rules::SystemName;
+use crate::{driver::now_ms, rules::SystemName};
 
 /// Show the lattice: what is where, what goes on, and what waits for whom.
 #[derive(Debug, Args)]
@@ -29,7 +30,7 @@ impl Status {
         let house = House::open(config).await?;
         let systems = match &self.system {
             Some(_) => vec![house.system(self.system.as_ref()).await?],
-            None => house.systems().await?,
+            None => house.visible_systems().await?,
         };
         let mut reports = Vec::new();
         for system in &systems {
@@ -40,7 +41,7 @@ impl Status {
             Output::Text if reports.is_empty() => {
                 say("no system has been started yet: `tidegate serve` reads the rules and begins")
             }
-            Output::Text => reports.iter().try_for_each(|report| say(&text::of(report))),
+            Output::Text => reports.iter().try_for_each(|report| say(&text::of(report, now_ms()))),
         }
     }
 }

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::versions::VersionsStatus;
+use super::{
+    holds::{self, HoldStatus},
+    versions::VersionsStatus,
+};
 use crate::{
     cli::words,
     engine::{Run, StepState, System, TargetKey, TargetLife, explain},
@@ -18,6 +21,9 @@ use crate::{
 pub struct StatusReport {
     /// Its name.
     pub system: String,
+    /// Of which past moment this is; absent when it is the present.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub past: Option<Past>,
     /// How many events its log holds.
     pub events: u64,
     /// The stages in promotion order.
@@ -32,8 +38,26 @@ pub struct StatusReport {
     pub failed: Vec<FailedRun>,
     /// Why the newest rules file is not in force.
     pub refused_rules: Option<String>,
+    /// What holds it, by hand: the pause and the freezes.
+    #[serde(default)]
+    pub holds: Vec<HoldStatus>,
     /// Which versions there are, and what was decided about them.
+    #[serde(default)]
     pub versions: VersionsStatus,
+}
+
+/// A moment that is over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Past {
+    /// The moment: milliseconds since 1970, UTC.
+    pub at_ms: i64,
+    /// The place in the log of the last event before it, or at it.
+    pub seq: u64,
+    /// When that event was recorded: milliseconds since 1970, UTC.
+    pub event_ms: i64,
+    /// That event, in words.
+    pub event: String,
 }
 
 /// A repository at every stage.
@@ -112,6 +136,9 @@ pub struct LiveRun {
     pub until_ms: Option<i64>,
     /// Who or what can end it.
     pub ended_by: String,
+    /// Who marked it as a hotfix, and why.
+    #[serde(default)]
+    pub hotfix: Option<String>,
 }
 
 /// A run that did not succeed.
@@ -141,6 +168,7 @@ impl StatusReport {
         let places = targets.flat_map(|target| stages.iter().map(move |stage| (target, stage)));
         Self {
             system: rules.as_ref().map_or_else(String::new, |rules| rules.system.to_string()),
+            past: None,
             events: state.seq,
             stages: stages.iter().map(ToString::to_string).collect(),
             repositories: repositories.map(|name| repository(state, name)).collect(),
@@ -150,6 +178,7 @@ impl StatusReport {
             live: state.live_runs().map(|run| live(state, run)).collect(),
             failed: failed(state),
             refused_rules: state.refused_rules.as_ref().map(|refused| refused.mistakes.clone()),
+            holds: holds::of(state),
             versions: VersionsStatus::of(state, &stages),
         }
     }
@@ -201,7 +230,8 @@ fn live(state: &System, run: &Run) -> LiveRun {
         state: text_of(&run.state),
         cause: words::cause(&run.cause, &run.subject),
         steps_done: (done, run.steps.len()),
-        waits: run.steps.iter().all(|step| step.state != StepState::Active || step.task.is_gate()),
+        waits: run.steps.iter().all(|step| step.state != StepState::Active || step.task.waits()),
+        hotfix: run.hotfix.as_ref().map(|hotfix| format!("{}: {}", hotfix.by, hotfix.reason)),
         since_ms: waiting.as_ref().map_or(run.created_ms, |waiting| waiting.since_ms),
         until_ms: waiting.as_ref().and_then(|waiting| waiting.until_ms),
         waiting_for: waiting.as_ref().map(|waiting| waiting.for_what.clone()).unwrap_or_default(),

@@ -36,11 +36,25 @@ pub struct StageVersions {
     /// The version that its repositories are at, where it was verified.
     pub here: Option<String>,
     /// At which version it is held, by whom and why.
-    pub pinned: Option<String>,
+    pub pinned: Option<Decided>,
     /// That it was rolled back, to what, by whom and why; nothing newer has been verified since.
-    pub rolled_back: Option<String>,
+    pub rolled_back: Option<Decided>,
     /// What was begun and neither finished nor taken back, and how to end that.
     pub half_way: Option<String>,
+}
+
+/// A version that somebody decided a stage to be at.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Decided {
+    /// The run that verified the version.
+    pub version: String,
+    /// Who decided it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When: milliseconds since 1970, UTC.
+    pub at_ms: i64,
 }
 
 /// Something that never moves again.
@@ -72,18 +86,23 @@ impl VersionsStatus {
         }
     }
 
-    /// As lines for people, and those that are trouble.
-    pub(super) fn lines(&self) -> (Vec<String>, Vec<String>) {
+    /// As lines for people, as it is seen at `now_ms`, and those that are trouble.
+    pub(super) fn lines(&self, now_ms: i64) -> (Vec<String>, Vec<String>) {
         let (mut said, mut trouble) = (Vec::new(), Vec::new());
         for StageVersions { stage, pinned, rolled_back, half_way, .. } in &self.stages {
-            for text in pinned.iter().chain(rolled_back) {
-                said.push(format!("  {stage:<6}{text}"));
-            }
+            let since = |at_ms: i64| words::before(now_ms, at_ms);
+            said.extend(pinned.iter().map(|Decided { version, by, reason, at_ms }| {
+                let since = since(*at_ms);
+                format!("  {stage:<6}pinned at {version} by {by}, {since}: {reason} (`tidegate unpin {stage}` ends it)")
+            }));
+            said.extend(rolled_back.iter().map(|Decided { version, by, reason, at_ms }| {
+                format!("  {stage:<6}rolled back to {version} by {by}, {}: {reason}", since(*at_ms))
+            }));
             trouble.extend(half_way.iter().map(|text| format!("  {stage:<6}{} {text}", paint("half-way:", Tone::Bad))));
         }
         for VetoStatus { what, by, reason, at_ms } in &self.vetoes {
             let vetoed = paint("vetoed", Tone::Bad);
-            said.push(format!("  {what} {vetoed} by {by}, {}: {reason}", words::ago(*at_ms)));
+            said.push(format!("  {what} {vetoed} by {by}, {}: {reason}", words::before(now_ms, *at_ms)));
         }
         (said, trouble)
     }
@@ -91,16 +110,20 @@ impl VersionsStatus {
 
 fn of_stage(state: &System, stage: &StageName) -> StageVersions {
     let name = |version: &crate::engine::version::Version| version.verified.run.to_string();
-    let pinned = state.versions.pinned.get(stage).map(|pinned| {
-        let (at, by, reason, since) = (name(&pinned.version), &pinned.by, &pinned.reason, words::ago(pinned.at_ms));
-        format!("pinned at {at} by {by}, {since}: {reason} (`tidegate unpin {stage}` ends it)")
+    let pinned = state.versions.pinned.get(stage).map(|pinned| Decided {
+        version: name(&pinned.version),
+        by: pinned.by.clone(),
+        reason: pinned.reason.clone(),
+        at_ms: pinned.at_ms,
     });
     let here = state.version_here(stage);
     let back = state.versions.rolled_back.get(stage);
     let back = back.filter(|back| state.same_content(&back.to.verified.set, &state.heads_of(stage)));
-    let rolled_back = back.map(|back| {
-        let (to, by, reason, since) = (name(&back.to), &back.by, &back.reason, words::ago(back.at_ms));
-        format!("rolled back to {to} by {by}, {since}: {reason}")
+    let rolled_back = back.map(|back| Decided {
+        version: name(&back.to),
+        by: back.by.clone(),
+        reason: back.reason.clone(),
+        at_ms: back.at_ms,
     });
     StageVersions {
         stage: stage.to_string(),

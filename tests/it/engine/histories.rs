@@ -5,13 +5,16 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 use proptest::{prelude::*, sample::Index};
 use tidegate::{
-    engine::{Command, Effect, EffectId, EffectKind, Outcome, Pin, RunState, StepOutcome, TargetLife},
+    engine::{
+        Command, Effect, EffectId, EffectKind, Outcome, Pin, RunState, StepOutcome, TargetLife,
+        explain::{Condition, Verdict},
+    },
     rules::{RepositoryName, Rules, StageName},
 };
 
 use super::support::{
-    HOUR_MS, World, abort, again, approve, failed, lift_veto, pending, pin, promote, promote_version, repository,
-    retry, roll_back, rules, run_rule, stage, take_back, unlock, unpin, veto,
+    HOUR_MS, World, abort, again, approve, failed, freeze, lift_veto, pause, pending, pin, promote, promote_version,
+    repository, retry, roll_back, rules, run_rule, stage, take_back, unlock, unpin, veto,
 };
 
 const WEBSHOP: &str = include_str!("histories.yaml");
@@ -56,10 +59,18 @@ fn moves() -> impl Strategy<Value = Move> {
         24 => (index(), 0_u8..18).prop_map(|(which, how)| Move::Step { which, how }),
         2 => index().prop_map(|which| Move::Late { which }),
         4 => index().prop_map(|which| Move::Fire { which }),
-        8 => (index(), 0_u8..19, index()).prop_map(|(by, what, run)| Move::Ask { by, what, run }),
+        9 => (index(), 0_u8..24, index()).prop_map(|(by, what, run)| Move::Ask { by, what, run }),
         2 => (-HOUR_MS..5 * HOUR_MS).prop_map(|by_ms| Move::Clock { by_ms }),
         1 => index().prop_map(|variant| Move::Reload { variant }),
     ]
+}
+
+fn assert_explained(conditions: &[Condition]) {
+    for condition in conditions {
+        let named = !condition.name.is_empty() && !condition.what.is_empty();
+        let ended_by = condition.verdict == Verdict::Passed || !condition.ended_by.is_empty();
+        assert!(named && ended_by, "I7: {condition:#?}");
+    }
 }
 
 /// How long each branch was when a watch was asked for: what it may have seen, at the least.
@@ -110,6 +121,27 @@ impl History {
             }
         }
         self.pins.clone_from(&self.world.system.pins);
+        self.explained();
+    }
+
+    /// I7: every live run has its conditions, every commit has its journey, and whoever waits is told for what and for whom.
+    fn explained(&self) {
+        let world = &self.world;
+        for run in world.system.live_runs() {
+            let chain = world.chain(run.id.as_str());
+            assert!(chain.iter().any(|condition| condition.verdict == Verdict::Waiting), "I7: {}: {chain:#?}", run.id);
+            assert_explained(&chain);
+        }
+        let known: Vec<_> =
+            world.remotes.iter().flat_map(|(place, made)| made.iter().map(move |made| (place, made))).collect();
+        // Each time another, so that all of them are asked about in time.
+        let ((of, _), made) = known[world.log.len() % known.len()];
+        let Some(made) = made else { return };
+        for to in ["dev", "qa", "main"] {
+            let journey = world.journey(of.as_str(), &made.commit, to);
+            assert!(!journey.summary.is_empty() && !journey.conditions.is_empty(), "I7: {journey:#?}");
+            assert_explained(&journey.conditions);
+        }
     }
 
     /// Where a commit is in the life of its branch; all branches of these histories only grow.
@@ -209,19 +241,37 @@ impl History {
             5 => abort(id),
             6 => unlock("webshop", at),
             7 => promote(at, "main"),
-            9 => roll_back(at, self.version(at, run).as_deref()),
-            10 if run.index(2) == 0 => pin(at, self.version(at, run).as_deref()),
-            11 | 12 => unpin(at),
-            13 => self.vetoed(run),
-            8 | 14 => lift_veto(self.world.system.versions.vetoes.keys().next().map_or("none", String::as_str)),
-            15 => take_back(id),
-            10 | 16 | 17 => match self.version(at, run) {
-                Some(version) => promote_version(at, if at == "dev" { "qa" } else { "main" }, &version),
-                None => roll_back(at, None),
+            8 => Command::Withdraw { run: tidegate::engine::RunId::new(id) },
+            9 => pause(),
+            10 => Command::Resume,
+            11 => freeze((run.index(4) > 0).then_some(at), self.world.now_ms + HOUR_MS),
+            12 => Command::Thaw { freeze: format!("freeze-{}", run.index(4)) },
+            13 => Command::Override {
+                freeze: format!("freeze-{}", run.index(4)),
+                run: tidegate::engine::RunId::new(id),
+                reason: "it must".to_owned(),
             },
+            14 => Command::Hotfix { what: id.to_owned(), reason: "it must".to_owned() },
+            15..=22 => self.of_versions(what, at, id, run),
             _ => run_rule(["package", "bake", "deliver", "report", "nothing"][run.index(5)], at),
         };
         drop(self.world.ask(by, command));
+    }
+
+    /// A command about versions.
+    fn of_versions(&self, what: u8, at: &str, id: &str, which: &Index) -> Command {
+        match what {
+            15 | 16 => roll_back(at, self.version(at, which).as_deref()),
+            17 if which.index(2) == 0 => pin(at, self.version(at, which).as_deref()),
+            17 | 18 => unpin(at),
+            19 => self.vetoed(which),
+            20 => lift_veto(self.world.system.versions.vetoes.keys().next().map_or("none", String::as_str)),
+            21 => take_back(id),
+            _ => match self.version(at, which) {
+                Some(version) => promote_version(at, if at == "dev" { "qa" } else { "main" }, &version),
+                None => roll_back(at, None),
+            },
+        }
     }
 
     /// A version of a stage, or none.
@@ -259,6 +309,9 @@ impl History {
 
     fn people_say_yes(&mut self) -> bool {
         let mut commands = Vec::new();
+        if self.world.system.paused.is_some() {
+            commands.push(Command::Resume);
+        }
         for run in self.world.system.live_runs().filter(|run| run.asking().is_some()) {
             commands.push(approve(run.id.as_str()));
         }
@@ -280,7 +333,7 @@ impl History {
     }
 
     fn gates_open(&mut self) -> bool {
-        let gate = |effect: &&Effect| effect.id.as_str().starts_with("gate/");
+        let gate = |effect: &&Effect| ["gate/", "freeze-"].iter().any(|start| effect.id.as_str().starts_with(start));
         let Some(effect) = self.world.system.due.values().filter(gate).min_by_key(|effect| effect.due_ms).cloned()
         else {
             return false;

@@ -1,12 +1,17 @@
 //! The engine, driven by hand: no store, no clock, no outside. What a driver would answer, the tests say.
 
+mod approvals;
 mod ends;
+mod explanations;
+mod gates;
 mod heads;
 mod histories;
+mod holds;
 mod promotions;
 mod queues;
 mod releases;
 mod rules_and_times;
+mod stats;
 mod support;
 mod take_backs;
 mod versions;

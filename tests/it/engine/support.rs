@@ -8,10 +8,11 @@ use tidegate::{
     engine::{
         Artifact, Command, CommitId, Decision, Digest, Effect, EffectId, EffectKind, Event, HeadSeen, Outcome, Phase,
         Principal, Recorded, Refused, Run, RunId, RunState, StepKey, StepOutcome, StepRun, StepState, System,
-        explain::{self, Waiting},
+        explain::{self, Condition, Journey, Waiting},
         invariants,
         plan::{Back, Restore, Task},
         step,
+        whereabouts::Whereabouts,
     },
     rules::{RepositoryName, RuleName, Rules, StageName, StepId, TargetName, load},
 };
@@ -44,6 +45,8 @@ pub(super) struct World {
     pub(super) effects: BTreeMap<EffectId, Effect>,
     /// Every run that has ended, as it ended.
     pub(super) ended: Vec<Run>,
+    /// What became of every commit.
+    pub(super) whereabouts: Whereabouts,
     /// The commits of every branch, oldest first; `None` at its end when the branch was deleted.
     pub(super) remotes: BTreeMap<(RepositoryName, StageName), Vec<Option<Made>>>,
     /// Whether what is built is the same wherever it is built: then only `dev` has anything to pin.
@@ -126,6 +129,14 @@ pub(super) fn unlock(target: &str, at: &str) -> Command {
     Command::Unlock { target: TargetName::new(target).unwrap(), stage: stage(at) }
 }
 
+pub(super) fn pause() -> Command {
+    Command::Pause { reason: "the cloud is down".to_owned() }
+}
+
+pub(super) fn freeze(at: Option<&str>, until_ms: i64) -> Command {
+    Command::Freeze { stage: at.map(stage), until_ms, reason: "Christmas".to_owned() }
+}
+
 pub(super) fn failed(error: &str) -> StepOutcome {
     StepOutcome::Failed { error: error.to_owned(), hint: "mend it".to_owned() }
 }
@@ -148,6 +159,7 @@ impl World {
             rows: BTreeMap::new(),
             effects: BTreeMap::new(),
             ended: Vec::new(),
+            whereabouts: Whereabouts::default(),
             remotes: BTreeMap::new(),
             reproducible: false,
             commits: 0,
@@ -196,6 +208,7 @@ impl World {
                 assert_eq!(self.rows, self.system.due, "I9");
                 assert_eq!(invariants::broken(&self.system), Vec::<String>::new());
                 self.ended.extend(decision.ended.iter().cloned());
+                self.whereabouts.take(&recorded, &decision, &self.system);
                 self.log.push(recorded);
                 Ok(decision)
             }
@@ -323,6 +336,16 @@ impl World {
         explain::run(&self.system, &self.run(run)).unwrap_or_else(|| panic!("{run} has ended"))
     }
 
+    /// The conditions of a run.
+    pub(super) fn chain(&self, run: &str) -> Vec<Condition> {
+        explain::chain(&self.system, &self.run(run))
+    }
+
+    /// A commit on its way to a stage.
+    pub(super) fn journey(&self, of: &str, commit: &CommitId, to: &str) -> Journey {
+        explain::journey(&self.system, &self.whereabouts, &repository(of), commit, &stage(to))
+    }
+
     pub(super) fn live(&self) -> Vec<String> {
         self.system.live_runs().map(|run| run.id.to_string()).collect()
     }
@@ -356,6 +379,14 @@ impl World {
 
     pub(super) fn fires(&mut self, run: &str, step: &str) -> Decision {
         let effect = self.effect(run, step);
+        self.now_ms = self.now_ms.max(effect.due_ms);
+        self.answer(&effect.id, Outcome::Fired)
+    }
+
+    /// A timer whose identity begins so fires at its time.
+    pub(super) fn fires_timer(&mut self, start: &str) -> Decision {
+        let due = self.system.due.values().find(|effect| effect.id.as_str().starts_with(start));
+        let effect = due.unwrap_or_else(|| panic!("no timer begins with {start}")).clone();
         self.now_ms = self.now_ms.max(effect.due_ms);
         self.answer(&effect.id, Outcome::Fired)
     }

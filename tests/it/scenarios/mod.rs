@@ -2,6 +2,8 @@
 
 mod bad_input;
 mod delivery;
+mod gates;
+mod looking;
 mod versions;
 
 use serde_json::Value;
