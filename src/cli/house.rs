@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, bail};
 
-use super::{release::LedgerReleases, settings::Settings};
+use super::{channels, release::LedgerReleases, settings::Settings};
 use crate::{
     driver::now_ms,
     engine::{Access, Command, Digest, Event},
@@ -124,7 +124,7 @@ impl House {
             let text = std::fs::read_to_string(path)
                 .with_context(|| format!("cannot read the rules file {}", path.display()))?;
             let source = path.display().to_string();
-            match crate::rules::load(&source, &text) {
+            match crate::rules::load_with_channels(&source, &text, &self.settings.known_channels()) {
                 Ok(rules) => self.put_into_force(&source, &text, rules).await?,
                 Err(mistakes) => {
                     self.refuse(&source, &text, &mistakes.render(false)).await?;
@@ -204,7 +204,7 @@ impl House {
     /// The providers on this machine.
     ///
     /// # Errors
-    /// When a folder of theirs cannot be made.
+    /// When a folder of theirs cannot be made, or a channel is not as it must be.
     pub fn tools(&self) -> anyhow::Result<Tools> {
         let data = &self.settings.data;
         let identity =
@@ -217,6 +217,7 @@ impl House {
             releases: Arc::new(LedgerReleases(Arc::clone(&self.ledger))),
             mirrors: Mirrors::open(data.join("mirrors"), options)?,
             objects: DirectoryObjects::open(&objects)?,
+            channels: channels::open(&self.settings.channels)?,
             builder: LocalImageBuilder {
                 jobs: data.join("image-builder"),
                 objects,

@@ -15,6 +15,7 @@ use super::{
     hold::{Freeze, Pause},
     hotfix::Hotfix,
     ids::{CommitId, Digest, EffectId, RunId, TargetKey},
+    notice::Notices,
     run::Run,
     version::Versions,
 };
@@ -75,6 +76,9 @@ pub struct System {
     pub versions: Versions,
     /// The effects that are pending.
     pub due: BTreeMap<EffectId, Effect>,
+    /// What people and programs are told.
+    #[serde(default, skip_serializing_if = "Notices::is_empty")]
+    pub notices: Notices,
 }
 
 /// The rules in force.

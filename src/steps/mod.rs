@@ -7,6 +7,7 @@ mod commit;
 mod deploy;
 mod lint;
 mod merge;
+mod notify;
 mod package;
 mod release;
 mod require;
@@ -20,6 +21,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
 
+pub use notify::{Channel, Channels, DELIVERY_DEADLINE, deliver};
 pub use release::Releases;
 pub use step_log::StepLog;
 pub use tools::Tools;

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Releases, StepLog, time_left};
+use super::{Channels, Releases, StepLog, time_left};
 use crate::{
     engine::{CommitId, Hotfix, StepWork},
     providers::{
@@ -32,6 +32,8 @@ pub struct Tools {
     pub releases: Arc<dyn Releases>,
     /// Where artifacts, templates and reports are.
     pub objects: DirectoryObjects,
+    /// What people and programs are told through.
+    pub channels: Channels,
     /// Whom to ask for the statuses of commits.
     pub statuses: Arc<dyn CommitStatuses>,
     /// What bakes images.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     holds::{self, HoldStatus},
+    untold::{self, UntoldNotice},
     versions::VersionsStatus,
 };
 use crate::{
@@ -38,6 +39,9 @@ pub struct StatusReport {
     pub failed: Vec<FailedRun>,
     /// Why the newest rules file is not in force.
     pub refused_rules: Option<String>,
+    /// What people and programs were to be told and could not be, yet or at all; oldest first.
+    #[serde(default)]
+    pub untold: Vec<UntoldNotice>,
     /// What holds it, by hand: the pause and the freezes.
     #[serde(default)]
     pub holds: Vec<HoldStatus>,
@@ -178,6 +182,7 @@ impl StatusReport {
             live: state.live_runs().map(|run| live(state, run)).collect(),
             failed: failed(state),
             refused_rules: state.refused_rules.as_ref().map(|refused| refused.mistakes.clone()),
+            untold: untold::of(state),
             holds: holds::of(state),
             versions: VersionsStatus::of(state, &stages),
         }

@@ -2,6 +2,7 @@
 
 use super::holds;
 use super::report::{HeadStatus, LiveRun, Past, StatusReport, TargetStatus};
+use super::untold;
 use crate::{
     cli::{
         output::{Tone, paint},
@@ -137,7 +138,9 @@ fn trouble(report: &StatusReport, half_way: Vec<String>, lines: &mut Vec<String>
     let refused = report.refused_rules.iter().map(|mistakes| {
         format!("  {}; the last good ones stay in force\n{mistakes}", paint("the rules file was refused", Tone::Bad))
     });
-    let trouble: Vec<String> = half_way.into_iter().chain(failed).chain(unreachable).chain(refused).collect();
+    let untold = report.untold.iter().filter(|untold| !untold.error.is_empty()).map(untold::line);
+    let trouble = half_way.into_iter().chain(failed).chain(unreachable).chain(refused).chain(untold);
+    let trouble: Vec<String> = trouble.collect();
     if !trouble.is_empty() {
         lines.push(format!("\n{}", paint("Trouble", Tone::Strong)));
         lines.extend(trouble);

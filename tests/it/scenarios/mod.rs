@@ -4,6 +4,7 @@ mod bad_input;
 mod delivery;
 mod gates;
 mod looking;
+mod notices;
 mod versions;
 
 use serde_json::Value;
