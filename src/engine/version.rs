@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     event::CommitSet,
     ids::{CommitId, RunId},
-    lineage::Lineage,
+    descent::Descent,
     run::Run,
     system::{Promoted, System, Verified},
     turn::Turn,
@@ -27,7 +27,7 @@ pub struct Versions {
     pub known: BTreeMap<StageName, Vec<Version>>,
     /// What is remembered of commits that something names.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub lineage: BTreeMap<CommitId, Lineage>,
+    pub descent: BTreeMap<CommitId, Descent>,
     /// Per stage, the last time that it was rolled back.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub rolled_back: BTreeMap<StageName, RolledBack>,

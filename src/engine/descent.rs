@@ -1,4 +1,4 @@
-//! Lineage: what the engine remembers of a commit beside its name, for as long as anything names it. It tells which
+//! Descent: what the engine remembers of a commit beside its name, for as long as anything names it. It tells which
 //! version a commit carries, whatever it is called in each stage, and what a branch truly holds after it was taken back.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +18,7 @@ const LONGEST_CHAIN: usize = 64;
 
 /// What is remembered of a commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lineage {
+pub struct Descent {
     /// The commit whose version it carries: of a merge the source, of a way back the commit that it went back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub of: Option<CommitId>,
@@ -33,7 +33,7 @@ pub struct Lineage {
     pub pins: BTreeMap<String, BTreeSet<String>>,
 }
 
-impl Lineage {
+impl Descent {
     fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -42,7 +42,7 @@ impl Lineage {
 impl System {
     /// The commits that this one carries the version of, itself first.
     pub fn carried<'system>(&'system self, commit: &'system CommitId) -> impl Iterator<Item = &'system CommitId> {
-        let of = |commit: &&'system CommitId| self.versions.lineage.get(*commit)?.of.as_ref();
+        let of = |commit: &&'system CommitId| self.versions.descent.get(*commit)?.of.as_ref();
         std::iter::successors(Some(commit), of).take(LONGEST_CHAIN)
     }
 
@@ -50,7 +50,7 @@ impl System {
     #[must_use]
     pub fn original<'system>(&'system self, commit: &'system CommitId) -> &'system CommitId {
         let of = |commit: &&'system CommitId| {
-            self.versions.lineage.get(*commit).filter(|lineage| lineage.exact)?.of.as_ref()
+            self.versions.descent.get(*commit).filter(|descent| descent.exact)?.of.as_ref()
         };
         std::iter::successors(Some(commit), of).take(LONGEST_CHAIN).last().unwrap_or(commit)
     }
@@ -75,13 +75,13 @@ impl System {
     #[must_use]
     pub fn instead(&self, place: &Place) -> Option<&CommitId> {
         let head = self.head(&place.repository, &place.stage)?;
-        self.versions.lineage.get(&head.commit)?.instead.as_ref()
+        self.versions.descent.get(&head.commit)?.instead.as_ref()
     }
 
     /// The names of the artifacts that are pinned in a set's commits.
     pub fn artifacts_of<'system>(&'system self, set: &'system CommitSet) -> impl Iterator<Item = &'system str> {
-        let lineages = set.values().filter_map(|commit| self.versions.lineage.get(commit));
-        lineages.flat_map(|lineage| lineage.pins.values().flatten()).map(String::as_str)
+        let descents = set.values().filter_map(|commit| self.versions.descent.get(commit));
+        descents.flat_map(|descent| descent.pins.values().flatten()).map(String::as_str)
     }
 }
 
@@ -94,10 +94,10 @@ impl Turn<'_> {
         pins: impl Iterator<Item = String>,
         artifacts: &[Artifact],
     ) {
-        let mut lineage = self.inherited(parent);
+        let mut descent = self.inherited(parent);
         let names: BTreeSet<String> = artifacts.iter().map(|artifact| artifact.name.clone()).collect();
-        lineage.pins.extend(pins.map(|pin| (pin, names.clone())));
-        self.remember(made, lineage);
+        descent.pins.extend(pins.map(|pin| (pin, names.clone())));
+        self.remember(made, descent);
     }
 
     /// A merge of ours brought a version, or, going back, left one.
@@ -105,7 +105,7 @@ impl Turn<'_> {
         let mut pins = self.inherited(parent).pins;
         pins.extend(self.inherited(source).pins);
         let instead = back.then(|| source.clone());
-        self.remember(made, Lineage { of: Some(source.clone()), exact: false, instead, pins });
+        self.remember(made, Descent { of: Some(source.clone()), exact: false, instead, pins });
     }
 
     /// A branch was taken back: `now` has the content of `to`; `exact` when nobody had pushed meanwhile.
@@ -113,36 +113,36 @@ impl Turn<'_> {
         if now == to {
             return;
         }
-        let Lineage { instead, pins, .. } = self.inherited(to);
+        let Descent { instead, pins, .. } = self.inherited(to);
         let instead = Some(instead.unwrap_or_else(|| to.clone()));
-        self.remember(now, Lineage { of: Some(to.clone()), exact, instead, pins });
+        self.remember(now, Descent { of: Some(to.clone()), exact, instead, pins });
     }
 
     /// A head that a watch saw: a commit of ours is known already; what others push stands on what was there before.
     pub(super) fn remember_push(&mut self, commit: &CommitId, before: Option<&CommitId>) {
-        if self.system.versions.lineage.contains_key(commit) {
+        if self.system.versions.descent.contains_key(commit) {
             return;
         }
         if let Some(before) = before {
-            let lineage = Lineage { of: None, exact: false, ..self.inherited(before) };
-            self.remember(commit, lineage);
+            let descent = Descent { of: None, exact: false, ..self.inherited(before) };
+            self.remember(commit, descent);
         }
     }
 
-    fn inherited(&self, commit: &CommitId) -> Lineage {
-        self.system.versions.lineage.get(commit).cloned().unwrap_or_default()
+    fn inherited(&self, commit: &CommitId) -> Descent {
+        self.system.versions.descent.get(commit).cloned().unwrap_or_default()
     }
 
-    fn remember(&mut self, commit: &CommitId, lineage: Lineage) {
-        if lineage.is_empty() {
-            self.system.versions.lineage.remove(commit);
+    fn remember(&mut self, commit: &CommitId, descent: Descent) {
+        if descent.is_empty() {
+            self.system.versions.descent.remove(commit);
         } else {
-            self.system.versions.lineage.insert(commit.clone(), lineage);
+            self.system.versions.descent.insert(commit.clone(), descent);
         }
     }
 
     /// Forgets the commits that nothing names any more.
-    pub(super) fn forget_lineage(&mut self) {
+    pub(super) fn forget_descent(&mut self) {
         let system = &*self.system;
         let heads = system.repositories.values().flat_map(|watched| watched.heads.values());
         let in_heads = heads.flat_map(|Head { commit, set, .. }| set.values().chain([commit]));
@@ -153,12 +153,12 @@ impl Turn<'_> {
             system.runs.values().flat_map(|run| &run.steps).filter_map(|step| step.output_commit("commit")).collect();
         let mut open: Vec<&CommitId> = in_heads.chain(sets.flat_map(|set| set.values())).chain(&made).collect();
         while let Some(commit) = open.pop() {
-            let Some(lineage) = system.versions.lineage.get(commit).filter(|_| !named.contains(commit)) else {
+            let Some(descent) = system.versions.descent.get(commit).filter(|_| !named.contains(commit)) else {
                 continue;
             };
             named.insert(commit.clone());
-            open.extend(lineage.of.iter().chain(&lineage.instead));
+            open.extend(descent.of.iter().chain(&descent.instead));
         }
-        self.system.versions.lineage.retain(|commit, _| named.contains(commit));
+        self.system.versions.descent.retain(|commit, _| named.contains(commit));
     }
 }
