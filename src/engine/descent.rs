@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     event::{Artifact, CommitSet},
-    ids::{CommitId, Place},
+    ids::{CommitId, Place, RunId, StepKey},
     system::{Head, System},
     turn::Turn,
 };
-use crate::rules::StageName;
+use crate::rules::{RepositoryName, StageName};
 
 /// How many commits are followed from one to the one that it carries. Each stage adds one, each way back one more.
 const LONGEST_CHAIN: usize = 64;
@@ -127,6 +127,13 @@ impl Turn<'_> {
             let descent = Descent { of: None, exact: false, ..self.inherited(before) };
             self.remember(commit, descent);
         }
+    }
+
+    /// The commit that a step of ours made in a repository under this key.
+    pub(super) fn made_under(&self, key: &StepKey, repository: &RepositoryName) -> Option<CommitId> {
+        let run = self.system.run(&RunId::new(key.as_str().split('/').nth(1)?))?;
+        let steps = run.steps.iter().filter(|step| step.task.writes_to() == Some(repository));
+        steps.filter_map(|step| step.output_commit("commit")).next_back()
     }
 
     fn inherited(&self, commit: &CommitId) -> Descent {

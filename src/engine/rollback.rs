@@ -67,6 +67,7 @@ impl Turn<'_> {
             set,
             authors: std::collections::BTreeSet::new(),
             hotfix: None,
+            origin: super::lineage::Origin::default(),
             rules: in_force.digest.clone(),
             state: RunState::Queued,
             target: Some(TargetKey::of_promotions(stage)),
@@ -156,6 +157,7 @@ impl Turn<'_> {
         if run.state == RunState::Done {
             let made = moved_to(run);
             self.join_heads(stage, &made);
+            self.join_lineages(stage, &made);
             self.system.versions.half_way.remove(stage);
             self.forget_merges(stage, &run.id);
             let to = self.rolled_back_to(run);

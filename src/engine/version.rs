@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    descent::Descent,
     event::CommitSet,
     ids::{CommitId, RunId},
-    descent::Descent,
     run::Run,
     system::{Promoted, System, Verified},
     turn::Turn,

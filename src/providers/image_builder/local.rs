@@ -62,6 +62,12 @@ impl LocalImageBuilder {
         Ok(handle)
     }
 
+    /// How the build of a token ended, if there is one and it has ended.
+    pub fn ended(&self, token: &str) -> Result<Option<BuildState>, Fault> {
+        let directory = self.directory(&BuildHandle(files::directory_name(token)))?;
+        Ok(Some(state_in(&directory)?).filter(BuildState::is_final))
+    }
+
     /// How a build is doing. A worker that died without a result (killed, or with the machine) is started again,
     /// for its work can be repeated; when it has died too often, the build has failed.
     pub async fn poll(&self, handle: &BuildHandle) -> Result<BuildStatus, Fault> {
