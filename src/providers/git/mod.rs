@@ -27,6 +27,7 @@ mod process;
 mod publish;
 mod read;
 mod remote;
+mod restore;
 mod transport;
 
 pub use archive::{ArchiveFormat, ArchiveInfo, ArchiveOptions};
@@ -35,3 +36,4 @@ pub use merge::{CheckedMerge, MergeChange, Merged, Pin};
 pub use mirror::{GitOptions, Identity, Mirror, Mirrors};
 pub use publish::{CommitMessage, KEY_TRAILER};
 pub use read::CommitInfo;
+pub use restore::{RestoreChange, Restored};
