@@ -156,11 +156,11 @@ impl House {
         Ok(Tools {
             mirrors: Mirrors::open(data.join("mirrors"), options)?,
             objects: DirectoryObjects::open(&objects)?,
-            builder: LocalImageBuilder {
+            builder: Box::new(LocalImageBuilder {
                 jobs: data.join("image-builder"),
                 objects,
                 worker: vec![program.display().to_string(), "image-builder-worker".to_owned()],
-            },
+            }),
             environments: data.join("environments"),
             scratch: data.join("scratch"),
             logs: self.settings.logs(),

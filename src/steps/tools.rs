@@ -14,7 +14,7 @@ use crate::{
     providers::{
         Fault,
         git::{CommitMessage, Mirror, Mirrors},
-        image_builder::LocalImageBuilder,
+        image_builder::ImageBuilder,
         objects::DirectoryObjects,
     },
     rules::RepositoryName,
@@ -30,7 +30,7 @@ pub struct Tools {
     /// Where artifacts, templates and reports are.
     pub objects: DirectoryObjects,
     /// What bakes images.
-    pub builder: LocalImageBuilder,
+    pub builder: Box<dyn ImageBuilder>,
     /// The folder of the environments on this machine: one folder per system and stage below it.
     pub environments: PathBuf,
     /// The folder for what lives no longer than a step.
