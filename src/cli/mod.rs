@@ -17,6 +17,7 @@ mod run;
 mod runs;
 mod serve;
 pub mod settings;
+mod simulate;
 pub mod status;
 mod trace;
 mod unlock;
@@ -84,6 +85,9 @@ enum Command {
     Abort(abort::Abort),
     /// Make a broken target available again
     Unlock(unlock::Unlock),
+    /// Say what would happen: commits, builds, gates, deployments, in order; nothing is touched
+    #[command(subcommand)]
+    Simulate(simulate::Simulate),
     /// Follow an artifact or commit both ways: what it was made from, and what was made from it
     Trace(trace::Trace),
     /// List what happened, in order
@@ -151,6 +155,7 @@ impl Cli {
             Command::Retry(retry) => retry.execute(&config, output).await,
             Command::Abort(abort) => abort.execute(&config, output).await,
             Command::Unlock(unlock) => unlock.execute(&config, output).await,
+            Command::Simulate(simulate) => simulate.execute(&config, output).await,
             Command::Trace(trace) => trace.execute(&config, output).await,
             Command::History(history) => history.execute(&config, output).await,
             Command::ImageBuilderWorker { job } => Ok(image_builder::run_worker(&job).await?),
@@ -168,8 +173,10 @@ impl Cli {
 /// The exit code for an error, as `--help` lists them.
 #[must_use]
 pub fn exit_code(error: &anyhow::Error) -> u8 {
-    use crate::{engine::Refused, store::RecordError};
-    let refused = matches!(error.downcast_ref::<RecordError>(), Some(RecordError::Refused(_))) || error.is::<Refused>();
+    use crate::{engine::Refused, simulate::Unpredictable, store::RecordError};
+    let refused = matches!(error.downcast_ref::<RecordError>(), Some(RecordError::Refused(_)))
+        || matches!(error.downcast_ref::<Unpredictable>(), Some(Unpredictable::Refused(_)))
+        || error.is::<Refused>();
     match () {
         () if error.is::<check::HasMistakes>() => 4,
         () if refused => 3,

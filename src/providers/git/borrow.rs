@@ -60,3 +60,15 @@ pub fn commit_in(path: &Path, revision: &str) -> Result<(String, PathBuf), Fault
     let objects = objects.canonicalize().map_err(|error| disk_fault("opening", &objects, &error))?;
     Ok((commit.id().to_string(), objects))
 }
+
+/// Moves a branch of a borrowed repository to the commit that `revision` names in it; says which that is.
+pub fn point(directory: &Path, branch: &str, revision: &str) -> Result<String, Fault> {
+    let refused = |error: git2::Error| {
+        let hint = "name a commit that has been fetched, or bring one from a clone";
+        Fault::fail(format!("`{revision}`: {}", error.message()), hint)
+    };
+    let repository = Repository::open_bare(directory).map_err(refused)?;
+    let commit = repository.revparse_single(revision).and_then(|found| found.peel_to_commit()).map_err(refused)?;
+    repository.reference(&format!("refs/heads/{branch}"), commit.id(), true, "supposed").map_err(refused)?;
+    Ok(commit.id().to_string())
+}

@@ -32,7 +32,7 @@ mod remote;
 mod transport;
 
 pub use archive::{ArchiveFormat, ArchiveInfo, ArchiveOptions};
-pub use borrow::{Borrowed, borrow, commit_in};
+pub use borrow::{Borrowed, borrow, commit_in, point};
 pub use forward::{FileEdit, ForwardChange, Forwarded};
 pub use merge::{CheckedMerge, MergeChange, Merged, Pin};
 pub use mirror::{GitOptions, Identity, Mirror, Mirrors};
