@@ -51,6 +51,9 @@ fn words(event: &Event) -> String {
     match event {
         Event::RulesLoaded { source, .. } => format!("rules came into force: {source}"),
         Event::RulesRefused { source, .. } => format!("rules were refused: {source}"),
+        Event::AccessLoaded { access } => {
+            format!("people and roles came into force: {} people, {} grants", access.people.len(), access.grants.len())
+        }
         Event::Command { by, command } => format!("{} {}", by.name, asked(command)),
         Event::Outcome { effect, outcome } => outcome_words(effect, outcome),
     }
@@ -65,6 +68,16 @@ fn asked(command: &Command) -> String {
         Command::Retry { run } => format!("let {run} go on"),
         Command::Abort { run, reason } => format!("aborted {run} {reason}"),
         Command::Unlock { target, stage } => format!("unlocked {target} in {stage}"),
+        Command::Withdraw { run } => format!("withdrew their approval of {run}"),
+        Command::Pause { reason } => format!("paused it: {reason}"),
+        Command::Resume => "resumed it".to_owned(),
+        Command::Freeze { stage, until_ms, reason } => {
+            let of = stage.as_ref().map_or("every stage", |stage| stage.as_str());
+            format!("froze {of} until {}: {reason}", explain::time(*until_ms))
+        }
+        Command::Thaw { freeze } => format!("ended {freeze}"),
+        Command::Override { freeze, run, reason } => format!("let {run} pass {freeze}: {reason}"),
+        Command::Hotfix { what, reason } => format!("marked {what} as a hotfix: {reason}"),
     }
 }
 

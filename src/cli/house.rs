@@ -7,8 +7,9 @@ use anyhow::{Context, bail};
 use super::settings::Settings;
 use crate::{
     driver::now_ms,
-    engine::{Command, Digest, Event},
+    engine::{Access, Command, Digest, Event},
     providers::{
+        commit_status::NoCommitStatuses,
         git::{GitOptions, Identity, Mirrors},
         image_builder::LocalImageBuilder,
         objects::DirectoryObjects,
@@ -60,11 +61,47 @@ impl House {
         Ok(self.ledger.store().systems().await?.into_keys().collect())
     }
 
-    /// The system that a command is about: the one named, or the only one there is.
+    /// The system that a command shows: the one named, or the only one there is. Whoever asks must be allowed to look.
+    ///
+    /// # Errors
+    /// When there is no such system, or several to choose from; when whoever asks may not look at it.
+    pub async fn system(&self, named: Option<&SystemName>) -> anyhow::Result<SystemName> {
+        let system = self.find_system(named).await?;
+        self.may_view(&system)?;
+        Ok(system)
+    }
+
+    /// The systems that whoever asks may look at.
+    ///
+    /// # Errors
+    /// When there are systems and none of them may be looked at; when the store cannot be read.
+    pub async fn visible_systems(&self) -> anyhow::Result<Vec<SystemName>> {
+        let (mut visible, mut refused) = (Vec::new(), None);
+        for system in self.systems().await? {
+            match self.may_view(&system) {
+                Ok(()) => visible.push(system),
+                Err(error) => refused = Some(error),
+            }
+        }
+        match refused {
+            Some(refused) if visible.is_empty() => Err(refused),
+            _ => Ok(visible),
+        }
+    }
+
+    fn may_view(&self, system: &SystemName) -> anyhow::Result<()> {
+        if self.settings.grants.is_empty() {
+            return Ok(());
+        }
+        let who = self.settings.principal(&asker())?;
+        Ok(self.settings.access().for_system(system).may_view(&who, system.as_str())?)
+    }
+
+    /// The same, for a command that asks the engine, which checks who asks.
     ///
     /// # Errors
     /// When there is no such system, or several to choose from.
-    pub async fn system(&self, named: Option<&SystemName>) -> anyhow::Result<SystemName> {
+    pub async fn find_system(&self, named: Option<&SystemName>) -> anyhow::Result<SystemName> {
         let systems = self.systems().await?;
         match (named, systems.as_slice()) {
             (Some(name), systems) if systems.contains(name) => Ok(name.clone()),
@@ -86,6 +123,7 @@ impl House {
     /// The engine's refusal, which says why and what to do instead; or the store's failure.
     pub async fn command(&self, system: &SystemName, who: &str, command: Command) -> anyhow::Result<Entry> {
         let by = self.settings.principal(who)?;
+        self.load_access(system).await?;
         Ok(self.ledger.record(system, now_ms(), Event::Command { by, command }).await?)
     }
 
@@ -111,6 +149,25 @@ impl House {
         Ok(refused)
     }
 
+    /// Puts the people and roles of the settings into force in a system, where they differ from those in force.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn load_access(&self, system: &SystemName) -> anyhow::Result<()> {
+        let access = self.settings.access().for_system(system);
+        let same = self
+            .ledger
+            .read(system, |state| match &state.access {
+                Some(in_force) => in_force.digest == access.digest(),
+                None => access == Access::default(),
+            })
+            .await?;
+        if !same {
+            self.ledger.record(system, now_ms(), Event::AccessLoaded { access }).await?;
+        }
+        Ok(())
+    }
+
     async fn put_into_force(&self, source: &str, text: &str, mut rules: Rules) -> anyhow::Result<()> {
         let digest = Digest::of(text.as_bytes());
         let system = rules.system.clone();
@@ -127,6 +184,9 @@ impl House {
             })
             .await?;
         if !same {
+            if self.ledger.store().last_seq(&system).await? == 0 {
+                self.load_access(&system).await?;
+            }
             let event = Event::RulesLoaded { source: source.to_owned(), digest, rules: Box::new(rules) };
             self.ledger.record(&system, now_ms(), event).await?;
         }
@@ -180,11 +240,18 @@ impl House {
                 objects,
                 worker: vec![program.display().to_string(), "image-builder-worker".to_owned()],
             }),
+            statuses: Arc::new(NoCommitStatuses),
             environments: data.join("environments"),
             scratch: data.join("scratch"),
             logs: self.settings.logs(),
         })
     }
+}
+
+/// Who asks, where no command line says so: `TIDEGATE_AS`, or who is logged in.
+pub(super) fn asker() -> String {
+    let said = |name| std::env::var(name).ok().filter(|name| !name.is_empty());
+    said("TIDEGATE_AS").or_else(|| said("USER")).unwrap_or_else(|| "operator".to_owned())
 }
 
 /// A repository's path in a rules file is from that file's folder; any other URL is as it is.

@@ -5,11 +5,15 @@ mod approve;
 mod check;
 pub mod demo;
 pub mod demo_service;
+mod freeze;
 mod history;
+mod hotfix;
 mod house;
 mod init;
 mod logs;
+mod moment;
 mod output;
+mod pause;
 mod promote;
 mod reject;
 mod retry;
@@ -21,9 +25,13 @@ mod simulate;
 pub mod status;
 mod trace;
 mod unlock;
+mod withdraw;
 mod words;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -88,6 +96,20 @@ enum Command {
     /// Say what would happen: commits, builds, gates, deployments, in order; nothing is touched
     #[command(subcommand)]
     Simulate(simulate::Simulate),
+    /// Take back your approval of a run
+    Withdraw(withdraw::Withdraw),
+    /// Start nothing new, in one system or in all
+    Pause(pause::Pause),
+    /// End the pause
+    Resume(pause::Resume),
+    /// Move nothing into a stage, or anywhere, until a time
+    Freeze(freeze::Freeze),
+    /// End a freeze before its time
+    Thaw(freeze::Thaw),
+    /// Let one run pass a freeze
+    Override(freeze::Override),
+    /// Mark a change that cannot wait: it skips the gates that the rules name
+    Hotfix(hotfix::Hotfix),
     /// Follow an artifact or commit both ways: what it was made from, and what was made from it
     Trace(trace::Trace),
     /// List what happened, in order
@@ -113,8 +135,8 @@ struct Asking {
     /// The system, where there is more than one
     #[arg(long, short)]
     system: Option<SystemName>,
-    /// Who asks; must be among the people of the settings file where it lists any
-    #[arg(long = "as", value_name = "NAME", env = "USER", default_value = "operator")]
+    /// Who asks; must be among the people of the settings file where it lists any. `TIDEGATE_AS` says it for all commands
+    #[arg(long = "as", value_name = "NAME", default_value_t = house::asker(), hide_default_value = true)]
     who: String,
 }
 
@@ -122,7 +144,7 @@ impl Asking {
     /// Asks the engine and says what came of it.
     async fn ask(&self, config: &Path, output: Output, command: EngineCommand, done: &str) -> anyhow::Result<()> {
         let house = House::open(config).await?;
-        let system = house.system(self.system.as_ref()).await?;
+        let system = house.find_system(self.system.as_ref()).await?;
         let entry = house.command(&system, &self.who, command).await?;
         let made =
             house.ledger.read(&system, |state| state.runs.values().next_back().map(|run| run.id.clone())).await?;
@@ -130,6 +152,38 @@ impl Asking {
             done,
             &serde_json::json!({ "system": system, "seq": entry.seq, "newest_run": made.as_ref().map(RunId::as_str) }),
         )
+    }
+}
+
+/// Which systems, and who asks.
+#[derive(Debug, Args)]
+struct AskingEach {
+    /// Ask it of every system
+    #[arg(long, conflicts_with = "system")]
+    all: bool,
+    #[command(flatten)]
+    one: Asking,
+}
+
+impl AskingEach {
+    /// Asks the engine of each system. One that refuses does not keep the others from being asked; the first refusal is
+    /// the error.
+    async fn ask(self, config: &Path, output: Output, command: &EngineCommand, done: &str) -> anyhow::Result<()> {
+        let house = House::open(config).await?;
+        let systems =
+            if self.all { house.systems().await? } else { vec![house.find_system(self.one.system.as_ref()).await?] };
+        let (mut asked, mut refused) = (Vec::new(), None);
+        for system in systems {
+            match house.command(&system, &self.one.who, command.clone()).await {
+                Ok(entry) => asked.push((system, entry.seq)),
+                Err(error) => refused = refused.or(Some(error.context(format!("{system} was not asked for it")))),
+            }
+        }
+        let sentence: Vec<String> = asked.iter().map(|(system, _)| format!("{system} {done}")).collect();
+        if !asked.is_empty() {
+            output.done(&sentence.join("\n"), &serde_json::json!({ "systems": BTreeMap::from_iter(asked) }))?;
+        }
+        refused.map_or(Ok(()), Err)
     }
 }
 
@@ -156,6 +210,13 @@ impl Cli {
             Command::Abort(abort) => abort.execute(&config, output).await,
             Command::Unlock(unlock) => unlock.execute(&config, output).await,
             Command::Simulate(simulate) => simulate.execute(&config, output).await,
+            Command::Withdraw(withdraw) => withdraw.execute(&config, output).await,
+            Command::Pause(pause) => pause.execute(&config, output).await,
+            Command::Resume(resume) => resume.execute(&config, output).await,
+            Command::Freeze(freeze) => freeze.execute(&config, output).await,
+            Command::Thaw(thaw) => thaw.execute(&config, output).await,
+            Command::Override(pass) => pass.execute(&config, output).await,
+            Command::Hotfix(hotfix) => hotfix.execute(&config, output).await,
             Command::Trace(trace) => trace.execute(&config, output).await,
             Command::History(history) => history.execute(&config, output).await,
             Command::ImageBuilderWorker { job } => Ok(image_builder::run_worker(&job).await?),

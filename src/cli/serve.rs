@@ -60,6 +60,9 @@ pub(super) async fn serve(
     };
     let claimant = format!("pid-{}", std::process::id());
     let driver = Arc::new(Driver::new(house.ledger.clone(), Arc::new(house.tools()?), breakpoints, claimant));
+    for system in house.systems().await? {
+        house.load_access(&system).await?;
+    }
     let systems = house.ledger.load_all().await?;
     tracing::info!(systems, database = %house.settings.database().display(), "driving");
     let reload = tokio::spawn(reload_rules(house.clone(), stop.clone()));

@@ -2,7 +2,7 @@
 //! what it means *here* is in this file.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::Principal;
+use crate::engine::{Access, Grant, Permission, Person, Principal};
 
 /// The file's name where none is given.
 pub const FILE_NAME: &str = "tidegate.toml";
@@ -30,6 +30,9 @@ pub struct Settings {
     /// People, by the name that they go by here.
     #[serde(default)]
     pub people: BTreeMap<String, Person>,
+    /// Who may do what; while there are none, everybody may do everything.
+    #[serde(default)]
+    pub grants: Vec<Grant>,
     /// Variables for the `git` program, such as `GIT_SSH_COMMAND` or a credential helper's.
     #[serde(default)]
     pub git_environment: BTreeMap<String, String>,
@@ -51,18 +54,6 @@ impl Default for Identity {
     }
 }
 
-/// A person.
-#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Person {
-    /// The groups that they are in; rules ask groups or people for approval.
-    #[serde(default)]
-    pub groups: BTreeSet<String>,
-    /// The e-mail addresses under which they commit.
-    #[serde(default)]
-    pub emails: BTreeSet<String>,
-}
-
 fn data() -> PathBuf {
     PathBuf::from("data")
 }
@@ -78,6 +69,7 @@ impl Settings {
         })?;
         let mut settings: Self =
             toml::from_str(&text).with_context(|| format!("{} is not as it should be", path.display()))?;
+        settings.check_grants().with_context(|| format!("{} is not as it should be", path.display()))?;
         let path = std::path::absolute(path).with_context(|| format!("where is {}?", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new("/"));
         settings.data = folder.join(&settings.data);
@@ -105,6 +97,34 @@ impl Settings {
                 )
             }
         }
+    }
+
+    /// The people, groups and roles, whole.
+    #[must_use]
+    pub fn access(&self) -> Access {
+        Access { people: self.people.clone(), grants: self.grants.clone() }
+    }
+
+    /// A grant to nobody would take a role from everybody, unseen.
+    fn check_grants(&self) -> anyhow::Result<()> {
+        let groups = self.people.values().flat_map(|person| &person.groups);
+        let known: std::collections::BTreeSet<&String> = self.people.keys().chain(groups).collect();
+        for Grant { role, to, .. } in &self.grants {
+            if to.is_empty() {
+                bail!("a grant of {role:?} names nobody: write `to = [\"NAME\"]`");
+            }
+            if let Some(unknown) = to.iter().find(|name| !known.contains(name)) {
+                let known: Vec<&str> = known.iter().map(|name| name.as_str()).collect();
+                bail!(
+                    "a grant of {role:?} is to `{unknown}`, whom `people` does not list; it has: {}",
+                    known.join(", ")
+                );
+            }
+        }
+        if !self.grants.is_empty() && !self.grants.iter().any(|grant| grant.role.gives(Permission::Override)) {
+            bail!("nobody is granted the role `admin`, so nobody could do everything: grant it to somebody");
+        }
+        Ok(())
     }
 
     /// The database.

@@ -32,6 +32,7 @@ impl Turn<'_> {
             source: Some(source),
             set: head.set.clone(),
             authors: head.authors.clone(),
+            hotfix: None,
             rules: digest,
             state: RunState::Queued,
             target: Some(target.unwrap_or_else(|| TargetKey::of_rule(name, stage))),
@@ -54,6 +55,7 @@ impl Turn<'_> {
         self.system.runs_made += 1;
         run.number = self.system.runs_made;
         run.id = RunId::new(format!("{}-{}", run.subject.name(), run.number));
+        run.hotfix = self.hotfix_of(&run);
         let (id, number) = (run.id.clone(), run.number);
         let busy = run.target.as_ref().and_then(|key| self.prepare_target(key, policy, number));
         self.system.runs.insert(number, run);
@@ -114,6 +116,9 @@ impl Turn<'_> {
 
     /// Starts a ready step, unless something that it must have is with another run.
     fn start_step(&mut self, number: u64, id: &StepId) {
+        if self.is_held(number, id) || self.skip_for_hotfix(number, id) {
+            return;
+        }
         let step = self.step_of(number, id);
         if step.task.is_gate() {
             self.open_gate(number, id);
@@ -212,6 +217,8 @@ impl Turn<'_> {
             .collect();
         for (id, is_gate) in active {
             if is_gate {
+                let because = self.run(number).reason.clone().unwrap_or_default();
+                self.step_mut(number, &id).void_answers(&because);
                 self.close_gate(number, &id, StepState::Cancelled);
             } else if ends_as != RunState::Failed {
                 self.cancel_step(number, &id);

@@ -2,16 +2,17 @@
 
 use super::{
     event::{Command, Principal},
-    ids::{Digest, RunId, TargetKey},
+    ids::{RunId, TargetKey},
     run::{Cause, Run, RunState, StepRun, StepState, Subject},
     system::{Policy, TargetLife},
     turn::{Refused, Turn},
 };
-use crate::rules::{Quorum, RuleName, Rules, StageName, StepId, TargetName};
+use crate::rules::{RuleName, Rules, StageName, StepId, TargetName};
 
 impl Turn<'_> {
     /// Grants or refuses what somebody asks for.
     pub(super) fn command(&mut self, by: &Principal, command: &Command) -> Result<(), Refused> {
+        self.permitted(by, command)?;
         match command {
             Command::Run { rule, stage } => self.run_command(by, rule, stage),
             Command::Promote { from, to } => self.promote_command(by, from, to),
@@ -20,6 +21,13 @@ impl Turn<'_> {
             Command::Retry { run } => self.retry_command(run),
             Command::Abort { run, reason } => self.abort_command(by, run, reason),
             Command::Unlock { target, stage } => self.unlock_command(target, stage),
+            Command::Withdraw { run } => self.withdraw_command(by, run),
+            Command::Pause { reason } => self.pause_command(by, reason),
+            Command::Resume => self.resume_command(),
+            Command::Freeze { stage, until_ms, reason } => self.freeze_command(by, stage.as_ref(), *until_ms, reason),
+            Command::Thaw { freeze } => self.thaw_command(freeze),
+            Command::Override { freeze, run, reason } => self.override_command(by, freeze, run, reason),
+            Command::Hotfix { what, reason } => self.hotfix_command(by, what, reason),
         }
     }
 
@@ -77,52 +85,6 @@ impl Turn<'_> {
             ));
         }
         self.promote(from, to, Cause::Command { by: by.name.clone() });
-        Ok(())
-    }
-
-    fn approve_command(&mut self, by: &Principal, id: &RunId, digest: Option<&Digest>) -> Result<(), Refused> {
-        let run = self.live_run(id)?;
-        let (step, quorum) = asked(run)?;
-        let waits = run.digest(step);
-        if let Some(digest) = digest.filter(|digest| !names(digest, &waits)) {
-            return Err(Refused::not_now(
-                id,
-                format!("what waits is {waits}, not {digest}"),
-                "it changed since it was shown: look at it again with `tidegate run show`",
-            ));
-        }
-        may_decide(by, quorum, "approve", id)?;
-        let is_author = run.authors.iter().any(|author| wrote(by, author));
-        if is_author && !quorum.author_may_approve {
-            return Err(Refused::NotAllowed {
-                who: by.name.clone(),
-                what: format!("approve {id}"),
-                reason: "it holds a change that they wrote themselves; somebody else has to look at it".to_owned(),
-            });
-        }
-        if step.answers.iter().any(|answer| answer.by.name == by.name) {
-            return Err(Refused::not_now(
-                id,
-                format!("{} has approved it already", by.name),
-                "somebody else has to, as well",
-            ));
-        }
-        let (number, step) = (run.number, step.id.clone());
-        self.approved(number, &step, by, waits);
-        Ok(())
-    }
-
-    fn reject_command(&mut self, by: &Principal, id: &RunId, reason: &str) -> Result<(), Refused> {
-        let run = self.live_run(id)?;
-        let (step, quorum) = asked(run)?;
-        may_decide(by, quorum, "reject", id)?;
-        let (number, step) = (run.number, step.id.clone());
-        self.fail_step(
-            number,
-            &step,
-            format!("{} rejected it: {reason}", by.name),
-            "push a better change; it asks anew",
-        );
         Ok(())
     }
 
@@ -191,11 +153,11 @@ impl Turn<'_> {
         Ok(())
     }
 
-    fn rules_in_force(&self) -> Result<std::sync::Arc<Rules>, Refused> {
+    pub(super) fn rules_in_force(&self) -> Result<std::sync::Arc<Rules>, Refused> {
         self.system.rules().cloned().ok_or(Refused::NoRules)
     }
 
-    fn known_run(&self, id: &RunId) -> Result<&Run, Refused> {
+    pub(super) fn known_run(&self, id: &RunId) -> Result<&Run, Refused> {
         self.system.run(id).ok_or_else(|| {
             Refused::unknown(
                 format!("there is no run `{id}` among those that go on or ended lately"),
@@ -204,7 +166,7 @@ impl Turn<'_> {
         })
     }
 
-    fn live_run(&self, id: &RunId) -> Result<&Run, Refused> {
+    pub(super) fn live_run(&self, id: &RunId) -> Result<&Run, Refused> {
         let run = self.known_run(id)?;
         if run.state.is_ended() {
             let hint = run.reason.clone().unwrap_or_else(|| "nothing waits for an answer any more".to_owned());
@@ -212,37 +174,6 @@ impl Turn<'_> {
         }
         Ok(run)
     }
-}
-
-fn asked(run: &Run) -> Result<(&StepRun, &Quorum), Refused> {
-    let asking = run.asking().and_then(|step| Some((step, step.task.quorum(&run.stage)?)));
-    asking.ok_or_else(|| {
-        Refused::not_now(&run.id, "it does not wait for an approval", "`tidegate run show` says what it waits for")
-    })
-}
-
-fn may_decide(by: &Principal, quorum: &Quorum, what: &str, run: &RunId) -> Result<(), Refused> {
-    if quorum.from.is_empty() || quorum.from.iter().any(|name| by.is(name)) {
-        return Ok(());
-    }
-    Err(Refused::NotAllowed {
-        who: by.name.clone(),
-        what: format!("{what} {run}"),
-        reason: format!("it asks {}", quorum.from.join(", ")),
-    })
-}
-
-/// Whether somebody who writes `given` means `digest`: the whole of it, or at least its first eight digits.
-fn names(given: &Digest, digest: &Digest) -> bool {
-    let digits = |digest: &Digest| digest.as_str().trim_start_matches("sha256:").to_owned();
-    let (given, whole) = (digits(given), digits(digest));
-    given.len() >= 8 && whole.starts_with(&given)
-}
-
-/// Whether the author of a change, `Ada <ada@example.com>`, is this person.
-fn wrote(by: &Principal, author: &str) -> bool {
-    let (name, email) = author.split_once(" <").map_or((author, ""), |(name, rest)| (name, rest.trim_end_matches('>')));
-    by.name == name || (!email.is_empty() && by.emails.contains(email))
 }
 
 /// The steps that failed, and every step that comes after one of them: what was approved on their ground is void.
@@ -265,10 +196,11 @@ fn do_again(step: &mut StepRun) {
     (step.handle, step.progress, step.error, step.hint) = (None, None, None, None);
     step.outputs = serde_json::Map::new();
     step.artifacts.clear();
-    step.answers.clear();
+    step.void_answers("the steps before it were done again, and what was shown then is no more");
+    step.skipped = None;
 }
 
-fn known_stage(rules: &Rules, stage: &StageName) -> Result<(), Refused> {
+pub(super) fn known_stage(rules: &Rules, stage: &StageName) -> Result<(), Refused> {
     let known = rules.stages.contains_key(stage);
     known.then_some(()).ok_or_else(|| unknown("stage", stage.as_str(), rules.stages.keys()))
 }

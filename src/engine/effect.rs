@@ -72,6 +72,11 @@ pub enum Timer {
         /// The step.
         step: StepId,
     },
+    /// A freeze ends.
+    Freeze {
+        /// Its name.
+        freeze: String,
+    },
 }
 
 impl Effect {
@@ -97,7 +102,14 @@ impl Effect {
                 format_smolstr!("schedule/{rule}@{stage}/{instant_ms}#{seq}")
             }
             Timer::Gate { run, step } => format_smolstr!("gate/{run}/{step}#{seq}"),
+            Timer::Freeze { freeze } => format_smolstr!("{freeze}#{seq}"),
         };
         Self { id: EffectId::new(id), due_ms, kind: EffectKind::Timer(timer) }
+    }
+
+    /// Whether it is this timer.
+    #[must_use]
+    pub fn is_timer(&self, timer: &Timer) -> bool {
+        matches!(&self.kind, EffectKind::Timer(own) if own == timer)
     }
 }

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::ids::{CommitId, Digest, EffectId, RunId, StepKey};
+use super::{
+    access::{Access, Permission},
+    ids::{CommitId, Digest, EffectId, RunId, StepKey},
+};
 use crate::rules::{RepositoryName, RuleName, Rules, StageName, StepId, TargetName};
 
 /// An event as the log holds it: with its place and the recorded time, which is the only time the engine knows.
@@ -47,6 +50,11 @@ pub enum Event {
         effect: EffectId,
         /// What came of it.
         outcome: Outcome,
+    },
+    /// The people, groups and roles that are in force from here on.
+    AccessLoaded {
+        /// What `tidegate.toml` says of them.
+        access: Access,
     },
     /// Somebody asks for something.
     Command {
@@ -220,6 +228,48 @@ pub enum Command {
         /// Its stage.
         stage: StageName,
     },
+    /// Take back one's approval of what a run shows.
+    Withdraw {
+        /// The run that waits.
+        run: RunId,
+    },
+    /// Start nothing new.
+    Pause {
+        /// Why.
+        reason: String,
+    },
+    /// End the pause.
+    Resume,
+    /// Move nothing in a stage, or in any, until a time.
+    Freeze {
+        /// The stage; all of them when it is none.
+        stage: Option<StageName>,
+        /// Its end: milliseconds since 1970, UTC.
+        until_ms: i64,
+        /// Why.
+        reason: String,
+    },
+    /// End a freeze before its time.
+    Thaw {
+        /// The freeze, `freeze-3`.
+        freeze: String,
+    },
+    /// Let a run pass a freeze.
+    Override {
+        /// The freeze, `freeze-3`.
+        freeze: String,
+        /// The run.
+        run: RunId,
+        /// Why.
+        reason: String,
+    },
+    /// Mark a change as a hotfix.
+    Hotfix {
+        /// A run that goes on, or a commit: the whole of it or its first digits.
+        what: String,
+        /// Why.
+        reason: String,
+    },
 }
 
 impl Command {
@@ -227,10 +277,74 @@ impl Command {
     #[must_use]
     pub const fn run(&self) -> Option<&RunId> {
         match self {
-            Self::Approve { run, .. } | Self::Reject { run, .. } | Self::Retry { run } | Self::Abort { run, .. } => {
-                Some(run)
+            Self::Approve { run, .. }
+            | Self::Reject { run, .. }
+            | Self::Retry { run }
+            | Self::Abort { run, .. }
+            | Self::Withdraw { run }
+            | Self::Override { run, .. } => Some(run),
+            Self::Run { .. }
+            | Self::Promote { .. }
+            | Self::Unlock { .. }
+            | Self::Pause { .. }
+            | Self::Resume
+            | Self::Freeze { .. }
+            | Self::Thaw { .. }
+            | Self::Hotfix { .. } => None,
+        }
+    }
+
+    /// The stage that the command is about, where it names one.
+    #[must_use]
+    pub const fn stage(&self) -> Option<&StageName> {
+        match self {
+            Self::Run { stage, .. } | Self::Promote { to: stage, .. } | Self::Unlock { stage, .. } => Some(stage),
+            Self::Freeze { stage, .. } => stage.as_ref(),
+            Self::Approve { .. }
+            | Self::Reject { .. }
+            | Self::Retry { .. }
+            | Self::Abort { .. }
+            | Self::Withdraw { .. }
+            | Self::Override { .. }
+            | Self::Pause { .. }
+            | Self::Resume
+            | Self::Thaw { .. }
+            | Self::Hotfix { .. } => None,
+        }
+    }
+
+    /// What somebody must be allowed to do to ask for it.
+    #[must_use]
+    pub const fn permission(&self) -> Permission {
+        match self {
+            Self::Run { .. } | Self::Promote { .. } | Self::Retry { .. } | Self::Abort { .. } | Self::Unlock { .. } => {
+                Permission::Operate
             }
-            Self::Run { .. } | Self::Promote { .. } | Self::Unlock { .. } => None,
+            Self::Approve { .. } | Self::Reject { .. } | Self::Withdraw { .. } => Permission::Approve,
+            Self::Pause { .. } | Self::Resume | Self::Freeze { .. } | Self::Thaw { .. } => Permission::Hold,
+            Self::Override { .. } | Self::Hotfix { .. } => Permission::Override,
+        }
+    }
+
+    /// What is asked for, as in "Ada may not *promote dev to qa*".
+    #[must_use]
+    pub fn clause(&self) -> String {
+        match self {
+            Self::Run { rule, stage } => format!("run {rule} in {stage}"),
+            Self::Promote { from, to } => format!("promote {from} to {to}"),
+            Self::Approve { run, .. } => format!("approve {run}"),
+            Self::Reject { run, .. } => format!("reject {run}"),
+            Self::Retry { run } => format!("retry {run}"),
+            Self::Abort { run, .. } => format!("abort {run}"),
+            Self::Unlock { target, stage } => format!("unlock {target} in {stage}"),
+            Self::Withdraw { run } => format!("withdraw from {run}"),
+            Self::Pause { .. } => "pause it".to_owned(),
+            Self::Resume => "resume it".to_owned(),
+            Self::Freeze { stage: Some(stage), .. } => format!("freeze {stage}"),
+            Self::Freeze { stage: None, .. } => "freeze every stage".to_owned(),
+            Self::Thaw { freeze } => format!("thaw {freeze}"),
+            Self::Override { freeze, run, .. } => format!("let {run} pass {freeze}"),
+            Self::Hotfix { what, .. } => format!("mark {what} as a hotfix"),
         }
     }
 }

@@ -3,11 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
+    approval::{self, Voice},
     effect::EffectKind,
+    hold,
     plan::Task,
     run::{Run, RunState, StepRun, StepState},
     system::{System, TargetLife},
 };
+use crate::rules::Action;
 
 /// What ends a wait that should have ended already. No state that the engine makes has one: it would be a lost wake-up.
 pub(super) const BY_THE_NEXT_EVENT: &str = "the engine, with the next event";
@@ -72,6 +75,9 @@ fn blocked(run: &Run, step: &StepRun) -> Waiting {
 }
 
 fn ready(system: &System, run: &Run, step: &StepRun) -> Waiting {
+    if let Some(hold) = hold::hold(system, run, step) {
+        return hold.waiting(run);
+    }
     let place = step.task.writes_to();
     let writer = system.live_runs().filter(|other| other.stage == run.stage && other.id != run.id).find(|other| {
         let mut active = other.steps.iter().filter(|step| step.state == StepState::Active);
@@ -119,21 +125,43 @@ fn gate(system: &System, run: &Run, step: &StepRun, since_ms: i64) -> Waiting {
     let due_ms = step.effect.as_ref().and_then(|id| system.due.get(id)).map(|effect| effect.due_ms);
     if let Some(quorum) = step.task.quorum(&run.stage) {
         let who = if quorum.from.is_empty() { "anybody".to_owned() } else { quorum.from.join(", ") };
-        let but = if quorum.author_may_approve { "" } else { ", but not an author of a change in it" };
         let (given, count, id) = (step.answers.len(), quorum.count, &run.id);
+        let people = who_may(system, run, step, &who);
         return Waiting {
             for_what: format!("approval by {who} ({given} of {count})"),
             since_ms,
             until_ms: None,
-            ended_by: format!("{who}{but}: `tidegate approve {id}` or `tidegate reject {id}`"),
+            ended_by: format!("{people}: `tidegate approve {id}` or `tidegate reject {id}`"),
         };
     }
     let for_what = match &step.task {
         Task::Soak { .. } => "the soak time since it was verified".to_owned(),
-        Task::Window { window } => format!("the window {window}"),
+        Task::Window { window, holidays } if holidays.is_empty() => format!("the window {window}"),
+        Task::Window { window, .. } => format!("the window {window}, which is shut on holidays"),
         task => task.kind().to_owned(),
     };
     Waiting { for_what, since_ms, until_ms: due_ms, ended_by: "the clock".to_owned() }
+}
+
+/// Who may answer, by name where the people are known.
+fn who_may(system: &System, run: &Run, step: &StepRun, asked: &str) -> String {
+    if system.access.as_ref().is_none_or(|in_force| in_force.access.people.is_empty()) {
+        let author_may = step.task.quorum(&run.stage).is_some_and(|quorum| quorum.author_may_approve);
+        return format!("{asked}{}", if author_may { "" } else { ", but not an author of a change in it" });
+    }
+    let named = |(name, voice): (String, Voice)| match voice {
+        Voice::Own => name,
+        Voice::InPlaceOf(of) => format!("{name} (in the place of {of})"),
+    };
+    let people: Vec<String> = approval::deciders(system, run, step).into_iter().map(named).collect();
+    let missing = step.task.quorum(&run.stage).map_or(1, |quorum| quorum.count as usize) - step.answers.len();
+    match people.as_slice() {
+        [] => format!("nobody who is known and may still ({asked} are asked; authors and those who answered are not)"),
+        people if people.len() < missing => {
+            format!("{}, which is not enough: {missing} more are needed", people.join(", "))
+        }
+        people => people.join(", "),
+    }
 }
 
 fn active(system: &System, step: &StepRun, since_ms: i64) -> Waiting {
@@ -143,7 +171,10 @@ fn active(system: &System, step: &StepRun, since_ms: i64) -> Waiting {
     let deadline_ms = since_ms.saturating_add(step.timeout_ms);
     let for_what = match (&step.progress, &step.error) {
         _ if cancelling => format!("{} to be cancelled", step.id),
-        (Some(progress), _) => format!("{}: {progress}", step.id),
+        (Some(progress), _) => match &step.task {
+            Task::Action(Action::Check(check)) => format!("{}: {} ({progress})", step.id, check.question()),
+            _ => format!("{}: {progress}", step.id),
+        },
         (None, Some(error)) => format!("{} to be tried again ({} tries so far): {error}", step.id, step.tries),
         (None, None) => step.id.to_string(),
     };

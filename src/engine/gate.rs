@@ -5,7 +5,6 @@ use serde_json::{Map, Value};
 
 use super::{
     effect::{Effect, Timer},
-    event::Principal,
     ids::Digest,
     plan::Task,
     run::{Answer, StepState},
@@ -23,7 +22,14 @@ impl Turn<'_> {
         match step.task.clone() {
             Task::Action(Action::Approve(approve)) => {
                 let quorum = approve.stages.get(&self.run(number).stage).cloned();
-                self.ask(number, id, quorum.as_ref());
+                let step = self.step_of(number, id);
+                if approve.pass_if_unchanged && self.nothing_differs(number, step) {
+                    let digest = self.run(number).digest(step);
+                    self.step_mut(number, id).skipped = Some("nothing differs from what is deployed".to_owned());
+                    self.pass(number, id, Vec::new(), &digest);
+                } else {
+                    self.ask(number, id, quorum.as_ref());
+                }
             }
             Task::Consent(quorum) => self.ask(number, id, Some(&quorum)),
             Task::Soak { .. } => self.look_at_gate(number, id),
@@ -69,8 +75,9 @@ impl Turn<'_> {
         match self.step_of(number, id).task.clone() {
             Task::Soak { until_ms } if self.at_ms >= until_ms => self.close_gate(number, id, StepState::Done),
             Task::Soak { until_ms } => self.wait_until(number, id, until_ms),
-            Task::Window { window } => {
-                let opens_ms = window.parse::<Window>().map(|window| window.next_opening(self.at_ms));
+            Task::Window { window, holidays } => {
+                let parsed = window.parse::<Window>().map(|window| window.except(holidays));
+                let opens_ms = parsed.map(|window| window.next_opening(self.at_ms));
                 match opens_ms {
                     Ok(Some(opens_ms)) if opens_ms <= self.at_ms => self.close_gate(number, id, StepState::Done),
                     Ok(Some(opens_ms)) => self.wait_until(number, id, opens_ms),
@@ -93,20 +100,23 @@ impl Turn<'_> {
     }
 
     /// Somebody who may approves.
-    pub(super) fn approved(&mut self, number: u64, id: &StepId, by: &Principal, digest: Digest) {
-        let at_ms = self.at_ms;
+    pub(super) fn approved(&mut self, number: u64, id: &StepId, answer: Answer) {
         let run = self.run(number);
         let needed = run.step(id).and_then(|step| step.task.quorum(&run.stage)).map_or(1, |quorum| quorum.count);
+        let digest = answer.digest.clone();
         let step = self.step_mut(number, id);
-        step.answers.push(Answer { by: by.clone(), digest: digest.clone(), at_ms });
+        step.answers.push(answer);
         if step.answers.len() >= needed as usize {
             let names = step.answers.iter().map(|answer| Value::from(answer.by.name.clone())).collect();
-            step.outputs = Map::from_iter([
-                ("by".to_owned(), Value::Array(names)),
-                ("digest".to_owned(), Value::from(digest.as_str())),
-            ]);
-            self.close_gate(number, id, StepState::Done);
+            self.pass(number, id, names, &digest);
         }
+    }
+
+    /// The question is answered with yes: by these people, or by nobody where nothing differs.
+    fn pass(&mut self, number: u64, id: &StepId, by: Vec<Value>, digest: &Digest) {
+        self.step_mut(number, id).outputs =
+            Map::from_iter([("by".to_owned(), Value::Array(by)), ("digest".to_owned(), Value::from(digest.as_str()))]);
+        self.close_gate(number, id, StepState::Done);
     }
 
     /// A gate is over.

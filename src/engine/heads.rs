@@ -81,18 +81,23 @@ impl Turn<'_> {
         let before = self.system.head(repository, stage);
         let mut set = before.map(|head| head.set.clone()).unwrap_or_default();
         let mut authors = before.map(|head| head.authors.clone()).unwrap_or_default();
-        let mut by = None;
+        let (mut by, mut hotfix) = (None, None);
         for key in &seen.keys {
             let id = key.as_str().split('/').nth(1).map(RunId::new);
             if let Some(run) = id.and_then(|id| self.system.run(&id)) {
                 set.extend(brought(run));
                 authors.extend(run.authors.iter().cloned());
-                by = Some(run.id.clone());
+                (by, hotfix) = (Some(run.id.clone()), run.hotfix.clone());
             }
         }
         if !seen.authors.is_empty() || seen.keys.is_empty() {
             authors.insert(seen.author.clone());
             authors.extend(seen.authors.iter().cloned());
+            // What others pushed with it was not marked.
+            hotfix = None;
+        }
+        if let Some(hotfix) = hotfix {
+            self.mark_commit(&seen.commit, &hotfix);
         }
         set.insert(repository.clone(), seen.commit.clone());
         let head = Head {
@@ -125,6 +130,7 @@ impl Turn<'_> {
         set.extend(brought(run));
         set.insert(repository.clone(), commit.clone());
         let authors = before.authors.union(&run.authors).cloned().collect();
+        let hotfix = run.hotfix.clone();
         let head = Head {
             commit: commit.clone(),
             order: self.seq,
@@ -136,6 +142,9 @@ impl Turn<'_> {
             by: Some(by.clone()),
             forced: false,
         };
+        if let Some(hotfix) = hotfix {
+            self.mark_commit(commit, &hotfix);
+        }
         self.set_head(repository, stage, head);
         self.pushed(repository, stage, changed);
     }

@@ -23,6 +23,7 @@ pub fn broken(system: &System) -> Vec<String> {
     for run in system.live_runs() {
         approvals_are_of_what_is_deployed(run, &mut broken);
         waiting_is_explained(system, run, &mut broken);
+        skipped_gates_may_be_skipped(run, &mut broken);
     }
     effects_are_accounted_for(system, &mut broken);
     broken
@@ -111,6 +112,13 @@ fn waiting_is_explained(system: &System, run: &Run, broken: &mut Vec<String>) {
     }
 }
 
+/// A hotfix skips no approval, and what is skipped says why.
+fn skipped_gates_may_be_skipped(run: &Run, broken: &mut Vec<String>) {
+    for step in run.steps.iter().filter(|step| step.skippable && step.task.quorum(&run.stage).is_some()) {
+        broken.push(format!("{} {} asks people, and a hotfix would skip it", run.id, step.id));
+    }
+}
+
 /// I9, within the state: every active step has its effect, and every step's effect belongs to an active step.
 fn effects_are_accounted_for(system: &System, broken: &mut Vec<String>) {
     let mut known: BTreeSet<&EffectId> = BTreeSet::new();
@@ -131,6 +139,12 @@ fn effects_are_accounted_for(system: &System, broken: &mut Vec<String>) {
             |effect: &&Effect| matches!(&effect.kind, EffectKind::Watch { repository: of } if of == repository);
         if system.due.values().filter(watches).count() != 1 {
             broken.push(format!("I9: {repository} does not have exactly one watch pending"));
+        }
+    }
+    for name in system.freezes.keys() {
+        let timer = Timer::Freeze { freeze: name.clone() };
+        if system.due.values().filter(|effect| effect.is_timer(&timer)).count() != 1 {
+            broken.push(format!("I9: {name} does not have exactly one timer pending"));
         }
     }
     for (id, effect) in &system.due {

@@ -1,13 +1,17 @@
 //! Decides everything. Pure: no I/O, no async, no clock, no randomness, ordered maps; the same events give the same
 //! state, byte for byte. [`step`] is the only way in, a [`Decision`] the only thing that comes out.
 
+mod access;
 mod advance;
+pub mod approval;
 mod command;
 mod effect;
 mod event;
 pub mod explain;
 mod gate;
 mod heads;
+pub mod hold;
+mod hotfix;
 mod ids;
 pub mod invariants;
 mod outcome;
@@ -20,8 +24,10 @@ mod target;
 mod turn;
 mod work;
 
+pub use access::*;
 pub use effect::{Effect, EffectKind, Phase, Timer};
 pub use event::*;
+pub use hotfix::Hotfix;
 pub use ids::*;
 pub use run::*;
 pub use system::*;

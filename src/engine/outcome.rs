@@ -35,6 +35,10 @@ impl Turn<'_> {
                     self.gate_fired(number, &step);
                 }
             }
+            (EffectKind::Timer(Timer::Freeze { freeze }), Outcome::Fired) => {
+                self.at_ms = self.at_ms.max(effect.due_ms);
+                self.freeze_ends(&freeze);
+            }
             (EffectKind::Step { run, step, phase }, Outcome::Step(outcome)) => {
                 if let Some(number) = self.system.run(&run).map(|run| run.number) {
                     self.step_mut(number, &step).effect = None;
@@ -233,6 +237,7 @@ impl Turn<'_> {
             approved,
             artifacts: artifacts.into_iter().collect(),
             address: step.outputs.get("address").and_then(Value::as_str).map(str::to_owned),
+            content: self.content(run, step),
             at_ms: self.at_ms,
         };
         let key = key.clone();

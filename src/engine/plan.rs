@@ -10,7 +10,8 @@ use super::{
     run::{StepRun, StepState},
 };
 use crate::rules::{
-    Action, Promotion, Quorum, RepositoryName, Requirement, Retry, Rule, Rules, Span, StageName, Step, StepId,
+    Action, CHECK_WITHIN, Check, Conditions, Day, Promotion, Quorum, RepositoryName, Requirement, Retry, Rule, Rules,
+    Span, StageName, Step, StepId,
 };
 
 /// How long a step may take when its rule does not say: an hour covers a slow image build, and still ends.
@@ -38,6 +39,9 @@ pub enum Task {
     Window {
         /// As the rules write it.
         window: String,
+        /// The days on which it stays shut.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        holidays: Vec<Day>,
     },
     /// Waits for people to approve a promotion.
     Consent(Quorum),
@@ -84,6 +88,12 @@ impl Task {
             Self::Action(Action::Approve(_)) | Self::Soak { .. } | Self::Window { .. } | Self::Consent(_) => true,
             Self::Action(_) | Self::Require(_) | Self::CheckMerge(_) | Self::Merge(_) => false,
         }
+    }
+
+    /// Whether it only waits, for the engine, people or something outside: it works on nothing.
+    #[must_use]
+    pub const fn waits(&self) -> bool {
+        self.is_gate() || matches!(self, Self::Action(Action::Check(_)))
     }
 
     /// Whether the run must hold its target from here on.
@@ -140,7 +150,31 @@ fn planned(id: StepId, task: Task, needs: Vec<StepId>, timeout: Option<Span>, re
         error: None,
         hint: None,
         answers: Vec::new(),
+        void: Vec::new(),
+        skippable: false,
+        skipped: None,
     }
+}
+
+/// A check, which is given its own time to pass.
+fn planned_check(id: StepId, check: &Check, needs: Vec<StepId>) -> StepRun {
+    let within = check.within.unwrap_or(CHECK_WITHIN);
+    planned(id, Task::Action(Action::Check(check.clone())), needs, Some(within), None)
+}
+
+/// Which of these steps a hotfix skips.
+fn with_hotfix_lane(rules: &Rules, mut steps: Vec<StepRun>) -> Vec<StepRun> {
+    for step in &mut steps {
+        let may_be = matches!(step.task, Task::Soak { .. } | Task::Window { .. } | Task::Action(Action::Check(_)));
+        step.skippable = may_be && rules.hotfix.as_ref().is_some_and(|lane| lane.skips(&step.id));
+    }
+    steps
+}
+
+/// The days of the calendars that a window heeds.
+fn holidays(rules: &Rules, conditions: &Conditions) -> Vec<Day> {
+    let days = conditions.holidays.iter().filter_map(|name| rules.calendars.get(name)).flatten();
+    days.filter_map(|day| day.parse().ok()).collect()
 }
 
 /// The steps of a rule at a stage. What the stage demands of the rule's repository is checked first; a step that is
@@ -170,10 +204,14 @@ pub fn of_rule(rules: &Rules, rule: &Rule, stage: &StageName) -> Vec<StepRun> {
             left_out.insert(id, needs);
             continue;
         }
-        steps.push(planned(id.clone(), Task::Action(action.clone()), needs, *timeout, *retry));
+        let timeout = match action {
+            Action::Check(check) => timeout.or(check.within).or(Some(CHECK_WITHIN)),
+            _ => *timeout,
+        };
+        steps.push(planned(id.clone(), Task::Action(action.clone()), needs, timeout, *retry));
         previous = vec![id];
     }
-    steps
+    with_hotfix_lane(rules, steps)
 }
 
 /// The steps of a promotion: its conditions, then every merge is checked before any is made, so that a conflict in one
@@ -182,16 +220,26 @@ pub fn of_rule(rules: &Rules, rule: &Rule, stage: &StageName) -> Vec<StepRun> {
 pub fn of_promotion(rules: &Rules, promotion: &Promotion, set: &CommitSet, verified_ms: i64) -> Vec<StepRun> {
     let mut steps: Vec<StepRun> = Vec::new();
     let conditions = &promotion.requires;
-    let gates = [
-        conditions.soak.map(|soak| ("soak", Task::Soak { until_ms: verified_ms + soak.as_ms() })),
-        conditions.approvals.clone().map(|quorum| ("approve", Task::Consent(quorum))),
-        conditions.window.clone().map(|window| ("window", Task::Window { window })),
-    ];
-    for (kind, task) in gates.into_iter().flatten() {
-        let needs = steps.last().map(|gate| gate.id.clone()).into_iter().collect();
-        steps.push(planned(StepId::of_engine(kind, ""), task, needs, None, None));
+    let mut gate: Vec<StepId> = Vec::new();
+    let push = |steps: &mut Vec<StepRun>, gate: &mut Vec<StepId>, kind: &str, task: Task| {
+        let id = StepId::of_engine(kind, "");
+        steps.push(planned(id.clone(), task, std::mem::replace(gate, vec![id]), None, None));
+    };
+    if let Some(soak) = conditions.soak {
+        push(&mut steps, &mut gate, "soak", Task::Soak { until_ms: verified_ms + soak.as_ms() });
     }
-    let gate: Vec<StepId> = steps.last().map(|gate| gate.id.clone()).into_iter().collect();
+    if !conditions.checks.is_empty() {
+        let checks = conditions.checks.iter().map(|(id, check)| planned_check(id.clone(), check, gate.clone()));
+        steps.extend(checks.collect::<Vec<_>>());
+        gate = conditions.checks.keys().cloned().collect();
+    }
+    if let Some(quorum) = conditions.approvals.clone() {
+        push(&mut steps, &mut gate, "approve", Task::Consent(quorum));
+    }
+    if let Some(window) = conditions.window.clone() {
+        let holidays = holidays(rules, conditions);
+        push(&mut steps, &mut gate, "window", Task::Window { window, holidays });
+    }
     let merges: Vec<Merge> = rules
         .repositories
         .keys()
@@ -212,7 +260,7 @@ pub fn of_promotion(rules: &Rules, promotion: &Promotion, set: &CommitSet, verif
     for merge in merges {
         steps.push(planned(id("merge", &merge), Task::Merge(merge), checks.clone(), None, None));
     }
-    steps
+    with_hotfix_lane(rules, steps)
 }
 
 /// What a stage demands of one repository.

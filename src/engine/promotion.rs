@@ -17,7 +17,13 @@ impl Turn<'_> {
         if let Some(before) = self.system.verified.get(&run.stage) {
             authors.extend(before.authors.iter().cloned());
         }
-        let verified = Verified { set: run.set.clone(), run: run.id.clone(), at_ms: self.at_ms, authors };
+        let verified = Verified {
+            set: run.set.clone(),
+            run: run.id.clone(),
+            at_ms: self.at_ms,
+            authors,
+            hotfix: run.hotfix.clone(),
+        };
         self.system.verified.insert(run.stage.clone(), verified);
         for (repository, commit) in &run.set {
             let head =
@@ -55,6 +61,7 @@ impl Turn<'_> {
             source: None,
             set: verified.set.clone(),
             authors: verified.authors.clone(),
+            hotfix: verified.hotfix.clone(),
             rules: digest,
             state: RunState::Queued,
             target: Some(TargetKey::of_promotions(to)),

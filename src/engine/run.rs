@@ -6,7 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
+    approval::VoidAnswer,
     event::{Artifact, CommitSet, Principal},
+    hotfix::Hotfix,
     ids::{CommitId, Digest, EffectId, RunId, StepKey, TargetKey},
     plan::Task,
 };
@@ -31,6 +33,9 @@ pub struct Run {
     pub set: CommitSet,
     /// Who wrote the changes in it.
     pub authors: BTreeSet<String>,
+    /// That it is of a hotfix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hotfix: Option<Hotfix>,
     /// Of the rules that it started with.
     pub rules: Digest,
     /// How far it is.
@@ -192,6 +197,15 @@ pub struct StepRun {
     pub hint: Option<String>,
     /// The answers to its question, for a step that asks people.
     pub answers: Vec<Answer>,
+    /// Answers that were given and do not count any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub void: Vec<VoidAnswer>,
+    /// Whether a hotfix skips it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skippable: bool,
+    /// Why it was skipped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
 }
 
 /// How far a step is.
@@ -221,6 +235,9 @@ pub struct Answer {
     pub digest: Digest,
     /// When: milliseconds since 1970, UTC.
     pub at_ms: i64,
+    /// In whose place, when it is not their own voice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub in_place_of: Option<String>,
 }
 
 impl Run {

@@ -20,7 +20,9 @@ impl Turn<'_> {
         let mut kept = BTreeSet::new();
         let timers = self.system.due.values().filter_map(|effect| match &effect.kind {
             EffectKind::Timer(Timer::Schedule { rule, stage, .. }) => Some((&effect.id, rule, stage)),
-            EffectKind::Timer(Timer::Gate { .. }) | EffectKind::Watch { .. } | EffectKind::Step { .. } => None,
+            EffectKind::Timer(Timer::Gate { .. } | Timer::Freeze { .. })
+            | EffectKind::Watch { .. }
+            | EffectKind::Step { .. } => None,
         });
         let mut stale = Vec::new();
         for (id, rule, stage) in timers {

@@ -8,8 +8,12 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    access::AccessInForce,
+    approval::DeployedContent,
     effect::Effect,
     event::{Artifact, CommitSet, StepPlace},
+    hold::{Freeze, Pause},
+    hotfix::Hotfix,
     ids::{CommitId, Digest, EffectId, RunId, TargetKey},
     run::Run,
 };
@@ -30,6 +34,21 @@ pub struct System {
     pub rules: Option<RulesInForce>,
     /// A rules file that was refused since.
     pub refused_rules: Option<RefusedRules>,
+    /// The people, groups and roles in force; where none were ever loaded, everybody may do everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access: Option<AccessInForce>,
+    /// That nothing new starts, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Pause>,
+    /// The freezes in force, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub freezes: BTreeMap<String, Freeze>,
+    /// How many freezes there have been.
+    #[serde(default)]
+    pub freezes_made: u64,
+    /// The commits that are of a hotfix.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub hotfixes: BTreeMap<CommitId, Hotfix>,
     /// What is known of each repository.
     pub repositories: BTreeMap<RepositoryName, Watched>,
     /// What is deployed to, and the lanes of rules without a target.
@@ -204,6 +223,9 @@ pub struct Deployed {
     pub artifacts: Vec<Artifact>,
     /// Where it answers.
     pub address: Option<String>,
+    /// What it is made of, to be compared with what comes next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content: Option<DeployedContent>,
     /// When: milliseconds since 1970, UTC.
     pub at_ms: i64,
 }
@@ -219,6 +241,9 @@ pub struct Verified {
     pub at_ms: i64,
     /// Who wrote the changes in it.
     pub authors: BTreeSet<String>,
+    /// That it is of a hotfix.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hotfix: Option<Hotfix>,
 }
 
 /// What was last promoted into a stage.

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    access::{Access, AccessInForce},
     effect::{Effect, EffectKind},
     event::{Artifact, Event, Recorded, StepPlace},
     ids::{EffectId, RunId},
@@ -123,6 +124,7 @@ pub fn step(system: &mut System, recorded: &Recorded<Event>) -> Result<Decision,
             let (source, digest, mistakes) = (source.clone(), digest.clone(), mistakes.clone());
             turn.system.refused_rules = Some(RefusedRules { source, digest, mistakes, at_ms: recorded.at_ms });
         }
+        Event::AccessLoaded { access } => turn.load_access(access),
         Event::Outcome { effect, outcome } => turn.outcome(effect, outcome),
         Event::Command { by, command } => turn.command(by, command)?,
     }
@@ -159,6 +161,11 @@ impl Turn<'_> {
             None => self.decision.dropped.push(id.clone()),
         }
         Some(effect)
+    }
+
+    /// Puts people, groups and roles into force, as far as they concern this system.
+    fn load_access(&mut self, access: &Access) {
+        self.system.access = Some(AccessInForce { digest: access.digest(), access: access.clone() });
     }
 
     /// Puts rules into force: watches what is new, forgets what is gone, and sets the schedules' timers.

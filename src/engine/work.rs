@@ -10,6 +10,7 @@ use super::{
     effect::{Effect, EffectKind, Phase, Timer},
     event::{Artifact, CommitSet},
     heads::POLL_INTERVAL,
+    hotfix::Hotfix,
     ids::{CommitId, Digest, RunId, StepKey},
     plan::Task,
     run::{Run, Source},
@@ -69,8 +70,12 @@ pub struct StepWork {
     pub environment: String,
     /// The stage's branch.
     pub branch: String,
+    /// The branches of all stages, in their order.
+    pub branches: Vec<String>,
     /// What is to be done.
     pub task: Task,
+    /// That the run is of a hotfix.
+    pub hotfix: Option<Hotfix>,
     /// The commit that the run works on.
     pub source: Option<Source>,
     /// What is in the run.
@@ -166,7 +171,7 @@ fn watch_work(system: &System, rules: &Rules, name: &RepositoryName) -> Result<W
     })
 }
 
-fn step_work(rules: &Rules, run: &Run, id: &StepId, phase: Phase) -> Result<StepWork, String> {
+pub(super) fn step_work(rules: &Rules, run: &Run, id: &StepId, phase: Phase) -> Result<StepWork, String> {
     let step = run.step(id).ok_or_else(|| format!("{} has no step {id}", run.id))?;
     let stage =
         rules.stages.get(&run.stage).ok_or_else(|| format!("the rules no longer have the stage {}", run.stage))?;
@@ -182,6 +187,8 @@ fn step_work(rules: &Rules, run: &Run, id: &StepId, phase: Phase) -> Result<Step
         stage: run.stage.clone(),
         environment: stage.environment.clone(),
         branch: rules.branch(&run.stage).to_owned(),
+        branches: rules.stages.keys().map(|stage| rules.branch(stage).to_owned()).collect(),
+        hotfix: run.hotfix.clone(),
         task: step.task.clone(),
         source: run.source.clone(),
         set: run.set.clone(),

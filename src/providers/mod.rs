@@ -2,6 +2,7 @@
 //! the outside with a deadline, and say of every failure whether to try again.
 
 mod archive;
+pub mod commit_status;
 mod detached;
 mod fault;
 mod files;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
+    gates::Check,
     names::{RepositoryName, StageName},
     span::Span,
 };
@@ -32,6 +33,8 @@ pub enum Action {
     Deploy(Deploy),
     /// Checks that what was deployed works. Outputs: `status`.
     Verify(Verify),
+    /// Waits until something outside says yes. Outputs: `answer`.
+    Check(Check),
 }
 
 impl Action {
@@ -47,6 +50,7 @@ impl Action {
             Self::Approve(_) => "approve",
             Self::Deploy(_) => "deploy",
             Self::Verify(_) => "verify",
+            Self::Check(_) => "check",
         }
     }
 
@@ -62,6 +66,7 @@ impl Action {
             Self::Approve(_) => &["by", "digest"],
             Self::Deploy(_) => &["deployment", "digest", "address", "image"],
             Self::Verify(_) => &["status"],
+            Self::Check(_) => &["answer"],
         }
     }
 
@@ -192,6 +197,9 @@ pub enum Use {
 pub struct Approve {
     /// Stage → who, and how many.
     pub stages: IndexMap<StageName, Quorum>,
+    /// Whether it passes without asking when what would be deployed is, byte for byte, what is deployed already.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pass_if_unchanged: bool,
 }
 
 /// Who may approve and how many must.

@@ -3,6 +3,7 @@
 mod actions;
 mod check;
 mod document;
+mod gates;
 mod load;
 mod matching;
 mod mistake;
@@ -17,6 +18,7 @@ mod window;
 mod zone;
 
 pub use actions::*;
+pub use gates::*;
 pub use load::load;
 pub use matching::*;
 pub use mistake::{Mistake, Mistakes};

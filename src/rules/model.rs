@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     actions::{Action, Quorum, yes},
+    gates::{Check, Delegate, HotfixLane},
     names::{RepositoryName, RuleName, StageName, StepId, SystemName, TargetName},
     span::Span,
 };
@@ -35,6 +36,15 @@ pub struct Rules {
     /// What moves from stage to stage, and when.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub promotions: Vec<Promotion>,
+    /// Days on which windows stay shut, by the name of their calendar: `2026-12-24`, or `12-25` for every year.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub calendars: BTreeMap<String, Vec<String>>,
+    /// Who may approve in another's place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub delegates: Vec<Delegate>,
+    /// The lane for what cannot wait; there is none unless it is written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hotfix: Option<HotfixLane>,
 }
 
 /// A branch and its environment.
@@ -292,11 +302,24 @@ pub struct Conditions {
     /// When it may move, as in `Mon-Thu 09:00-16:00 Europe/Berlin`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window: Option<String>,
+    /// The calendars on whose days the window stays shut.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holidays: Vec<String>,
+    /// What must pass outside, by name; all of them are asked at once.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub checks: IndexMap<StepId, Check>,
 }
 
 impl Default for Conditions {
     fn default() -> Self {
-        Self { verified: yes(), soak: None, approvals: None, window: None }
+        Self {
+            verified: yes(),
+            soak: None,
+            approvals: None,
+            window: None,
+            holidays: Vec::new(),
+            checks: IndexMap::new(),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::model::Rules;
 const ID: &str = "urn:tidegate:schemas:promotion-rules:1";
 
 /// Places in the generated schema, each with what is added there.
-fn additions() -> [(&'static str, Value); 14] {
+fn additions() -> [(&'static str, Value); 19] {
     let not_empty = json!({ "minItems": 1 });
     let not_bare = json!({ "minProperties": 1 });
     let either = |one: &str, other: &str| json!([{ "required": [one] }, { "required": [other] }]);
@@ -27,6 +27,16 @@ fn additions() -> [(&'static str, Value); 14] {
         ("/$defs/Lint/properties/commands/items", not_empty.clone()),
         ("/$defs/Verify/properties/command", not_empty.clone()),
         ("/$defs/Verify", json!({ "oneOf": either("http", "command") })),
+        ("/$defs/Check/properties/command", not_empty.clone()),
+        (
+            "/$defs/Check",
+            json!({ "oneOf": [
+            { "required": ["http"] }, { "required": ["command"] }, { "required": ["commit_status"] }
+        ] }),
+        ),
+        ("/$defs/Delegate/properties/to", not_empty.clone()),
+        ("/$defs/HotfixLane/properties/skips", not_empty.clone()),
+        ("/$defs/Conditions/properties/holidays", not_empty.clone()),
         ("/$defs/Synth/properties/command", not_empty),
         ("/$defs/Synth", json!({ "anyOf": either("command", "template") })),
     ]

@@ -3,15 +3,20 @@
 
 use std::{fmt, str::FromStr};
 
-use chrono::{Datelike, Duration, NaiveTime, Timelike, Weekday};
+use chrono::{Datelike, Duration, NaiveDate, NaiveTime, Timelike, Weekday};
 use chrono_tz::Tz;
 
-use super::zone::{self, UnknownZone};
+use super::{
+    gates::Day,
+    zone::{self, UnknownZone},
+};
 
 const DAY_MINUTES: u16 = 24 * 60;
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 /// How far ahead an opening is looked for: every day of the week, and one more for a day whose opening is left out.
 const DAYS_AHEAD: i64 = 15;
+/// How far ahead it is looked for where holidays may be in the way.
+const DAYS_AHEAD_WITH_HOLIDAYS: i64 = 400;
 /// The most stretches that one window may have.
 const MOST_STRETCHES: usize = 32;
 
@@ -21,6 +26,8 @@ const MOST_STRETCHES: usize = 32;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Window {
     stretches: Vec<Stretch>,
+    /// Days on which no stretch opens.
+    holidays: Vec<Day>,
 }
 
 /// A text that is no window; its text says what is expected.
@@ -65,23 +72,29 @@ impl Window {
         if parts.is_empty() || parts.len() > MOST_STRETCHES {
             return Err(InvalidWindow::Shape(text.to_owned()));
         }
-        Ok(Self { stretches: parts.into_iter().map(stretch).collect::<Result<_, _>>()? })
+        Ok(Self { stretches: parts.into_iter().map(stretch).collect::<Result<_, _>>()?, holidays: Vec::new() })
+    }
+
+    /// The same window, shut on these days. A stretch that opened the day before still goes on after midnight.
+    #[must_use]
+    pub fn except(self, holidays: Vec<Day>) -> Self {
+        Self { holidays, ..self }
     }
 
     /// Whether it is open at an instant (UTC milliseconds). It is open from its first minute to just before its last.
     #[must_use]
     pub fn contains(&self, at_ms: i64) -> bool {
-        self.stretches.iter().any(|stretch| stretch.contains(at_ms))
+        self.stretches.iter().any(|stretch| stretch.contains(at_ms, &self.holidays))
     }
 
     /// The first instant from `at_ms` on at which it is open: `at_ms` itself while it is. `None` when it does not open
-    /// within two weeks, which only happens at the end of the calendar.
+    /// within two weeks, or 400 days where it has holidays.
     #[must_use]
     pub fn next_opening(&self, at_ms: i64) -> Option<i64> {
         if self.contains(at_ms) {
             return Some(at_ms);
         }
-        self.stretches.iter().filter_map(|stretch| stretch.next_opening(at_ms)).min()
+        self.stretches.iter().filter_map(|stretch| stretch.next_opening(at_ms, &self.holidays)).min()
     }
 }
 
@@ -106,20 +119,24 @@ impl fmt::Display for Window {
 }
 
 impl Stretch {
-    fn contains(&self, at_ms: i64) -> bool {
+    fn contains(&self, at_ms: i64, holidays: &[Day]) -> bool {
         let Some(local) = zone::local(self.zone, at_ms) else { return false };
         let minute = u16::try_from(local.hour() * 60 + local.minute()).unwrap_or(u16::MAX);
         let today = local.weekday();
+        let opens_on = |date: Option<NaiveDate>| date.is_some_and(|date| !holidays.iter().any(|day| day.is(date)));
         let opened_today = self.is_on(today) && (self.opens..self.closes).contains(&minute);
         let opened_yesterday = self.is_on(today.pred()) && minute + DAY_MINUTES < self.closes;
+        let (opened_today, opened_yesterday) =
+            (opened_today && opens_on(Some(local.date())), opened_yesterday && opens_on(local.date().pred_opt()));
         opened_today || opened_yesterday
     }
 
     /// The stretch opens when the clock shows its time, or when clocks are put forward or back into it.
-    fn next_opening(&self, at_ms: i64) -> Option<i64> {
+    fn next_opening(&self, at_ms: i64, holidays: &[Day]) -> Option<i64> {
+        let days_ahead = if holidays.is_empty() { DAYS_AHEAD } else { DAYS_AHEAD_WITH_HOLIDAYS };
         let today = zone::local(self.zone, at_ms)?.date();
         let opens = NaiveTime::from_num_seconds_from_midnight_opt(u32::from(self.opens) * 60, 0)?;
-        (-1..DAYS_AHEAD)
+        (-1..days_ahead)
             .flat_map(|days| {
                 let opening = today.checked_add_signed(Duration::days(days)).map(|date| date.and_time(opens));
                 [
@@ -129,7 +146,7 @@ impl Stretch {
                 ]
             })
             .flatten()
-            .filter(|instant| *instant > at_ms && self.contains(*instant))
+            .filter(|instant| *instant > at_ms && self.contains(*instant, holidays))
             .min()
     }
 
@@ -283,6 +300,25 @@ mod tests {
         // On 2026-10-25 clocks go from 03:00 back to 02:00, into the window again.
         assert_eq!(next("daily 01:30-02:45 Europe/Berlin", "2026-10-25T00:50:00Z"), "2026-10-25T01:00Z");
         assert_eq!(next("daily 01:45-02:00 Australia/Lord_Howe", "2026-04-04T15:10:00Z"), "2026-04-04T15:15Z");
+    }
+
+    #[test]
+    fn it_stays_shut_on_holidays() {
+        let days = ["12-25", "2026-11-23", "2026-11-24"].iter().map(|day| day.parse().unwrap()).collect();
+        let window = Window::parse(OFFICE).unwrap().except(days);
+        assert!(window.contains(ms("2026-11-19T10:00:00Z")));
+        assert!(!window.contains(ms("2026-11-23T10:00:00Z")));
+        assert_eq!(window.next_opening(ms("2026-11-19T15:00:00Z")), Some(ms("2026-11-25T08:00:00Z")));
+        // A night that began before the holiday goes on into it; the holiday's own night does not begin.
+        let night = Window::parse("daily 22:00-06:00 UTC").unwrap().except(vec!["12-25".parse().unwrap()]);
+        assert!(night.contains(ms("2026-12-25T05:59:00Z")));
+        assert!(!night.contains(ms("2026-12-25T22:00:00Z")));
+        assert!(!night.contains(ms("2026-12-26T05:59:00Z")));
+        // Shut for good: it is looked for no longer than it takes.
+        let never = Window::parse("Wed 10:00-11:00 UTC").unwrap();
+        let wednesdays =
+            (0..80).map(|week| Day::Once(NaiveDate::from_ymd_opt(2026, 11, 25).unwrap() + Duration::weeks(week)));
+        assert_eq!(never.except(wednesdays.collect()).next_opening(ms("2026-11-19T15:00:00Z")), None);
     }
 
     #[test]

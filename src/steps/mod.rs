@@ -2,6 +2,7 @@
 //! decides nothing: what comes next is the engine's business. Long work is started and then polled by its handle.
 
 mod bake;
+mod check;
 mod commit;
 mod deploy;
 mod lint;
@@ -75,6 +76,7 @@ async fn act(action: &Action, work: &StepWork, tools: &Tools, log: &StepLog) -> 
         Action::Lint(lint) => lint::check(lint, work, tools, log).await,
         Action::Deploy(deploy) => deploy::start_or_poll(deploy, work, tools, log).await,
         Action::Verify(verify) => verify::check(verify, work, tools, log).await,
+        Action::Check(check) => check::ask(check, work, tools, log).await,
         Action::Approve(_) => Err(is_a_gate("approve")),
     }
 }

@@ -10,9 +10,10 @@ use serde_json::Value;
 
 use super::{StepLog, time_left};
 use crate::{
-    engine::{CommitId, StepWork},
+    engine::{CommitId, Hotfix, StepWork},
     providers::{
         Fault,
+        commit_status::CommitStatuses,
         git::{CommitMessage, Mirror, Mirrors},
         image_builder::ImageBuilder,
         objects::DirectoryObjects,
@@ -29,6 +30,8 @@ pub struct Tools {
     pub mirrors: Mirrors,
     /// Where artifacts, templates and reports are.
     pub objects: DirectoryObjects,
+    /// Whom to ask for the statuses of commits.
+    pub statuses: Arc<dyn CommitStatuses>,
     /// What bakes images.
     pub builder: Box<dyn ImageBuilder>,
     /// The folder of the environments on this machine: one folder per system and stage below it.
@@ -109,14 +112,20 @@ impl Drop for Scratch {
 
 /// What a commit of ours says: where it comes from, so that it can be traced, and its key, so that it is made once.
 pub(super) fn message(work: &StepWork, subject: String, source: &str) -> CommitMessage {
+    let mut trailers = vec![
+        ("Tidegate-System".to_owned(), work.system.to_string()),
+        ("Tidegate-Run".to_owned(), work.run.to_string()),
+        ("Tidegate-Source".to_owned(), source.to_owned()),
+    ];
+    if let Some(Hotfix { by, reason, .. }) = &work.hotfix {
+        // One line: a trailer ends where the line does.
+        let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+        trailers.push(("Tidegate-Hotfix".to_owned(), format!("{by}: {reason}")));
+    }
     CommitMessage {
         subject,
         body: String::new(),
-        trailers: vec![
-            ("Tidegate-System".to_owned(), work.system.to_string()),
-            ("Tidegate-Run".to_owned(), work.run.to_string()),
-            ("Tidegate-Source".to_owned(), source.to_owned()),
-        ],
+        trailers,
         key: work.key.to_string(),
         committed_at_ms: work.started_ms,
     }

@@ -4,9 +4,10 @@ use serde_json::Value;
 
 use super::{Progress, StepLog, Tools, synth::last_lines, time_left};
 use crate::{
-    engine::StepWork,
+    engine::{CommitId, StepWork},
     providers::{
         Fault,
+        git::Mirror,
         http_check::{self, Check},
         process,
     },
@@ -35,12 +36,33 @@ pub(super) async fn check(verify: &Verify, work: &StepWork, tools: &Tools, log: 
     }
     let arguments: Vec<String> = verify.command.iter().map(|word| rendered(word)).collect::<Result<_, _>>()?;
     let (mirror, commit) = tools.source(work).await?;
+    let name = arguments.join(" ");
+    let finished = run_in_tree(arguments, &mirror, &commit, work, tools, log).await?;
+    if finished.succeeded() {
+        return Ok(Progress::done([("status", Value::from(0))], Vec::new()));
+    }
+    let how =
+        if finished.timed_out { "did not end in time".to_owned() } else { format!("ended with {}", finished.exit) };
+    Err(Fault::fail(
+        format!("`{name}` {how}{}", last_lines(&finished.stderr)),
+        format!("`tidegate logs {} {}` shows all of its output", work.run, work.step),
+    ))
+}
+
+/// Runs a command in the tree of a commit.
+pub(super) async fn run_in_tree(
+    arguments: Vec<String>,
+    mirror: &Mirror,
+    commit: &CommitId,
+    work: &StepWork,
+    tools: &Tools,
+    log: &StepLog,
+) -> Result<process::Finished, Fault> {
     let scratch = tools.scratch(work)?;
     let (tree, home) = (scratch.path().join("tree"), scratch.path().join("home"));
     std::fs::create_dir_all(&home).map_err(|error| Fault::retry(format!("making {}: {error}", home.display())))?;
     mirror.checkout_into(commit.as_str(), &tree).await?;
-    let name = arguments.join(" ");
-    log.line(&format!("$ {name}")).await;
+    log.line(&format!("$ {}", arguments.join(" "))).await;
     let finished = process::run(&process::Command {
         arguments,
         directory: tree,
@@ -53,17 +75,9 @@ pub(super) async fn check(verify: &Verify, work: &StepWork, tools: &Tools, log: 
     .await?;
     log.output(&finished.stdout).await;
     log.output(&finished.stderr).await;
-    if finished.succeeded() {
-        return Ok(Progress::done([("status", Value::from(0))], Vec::new()));
-    }
-    let how =
-        if finished.timed_out { "did not end in time".to_owned() } else { format!("ended with {}", finished.exit) };
-    Err(Fault::fail(
-        format!("`{name}` {how}{}", last_lines(&finished.stderr)),
-        format!("`tidegate logs {} {}` shows all of its output", work.run, work.step),
-    ))
+    Ok(finished)
 }
 
-fn template_fault(error: TemplateError) -> Fault {
+pub(super) fn template_fault(error: TemplateError) -> Fault {
     Fault::fail(error.to_string(), "correct the template in the rules")
 }

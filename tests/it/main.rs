@@ -21,5 +21,6 @@ mod report;
 mod rules;
 mod scenarios;
 mod schemas;
+mod simulate;
 mod store;
 mod support;

@@ -7,7 +7,7 @@ use crate::{
         output::{Tone, paint},
         words,
     },
-    engine::{Digest, Run, StepRun, explain::Waiting},
+    engine::{Answer, Digest, Run, StepRun, approval::VoidAnswer, explain::Waiting},
 };
 
 /// A run and what it waits for, as one document.
@@ -38,6 +38,9 @@ impl Shown {
         }
         if !run.authors.is_empty() {
             lines.push(format!("  by       {}", run.authors.iter().cloned().collect::<Vec<_>>().join(", ")));
+        }
+        if let Some(hotfix) = &run.hotfix {
+            lines.push(format!("  hotfix   by {}: {}", hotfix.by, hotfix.reason));
         }
         lines.extend(run.target.iter().map(|target| format!("  target   {target}")));
         lines.push(String::new());
@@ -77,6 +80,11 @@ impl Shown {
     }
 }
 
+fn approver(answer: &Answer) -> String {
+    let name = &answer.by.name;
+    answer.in_place_of.as_ref().map_or_else(|| name.clone(), |of| format!("{name} (in the place of {of})"))
+}
+
 fn step_lines(run: &Run, step: &StepRun, lines: &mut Vec<String>) {
     let took = match (step.started_ms, step.ended_ms) {
         (Some(started_ms), Some(ended_ms)) => words::duration(ended_ms - started_ms),
@@ -97,8 +105,12 @@ fn step_lines(run: &Run, step: &StepRun, lines: &mut Vec<String>) {
         lines.push(format!("{indent}{} {value}", paint(&format!("{name:<9}"), Tone::Quiet)));
     }
     for answer in &step.answers {
-        lines.push(format!("{indent}{} approved {}", answer.by.name, answer.digest));
+        lines.push(format!("{indent}{} approved {}", approver(answer), answer.digest));
     }
+    for VoidAnswer { answer, because } in &step.void {
+        lines.push(format!("{indent}{} approved {}, which is void: {because}", approver(answer), answer.digest));
+    }
+    lines.extend(step.skipped.iter().map(|why| format!("{indent}{}", paint(&format!("skipped: {why}"), Tone::Busy))));
     lines.extend(step.error.iter().map(|error| format!("{indent}{}", paint(error, Tone::Bad))));
     lines.extend(step.hint.iter().map(|hint| format!("{indent}{hint}")));
 }

@@ -15,14 +15,7 @@ pub(super) fn of(prediction: &Prediction) -> String {
     if prediction.rules.changed {
         lines.push(format!("  by the rules of {}, which are not in force", prediction.rules.source));
     }
-    let mut last_ms = None;
-    for event in prediction.events.iter().filter(|event| !matches!(event.what, What::Supposed { .. })) {
-        if last_ms != Some(event.at_ms / 1_000) {
-            lines.push(format!("\n{}", paint(&explain::time(event.at_ms), Tone::Quiet)));
-            last_ms = Some(event.at_ms / 1_000);
-        }
-        lines.extend(event_lines(event));
-    }
+    lines.extend(events(&prediction.events));
     lines.push(String::new());
     for waiting in &prediction.waiting {
         let until = waiting.until_ms.map_or_else(String::new, |ms| format!(", until {}", explain::time(ms)));
@@ -41,6 +34,41 @@ pub(super) fn of(prediction: &Prediction) -> String {
         Tone::Quiet,
     ));
     lines.join("\n")
+}
+
+/// The events under their times. A run is named when something happens in it first, and again when others came between.
+fn events(events: &[Foreseen]) -> Vec<String> {
+    let (mut lines, mut last_second, mut last_run) = (Vec::new(), None, None);
+    let begins = |event: &&Foreseen| matches!(event.what, What::Run { .. });
+    let mut unnamed: Vec<&Foreseen> = Vec::new();
+    for event in events.iter().filter(|event| !matches!(event.what, What::Supposed { .. })) {
+        if begins(&event) {
+            unnamed.push(event);
+            continue;
+        }
+        let said = event_lines(event);
+        if said.is_empty() && !unnamed.iter().any(|run| run.run == event.run) {
+            continue;
+        }
+        if last_second != Some(event.at_ms / 1_000) {
+            lines.push(format!("\n{}", paint(&explain::time(event.at_ms), Tone::Quiet)));
+            last_second = Some(event.at_ms / 1_000);
+        }
+        match unnamed.iter().position(|run| run.run == event.run) {
+            Some(position) => lines.extend(event_lines(unnamed.remove(position))),
+            None if last_run != Some(&event.run) => lines.extend(goes_on(event)),
+            None => {}
+        }
+        lines.extend(said);
+        last_run = Some(&event.run);
+    }
+    lines.extend(unnamed.into_iter().flat_map(event_lines));
+    lines
+}
+
+fn goes_on(event: &Foreseen) -> Option<String> {
+    let indent = "  ".repeat(event.depth.saturating_sub(1));
+    Some(format!("{indent}▸ {} goes on", paint(event.run.as_deref()?, Tone::Strong)))
 }
 
 fn event_lines(event: &Foreseen) -> Vec<String> {

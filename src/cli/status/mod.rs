@@ -1,5 +1,6 @@
 //! `tidegate status`: the lattice, what goes on in it, and what waits for whom.
 
+mod holds;
 pub mod report;
 mod text;
 
@@ -28,7 +29,7 @@ impl Status {
         let house = House::open(config).await?;
         let systems = match &self.system {
             Some(_) => vec![house.system(self.system.as_ref()).await?],
-            None => house.systems().await?,
+            None => house.visible_systems().await?,
         };
         let mut reports = Vec::new();
         for system in &systems {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::holds::{self, HoldStatus};
 use crate::{
     cli::words,
     engine::{Run, StepState, System, TargetKey, TargetLife, explain},
@@ -31,6 +32,9 @@ pub struct StatusReport {
     pub failed: Vec<FailedRun>,
     /// Why the newest rules file is not in force.
     pub refused_rules: Option<String>,
+    /// What holds it, by hand: the pause and the freezes.
+    #[serde(default)]
+    pub holds: Vec<HoldStatus>,
 }
 
 /// A repository at every stage.
@@ -109,6 +113,9 @@ pub struct LiveRun {
     pub until_ms: Option<i64>,
     /// Who or what can end it.
     pub ended_by: String,
+    /// Who marked it as a hotfix, and why.
+    #[serde(default)]
+    pub hotfix: Option<String>,
 }
 
 /// A run that did not succeed.
@@ -147,6 +154,7 @@ impl StatusReport {
             live: state.live_runs().map(|run| live(state, run)).collect(),
             failed: failed(state),
             refused_rules: state.refused_rules.as_ref().map(|refused| refused.mistakes.clone()),
+            holds: holds::of(state),
         }
     }
 }
@@ -197,7 +205,8 @@ fn live(state: &System, run: &Run) -> LiveRun {
         state: text_of(&run.state),
         cause: words::cause(&run.cause, &run.subject),
         steps_done: (done, run.steps.len()),
-        waits: run.steps.iter().all(|step| step.state != StepState::Active || step.task.is_gate()),
+        waits: run.steps.iter().all(|step| step.state != StepState::Active || step.task.waits()),
+        hotfix: run.hotfix.as_ref().map(|hotfix| format!("{}: {}", hotfix.by, hotfix.reason)),
         since_ms: waiting.as_ref().map_or(run.created_ms, |waiting| waiting.since_ms),
         until_ms: waiting.as_ref().and_then(|waiting| waiting.until_ms),
         waiting_for: waiting.as_ref().map(|waiting| waiting.for_what.clone()).unwrap_or_default(),

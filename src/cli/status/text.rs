@@ -1,5 +1,6 @@
 //! The lattice, drawn in text: repositories down, stages across, what is deployed at the bottom.
 
+use super::holds;
 use super::report::{HeadStatus, LiveRun, StatusReport, TargetStatus};
 use crate::cli::{
     output::{Tone, paint},
@@ -30,6 +31,7 @@ pub(super) fn of(report: &StatusReport) -> String {
         lines.push(row(target.0, &first, Tone::Strong));
         lines.push(row("", &second, Tone::Quiet));
     }
+    lines.extend(holds::lines(&report.holds));
     motion(report, &mut lines);
     trouble(report, &mut lines);
     lines.push(String::new());
@@ -110,6 +112,7 @@ fn motion(report: &StatusReport, lines: &mut Vec<String>) {
             paint(&run.waiting_for, Tone::Busy)
         ));
         lines.push(format!("  {:<20} {}", "", paint(&format!("ended by {}", run.ended_by), Tone::Quiet)));
+        lines.extend(run.hotfix.iter().map(|hotfix| format!("  {:<20} hotfix by {hotfix}", "")));
     }
     if report.live.is_empty() {
         lines.push(format!("\n{}", paint("Nothing is in motion, and nothing waits.", Tone::Quiet)));

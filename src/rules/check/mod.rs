@@ -1,6 +1,7 @@
 //! Whether rules mean something: what they refer to exists, steps follow from one another, nothing loops. One file per
 //! kind of question; each adds what it finds, with its place, and stops for nothing.
 
+mod gates;
 mod loops;
 mod promotions;
 mod repositories;
@@ -31,6 +32,7 @@ pub(super) fn check(rules: &Rules, document: &Node, text: &str, findings: &mut F
     }
     repositories::check(&mut check);
     promotions::check(&mut check);
+    gates::check(&mut check);
     if rules.rules.len() > MOST_RULES {
         check.add(
             document.key("rules"),

@@ -7,7 +7,7 @@ use super::{
         model::{Promotion, PromotionStart},
         window::Window,
     },
-    Check,
+    Check, gates,
 };
 
 pub(super) fn check(check: &mut Check<'_>) {
@@ -51,6 +51,7 @@ fn conditions(check: &mut Check<'_>, promotion: &Promotion, place: &Node) {
     if let Some(quorum) = &conditions.approvals {
         self::quorum(check, quorum, place.field("approvals"));
     }
+    gates::conditions(check, conditions, place);
     if !conditions.verified && promotion.start == PromotionStart::Automatic {
         check.add_with_help(
             place.field("verified").bytes.clone(),

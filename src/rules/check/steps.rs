@@ -10,7 +10,7 @@ use super::{
         model::{Rule, Step},
         names::StepId,
     },
-    Check,
+    Check, gates,
     promotions::quorum,
     templates, texts,
 };
@@ -180,6 +180,7 @@ fn action(check: &mut Check<'_>, action: &Action, place: &Node) {
             }
         }
         Action::Deploy(_) => {}
+        Action::Check(gate) => gates::gate(check, gate, place, "a rule"),
         Action::Verify(verify) => {
             let web = |url: &str| ["http://", "https://", "{{"].iter().any(|start| url.starts_with(start));
             if verify.http.as_ref().is_some_and(|url| !web(url)) {

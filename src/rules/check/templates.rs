@@ -58,6 +58,11 @@ pub(super) fn check(check: &mut Check<'_>, steps: &Steps<'_>, index: usize, plac
             templates.texts(&verify.contains, Site::Text, |_| place.field("contains"));
             templates.texts(&verify.command, Site::Text, |word| place.field("command").item(word));
         }
+        Action::Check(check) => {
+            templates.texts(&check.http, Site::Text, |_| place.field("http"));
+            templates.texts(&check.contains, Site::Text, |_| place.field("contains"));
+            templates.texts(&check.command, Site::Text, |word| place.field("command").item(word));
+        }
         Action::Package(_) | Action::Bake(_) | Action::Approve(_) => {}
     }
 }

@@ -10,7 +10,8 @@ use tidegate::{
 };
 
 use super::support::{
-    HOUR_MS, World, abort, again, approve, failed, pending, promote, repository, retry, rules, run_rule, stage, unlock,
+    HOUR_MS, World, abort, again, approve, failed, freeze, pause, pending, promote, repository, retry, rules, run_rule,
+    stage, unlock,
 };
 
 const WEBSHOP: &str = include_str!("histories.yaml");
@@ -52,7 +53,7 @@ fn moves() -> impl Strategy<Value = Move> {
         24 => (index(), 0_u8..18).prop_map(|(which, how)| Move::Step { which, how }),
         2 => index().prop_map(|which| Move::Late { which }),
         4 => index().prop_map(|which| Move::Fire { which }),
-        6 => (index(), 0_u8..9, index()).prop_map(|(by, what, run)| Move::Ask { by, what, run }),
+        7 => (index(), 0_u8..15, index()).prop_map(|(by, what, run)| Move::Ask { by, what, run }),
         2 => (-HOUR_MS..5 * HOUR_MS).prop_map(|by_ms| Move::Clock { by_ms }),
         1 => index().prop_map(|variant| Move::Reload { variant }),
     ]
@@ -192,6 +193,17 @@ impl History {
             5 => abort(id),
             6 => unlock("webshop", at),
             7 => promote(at, "main"),
+            8 => Command::Withdraw { run: tidegate::engine::RunId::new(id) },
+            9 => pause(),
+            10 => Command::Resume,
+            11 => freeze((run.index(4) > 0).then_some(at), self.world.now_ms + HOUR_MS),
+            12 => Command::Thaw { freeze: format!("freeze-{}", run.index(4)) },
+            13 => Command::Override {
+                freeze: format!("freeze-{}", run.index(4)),
+                run: tidegate::engine::RunId::new(id),
+                reason: "it must".to_owned(),
+            },
+            14 => Command::Hotfix { what: id.to_owned(), reason: "it must".to_owned() },
             _ => run_rule(["package", "bake", "deliver", "report", "nothing"][run.index(5)], at),
         };
         drop(self.world.ask(by, command));
@@ -216,6 +228,9 @@ impl History {
 
     fn people_say_yes(&mut self) -> bool {
         let mut commands = Vec::new();
+        if self.world.system.paused.is_some() {
+            commands.push(Command::Resume);
+        }
         for run in self.world.system.live_runs().filter(|run| run.asking().is_some()) {
             commands.push(approve(run.id.as_str()));
         }
@@ -236,7 +251,7 @@ impl History {
     }
 
     fn gates_open(&mut self) -> bool {
-        let gate = |effect: &&Effect| effect.id.as_str().starts_with("gate/");
+        let gate = |effect: &&Effect| ["gate/", "freeze-"].iter().any(|start| effect.id.as_str().starts_with(start));
         let Some(effect) = self.world.system.due.values().filter(gate).min_by_key(|effect| effect.due_ms).cloned()
         else {
             return false;

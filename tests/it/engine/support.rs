@@ -91,6 +91,14 @@ pub(super) fn unlock(target: &str, at: &str) -> Command {
     Command::Unlock { target: TargetName::new(target).unwrap(), stage: stage(at) }
 }
 
+pub(super) fn pause() -> Command {
+    Command::Pause { reason: "the cloud is down".to_owned() }
+}
+
+pub(super) fn freeze(at: Option<&str>, until_ms: i64) -> Command {
+    Command::Freeze { stage: at.map(stage), until_ms, reason: "Christmas".to_owned() }
+}
+
 pub(super) fn failed(error: &str) -> StepOutcome {
     StepOutcome::Failed { error: error.to_owned(), hint: "mend it".to_owned() }
 }
@@ -320,6 +328,14 @@ impl World {
 
     pub(super) fn fires(&mut self, run: &str, step: &str) -> Decision {
         let effect = self.effect(run, step);
+        self.now_ms = self.now_ms.max(effect.due_ms);
+        self.answer(&effect.id, Outcome::Fired)
+    }
+
+    /// A timer whose identity begins so fires at its time.
+    pub(super) fn fires_timer(&mut self, start: &str) -> Decision {
+        let due = self.system.due.values().find(|effect| effect.id.as_str().starts_with(start));
+        let effect = due.unwrap_or_else(|| panic!("no timer begins with {start}")).clone();
         self.now_ms = self.now_ms.max(effect.due_ms);
         self.answer(&effect.id, Outcome::Fired)
     }

@@ -133,6 +133,18 @@ impl Delivery {
         self.tidegate(arguments).output().unwrap()
     }
 
+    /// Somebody types a command.
+    pub(super) fn command_as(&self, who: &str, arguments: &[&str]) -> Output {
+        self.tidegate(arguments).env("TIDEGATE_AS", who).output().unwrap()
+    }
+
+    /// Somebody types a command that must be granted.
+    pub(super) fn granted_as(&self, who: &str, arguments: &[&str]) -> String {
+        let output = self.command_as(who, arguments);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// Types a command that must be granted.
     pub(super) fn granted(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments);

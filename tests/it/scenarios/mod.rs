@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod delivery;
+mod gates;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};

@@ -1,0 +1,25 @@
+//! `tidegate withdraw`: takes back one's approval while the question is open.
+
+use std::path::Path;
+
+use clap::Args;
+
+use super::{Asking, output::Output};
+use crate::engine::{Command, RunId};
+
+/// Take back your approval of a run, or one that was given in your place, while others are still asked.
+#[derive(Debug, Args)]
+pub(super) struct Withdraw {
+    /// The run
+    #[arg(value_parser = super::run::parse_run)]
+    run: RunId,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+impl Withdraw {
+    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+        let done = format!("{} does not approve {} any more", self.asking.who, self.run);
+        self.asking.ask(config, output, Command::Withdraw { run: self.run }, &done).await
+    }
+}

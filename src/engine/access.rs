@@ -1,0 +1,240 @@
+//! Who may do what: people, groups and roles, as `tidegate.toml` has them. They come in as an event, so that a refusal can
+//! say who may, and so that the log tells who could do what at any moment.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    event::{Command, Principal},
+    ids::Digest,
+    system::System,
+    turn::{Refused, Turn},
+};
+use crate::rules::{StageName, SystemName};
+
+/// The people that are known and what they may do. With no grants at all, everybody who is known may do everything.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Access {
+    /// People by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub people: BTreeMap<String, Person>,
+    /// Who may do what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<Grant>,
+}
+
+/// A person.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Person {
+    /// The groups that they are in; rules ask groups or people for approval.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub groups: BTreeSet<String>,
+    /// The e-mail addresses under which they commit.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub emails: BTreeSet<String>,
+}
+
+/// A role for people and groups, everywhere or only in some systems and stages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Grant {
+    /// What they may do.
+    pub role: Role,
+    /// People and groups.
+    pub to: Vec<String>,
+    /// The systems; all of them unless it says otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub systems: Vec<SystemName>,
+    /// The stages; all of them, and what concerns a whole system, unless it says otherwise.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<StageName>,
+}
+
+/// What people may do, by the names that teams use. Whoever needs two roles is given both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// May look.
+    Viewer,
+    /// May look, start, promote, do again, abort, unlock, choose versions, freeze and pause.
+    Operator,
+    /// May look, approve and reject.
+    Approver,
+    /// May do everything: what the others may, and override a freeze, mark a hotfix and lift a veto.
+    Admin,
+}
+
+/// What a command needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Permission {
+    /// To look at a system.
+    View,
+    /// To start, promote, do again, abort and unlock.
+    Operate,
+    /// To approve, reject and withdraw.
+    Approve,
+    /// To freeze, thaw, pause and resume.
+    Hold,
+    /// To let a run pass a freeze, to mark a hotfix.
+    Override,
+}
+
+impl Permission {
+    /// The name, for people.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::View => "view",
+            Self::Operate => "operate",
+            Self::Approve => "approve",
+            Self::Hold => "hold",
+            Self::Override => "override",
+        }
+    }
+}
+
+impl Role {
+    /// Whether the role gives the permission.
+    #[must_use]
+    pub const fn gives(self, permission: Permission) -> bool {
+        match self {
+            Self::Admin => true,
+            Self::Operator => matches!(permission, Permission::View | Permission::Operate | Permission::Hold),
+            Self::Approver => matches!(permission, Permission::View | Permission::Approve),
+            Self::Viewer => matches!(permission, Permission::View),
+        }
+    }
+}
+
+/// People, groups and roles in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccessInForce {
+    /// Of the whole of it.
+    pub digest: Digest,
+    /// What it says.
+    pub access: Access,
+}
+
+impl Access {
+    /// The part of it that concerns a system.
+    #[must_use]
+    pub fn for_system(&self, system: &SystemName) -> Self {
+        let concerns = |grant: &&Grant| grant.systems.is_empty() || grant.systems.contains(system);
+        let grants = self.grants.iter().filter(concerns).cloned().collect();
+        // A system that no grant is for is closed to all, not open to all.
+        let closed = Grant { role: Role::Admin, to: Vec::new(), systems: Vec::new(), stages: Vec::new() };
+        let none_left = !self.grants.is_empty() && !self.grants.iter().any(|grant| concerns(&grant));
+        Self { people: self.people.clone(), grants: if none_left { vec![closed] } else { grants } }
+    }
+
+    /// Of the whole of it.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        Digest::of(&serde_json::to_vec(self).expect("plain values always serialise"))
+    }
+
+    /// Whether somebody has a permission in a stage; without a stage, for what concerns the whole system.
+    #[must_use]
+    pub fn allows(&self, who: &Principal, permission: Permission, stage: Option<&StageName>) -> bool {
+        self.grants.is_empty() || self.giving(permission, stage).any(|grant| grant.to.iter().any(|name| who.is(name)))
+    }
+
+    /// Refuses whoever may not look at a system in any of its stages.
+    ///
+    /// # Errors
+    /// [`Refused::NotAllowed`].
+    pub fn may_view(&self, who: &Principal, system: &str) -> Result<(), Refused> {
+        let mut viewers = self.grants.iter().filter(|grant| grant.role.gives(Permission::View));
+        if self.grants.is_empty() || viewers.any(|grant| grant.to.iter().any(|name| who.is(name))) {
+            return Ok(());
+        }
+        let holders = self.holders(Permission::View, None);
+        Err(Refused::NotAllowed {
+            who: who.name.clone(),
+            what: format!("look at {system}"),
+            reason: format!("it needs the permission `view`, which these have: {holders}"),
+        })
+    }
+
+    fn giving(&self, permission: Permission, stage: Option<&StageName>) -> impl Iterator<Item = &Grant> {
+        let covers =
+            move |grant: &&Grant| grant.stages.is_empty() || stage.is_some_and(|stage| grant.stages.contains(stage));
+        self.grants.iter().filter(move |grant| grant.role.gives(permission)).filter(covers)
+    }
+
+    /// Who has a permission, for people: "grace, release-managers (linus, mary)".
+    #[must_use]
+    pub fn holders(&self, permission: Permission, stage: Option<&StageName>) -> String {
+        let names: BTreeSet<&str> =
+            self.giving(permission, stage).flat_map(|grant| grant.to.iter().map(String::as_str)).collect();
+        let shown: Vec<String> = names.into_iter().map(|name| self.named(name)).collect();
+        if shown.is_empty() { "nobody".to_owned() } else { shown.join(", ") }
+    }
+
+    /// A name as it is, or a group with those who are in it.
+    #[must_use]
+    pub fn named(&self, name_or_group: &str) -> String {
+        let members: Vec<&str> = self.members(name_or_group).collect();
+        match members.as_slice() {
+            [] => name_or_group.to_owned(),
+            [only] if *only == name_or_group => name_or_group.to_owned(),
+            _ => format!("{name_or_group} ({})", members.join(", ")),
+        }
+    }
+
+    /// The people who go by that name or are in that group, in order.
+    pub fn members(&self, name_or_group: &str) -> impl Iterator<Item = &str> {
+        let is =
+            move |(name, person): &(&String, &Person)| *name == name_or_group || person.groups.contains(name_or_group);
+        self.people.iter().filter(is).map(|(name, _)| name.as_str())
+    }
+
+    /// A person as one who asks.
+    #[must_use]
+    pub fn principal(&self, name: &str) -> Option<Principal> {
+        let Person { groups, emails } = self.people.get(name)?;
+        Some(Principal { name: name.to_owned(), groups: groups.clone(), emails: emails.clone() })
+    }
+}
+
+impl System {
+    /// Refuses whoever lacks a permission, saying which one and who has it.
+    ///
+    /// # Errors
+    /// [`Refused::NotAllowed`].
+    pub fn demand(
+        &self,
+        who: &Principal,
+        permission: Permission,
+        stage: Option<&StageName>,
+        what: &str,
+    ) -> Result<(), Refused> {
+        let Some(AccessInForce { access, .. }) = &self.access else { return Ok(()) };
+        if access.allows(who, permission, stage) {
+            return Ok(());
+        }
+        let system = self.rules().map_or("this system", |rules| rules.system.as_str());
+        let place = stage.map_or_else(|| format!("the whole of {system}"), |stage| format!("{system} {stage}"));
+        let (permission_name, holders) = (permission.name(), access.holders(permission, stage));
+        Err(Refused::NotAllowed {
+            who: who.name.clone(),
+            what: what.to_owned(),
+            reason: format!("it needs the permission `{permission_name}` for {place}, which these have: {holders}"),
+        })
+    }
+}
+
+impl Turn<'_> {
+    /// Checks what a command needs, before anything of it is looked at.
+    pub(super) fn permitted(&self, by: &Principal, command: &Command) -> Result<(), Refused> {
+        let stage = match (command.run(), command.stage()) {
+            (Some(run), _) => self.system.run(run).map(|run| run.stage.clone()),
+            (None, stage) => stage.cloned(),
+        };
+        self.system.demand(by, command.permission(), stage.as_ref(), &command.clause())
+    }
+}

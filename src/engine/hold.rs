@@ -1,0 +1,258 @@
+//! Holds: what keeps a step from starting although all that it needs is done. A pause holds everything that is new; a
+//! freeze holds what would move something in its stage. Whatever runs already goes on to its end.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    effect::{Effect, Timer},
+    event::Principal,
+    explain::{self, Waiting},
+    ids::RunId,
+    plan::Task,
+    run::{Run, StepRun},
+    system::System,
+    turn::{Refused, Turn},
+};
+use crate::rules::{Action, StageName, StepId};
+
+/// How many freezes a system may have at once; more of them explain nothing.
+const MOST_FREEZES: usize = 100;
+
+/// A pause: nothing new starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pause {
+    /// Who asked for it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Since when: milliseconds since 1970, UTC.
+    pub since_ms: i64,
+}
+
+/// A freeze: nothing moves in a stage, or in any, until its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Freeze {
+    /// The stage; all of them when it is none.
+    pub stage: Option<StageName>,
+    /// Who asked for it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// Since when: milliseconds since 1970, UTC.
+    pub since_ms: i64,
+    /// When it ends by itself: milliseconds since 1970, UTC.
+    pub until_ms: i64,
+    /// The runs that may pass it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub overrides: BTreeMap<RunId, Override>,
+}
+
+/// That a run may pass a freeze.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Override {
+    /// Who says so.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When: milliseconds since 1970, UTC.
+    pub at_ms: i64,
+}
+
+/// What holds a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold<'system> {
+    /// The pause.
+    Pause(&'system Pause),
+    /// A freeze, by its name.
+    Freeze(&'system str, &'system Freeze),
+}
+
+/// What holds a step of a run right now; `None` when nothing does.
+#[must_use]
+pub fn hold<'system>(system: &'system System, run: &Run, step: &StepRun) -> Option<Hold<'system>> {
+    if let Some(pause) = &system.paused {
+        return Some(Hold::Pause(pause));
+    }
+    if !moves(&step.task) || skips_freezes(system, run) {
+        return None;
+    }
+    let holds = |(_, freeze): &(&String, &Freeze)| {
+        freeze.stage.as_ref().is_none_or(|stage| *stage == run.stage) && !freeze.overrides.contains_key(&run.id)
+    };
+    // Of several, the one that ends last is the one that is waited for.
+    let last = system.freezes.iter().filter(holds).max_by_key(|(_, freeze)| freeze.until_ms);
+    last.map(|(name, freeze)| Hold::Freeze(name, freeze))
+}
+
+/// Whether a task changes a branch or what is deployed.
+#[must_use]
+pub const fn moves(task: &Task) -> bool {
+    task.writes_to().is_some() || matches!(task, Task::Action(Action::Deploy(_)))
+}
+
+fn skips_freezes(system: &System, run: &Run) -> bool {
+    let hotfix = system.rules().and_then(|rules| rules.hotfix.as_ref());
+    run.hotfix.is_some() && hotfix.is_some_and(|hotfix| hotfix.skips_freezes())
+}
+
+impl Hold<'_> {
+    /// What waits for this hold's end waits for it in these words.
+    #[must_use]
+    pub fn waiting(&self, run: &Run) -> Waiting {
+        match self {
+            Self::Pause(Pause { by, reason, since_ms }) => Waiting {
+                for_what: format!("the end of the pause by {by}: {reason}"),
+                since_ms: *since_ms,
+                until_ms: None,
+                ended_by: "an operator: `tidegate resume`".to_owned(),
+            },
+            Self::Freeze(name, Freeze { stage, by, reason, since_ms, until_ms, .. }) => {
+                let of = stage.as_ref().map_or_else(|| "every stage".to_owned(), ToString::to_string);
+                let (end, id) = (explain::time(*until_ms), &run.id);
+                Waiting {
+                    for_what: format!("the end of {name}, the freeze of {of} by {by}: {reason}"),
+                    since_ms: *since_ms,
+                    until_ms: Some(*until_ms),
+                    ended_by: format!(
+                        "its end at {end}, `tidegate thaw {name}`, or `tidegate override {name} {id} --reason …`"
+                    ),
+                }
+            }
+        }
+    }
+}
+
+impl Turn<'_> {
+    /// Whether something holds this step. A run that comes as far as a freeze takes the place of older ones before it.
+    pub(super) fn is_held(&mut self, number: u64, id: &StepId) -> bool {
+        let (run, step) = (self.run(number), self.step_of(number, id));
+        match hold(self.system, run, step) {
+            None => return false,
+            Some(Hold::Pause(_)) => {}
+            Some(Hold::Freeze(..)) => self.supersede_older(number),
+        }
+        true
+    }
+
+    pub(super) fn pause_command(&mut self, by: &Principal, reason: &str) -> Result<(), Refused> {
+        if let Some(pause) = &self.system.paused {
+            return Err(Refused::unknown(
+                format!("it is paused already, by {}: {}", pause.by, pause.reason),
+                "`tidegate resume` ends that",
+            ));
+        }
+        demand_reason(reason, "a pause")?;
+        self.system.paused = Some(Pause { by: by.name.clone(), reason: reason.to_owned(), since_ms: self.at_ms });
+        Ok(())
+    }
+
+    pub(super) fn resume_command(&mut self) -> Result<(), Refused> {
+        if self.system.paused.take().is_none() {
+            return Err(Refused::unknown("it is not paused", "there is nothing to resume"));
+        }
+        self.wake_all();
+        Ok(())
+    }
+
+    pub(super) fn freeze_command(
+        &mut self,
+        by: &Principal,
+        stage: Option<&StageName>,
+        until_ms: i64,
+        reason: &str,
+    ) -> Result<(), Refused> {
+        let rules = self.rules_in_force()?;
+        if let Some(stage) = stage {
+            super::command::known_stage(&rules, stage)?;
+        }
+        demand_reason(reason, "a freeze")?;
+        if until_ms <= self.at_ms {
+            return Err(Refused::unknown(
+                format!("{} is over already", explain::time(until_ms)),
+                "a freeze ends in the future: `--until TIME` or `--for 2d`",
+            ));
+        }
+        if self.system.freezes.len() >= MOST_FREEZES {
+            return Err(Refused::unknown(
+                format!("there are {MOST_FREEZES} freezes already"),
+                "end some of them with `tidegate thaw`",
+            ));
+        }
+        self.system.freezes_made += 1;
+        let name = format!("freeze-{}", self.system.freezes_made);
+        let freeze = Freeze {
+            stage: stage.cloned(),
+            by: by.name.clone(),
+            reason: reason.to_owned(),
+            since_ms: self.at_ms,
+            until_ms,
+            overrides: BTreeMap::new(),
+        };
+        self.system.freezes.insert(name.clone(), freeze);
+        self.emit(Effect::timer(Timer::Freeze { freeze: name }, self.seq, until_ms));
+        Ok(())
+    }
+
+    pub(super) fn thaw_command(&mut self, name: &str) -> Result<(), Refused> {
+        self.known_freeze(name)?;
+        let timer = Timer::Freeze { freeze: name.to_owned() };
+        let pending = self.system.due.values().find(|effect| effect.is_timer(&timer)).map(|effect| effect.id.clone());
+        if let Some(pending) = pending {
+            self.drop_effect(&pending);
+        }
+        self.freeze_ends(name);
+        Ok(())
+    }
+
+    pub(super) fn override_command(
+        &mut self,
+        by: &Principal,
+        name: &str,
+        id: &RunId,
+        reason: &str,
+    ) -> Result<(), Refused> {
+        let freeze = self.known_freeze(name)?;
+        let run = self.live_run(id)?;
+        if freeze.stage.as_ref().is_some_and(|stage| *stage != run.stage) {
+            return Err(Refused::not_now(id, format!("{name} is not of {}", run.stage), "it need not pass it"));
+        }
+        demand_reason(reason, "an override")?;
+        let number = run.number;
+        let said = Override { by: by.name.clone(), reason: reason.to_owned(), at_ms: self.at_ms };
+        if let Some(freeze) = self.system.freezes.get_mut(name) {
+            freeze.overrides.insert(id.clone(), said);
+        }
+        self.awake.insert(number);
+        Ok(())
+    }
+
+    /// A freeze is over, by the clock or by hand: what it held goes on.
+    pub(super) fn freeze_ends(&mut self, name: &str) {
+        self.system.freezes.remove(name);
+        self.wake_all();
+    }
+
+    fn known_freeze(&self, name: &str) -> Result<&Freeze, Refused> {
+        self.system.freezes.get(name).ok_or_else(|| {
+            let names: Vec<&str> = self.system.freezes.keys().map(String::as_str).collect();
+            let hint = if names.is_empty() { "none is in force".to_owned() } else { names.join(", ") };
+            Refused::unknown(format!("there is no freeze `{name}`"), format!("in force: {hint}"))
+        })
+    }
+
+    /// Lets every live run look whether it can go on.
+    pub(super) fn wake_all(&mut self) {
+        let live: Vec<u64> = self.system.live_runs().map(|run| run.number).collect();
+        self.awake.extend(live);
+    }
+}
+
+/// Whoever stops or waives something says why: it is in the log for ever.
+pub(super) fn demand_reason(reason: &str, what: &str) -> Result<(), Refused> {
+    if reason.trim().is_empty() {
+        return Err(Refused::unknown(format!("{what} needs a reason"), "say it with `--reason`"));
+    }
+    Ok(())
+}

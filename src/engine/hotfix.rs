@@ -1,0 +1,135 @@
+//! The hotfix lane: a change that somebody marks skips the gates that the rules name, never an approval, and carries the
+//! mark with it for ever: in its runs, in their commits, in the log.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{
+    event::Principal,
+    hold::demand_reason,
+    ids::{CommitId, RunId},
+    run::{Run, StepRun, StepState},
+    turn::{Refused, Turn},
+};
+use crate::rules::StepId;
+
+/// How many marked commits are remembered; a mark matters until its change has gone through all stages.
+const MOST_MARKS: usize = 500;
+/// The fewest digits that name a commit.
+const FEWEST_DIGITS: usize = 7;
+
+/// That a change is a hotfix.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hotfix {
+    /// Who marked it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+    /// When: milliseconds since 1970, UTC.
+    pub at_ms: i64,
+}
+
+impl Turn<'_> {
+    /// Marks a run that goes on, or a commit, with all runs that work on it or come of it.
+    pub(super) fn hotfix_command(&mut self, by: &Principal, what: &str, reason: &str) -> Result<(), Refused> {
+        let rules = self.rules_in_force()?;
+        let lane = rules.hotfix.as_ref().ok_or_else(|| {
+            Refused::unknown("the rules have no hotfix lane", "add `hotfix: { skips: [soak, window] }` to them")
+        })?;
+        if !lane.from.is_empty() && !lane.from.iter().any(|name| by.is(name)) {
+            return Err(Refused::NotAllowed {
+                who: by.name.clone(),
+                what: format!("mark {what} as a hotfix"),
+                reason: format!("the rules leave that to {}", lane.from.join(", ")),
+            });
+        }
+        demand_reason(reason, "a hotfix")?;
+        let mark = Hotfix { by: by.name.clone(), reason: reason.to_owned(), at_ms: self.at_ms };
+        let run = RunId::new(what);
+        if self.system.run(&run).is_some() {
+            let number = self.live_run(&run)?.number;
+            self.mark_run(number, &mark);
+            return Ok(());
+        }
+        let commit = self.known_commit(what)?;
+        self.mark_commit(&commit, &mark);
+        let of_it = |run: &&Run| run.source.as_ref().is_some_and(|source| source.commit == commit);
+        let runs: Vec<u64> = self.system.live_runs().filter(of_it).map(|run| run.number).collect();
+        for number in runs {
+            self.mark_run(number, &mark);
+        }
+        Ok(())
+    }
+
+    /// The mark of what a new run works on.
+    pub(super) fn hotfix_of(&self, run: &Run) -> Option<Hotfix> {
+        let marked = run.source.as_ref().and_then(|source| self.system.hotfixes.get(&source.commit));
+        marked.cloned().or_else(|| run.hotfix.clone())
+    }
+
+    /// A commit of a hotfix is one itself.
+    pub(super) fn mark_commit(&mut self, commit: &CommitId, mark: &Hotfix) {
+        let marks = &mut self.system.hotfixes;
+        marks.insert(commit.clone(), mark.clone());
+        while marks.len() > MOST_MARKS {
+            let oldest = marks.iter().min_by_key(|(_, mark)| mark.at_ms).map(|(commit, _)| commit.clone());
+            oldest.and_then(|commit| marks.remove(&commit));
+        }
+    }
+
+    fn mark_run(&mut self, number: u64, mark: &Hotfix) {
+        let run = self.run_mut(number);
+        run.hotfix = Some(mark.clone());
+        let source = run.source.as_ref().map(|source| source.commit.clone());
+        let waits = |step: &&StepRun| step.state == StepState::Active && step.skippable;
+        let open: Vec<StepId> = run.steps.iter().filter(waits).map(|step| step.id.clone()).collect();
+        if let Some(commit) = source {
+            self.mark_commit(&commit, mark);
+        }
+        for id in open {
+            self.skip(number, &id);
+        }
+        self.awake.insert(number);
+    }
+
+    /// Skips a step of a hotfix, where the rules say that it may be skipped.
+    pub(super) fn skip_for_hotfix(&mut self, number: u64, id: &StepId) -> bool {
+        let skips = self.run(number).hotfix.is_some() && self.step_of(number, id).skippable;
+        if skips {
+            self.skip(number, id);
+        }
+        skips
+    }
+
+    /// A step that is skipped while it asks outside goes on nowhere else: what is pending for it is dropped.
+    fn skip(&mut self, number: u64, id: &StepId) {
+        let Some(Hotfix { by, reason, .. }) = self.run(number).hotfix.clone() else { return };
+        let at_ms = self.at_ms;
+        let step = self.step_mut(number, id);
+        step.started_ms.get_or_insert(at_ms);
+        step.skipped = Some(format!("a hotfix by {by}: {reason}"));
+        step.outputs = Map::from_iter([("answer".to_owned(), Value::from("skipped"))]);
+        (step.error, step.progress) = (None, None);
+        self.close_gate(number, id, StepState::Done);
+    }
+
+    /// The one commit that is a head, or in a run that goes on, and begins so.
+    fn known_commit(&self, prefix: &str) -> Result<CommitId, Refused> {
+        let unknown = |message: String| {
+            Refused::unknown(message, "name a run that goes on, or a commit that is a head or in such a run")
+        };
+        if prefix.len() < FEWEST_DIGITS {
+            return Err(unknown(format!("`{prefix}` is no run, and too short for a commit")));
+        }
+        let heads = self.system.repositories.values().flat_map(|watched| watched.heads.values());
+        let heads = heads.map(|head| &head.commit);
+        let sources = self.system.live_runs().filter_map(|run| run.source.as_ref()).map(|source| &source.commit);
+        let found: std::collections::BTreeSet<&CommitId> =
+            heads.chain(sources).filter(|commit| commit.as_str().starts_with(prefix)).collect();
+        match found.into_iter().collect::<Vec<_>>().as_slice() {
+            [one] => Ok((*one).clone()),
+            [] => Err(unknown(format!("there is no run or commit `{prefix}`"))),
+            several => Err(unknown(format!("{} commits begin with `{prefix}`", several.len()))),
+        }
+    }
+}
