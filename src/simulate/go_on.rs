@@ -8,7 +8,7 @@ use super::{
     report::Stopped,
 };
 use crate::engine::{
-    Cause, Effect, EffectKind, Event, Outcome, Phase, Principal, Recorded, Run, StepOutcome, Timer, Work, step, work,
+    Cause, Effect, EffectKind, Event, Outcome, Phase, Recorded, Run, StepOutcome, Timer, Work, explain, step, work,
 };
 
 /// As many effects as a prediction may have: many times what a change causes in the largest system, and still read in a
@@ -59,10 +59,17 @@ impl Simulation {
                 self.until_horizon
                     || !self.stuck.contains_key(&(run, step.to_string())) && !self.scheduled.contains(&run)
             }
+            EffectKind::Timer(Timer::Freeze { .. }) => self.until_horizon || self.is_held_until(effect.due_ms),
             EffectKind::Step { .. } => true,
             EffectKind::Watch { .. } => false,
         };
         due().any(|effect| awaited(&effect)).then(|| due().map(|effect| effect.due_ms).min()).flatten()
+    }
+
+    /// Whether a run that belongs to what is supposed waits for this moment.
+    fn is_held_until(&self, at_ms: i64) -> bool {
+        let ours = self.system.live_runs().filter(|run| !self.scheduled.contains(&run.number));
+        ours.filter_map(|run| explain::run(&self.system, run)).any(|waiting| waiting.until_ms == Some(at_ms))
     }
 
     fn run_of(&self, effect: &Effect) -> Option<u64> {
@@ -70,7 +77,7 @@ impl Simulation {
             EffectKind::Step { run, .. } | EffectKind::Timer(Timer::Gate { run, .. }) => {
                 self.system.run(run).map(|run| run.number)
             }
-            EffectKind::Watch { .. } | EffectKind::Timer(Timer::Schedule { .. }) => None,
+            EffectKind::Watch { .. } | EffectKind::Timer(Timer::Schedule { .. } | Timer::Freeze { .. }) => None,
         }
     }
 
@@ -151,15 +158,14 @@ impl Simulation {
             if self.stuck.get(&key) == Some(&self.system.seq) {
                 continue;
             }
-            let found = able(&self.system, &run, asked, quorum, &self.people);
-            let enough = found.able.len() >= found.missing;
-            self.tell_able(&run, (asked.id.as_str(), asked.round), &found, enough);
-            if !enough {
+            let found = able(&self.system, &run, asked, quorum);
+            self.tell_able(&run, (asked.id.as_str(), asked.round), &found);
+            if found.chosen.len() < found.missing {
                 self.stuck.insert(key, self.system.seq);
                 continue;
             }
             self.stuck.remove(&key);
-            for person in found.able.iter().take(found.missing) {
+            for person in &found.chosen {
                 let event = people::approval(&self.system, &run, person).event;
                 self.take_in(event).await?;
             }
@@ -168,20 +174,19 @@ impl Simulation {
         Ok(false)
     }
 
-    fn tell_able(&mut self, run: &Run, (step, round): (&str, u32), found: &Able, enough: bool) {
+    fn tell_able(&mut self, run: &Run, (step, round): (&str, u32), found: &Able) {
         let at_ms = self.at_ms;
         let Some(gate) = self.record.gate_mut(run.number, step, round) else { return };
-        let names = |people: &[Principal]| people.iter().map(|person| person.name.clone()).collect::<Vec<_>>();
-        gate.could_approve = names(&found.able);
+        gate.could_approve.clone_from(&found.able);
         gate.may_not_approve.clone_from(&found.may_not);
-        if enough {
-            gate.approved_by = names(&found.able[..found.missing]);
+        if found.chosen.len() == found.missing {
+            gate.approved_by = found.chosen.iter().map(|person| person.name.clone()).collect();
             (gate.passes_ms, gate.stuck) = (Some(at_ms), None);
         } else {
-            let (missing, able) = (found.missing, found.able.len());
-            gate.stuck = Some(match able {
+            let (missing, could) = (found.missing, found.chosen.len());
+            gate.stuck = Some(match could {
                 0 => format!("{missing} must approve, and nobody could"),
-                _ => format!("{missing} must approve, and only {able} could"),
+                _ => format!("{missing} must approve, and only {could} could"),
             });
         }
     }

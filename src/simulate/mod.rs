@@ -24,7 +24,7 @@ use self::{
     scratch::Scratch,
 };
 use crate::{
-    engine::{Digest, Effect, EffectId, Event, Principal, Recorded, Refused, System, step},
+    engine::{Access, Digest, Effect, EffectId, Event, Principal, Recorded, Refused, System, step},
     providers::Fault,
     rules::{RepositoryName, Rules, StageName},
 };
@@ -72,8 +72,8 @@ pub struct Question {
     pub horizon_ms: i64,
     /// Who asks.
     pub by: Principal,
-    /// The people who could be asked; when there are none, there is always somebody.
-    pub people: Vec<Principal>,
+    /// The people and roles by which gates are passed; when there are no people, there is always somebody.
+    pub access: Access,
     /// Whether the rules' commands are run, on copies.
     pub run_commands: bool,
     /// What is copied.
@@ -103,10 +103,14 @@ fn hint(fault: &Fault) -> String {
 /// # Errors
 /// [`Unpredictable::Refused`] when what is supposed would be refused; [`Unpredictable::Copies`] when a copy cannot be made.
 pub async fn predict(question: Question) -> Result<Prediction, Unpredictable> {
-    let Question { supposed, mut system, rules, now_ms, horizon_ms, by, people, run_commands, originals } = question;
+    let Question { supposed, mut system, rules, now_ms, horizon_ms, by, access, run_commands, originals } = question;
     let changed = rules.is_some();
     let mut notes = Vec::new();
     let at_ms = now_ms.max(system.at_ms);
+    if system.access.as_ref().map_or(access != Access::default(), |in_force| in_force.digest != access.digest()) {
+        let seq = system.seq + 1;
+        step(&mut system, &Recorded { seq, at_ms, event: Event::AccessLoaded { access } })?;
+    }
     if let Some((source, digest, rules)) = rules {
         notes.extend(not_seen(&system, &rules));
         let event = Event::RulesLoaded { source, digest, rules: Box::new(rules) };
@@ -130,7 +134,6 @@ pub async fn predict(question: Question) -> Result<Prediction, Unpredictable> {
         horizon_ms,
         scratch,
         foresight: Foresight { placeholders, run_commands },
-        people,
         record: Record::default(),
         scheduled: BTreeSet::new(),
         until_horizon: matches!(supposed, Supposed::Until { .. }),
@@ -162,7 +165,6 @@ struct Simulation {
     horizon_ms: i64,
     scratch: Scratch,
     foresight: Foresight,
-    people: Vec<Principal>,
     record: Record,
     /// The pending effects, in the order in which they were asked for.
     waits: BTreeMap<EffectId, (usize, Effect)>,

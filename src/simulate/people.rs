@@ -13,34 +13,40 @@ const MOST_PEOPLE: usize = 200;
 
 /// Who could approve a run that asks.
 pub(super) struct Able {
-    /// Those who could, and have not yet.
-    pub(super) able: Vec<Principal>,
+    /// The names of those who could, and have not yet.
+    pub(super) able: Vec<String>,
     /// Those who are asked and may not: name → why.
     pub(super) may_not: BTreeMap<String, String>,
+    /// Of those who could, as many as are needed; fewer when there are not so many.
+    pub(super) chosen: Vec<Principal>,
     /// How many more must.
     pub(super) missing: usize,
 }
 
-/// Looks who could approve. `people` are those whom the settings list; where they list none, everybody is taken at their
-/// word, and there is always somebody.
-pub(super) fn able(system: &System, run: &Run, asking: &StepRun, quorum: &Quorum, people: &[Principal]) -> Able {
+/// Looks who could approve, of the people in force. Where none are listed, everybody is taken at their word, and there is
+/// always somebody.
+pub(super) fn able(system: &System, run: &Run, asking: &StepRun, quorum: &Quorum) -> Able {
     let missing = (quorum.count as usize).saturating_sub(asking.answers.len());
-    let invented;
-    let candidates = if people.is_empty() {
-        invented = somebody(quorum);
-        invented.as_slice()
-    } else {
-        people
+    let access = system.access.as_ref().map(|in_force| &in_force.access).filter(|access| !access.people.is_empty());
+    let people: Vec<Principal> = match access {
+        Some(access) => access.people.keys().filter_map(|name| access.principal(name)).collect(),
+        None => somebody(quorum),
     };
-    let mut found = Able { able: Vec::new(), may_not: BTreeMap::new(), missing };
-    for person in candidates.iter().take(MOST_PEOPLE) {
-        let mut copy = system.clone();
-        match step(&mut copy, &approval(system, run, person)) {
-            Ok(_) => found.able.push(person.clone()),
+    let mut found = Able { able: Vec::new(), may_not: BTreeMap::new(), chosen: Vec::new(), missing };
+    // Of several who could, each after the other: two may have but one voice.
+    let mut together = system.clone();
+    for person in people.iter().take(MOST_PEOPLE) {
+        match step(&mut system.clone(), &approval(system, run, person)) {
+            Ok(_) => found.able.push(person.name.clone()),
             Err(refused) if quorum.from.is_empty() || quorum.from.iter().any(|name| person.is(name)) => {
                 found.may_not.insert(person.name.clone(), refused.to_string());
+                continue;
             }
-            Err(_) => {}
+            Err(_) => continue,
+        }
+        let next = approval(&together, run, person);
+        if found.chosen.len() < missing && step(&mut together, &next).is_ok() {
+            found.chosen.push(person.clone());
         }
     }
     found

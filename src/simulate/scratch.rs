@@ -15,6 +15,7 @@ use crate::{
     engine::System,
     providers::{
         Fault,
+        commit_status::NoCommitStatuses,
         git::{Borrowed, GitOptions, Mirrors, borrow},
         objects::DirectoryObjects,
     },
@@ -71,6 +72,7 @@ impl Scratch {
             mirrors: Mirrors::open(root.join("mirrors"), originals.git.clone())?,
             objects: DirectoryObjects::open_over(&originals.data.join("objects"), &root.join("objects"))?,
             builder: Box::new(ForeseenBuilder::new(placeholders)),
+            statuses: Arc::new(NoCommitStatuses),
             environments: root.join("environments"),
             scratch: root.join("steps"),
             logs: root.join("logs"),

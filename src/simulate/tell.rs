@@ -10,7 +10,7 @@ use super::{
     report::{FileChange, Foreseen, Gate, StillWaits},
 };
 use crate::{
-    engine::{Run, RunState, StepOutcome, StepState, StepWork, explain, plan::Task},
+    engine::{Run, RunState, StepOutcome, StepState, StepWork, explain, hold, plan::Task},
     rules::{Action, RepositoryName},
 };
 
@@ -56,6 +56,7 @@ impl Simulation {
                 image: Some(out("image")).filter(|image| !image.is_empty()),
             },
             Task::Action(Action::Verify(_)) => passes("what was deployed works".to_owned()),
+            Task::Action(Action::Check(check)) => passes(format!("it waits for {}", check.question())),
             Task::Require(_) => passes(format!("what {} demands holds", work.environment)),
             Task::CheckMerge(merge) => passes(format!("{} can be merged", merge.repository)),
             Task::Action(Action::Approve(_)) | Task::Soak { .. } | Task::Window { .. } | Task::Consent(_) => {
@@ -105,6 +106,7 @@ impl Simulation {
     pub(super) fn tell_gates(&mut self) {
         let live: Vec<Run> = self.system.live_runs().cloned().collect();
         for run in &live {
+            self.tell_hold(run);
             for step in run.steps.iter().filter(|step| step.task.is_gate()) {
                 let place = (step.id.as_str(), step.round);
                 match step.state {
@@ -122,20 +124,21 @@ impl Simulation {
         }
     }
 
+    /// Writes down what holds a run that could go on.
+    fn tell_hold(&mut self, run: &Run) {
+        let mut ready = run.steps.iter().filter(|step| step.state == StepState::Ready);
+        let held = ready.find_map(|step| Some((step, hold::hold(&self.system, run, step)?.waiting(run))));
+        if let Some((step, waiting)) = held {
+            let place = format!("{} held since {}", step.id, waiting.since_ms);
+            let gate = gate(step.id.as_str(), waiting, None);
+            self.record.gate(self.at_ms, run, (&place, step.round), gate);
+        }
+    }
+
     fn tell_gate(&mut self, run: &Run, (step, round): (&str, u32)) {
         let Some(found) = run.steps.iter().find(|found| found.id.as_str() == step) else { return };
         let Some(waiting) = explain::step(&self.system, run, found) else { return };
-        let gate = Gate {
-            step: step.to_owned(),
-            for_what: waiting.for_what,
-            ended_by: waiting.ended_by,
-            asks: found.task.quorum(&run.stage).map(|quorum| quorum.count),
-            could_approve: Vec::new(),
-            may_not_approve: BTreeMap::new(),
-            passes_ms: waiting.until_ms,
-            approved_by: Vec::new(),
-            stuck: None,
-        };
+        let gate = gate(step, waiting, found.task.quorum(&run.stage).map(|quorum| quorum.count));
         self.record.gate(self.at_ms, run, (step, round), gate);
     }
 
@@ -166,6 +169,20 @@ impl Simulation {
             })
         };
         self.system.live_runs().filter_map(waits).collect()
+    }
+}
+
+fn gate(step: &str, waiting: explain::Waiting, asks: Option<u32>) -> Gate {
+    Gate {
+        step: step.to_owned(),
+        for_what: waiting.for_what,
+        ended_by: waiting.ended_by,
+        asks,
+        could_approve: Vec::new(),
+        may_not_approve: BTreeMap::new(),
+        passes_ms: waiting.until_ms,
+        approved_by: Vec::new(),
+        stuck: None,
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tidegate::providers::Fault;
 use tidegate::providers::http_check::{Check, check};
-use tidegate::providers::image_builder::{BuildRequest, BuildState, ImageBuilder as _};
+use tidegate::providers::image_builder::{BuildRequest, BuildState};
 use tidegate::providers::local_service::{Current, DeployHandle, DeployStatus, Deployment, LocalService, SERVICE_TYPE};
 use tidegate::providers::objects::DirectoryObjects;
 

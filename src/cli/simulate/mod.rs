@@ -1,7 +1,6 @@
 //! `tidegate simulate`: what would happen, in every repository and stage, in order. Nothing is touched.
 
 mod text;
-mod time;
 
 use std::path::{Path, PathBuf};
 
@@ -11,12 +10,13 @@ use clap::{Args, Subcommand};
 use super::{
     House,
     check::mistakes_in,
-    house::absolute_url,
+    house::{self, absolute_url},
+    moment,
     output::{Output, say},
 };
 use crate::{
     driver::now_ms,
-    engine::{Digest, Principal, System},
+    engine::{Digest, Principal, System, explain},
     providers::git::commit_in,
     rules::{self, RepositoryName, Rules, StageName, SystemName},
     simulate::{Originals, Question, Supposed, predict, report::Prediction},
@@ -57,9 +57,8 @@ pub(super) enum Simulate {
     },
     /// If time went by: schedules that fire until then, and gates that open
     Until {
-        /// `2026-08-01`, `2026-08-01 03:00`, `03:00` (the next), RFC 3339, or how long from now: `36h`. In UTC
-        #[arg(value_parser = time::parse)]
-        time: time::Moment,
+        /// `2026-08-01`, `2026-08-01 03:00` (both UTC), `2026-08-01T03:00:00+02:00`, or how long from now: `36h`
+        time: String,
         #[command(flatten)]
         how: How,
     },
@@ -84,7 +83,7 @@ pub(super) struct How {
     #[arg(long, short)]
     system: Option<SystemName>,
     /// Who asks; must be among the people of the settings file where it lists any
-    #[arg(long = "as", value_name = "NAME", env = "USER", default_value = "operator")]
+    #[arg(long = "as", value_name = "NAME", default_value_t = house::asker(), hide_default_value = true)]
     who: String,
 }
 
@@ -116,8 +115,9 @@ impl Simulate {
             }
             Self::Promote { from, to, how } => (Supposed::Promote { from, to }, None, how, None),
             Self::Until { time, how } => {
-                let until_ms = time.after(now_ms);
-                anyhow::ensure!(until_ms > now_ms, "{} is in the past", crate::engine::explain::time(until_ms));
+                let from_now = |_| moment::parse(&format!("in {time}"), now_ms).ok();
+                let until_ms = moment::parse(&time, now_ms).or_else(|error| from_now(()).ok_or(error))?;
+                anyhow::ensure!(until_ms > now_ms, "{} is in the past", explain::time(until_ms));
                 let most_ms = now_ms + MOST_DAYS * DAY_MS;
                 anyhow::ensure!(until_ms <= most_ms, "that is more than {MOST_DAYS} days ahead");
                 (Supposed::Until { until_ms }, None, how, Some(until_ms))
@@ -133,7 +133,7 @@ impl Simulate {
             now_ms,
             horizon_ms: until_ms.unwrap_or(now_ms + how.days * DAY_MS),
             by: asking(&house, &how.who),
-            people: people(&house)?,
+            access: house.settings.access().for_system(&system),
             run_commands: how.run_commands,
             originals: Originals { data: house.settings.data.clone(), git: house.git_options(), brought },
             system: state,
@@ -161,8 +161,4 @@ fn changed_rules(file: &Path, state: &System, output: Output) -> anyhow::Result<
 /// Who asks. Nothing is done in their name, so a stranger may ask as well.
 fn asking(house: &House, who: &str) -> Principal {
     house.settings.principal(who).unwrap_or_else(|_| Principal { name: who.to_owned(), ..Principal::default() })
-}
-
-fn people(house: &House) -> anyhow::Result<Vec<Principal>> {
-    house.settings.people.keys().map(|name| house.settings.principal(name)).collect()
 }

@@ -1,0 +1,1 @@
+//! The program: what it prints, what it refuses, and that it touches nothing.
