@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 
 use super::{Simulation, Supposed, Unpredictable, report::What};
 use crate::{
-    engine::{Command, Effect, EffectKind, Event, Principal, Refused, Work, explain, work},
+    engine::{Command, Effect, EffectId, EffectKind, Event, Principal, Refused, WatchWork, Work, explain, work},
     providers::git,
     rules::{RepositoryName, RuleName, Rules, StageName},
     watch::watch,
@@ -46,21 +46,10 @@ impl Simulation {
     ) -> Result<String, Unpredictable> {
         let (rules, url) = self.known(repository, stage)?;
         let commit = git::point(Path::new(&url), rules.branch(stage), commit)?;
-        let is_its =
-            |effect: &&Effect| matches!(&effect.kind, EffectKind::Watch { repository: of } if of == repository);
-        let effect = self.system.due.values().find(is_its).cloned();
-        let watched = effect.as_ref().map(|effect| work(&self.system, effect));
-        let (Some(effect), Some(Ok(Work::Watch(look)))) = (effect, watched) else {
-            return Err(Refused::Unknown {
-                what: format!("{repository} is not watched"),
-                hint: "`tidegate serve` watches it".to_owned(),
-            }
-            .into());
-        };
         let short = commit.get(..10).unwrap_or(&commit).to_owned();
         let clause = format!("{short} were pushed to {repository} {stage}");
         self.suppose_that(&clause);
-        if look.known.get(stage).is_some_and(|head| head.as_str() == commit) {
+        if self.system.head(repository, stage).is_some_and(|head| head.commit.as_str() == commit) {
             self.notes.push(format!("{short} is the head of {repository} {stage} already: a push of it is none"));
             return Ok(clause);
         }
@@ -69,9 +58,30 @@ impl Simulation {
                 "{repository} {stage} has not been seen yet; the first sight of a branch starts nothing"
             ));
         }
-        let outcome = watch(&look, &self.scratch.tools.mirrors, &Arc::new(Semaphore::new(1))).await;
-        self.take_in(Event::Outcome { effect: effect.id, outcome }).await?;
+        // A watch that was asked for before a commit of ours says nothing of that branch, and another looks at once.
+        for _ in 0..2 {
+            let (effect, look) = self.watch_of(repository)?;
+            if look.known.get(stage).is_some_and(|head| head.as_str() == commit) {
+                break;
+            }
+            let outcome = watch(&look, &self.scratch.tools.mirrors, &Arc::new(Semaphore::new(1))).await;
+            self.take_in(Event::Outcome { effect, outcome }).await?;
+        }
         Ok(clause)
+    }
+
+    /// The pending watch of a repository.
+    fn watch_of(&self, repository: &RepositoryName) -> Result<(EffectId, WatchWork), Refused> {
+        let is_its =
+            |effect: &&Effect| matches!(&effect.kind, EffectKind::Watch { repository: of } if of == repository);
+        let effect = self.system.due.values().find(is_its);
+        match effect.and_then(|effect| Some((effect.id.clone(), work(&self.system, effect).ok()?))) {
+            Some((id, Work::Watch(look))) => Ok((id, look)),
+            _ => Err(Refused::Unknown {
+                what: format!("{repository} is not watched"),
+                hint: "`tidegate serve` watches it".to_owned(),
+            }),
+        }
     }
 
     /// The present head is carried forward again: every rule for pushes to it is started by hand.

@@ -35,7 +35,7 @@ use crate::{
 };
 
 /// 2033-05-06 12:00 UTC, a Friday: later than any clock that the steps themselves look at.
-pub(super) const NOON_MS: i64 = 1_999_000_800_000;
+pub(super) const NOON_MS: i64 = 1_998_993_600_000;
 const DAY_MS: i64 = 86_400_000;
 /// How long a system may really take to settle.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -140,8 +140,14 @@ impl Company {
         self.ledger.record(&self.system, self.now_ms, Event::Command { by, command }).await.is_ok()
     }
 
-    /// Lets every watch look once, and take in what it finds.
+    /// Lets every watch look, and take in what it finds. A watch that was asked for before a commit of ours says nothing
+    /// of its branch, so each looks twice.
     pub(super) async fn look(&self) {
+        self.look_once().await;
+        self.look_once().await;
+    }
+
+    async fn look_once(&self) {
         let state = self.state().await;
         for effect in state.due.values().filter(|effect| matches!(effect.kind, EffectKind::Watch { .. })) {
             let Ok(Work::Watch(look)) = work(&state, effect) else { continue };
@@ -192,6 +198,7 @@ impl Company {
     /// Drives until that moment, through the nights.
     pub(super) async fn wait_until(&mut self, until_ms: i64) {
         self.drive(until_ms, true).await;
+        self.now_ms = until_ms;
     }
 
     async fn drive(&mut self, until_ms: i64, nights: bool) {

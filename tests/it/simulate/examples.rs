@@ -168,7 +168,7 @@ async fn webshop_what_blocks_it_is_predicted() {
     company.wait_until(company.now_ms + 96 * HOUR_MS).await;
     assert_came_true(&prediction, &company.made);
     let reasons = reasons(&prediction);
-    assert!(reasons.iter().any(|reason| reason.contains("Production demands at least 2")), "{reasons:?}");
+    assert!(reasons.iter().any(|reason| reason.contains("Production demands at least 2")), "{prediction:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -155,7 +155,8 @@ impl Made {
         self
     }
 
-    /// In order by place: what was made by each rule in each stage, and what came to each branch.
+    /// In order by place: what was made by each rule in each stage, and what came to each branch. The merges of one
+    /// promotion have no order among them: they are made side by side.
     pub(super) fn by_place(&self) -> BTreeMap<String, Vec<Thing>> {
         let mut by_place: BTreeMap<String, Vec<Thing>> = BTreeMap::new();
         for (whose, thing) in &self.things {
@@ -163,6 +164,9 @@ impl Made {
             if let Thing::Commit { place, .. } = thing {
                 by_place.entry(format!("branch {place}")).or_default().push(thing.clone());
             }
+        }
+        for (_, things) in by_place.iter_mut().filter(|(place, _)| place.starts_with("promote ")) {
+            things.sort();
         }
         by_place
     }
@@ -192,5 +196,9 @@ fn cause(state: &System, run: &Run) -> String {
 }
 
 fn pretty_eq(predicted: &BTreeMap<String, Vec<Thing>>, made: &BTreeMap<String, Vec<Thing>>) {
-    assert!(predicted == made, "predicted: {predicted:#?}\n\nmade: {made:#?}");
+    let places: BTreeSet<&String> = predicted.keys().chain(made.keys()).collect();
+    for place in places {
+        let (predicted, made) = (predicted.get(place), made.get(place));
+        assert!(predicted == made, "{place}\npredicted: {predicted:#?}\n\nmade: {made:#?}");
+    }
 }
