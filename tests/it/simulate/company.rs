@@ -40,6 +40,9 @@ const DAY_MS: i64 = 86_400_000;
 /// How long a system may really take to settle.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// A repository to begin with: its name, branches, and files.
+pub(super) type Seed<'seed> = (&'seed str, &'seed [&'seed str], &'seed [(&'seed str, &'seed str)]);
+
 pub(super) struct Company {
     folder: tempfile::TempDir,
     pub(super) repositories: BTreeMap<String, TestRepo>,
@@ -56,7 +59,7 @@ impl Company {
     /// A company by these rules; `@NAME@` in them is the repository of that name.
     pub(super) async fn new(
         rules: &str,
-        repositories: &[(&str, &[&str], &[(&str, &str)])],
+        repositories: &[Seed<'_>],
         people: &[(&str, &str)],
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();

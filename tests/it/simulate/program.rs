@@ -211,8 +211,9 @@ fn changed_rules_are_tried_before_they_are_in_force() {
     assert_eq!(prediction["stopped"]["why"], "stuck");
     let waiting = &prediction["waiting"][0];
     assert_eq!((&waiting["run"], &waiting["stage"]), (&"deliver-21".into(), &"main".into()), "{waiting}");
-    let gates = prediction["events"].as_array().unwrap().iter().filter(|event| event["kind"] == "gate");
-    assert_eq!(gates.last().unwrap()["stuck"], "2 must approve, and only 1 could");
+    let mut newest = prediction["events"].as_array().unwrap().iter().rev();
+    let gate = newest.find(|event| event["kind"] == "gate").unwrap();
+    assert_eq!(gate["stuck"], "2 must approve, and only 1 could");
     assert_eq!(prediction["summary"]["deployments"], 2);
 }
 
