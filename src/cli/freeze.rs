@@ -40,7 +40,7 @@ pub(super) struct Thaw {
     asking: Asking,
 }
 
-/// Let one run pass a freeze.
+/// Let one run pass a freeze, and what comes of it in the same stage.
 #[derive(Debug, Args)]
 pub(super) struct Override {
     /// The freeze, as `tidegate status` names it

@@ -44,10 +44,18 @@ impl History {
 
 fn line(recorded: &Recorded<Event>) -> String {
     let at = paint(&format!("{:>5}  {}", recorded.seq, explain::time(recorded.at_ms)), Tone::Quiet);
-    format!("{at}  {}", words(&recorded.event))
+    format!("{at}  {}", words(&recorded.event, paint))
 }
 
-fn words(event: &Event) -> String {
+/// A word in a tone, or as it is.
+type Painter = fn(&str, Tone) -> String;
+
+/// An event in words, without colours.
+pub(super) fn plain_words(event: &Event) -> String {
+    words(event, |word, _| word.to_owned())
+}
+
+fn words(event: &Event, paint: Painter) -> String {
     match event {
         Event::RulesLoaded { source, .. } => format!("rules came into force: {source}"),
         Event::RulesRefused { source, .. } => format!("rules were refused: {source}"),
@@ -55,7 +63,7 @@ fn words(event: &Event) -> String {
             format!("people and roles came into force: {} people, {} grants", access.people.len(), access.grants.len())
         }
         Event::Command { by, command } => format!("{} {}", by.name, asked(command)),
-        Event::Outcome { effect, outcome } => outcome_words(effect, outcome),
+        Event::Outcome { effect, outcome } => outcome_words(effect, outcome, paint),
     }
 }
 
@@ -81,7 +89,7 @@ fn asked(command: &Command) -> String {
     }
 }
 
-fn outcome_words(effect: &EffectId, outcome: &Outcome) -> String {
+fn outcome_words(effect: &EffectId, outcome: &Outcome, paint: Painter) -> String {
     let (what, _) = effect.as_str().rsplit_once('#').unwrap_or((effect.as_str(), ""));
     let what = what.trim_start_matches("watch/");
     match outcome {

@@ -5,6 +5,7 @@ mod approve;
 mod check;
 pub mod demo;
 pub mod demo_service;
+mod explain;
 mod freeze;
 mod history;
 mod hotfix;
@@ -14,17 +15,21 @@ mod logs;
 mod moment;
 mod output;
 mod pause;
+mod progress;
 mod promote;
 mod reject;
+mod replay;
 mod retry;
 mod run;
 mod runs;
 mod serve;
 pub mod settings;
 mod simulate;
+mod stats;
 pub mod status;
 mod trace;
 mod unlock;
+mod verify_log;
 mod withdraw;
 mod words;
 
@@ -106,7 +111,7 @@ enum Command {
     Freeze(freeze::Freeze),
     /// End a freeze before its time
     Thaw(freeze::Thaw),
-    /// Let one run pass a freeze
+    /// Let one run, and what comes of it, pass a freeze
     Override(freeze::Override),
     /// Mark a change that cannot wait: it skips the gates that the rules name
     Hotfix(hotfix::Hotfix),
@@ -114,6 +119,14 @@ enum Command {
     Trace(trace::Trace),
     /// List what happened, in order
     History(history::History),
+    /// Say why something is where it is: what it has passed, what it waits for, and who can end that
+    Explain(explain::Explain),
+    /// Show lead time, deployment frequency, change failure rate and time to restore, from the log
+    Stats(stats::Stats),
+    /// Show the lattice as it was at a past moment or event
+    Replay(replay::Replay),
+    /// Check that the log is as it was written, and that all that follows from it does
+    VerifyLog(verify_log::VerifyLog),
     #[command(hide = true)]
     ImageBuilderWorker {
         /// The job's folder
@@ -219,6 +232,10 @@ impl Cli {
             Command::Hotfix(hotfix) => hotfix.execute(&config, output).await,
             Command::Trace(trace) => trace.execute(&config, output).await,
             Command::History(history) => history.execute(&config, output).await,
+            Command::Explain(explain) => explain.execute(&config, output).await,
+            Command::Stats(stats) => stats.execute(&config, output).await,
+            Command::Replay(replay) => replay.execute(&config, output).await,
+            Command::VerifyLog(verify_log) => verify_log.execute(&config, output).await,
             Command::ImageBuilderWorker { job } => Ok(image_builder::run_worker(&job).await?),
             Command::DemoService { version_file, port } => Ok(demo_service::serve(port, &version_file).await?),
         }

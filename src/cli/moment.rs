@@ -13,10 +13,10 @@ use crate::rules::Span;
 pub(crate) fn parse(text: &str, now_ms: i64) -> anyhow::Result<i64> {
     let text = text.trim();
     if let Some(span) = text.strip_suffix(" ago") {
-        return Ok(now_ms - span.trim().parse::<Span>()?.as_ms());
+        return Ok(now_ms.saturating_sub(span.trim().parse::<Span>()?.as_ms()));
     }
     if let Some(span) = text.strip_prefix("in ") {
-        return Ok(now_ms + span.trim().parse::<Span>()?.as_ms());
+        return Ok(now_ms.saturating_add(span.trim().parse::<Span>()?.as_ms()));
     }
     if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
         return Ok(moment.timestamp_millis());

@@ -2,7 +2,7 @@
 
 use crate::{
     driver::now_ms,
-    engine::{Cause, Head, RunState, StepState, Subject},
+    engine::{Cause, Head, RunState, StepState, Subject, explain},
 };
 
 use super::output::{Tone, paint};
@@ -23,12 +23,28 @@ pub(super) fn duration(milliseconds: i64) -> String {
 
 /// How long ago a moment was, in one unit.
 pub(super) fn ago(at_ms: i64) -> String {
-    match (now_ms() - at_ms).max(0) {
+    before(now_ms(), at_ms)
+}
+
+/// How long before `now_ms` a moment was, in one unit.
+pub(super) fn before(now_ms: i64, at_ms: i64) -> String {
+    match (now_ms - at_ms).max(0) {
         seconds if seconds < MINUTE_MS => format!("{}s ago", seconds / 1_000),
         minutes if minutes < HOUR_MS => format!("{}m ago", minutes / MINUTE_MS),
         hours if hours < 2 * DAY_MS => format!("{}h ago", hours / HOUR_MS),
         days => format!("{}d ago", days / DAY_MS),
     }
+}
+
+/// What something waits for, since when and until when, seen from `now_ms`: the same words in every command.
+pub(super) fn waits(for_what: &str, since_ms: i64, until_ms: Option<i64>, now_ms: i64) -> String {
+    let until = until_ms.map_or_else(String::new, |until_ms| format!(", until {}", explain::time(until_ms)));
+    format!("{}, since {}{until}", paint(for_what, Tone::Busy), before(now_ms, since_ms))
+}
+
+/// Who or what can end a wait: the same words in every command.
+pub(super) fn ended_by(who_or_what: &str) -> String {
+    paint(&format!("ended by {who_or_what}"), Tone::Quiet)
 }
 
 /// A run's state in its colour.
@@ -68,7 +84,7 @@ pub(super) fn cause(cause: &Cause, subject: &Subject) -> String {
     match cause {
         Cause::Push { by: Some(run), subject, .. } => format!("{run} committed \"{subject}\""),
         Cause::Push { author, subject, by: None } => format!("{} pushed \"{subject}\"", name_of(author)),
-        Cause::Schedule { instant_ms } => format!("the schedule of {}", crate::engine::explain::time(*instant_ms)),
+        Cause::Schedule { instant_ms } => format!("the schedule of {}", explain::time(*instant_ms)),
         Cause::Upstream { run } => format!("{run} succeeded"),
         Cause::Verified { run } => format!("{run} verified it{from}"),
         Cause::Command { by } => format!("{by} asked for it"),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     event::{Command, Principal},
-    ids::Digest,
+    ids::{Digest, RunId},
     system::System,
     turn::{Refused, Turn},
 };
@@ -231,9 +231,11 @@ impl System {
 impl Turn<'_> {
     /// Checks what a command needs, before anything of it is looked at.
     pub(super) fn permitted(&self, by: &Principal, command: &Command) -> Result<(), Refused> {
-        let stage = match (command.run(), command.stage()) {
-            (Some(run), _) => self.system.run(run).map(|run| run.stage.clone()),
-            (None, stage) => stage.cloned(),
+        let of_run = |id: &RunId| self.system.run(id).map(|run| run.stage.clone());
+        let stage = match command {
+            Command::Thaw { freeze } => self.system.freezes.get(freeze).and_then(|freeze| freeze.stage.clone()),
+            Command::Hotfix { what, .. } => of_run(&RunId::new(what.as_str())),
+            command => command.run().map_or_else(|| command.stage().cloned(), of_run),
         };
         self.system.demand(by, command.permission(), stage.as_ref(), &command.clause())
     }

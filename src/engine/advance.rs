@@ -56,6 +56,7 @@ impl Turn<'_> {
         run.number = self.system.runs_made;
         run.id = RunId::new(format!("{}-{}", run.subject.name(), run.number));
         run.hotfix = self.hotfix_of(&run);
+        self.inherit_overrides(&run);
         let (id, number) = (run.id.clone(), run.number);
         let busy = run.target.as_ref().and_then(|key| self.prepare_target(key, policy, number));
         self.system.runs.insert(number, run);

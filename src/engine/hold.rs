@@ -11,7 +11,7 @@ use super::{
     explain::{self, Waiting},
     ids::RunId,
     plan::Task,
-    run::{Run, StepRun},
+    run::{Cause, Run, StepRun},
     system::System,
     turn::{Refused, Turn},
 };
@@ -226,6 +226,21 @@ impl Turn<'_> {
         }
         self.awake.insert(number);
         Ok(())
+    }
+
+    /// What comes of a run in its own stage may pass what the run may pass: it is the same change.
+    pub(super) fn inherit_overrides(&mut self, run: &Run) {
+        let parent = match &run.cause {
+            Cause::Push { by: Some(parent), .. } | Cause::Upstream { run: parent } => parent,
+            Cause::Push { by: None, .. } | Cause::Schedule { .. } | Cause::Verified { .. } | Cause::Command { .. } => {
+                return;
+            }
+        };
+        for freeze in self.system.freezes.values_mut() {
+            if let Some(said) = freeze.overrides.get(parent).cloned() {
+                freeze.overrides.insert(run.id.clone(), said);
+            }
+        }
     }
 
     /// A freeze is over, by the clock or by hand: what it held goes on.

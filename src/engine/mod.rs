@@ -19,9 +19,11 @@ pub mod plan;
 mod promotion;
 mod run;
 mod schedule;
+pub mod stats;
 mod system;
 mod target;
 mod turn;
+pub mod whereabouts;
 mod work;
 
 pub use access::*;

@@ -2,6 +2,7 @@
 //! was changed or taken away shows. (Who cuts off the end of the log and its head alike can be found out only with a copy
 //! of a hash kept elsewhere.)
 
+use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::Store;
@@ -33,16 +34,22 @@ pub struct LogRow {
 }
 
 /// What a check of a log found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LogCheck {
     /// How many events were found in order.
     pub events: u64,
+    /// The place of the snapshot that was found to be what the events give; `None` when there is none, or the check ended
+    /// before it.
+    pub snapshot: Option<u64>,
+    /// How many pending effects were found to be those of the state; `None` when the check ended before them, or when
+    /// something was appended meanwhile.
+    pub effects: Option<usize>,
     /// The first place where it is not as it was written.
     pub broken: Option<BrokenAt>,
 }
 
 /// Where a log is not as it was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BrokenAt {
     /// The place.
     pub seq: u64,
@@ -74,34 +81,56 @@ pub(super) fn hash(previous: &[u8], system: &str, seq: u64, at_ms: i64, event: &
 }
 
 /// Reads the log from its beginning, takes every event in again, and compares. Events that are appended meanwhile are no
-/// matter: the check ends at the place that was last when it began.
-pub(super) async fn verify<S: Store + ?Sized>(store: &S, system: &SystemName) -> Result<LogCheck, StoreError> {
-    let last = store.last_seq(system).await?;
+/// matter: the check ends at the place that was last when it began. `progress` is told, a page at a time, how many events
+/// have been checked, of how many.
+pub(super) async fn verify<S: Store + ?Sized>(
+    store: &S,
+    system: &SystemName,
+    progress: &(dyn Fn(u64, u64) + Send + Sync),
+) -> Result<LogCheck, StoreError> {
+    // In this order, so that the snapshot cannot be of a place after the last.
     let snapshot = store.snapshot(system).await?;
+    let last = store.last_seq(system).await?;
     let mut replay = Replay { system, previous: FIRST_HASH.to_vec(), state: System::default() };
-    let broken = |seq, what: String| LogCheck { events: seq - 1, broken: Some(BrokenAt { seq, what }) };
+    let mut check = LogCheck { events: 0, snapshot: None, effects: None, broken: None };
+    let broken = |check: LogCheck, seq, what: String| LogCheck { broken: Some(BrokenAt { seq, what }), ..check };
     while replay.state.seq < last {
         let next = replay.state.seq + 1;
         let rows = store.log(system, next, PAGE_ROWS).await?;
         if rows.is_empty() {
-            return Ok(broken(next, format!("the event is missing, and the log's head says that there are {last}")));
+            let what = format!("the event is missing, and the log's head says that there are {last}");
+            return Ok(broken(check, next, what));
         }
         for row in &rows {
             let place = replay.state.seq + 1;
             if let Err(what) = replay.take(row) {
-                return Ok(broken(place, what));
+                return Ok(broken(check, place, what));
             }
-            let of_here = snapshot.as_ref().filter(|snapshot| snapshot.seq == row.seq);
-            if of_here.is_some_and(|snapshot| !replay.gives(&snapshot.state)) {
-                return Ok(broken(place, "the snapshot of this place is not what the events give".to_owned()));
+            if let Some(snapshot) = snapshot.as_ref().filter(|snapshot| snapshot.seq == row.seq) {
+                if !replay.gives(&snapshot.state) {
+                    let what = "the snapshot of this place is not what the events give".to_owned();
+                    return Ok(broken(check, place, what));
+                }
+                check.snapshot = Some(place);
             }
+            check.events = place;
         }
+        progress(check.events, last.max(check.events));
     }
-    if store.last_seq(system).await? == replay.state.seq && store.pending(system).await? != replay.state.due {
-        let what = "the pending effects are not those of the state (I9)".to_owned();
-        return Ok(LogCheck { events: last, broken: Some(BrokenAt { seq: last, what }) });
+    if let Some(snapshot) = snapshot.filter(|snapshot| snapshot.seq > check.events) {
+        let what = format!("there is a snapshot of place {}, and the log ends before it", snapshot.seq);
+        let seq = check.events + 1;
+        return Ok(broken(check, seq, what));
     }
-    Ok(LogCheck { events: replay.state.seq, broken: None })
+    let pending = store.pending(system).await?;
+    if store.last_seq(system).await? == replay.state.seq {
+        if pending != replay.state.due {
+            let seq = check.events;
+            return Ok(broken(check, seq, "the pending effects are not those of the state (I9)".to_owned()));
+        }
+        check.effects = Some(pending.len());
+    }
+    Ok(check)
 }
 
 struct Replay<'system> {

@@ -10,6 +10,7 @@ mod chain;
 mod error;
 mod ledger;
 mod lock;
+mod replay;
 mod sqlite;
 mod trace;
 
@@ -22,6 +23,7 @@ pub use chain::{BrokenAt, LogCheck, LogRow};
 pub use error::StoreError;
 pub use ledger::{Entry, Ledger, RecordError};
 pub use lock::{DriverLock, LockError};
+pub use replay::replay;
 pub use sqlite::{SqliteOptions, SqliteStore};
 pub use trace::{MOST_LINKS, Traced};
 
@@ -120,7 +122,16 @@ pub trait Store: Send + Sync {
     /// Checks the whole log of a system: that no row is missing or was changed, that the snapshot is what the events
     /// give, and that the pending effects are (I9).
     async fn verify_log(&self, system: &SystemName) -> Result<LogCheck, StoreError> {
-        chain::verify(self, system).await
+        self.verify_log_telling(system, &|_, _| ()).await
+    }
+
+    /// [`Store::verify_log`], and tells now and then how many events it has checked, of how many.
+    async fn verify_log_telling(
+        &self,
+        system: &SystemName,
+        progress: &(dyn Fn(u64, u64) + Send + Sync),
+    ) -> Result<LogCheck, StoreError> {
+        chain::verify(self, system, progress).await
     }
 
     /// What an artifact was made from and what was made from it, all the way, within a bound. `name` is the artifact's

@@ -35,6 +35,49 @@ fn the_rules_by_example_load() {
     }
 }
 
+#[test]
+fn every_example_of_rules_and_settings_loads() {
+    for document in ["docs/gates.md"] {
+        let text = read(document);
+        for block in blocks(&text, "yaml").into_iter().filter(|block| block.contains("version: 1")) {
+            rules::load(document, block).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        }
+        for block in blocks(&text, "toml") {
+            let settings = format!("rules = []\n{block}");
+            toml::from_str::<tidegate::cli::settings::Settings>(&settings).unwrap_or_else(|error| panic!("{error}"));
+        }
+    }
+}
+
+#[test]
+fn the_table_of_conditions_names_every_one_in_the_order_in_which_they_hold() {
+    let text = read("docs/gates.md");
+    let table = text.split("| condition |").nth(1).unwrap().split("\n\n").next().unwrap();
+    let rows: Vec<&str> = table.lines().skip(2).filter_map(|row| row.split('`').nth(1)).collect();
+    let schema = rules::schema();
+    let conditions = schema["$defs"]["Conditions"]["properties"].as_object().unwrap();
+    let there: BTreeSet<&str> = conditions.keys().map(String::as_str).collect();
+    assert_eq!(rows.iter().copied().collect::<BTreeSet<_>>(), there);
+    let planned = ["soak", "checks", "approvals", "window"].map(|name| rows.iter().position(|row| *row == name));
+    assert!(planned.is_sorted(), "{rows:?}");
+}
+
+#[test]
+fn the_table_of_permissions_says_what_each_role_gives() {
+    use tidegate::engine::{Permission, Role};
+    let text = read("docs/gates.md");
+    let table = text.split("| permission |").nth(1).unwrap().split("\n\n").next().unwrap();
+    let all = [Permission::View, Permission::Operate, Permission::Approve, Permission::Hold, Permission::Override];
+    assert_eq!(table.lines().skip(2).count(), all.len());
+    for (row, permission) in table.lines().skip(2).zip(all) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        assert_eq!(cells[1].trim_matches('`'), permission.name());
+        for (cell, role) in cells[3..].iter().zip([Role::Viewer, Role::Operator, Role::Approver, Role::Admin]) {
+            assert_eq!(*cell == "✓", role.gives(permission), "{} {role:?}", permission.name());
+        }
+    }
+}
+
 /// The rows of the table of step kinds: kind and outputs.
 fn steps(text: &str) -> impl Iterator<Item = (&str, BTreeSet<&str>)> {
     let table = text.split("| kind | fields").nth(1).unwrap().split("\n\n").next().unwrap();

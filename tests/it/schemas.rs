@@ -69,4 +69,6 @@ fn schema_of_the_demo_and_of_status_fit_what_the_program_prints() {
     let status = tidegate(&["--config", config, "status"]);
     fits(&status_schema, &status);
     assert_eq!(status[0]["targets"][2]["verified"], true);
+    let past = tidegate(&["--config", first["config"].as_str().unwrap(), "replay", "--seq", "20"]);
+    fits(&status_schema, &past);
 }

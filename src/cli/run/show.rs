@@ -7,6 +7,7 @@ use crate::{
         output::{Tone, paint},
         words,
     },
+    driver::now_ms,
     engine::{Answer, Digest, Run, StepRun, approval::VoidAnswer, explain::Waiting},
 };
 
@@ -48,12 +49,9 @@ impl Shown {
             step_lines(run, step, &mut lines);
         }
         if let Some(waiting) = &self.waiting {
-            lines.push(format!(
-                "\nIt waits for {}, since {}.",
-                paint(&waiting.for_what, Tone::Busy),
-                words::ago(waiting.since_ms)
-            ));
-            lines.push(format!("Ended by {}.", waiting.ended_by));
+            let waits = words::waits(&waiting.for_what, waiting.since_ms, waiting.until_ms, now_ms());
+            lines.push(format!("\nIt waits for {waits}"));
+            lines.push(words::ended_by(&waiting.ended_by));
         }
         lines.extend(self.asks_for.iter().map(|digest| self.question(digest)));
         lines.join("\n")
@@ -95,7 +93,11 @@ fn step_lines(run: &Run, step: &StepRun, lines: &mut Vec<String>) {
     let before = position.checked_sub(1).and_then(|before| run.steps.get(before)).map(|before| &before.id);
     let in_order = step.needs.len() <= 1 && step.needs.first() == before;
     let needs: Vec<&str> = step.needs.iter().map(|need| need.as_str()).collect();
-    let needs = if in_order { String::new() } else { paint(&format!("  needs {}", needs.join(", ")), Tone::Quiet) };
+    let needs = if in_order || needs.is_empty() {
+        String::new()
+    } else {
+        paint(&format!("  needs {}", needs.join(", ")), Tone::Quiet)
+    };
     lines.push(format!("  {} {:<22} {took}{needs}", words::step_state(step.state), step.id.as_str()));
     let indent = " ".repeat(14);
     lines.extend(step.progress.iter().map(|progress| format!("{indent}{progress}")));

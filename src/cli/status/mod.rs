@@ -2,7 +2,7 @@
 
 mod holds;
 pub mod report;
-mod text;
+pub(super) mod text;
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use super::{
     House,
     output::{Output, say},
 };
-use crate::rules::SystemName;
+use crate::{driver::now_ms, rules::SystemName};
 
 /// Show the lattice: what is where, what goes on, and what waits for whom.
 #[derive(Debug, Args)]
@@ -40,7 +40,7 @@ impl Status {
             Output::Text if reports.is_empty() => {
                 say("no system has been started yet: `tidegate serve` reads the rules and begins")
             }
-            Output::Text => reports.iter().try_for_each(|report| say(&text::of(report))),
+            Output::Text => reports.iter().try_for_each(|report| say(&text::of(report, now_ms()))),
         }
     }
 }

@@ -18,6 +18,9 @@ use crate::{
 pub struct StatusReport {
     /// Its name.
     pub system: String,
+    /// Of which past moment this is; absent when it is the present.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub past: Option<Past>,
     /// How many events its log holds.
     pub events: u64,
     /// The stages in promotion order.
@@ -35,6 +38,20 @@ pub struct StatusReport {
     /// What holds it, by hand: the pause and the freezes.
     #[serde(default)]
     pub holds: Vec<HoldStatus>,
+}
+
+/// A moment that is over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Past {
+    /// The moment: milliseconds since 1970, UTC.
+    pub at_ms: i64,
+    /// The place in the log of the last event before it, or at it.
+    pub seq: u64,
+    /// When that event was recorded: milliseconds since 1970, UTC.
+    pub event_ms: i64,
+    /// That event, in words.
+    pub event: String,
 }
 
 /// A repository at every stage.
@@ -145,6 +162,7 @@ impl StatusReport {
         let places = targets.flat_map(|target| stages.iter().map(move |stage| (target, stage)));
         Self {
             system: rules.as_ref().map_or_else(String::new, |rules| rules.system.to_string()),
+            past: None,
             events: state.seq,
             stages: stages.iter().map(ToString::to_string).collect(),
             repositories: repositories.map(|name| repository(state, name)).collect(),

@@ -1,10 +1,13 @@
 //! The lattice, drawn in text: repositories down, stages across, what is deployed at the bottom.
 
 use super::holds;
-use super::report::{HeadStatus, LiveRun, StatusReport, TargetStatus};
-use crate::cli::{
-    output::{Tone, paint},
-    words,
+use super::report::{HeadStatus, LiveRun, Past, StatusReport, TargetStatus};
+use crate::{
+    cli::{
+        output::{Tone, paint},
+        words,
+    },
+    engine::explain,
 };
 
 /// A column's width: a commit, and who made it.
@@ -12,12 +15,13 @@ const COLUMN: usize = 27;
 /// The width of the repositories' names.
 const NAMES: usize = 15;
 
-/// The whole of a system's status.
-pub(super) fn of(report: &StatusReport) -> String {
-    let mut lines = vec![heading(report)];
+/// The whole of a system's status, as it is seen at `now_ms`.
+pub(in crate::cli) fn of(report: &StatusReport, now_ms: i64) -> String {
+    let mut lines: Vec<String> = report.past.iter().map(past).collect();
+    lines.push(heading(report));
     for repository in &report.repositories {
         let cells = report.stages.iter().map(|stage| match repository.heads.get(stage) {
-            Some(head) => head_lines(head),
+            Some(head) => head_lines(head, now_ms),
             None if repository.seen => ("– no such branch".to_owned(), String::new()),
             None => ("… not seen yet".to_owned(), String::new()),
         });
@@ -31,11 +35,19 @@ pub(super) fn of(report: &StatusReport) -> String {
         lines.push(row(target.0, &first, Tone::Strong));
         lines.push(row("", &second, Tone::Quiet));
     }
-    lines.extend(holds::lines(&report.holds));
-    motion(report, &mut lines);
+    lines.extend(holds::lines(&report.holds, now_ms));
+    motion(report, now_ms, &mut lines);
     trouble(report, &mut lines);
     lines.push(String::new());
     lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
+}
+
+/// That this is not the present.
+fn past(past: &Past) -> String {
+    let (at, seq, event) = (explain::time(past.at_ms), past.seq, &past.event);
+    let title = paint(&format!("The past: as it was at {at}, after event {seq}"), Tone::Busy);
+    let last = format!("  {}: {event}", explain::time(past.event_ms));
+    format!("{title}\n{}\n", paint(&last, Tone::Quiet))
 }
 
 fn heading(report: &StatusReport) -> String {
@@ -59,10 +71,10 @@ fn row(name: &str, cells: &[String], tone: Tone) -> String {
     if tone == Tone::Quiet { paint(&format!("{name}{cells}"), tone) } else { format!("{name}{cells}") }
 }
 
-fn head_lines(head: &HeadStatus) -> (String, String) {
+fn head_lines(head: &HeadStatus, now_ms: i64) -> (String, String) {
     let forced = if head.forced { " (forced)" } else { "" };
     let commit = head.commit.get(..10).unwrap_or(&head.commit);
-    (format!("● {commit}{forced}"), format!("  {}, {}", head.by, words::ago(head.since_ms)))
+    (format!("● {commit}{forced}"), format!("  {}, {}", head.by, words::before(now_ms, head.since_ms)))
 }
 
 fn target_lines(target: &TargetStatus) -> (String, String) {
@@ -83,35 +95,22 @@ fn targets(report: &StatusReport) -> Vec<(&str, Vec<&TargetStatus>)> {
 }
 
 /// What moves, and what waits for whom.
-fn motion(report: &StatusReport, lines: &mut Vec<String>) {
+fn motion(report: &StatusReport, now_ms: i64, lines: &mut Vec<String>) {
     let (waiting, moving): (Vec<&LiveRun>, Vec<&LiveRun>) = report.live.iter().partition(|run| run.waits);
+    let waits = |run: &LiveRun| words::waits(&run.waiting_for, run.since_ms, run.until_ms, now_ms);
     if !moving.is_empty() {
         lines.push(format!("\n{}", paint("In motion", Tone::Strong)));
     }
     for run in moving {
         let (done, all) = run.steps_done;
-        let since = words::ago(run.since_ms);
-        lines.push(format!(
-            "  {:<6}{:<13} {done}/{all} {}, since {since}",
-            run.stage,
-            run.run,
-            paint(&run.waiting_for, Tone::Busy)
-        ));
+        lines.push(format!("  {:<6}{:<13} {done}/{all} {}", run.stage, run.run, waits(run)));
     }
     if !waiting.is_empty() {
         lines.push(format!("\n{}", paint("Waiting", Tone::Strong)));
     }
     for run in waiting {
-        let until =
-            run.until_ms.map_or_else(String::new, |until| format!(", until {}", crate::engine::explain::time(until)));
-        let since = words::ago(run.since_ms);
-        lines.push(format!(
-            "  {:<6}{:<13} for {}, since {since}{until}",
-            run.stage,
-            run.run,
-            paint(&run.waiting_for, Tone::Busy)
-        ));
-        lines.push(format!("  {:<20} {}", "", paint(&format!("ended by {}", run.ended_by), Tone::Quiet)));
+        lines.push(format!("  {:<6}{:<13} for {}", run.stage, run.run, waits(run)));
+        lines.push(format!("  {:<20} {}", "", words::ended_by(&run.ended_by)));
         lines.extend(run.hotfix.iter().map(|hotfix| format!("  {:<20} hotfix by {hotfix}", "")));
     }
     if report.live.is_empty() {

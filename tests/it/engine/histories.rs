@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 use proptest::{prelude::*, sample::Index};
 use tidegate::{
-    engine::{Command, Effect, EffectId, EffectKind, Outcome, Pin, RunState, StepOutcome, TargetLife},
+    engine::{
+        Command, Effect, EffectId, EffectKind, Outcome, Pin, RunState, StepOutcome, TargetLife,
+        explain::{Condition, Verdict},
+    },
     rules::{RepositoryName, Rules, StageName},
 };
 
@@ -59,6 +62,14 @@ fn moves() -> impl Strategy<Value = Move> {
     ]
 }
 
+fn assert_explained(conditions: &[Condition]) {
+    for condition in conditions {
+        let named = !condition.name.is_empty() && !condition.what.is_empty();
+        let ended_by = condition.verdict == Verdict::Passed || !condition.ended_by.is_empty();
+        assert!(named && ended_by, "I7: {condition:#?}");
+    }
+}
+
 /// How long each branch was when a watch was asked for: what it may have seen, at the least.
 struct History {
     world: World,
@@ -94,6 +105,27 @@ impl History {
             }
         }
         self.pins.clone_from(&self.world.system.pins);
+        self.explained();
+    }
+
+    /// I7: every live run has its conditions, every commit has its journey, and whoever waits is told for what and for whom.
+    fn explained(&self) {
+        let world = &self.world;
+        for run in world.system.live_runs() {
+            let chain = world.chain(run.id.as_str());
+            assert!(chain.iter().any(|condition| condition.verdict == Verdict::Waiting), "I7: {}: {chain:#?}", run.id);
+            assert_explained(&chain);
+        }
+        let known: Vec<_> =
+            world.remotes.iter().flat_map(|(place, made)| made.iter().map(move |made| (place, made))).collect();
+        // Each time another, so that all of them are asked about in time.
+        let ((of, _), made) = known[world.log.len() % known.len()];
+        let Some(made) = made else { return };
+        for to in ["dev", "qa", "main"] {
+            let journey = world.journey(of.as_str(), &made.commit, to);
+            assert!(!journey.summary.is_empty() && !journey.conditions.is_empty(), "I7: {journey:#?}");
+            assert_explained(&journey.conditions);
+        }
     }
 
     /// Where a commit is in the life of its branch; all branches of these histories only grow.

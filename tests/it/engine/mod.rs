@@ -2,10 +2,13 @@
 
 mod approvals;
 mod ends;
+mod explanations;
 mod gates;
 mod heads;
 mod histories;
+mod holds;
 mod promotions;
 mod queues;
 mod rules_and_times;
+mod stats;
 mod support;

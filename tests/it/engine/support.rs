@@ -8,8 +8,9 @@ use tidegate::{
     engine::{
         Artifact, Command, CommitId, Decision, Digest, Effect, EffectId, EffectKind, Event, HeadSeen, Outcome, Phase,
         Principal, Recorded, Refused, Run, RunId, RunState, StepKey, StepOutcome, StepRun, StepState, System,
-        explain::{self, Waiting},
+        explain::{self, Condition, Journey, Waiting},
         invariants, step,
+        whereabouts::Whereabouts,
     },
     rules::{RepositoryName, RuleName, Rules, StageName, StepId, TargetName, load},
 };
@@ -40,6 +41,8 @@ pub(super) struct World {
     pub(super) effects: BTreeMap<EffectId, Effect>,
     /// Every run that has ended, as it ended.
     pub(super) ended: Vec<Run>,
+    /// What became of every commit.
+    pub(super) whereabouts: Whereabouts,
     /// The commits of every branch, oldest first; `None` at its end when the branch was deleted.
     pub(super) remotes: BTreeMap<(RepositoryName, StageName), Vec<Option<Made>>>,
     commits: u64,
@@ -121,6 +124,7 @@ impl World {
             rows: BTreeMap::new(),
             effects: BTreeMap::new(),
             ended: Vec::new(),
+            whereabouts: Whereabouts::default(),
             remotes: BTreeMap::new(),
             commits: 0,
         }
@@ -168,6 +172,7 @@ impl World {
                 assert_eq!(self.rows, self.system.due, "I9");
                 assert_eq!(invariants::broken(&self.system), Vec::<String>::new());
                 self.ended.extend(decision.ended.iter().cloned());
+                self.whereabouts.take(&recorded, &decision, &self.system);
                 self.log.push(recorded);
                 Ok(decision)
             }
@@ -293,6 +298,16 @@ impl World {
 
     pub(super) fn waits_for(&self, run: &str) -> Waiting {
         explain::run(&self.system, &self.run(run)).unwrap_or_else(|| panic!("{run} has ended"))
+    }
+
+    /// The conditions of a run.
+    pub(super) fn chain(&self, run: &str) -> Vec<Condition> {
+        explain::chain(&self.system, &self.run(run))
+    }
+
+    /// A commit on its way to a stage.
+    pub(super) fn journey(&self, of: &str, commit: &CommitId, to: &str) -> Journey {
+        explain::journey(&self.system, &self.whereabouts, &repository(of), commit, &stage(to))
     }
 
     pub(super) fn live(&self) -> Vec<String> {

@@ -3,6 +3,7 @@
 mod bad_input;
 mod delivery;
 mod gates;
+mod looking;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};

@@ -1,6 +1,13 @@
 //! Why something has not moved: every waiting thing names what it waits for, and who or what can end it (I7).
 
+mod chain;
+mod journey;
+mod route;
+
 use serde::{Deserialize, Serialize};
+
+pub use chain::{Condition, Verdict, chain};
+pub use journey::{Journey, journey};
 
 use super::{
     approval::{self, Voice},

@@ -1,0 +1,230 @@
+//! `tidegate explain`: why something is where it is: what it has passed, what it waits for, and who can end that.
+
+use std::path::Path;
+
+use anyhow::bail;
+use clap::Args;
+use serde::Serialize;
+
+use super::{
+    House,
+    output::{Output, Tone, paint, say},
+    progress::Progress,
+    run::parse_run,
+    words,
+};
+use crate::{
+    driver::now_ms,
+    engine::{
+        Artifact, CommitId, Place, RunId, RunState, System,
+        explain::{self, Condition, Journey, Verdict},
+        whereabouts::{Stop, Whereabouts},
+    },
+    rules::{RepositoryName, StageName, SystemName},
+    store::{Store, Traced, replay},
+};
+
+/// Say why something is where it is: every condition with what has passed, what waits for whom since when, and the earliest
+/// moment at which it can pass. Of a run; or of a commit or artifact on its way to a stage.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples: tidegate explain deliver-7\n          tidegate explain 193772ea94 --stage main\n          \
+                  tidegate explain ami-0123456789abcdef0 --stage qa"
+)]
+pub(super) struct Explain {
+    /// A run; or, with `--stage`, a commit, an AMI id or the SHA-256 of an artifact, of which the first digits are enough
+    what: String,
+    /// The stage that the commit or artifact is asked about
+    #[arg(long)]
+    stage: Option<StageName>,
+    /// The system, where there is more than one
+    #[arg(long, short)]
+    system: Option<SystemName>,
+}
+
+/// A run and its conditions, as one document.
+#[derive(Serialize)]
+struct RunExplained {
+    system: SystemName,
+    run: RunId,
+    stage: StageName,
+    state: RunState,
+    conditions: Vec<Condition>,
+}
+
+/// A commit's journey, as one document.
+#[derive(Serialize)]
+struct JourneyExplained {
+    system: SystemName,
+    /// The artifact that was asked about, when it was not the commit itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    artifact: Option<Artifact>,
+    #[serde(flatten)]
+    journey: Journey,
+}
+
+impl Explain {
+    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+        let house = House::open(config).await?;
+        let system = house.system(self.system.as_ref()).await?;
+        match &self.stage {
+            None => explain_run(&house, system, &self.what, output).await,
+            Some(stage) => explain_journey(&house, system, &self.what, stage, output).await,
+        }
+    }
+}
+
+async fn explain_run(house: &House, system: SystemName, what: &str, output: Output) -> anyhow::Result<()> {
+    let Ok(id) = parse_run(what) else {
+        bail!("`{what}` is no run; for a commit or an artifact say on the way to which stage: `--stage STAGE`");
+    };
+    let ended = house.ledger.store().run(&system, &id).await?;
+    let explained = house.ledger.read(&system, |state| {
+        let run = state.run(&id).or(ended.as_ref())?;
+        let conditions = explain::chain(state, run);
+        Some(RunExplained {
+            system: system.clone(),
+            run: run.id.clone(),
+            stage: run.stage.clone(),
+            state: run.state,
+            conditions,
+        })
+    });
+    let Some(explained) = explained.await? else {
+        bail!(
+            "{system} has had no run `{id}`; `tidegate runs` lists them, and `--stage` asks about commits and artifacts"
+        );
+    };
+    if output == Output::Json {
+        return output.json(&explained);
+    }
+    let RunExplained { run, stage, state, conditions, .. } = &explained;
+    say(&format!("{}  {stage}  {}", paint(run.as_str(), Tone::Strong), words::run_state(*state)))?;
+    say(&text(conditions))
+}
+
+async fn explain_journey(
+    house: &House,
+    system: SystemName,
+    what: &str,
+    stage: &StageName,
+    output: Output,
+) -> anyhow::Result<()> {
+    let store = house.ledger.store().as_ref();
+    let (state, whereabouts) = past(store, &system).await?;
+    let stages: Vec<&str> = state.rules().iter().flat_map(|rules| rules.stages.keys().map(StageName::as_str)).collect();
+    if !stages.contains(&stage.as_str()) {
+        bail!("{system} has no stage `{stage}`; it has: {}", stages.join(", "));
+    }
+    let (found, artifact) = match heads(&whereabouts, what).as_slice() {
+        [only] => (only.clone(), None),
+        [] => of_artifact(store, &system, what).await?,
+        several => bail!("several commits begin with `{what}`; which one?\n{}", listed(several)),
+    };
+    let (repository, commit) = found;
+    let journey = explain::journey(&state, &whereabouts, &repository, &commit, stage);
+    let explained = JourneyExplained { system, artifact, journey };
+    if output == Output::Json {
+        return output.json(&explained);
+    }
+    if let Some(artifact) = &explained.artifact {
+        say(&format!("{} {} was made from {repository} {commit}", artifact.kind, artifact.name))?;
+    }
+    let title = format!("{repository} {} → {stage}", commit.short());
+    let Journey { summary, since_ms, verdict, .. } = &explained.journey;
+    let since = if *verdict == Verdict::Passed { "" } else { "since " };
+    say(&format!("{}  {summary}, {since}{}", paint(&title, Tone::Strong), words::ago(*since_ms)))?;
+    say(&text(&explained.journey.conditions))
+}
+
+/// The present state, and what became of every commit.
+async fn past(store: &dyn Store, system: &SystemName) -> anyhow::Result<(System, Whereabouts)> {
+    let last = store.last_seq(system).await?;
+    let progress = Progress::of(format!("reading {system}"));
+    let mut whereabouts = Whereabouts::default();
+    let state = replay(store, system, None, |recorded, decision, state| {
+        progress.tell(recorded.seq, last);
+        whereabouts.take(recorded, decision, state);
+    });
+    Ok((state.await?, whereabouts))
+}
+
+/// The heads whose commit begins so.
+fn heads(whereabouts: &Whereabouts, prefix: &str) -> Vec<(RepositoryName, CommitId)> {
+    let bare = prefix.rsplit_once('@').map_or(prefix, |(_, commit)| commit);
+    let of_place = |(place, stops): (&Place, &[Stop])| {
+        let named = stops.iter().filter(|stop| stop.commit.as_str().starts_with(bare));
+        named.map(|stop| (place.repository.clone(), stop.commit.clone())).collect::<Vec<_>>()
+    };
+    let found: std::collections::BTreeSet<_> = whereabouts.stops().flat_map(of_place).collect();
+    found.into_iter().collect()
+}
+
+/// The commit that an artifact was made from, by what the store knows of its making.
+async fn of_artifact(
+    store: &dyn Store,
+    system: &SystemName,
+    name: &str,
+) -> anyhow::Result<((RepositoryName, CommitId), Option<Artifact>)> {
+    match store.trace(system, name).await? {
+        Traced::Nothing => bail!("nothing that {system} saw, made or used begins with `{name}`"),
+        Traced::Several { artifacts } => {
+            let names: Vec<String> =
+                artifacts.iter().map(|artifact| format!("  {} {}", artifact.kind, artifact.name)).collect();
+            bail!("several begin with `{name}`; which one?\n{}", names.join("\n"))
+        }
+        Traced::One { origin, upstream, .. } => {
+            let sources = std::iter::once(&origin).chain(upstream.iter().map(|link| &link.from));
+            match sources.filter_map(commit_of).next() {
+                Some(commit) => Ok((commit, Some(origin).filter(|origin| origin.kind != "commit"))),
+                None => bail!("no commit is known that {} {} was made from", origin.kind, origin.name),
+            }
+        }
+    }
+}
+
+fn commit_of(artifact: &Artifact) -> Option<(RepositoryName, CommitId)> {
+    let (repository, commit) = artifact.name.split_once('@').filter(|_| artifact.kind == "commit")?;
+    Some((RepositoryName::new(repository).ok()?, CommitId::new(commit)))
+}
+
+fn listed(several: &[(RepositoryName, CommitId)]) -> String {
+    let lines: Vec<String> = several.iter().map(|(repository, commit)| format!("  {repository} {commit}")).collect();
+    lines.join("\n")
+}
+
+/// The conditions for people, one below the other.
+fn text(conditions: &[Condition]) -> String {
+    let width = conditions.iter().map(|condition| condition.name.chars().count()).max().unwrap_or(0);
+    let mut lines = Vec::new();
+    for condition in conditions {
+        let (mark, tone) = match condition.verdict {
+            Verdict::Passed => ("✓", Tone::Good),
+            Verdict::Waiting => ("…", Tone::Busy),
+            Verdict::Refused => ("✗", Tone::Bad),
+            Verdict::NotYet => ("○", Tone::Quiet),
+        };
+        let (name, mark) = (&condition.name, paint(mark, tone));
+        let what = match condition.verdict {
+            Verdict::Waiting => {
+                format!("for {}", words::waits(&condition.what, condition.since_ms, condition.earliest_ms, now_ms()))
+            }
+            Verdict::NotYet => {
+                let earliest = condition.earliest_ms.map(|at_ms| format!(", not before {}", explain::time(at_ms)));
+                let by = paint(&format!("(by {})", condition.ended_by), Tone::Quiet);
+                format!("{}{} {by}", condition.what, earliest.unwrap_or_default())
+            }
+            Verdict::Passed | Verdict::Refused => {
+                format!("{}, {}", condition.what, words::ago(condition.since_ms))
+            }
+        };
+        lines.push(format!("  {mark} {name:<width$}  {what}"));
+        let by = match condition.verdict {
+            Verdict::Waiting => words::ended_by(&condition.ended_by),
+            Verdict::Refused => paint(&format!("to do: {}", condition.ended_by), Tone::Quiet),
+            Verdict::Passed | Verdict::NotYet => continue,
+        };
+        lines.push(format!("    {:<width$}  {by}", ""));
+    }
+    lines.join("\n")
+}

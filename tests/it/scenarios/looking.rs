@@ -1,0 +1,143 @@
+//! The commands that look: at whether the log is whole, at the past, at why something waits, and at how well it goes.
+
+use serde_json::Value;
+
+use super::{NEW_VERSION, delivery::Delivery};
+
+/// One change that is deployed in dev, a second that waits for approval; and the server has gone.
+fn delivered() -> (Delivery, String, String) {
+    let mut delivery = Delivery::careful();
+    delivery.serve();
+    let first = delivery.software.commit("dev", "Sell more", &[NEW_VERSION]);
+    let asked = delivery.asking("deliver", "dev").id.to_string();
+    delivery.granted(&["approve", &asked, "--as", "grace"]);
+    delivery.done("deliver", "dev");
+    let second = delivery.software.commit("dev", "Sell less", &[("VERSION", "webshop 3.0\n")]);
+    delivery.wait("the second question", |state| {
+        state.live_runs().find(|run| run.asking().is_some() && run.id.as_str() != asked).map(drop)
+    });
+    delivery.kill();
+    (delivery, first, second)
+}
+
+impl Delivery {
+    fn json(&self, arguments: &[&str]) -> Value {
+        serde_json::from_str(&self.granted(&[arguments, &["-o", "json"]].concat())).unwrap()
+    }
+}
+
+#[test]
+fn a_flipped_byte_in_the_database_is_found_and_named() {
+    let (delivery, ..) = delivered();
+    let whole = delivery.granted(&["verify-log"]);
+    assert!(whole.contains("✓ webshop: ") && whole.contains("pending effects: as they were written"), "{whole}");
+    let events = delivery.json(&["history", "--since", "1", "--limit", "1000"]);
+    let seen = events.as_array().unwrap().iter().find(|event| event.to_string().contains("Sell more")).unwrap();
+    let seq = seen["seq"].as_u64().unwrap();
+
+    let database = delivery.root().join("data/tidegate.db");
+    checkpoint(&database);
+    let mut bytes = std::fs::read(&database).unwrap();
+    // Only an event says what changed right after the subject.
+    let text = b"\"subject\":\"Sell more\",\"changed\"";
+    let places: Vec<usize> = (0..bytes.len() - text.len()).filter(|at| bytes[*at..].starts_with(text)).collect();
+    let [place] = places[..] else { panic!("{places:?}") };
+    bytes[place + 11] ^= 1;
+    std::fs::write(&database, bytes).unwrap();
+
+    let output = delivery.command(&["verify-log"]);
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains(&format!("✗ webshop: event {seq}: the event or its hash was changed")), "{told}");
+    let why = String::from_utf8(output.stderr).unwrap();
+    assert!(why.contains("restore the last backup") && !why.contains('\u{1b}'), "{why}");
+    let output = delivery.command(&["verify-log", "--system", "webshop", "-o", "json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&told[0]["broken"]["seq"], &told[0]["events"]), (&seq.into(), &(seq - 1).into()));
+}
+
+/// Writes all of the write-ahead log into the database's own file.
+fn checkpoint(database: &std::path::Path) {
+    use sqlx::{Connection as _, SqliteConnection};
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut connection = SqliteConnection::connect(&format!("sqlite://{}", database.display())).await.unwrap();
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+    });
+}
+
+#[test]
+fn the_past_is_told_as_the_present_was() {
+    let (delivery, first, _) = delivered();
+    let present = delivery.json(&["status"]);
+    let last = present[0]["events"].as_u64().unwrap();
+    let mut replayed = delivery.json(&["replay", "--seq", &last.to_string()]);
+    let past = replayed[0].as_object_mut().unwrap().shift_remove("past").unwrap();
+    assert_eq!(past["seq"], last);
+    assert_eq!(replayed, present, "the last event gives the present");
+
+    // Just after the first change was deployed, nothing of the second was known.
+    let events = delivery.json(&["history", "--since", "1", "--limit", "1000"]);
+    let verified = |event: &&Value| event["event"]["effect"].as_str().is_some_and(|effect| effect.contains("/verify."));
+    let event = events.as_array().unwrap().iter().rfind(verified).unwrap();
+    let (seq, at_ms) = (event["seq"].to_string(), event["at_ms"].as_i64().unwrap());
+    let text = delivery.granted(&["replay", "--seq", &seq]);
+    assert!(text.contains("The past: as it was at ") && text.contains(&format!("after event {seq}")), "{text}");
+    assert!(text.contains(&first[..10]) && text.contains("✓ verified"), "{text}");
+    assert!(text.contains("Nothing is in motion, and nothing waits."), "{text}");
+    let at = chrono::DateTime::from_timestamp_millis(at_ms).unwrap().to_rfc3339();
+    let by_time = delivery.json(&["replay", "--at", &at]);
+    assert!(by_time[0]["past"]["seq"].as_u64().unwrap() >= event["seq"].as_u64().unwrap());
+    assert_eq!(by_time[0]["past"]["at_ms"], at_ms);
+
+    for (arguments, expected) in [
+        (["--seq", "0"], format!("its events are 1 to {last}")),
+        (["--seq", "99999"], format!("its events are 1 to {last}")),
+        (["--at", "2020-01-01 00:00"], "webshop begins at ".to_owned()),
+        (["--at", "2999-01-01 00:00"], "has not come yet".to_owned()),
+    ] {
+        let why = delivery.refused(&["replay", arguments[0], arguments[1]], 1);
+        assert!(why.contains(&expected), "{arguments:?}: {why}");
+    }
+    assert!(delivery.refused(&["replay", "--at", "yesterday"], 1).contains("is not a time"));
+}
+
+#[test]
+fn a_run_a_commit_and_an_artifact_are_explained() {
+    let (delivery, first, second) = delivered();
+    let state = delivery.status();
+    let runs = delivery.json(&["runs", "--rule", "deliver"]);
+    let (waits, done) = (runs[0]["id"].as_str().unwrap(), runs[1]["id"].as_str().unwrap());
+    let chain = delivery.granted(&["explain", waits]);
+    assert!(chain.contains("✓ synth") && chain.contains("○ deploy"), "{chain}");
+    let line = chain.lines().find(|line| line.contains("… approve")).unwrap();
+    let words = &line[line.find("for ").unwrap()..line.find(", since").unwrap()];
+    assert!(state.contains(words), "the words of status: {words}\n{state}");
+    assert!(!chain.contains('\u{1b}'), "no colours but on a terminal");
+    let explained = delivery.json(&["explain", done]);
+    assert!(explained["conditions"].as_array().unwrap().iter().all(|condition| condition["verdict"] == "passed"));
+
+    let there = delivery.granted(&["explain", &first[..10], "--stage", "dev"]);
+    assert!(there.contains(&format!("{done} deployed it to webshop@dev")), "{there}");
+    let asks = delivery.json(&["explain", &second, "--stage", "dev"]);
+    assert_eq!((&asks["verdict"], &asks["repository"]), (&"waiting".into(), &"software".into()));
+    let ami = runs[1]["steps"].as_array().unwrap().iter().find_map(|step| step["outputs"]["image"].as_str()).unwrap();
+    let of_image = delivery.json(&["explain", ami, "--stage", "qa"]);
+    assert_eq!((&of_image["artifact"]["name"], &of_image["repository"]), (&ami.into(), &"image".into()));
+    assert_eq!(of_image["summary"], "not in qa yet: it waits for somebody to promote dev to qa");
+
+    assert!(delivery.refused(&["explain", "deliver-99"], 1).contains("has had no run"));
+    assert!(delivery.refused(&["explain", &first], 1).contains("--stage"));
+    assert!(delivery.refused(&["explain", "0000000000", "--stage", "qa"], 1).contains("begins with `0000000000`"));
+    assert!(delivery.refused(&["explain", &first, "--stage", "moon"], 1).contains("it has: dev, qa, main"));
+
+    let stats = delivery.json(&["stats"]);
+    let dev = &stats[0]["stages"][0];
+    assert_eq!((&dev["deployments"], &dev["failed"], &dev["lead_time"]["count"]), (&1.into(), &0.into(), &1.into()));
+    let text = delivery.granted(&["stats", "--stage", "dev", "--since", "2h ago"]);
+    assert!(text.contains("lead time") && text.contains("0 (0 %)") && !text.contains("\n  qa"), "{text}");
+    let quiet = delivery.granted(&["stats", "--since", "0s"]);
+    assert!(quiet.contains("nothing has been deployed in this time"), "{quiet}");
+}
