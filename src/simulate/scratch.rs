@@ -46,8 +46,9 @@ impl Scratch {
     pub(super) fn make(state: &mut System, originals: &Originals, placeholders: Placeholders) -> Result<Self, Fault> {
         let folder = Folder::make()?;
         let root = &folder.0;
-        let mut rules =
-            state.rules().map(|rules| Rules::clone(rules)).unwrap_or_else(|| unreachable!("checked before"));
+        let Some(mut rules) = state.rules().map(|rules| Rules::clone(rules)) else {
+            return Err(Fault::fail("no rules are in force yet", "`tidegate serve` reads them and begins"));
+        };
         let branches: BTreeMap<RepositoryName, BTreeMap<String, String>> =
             rules.repositories.keys().map(|name| (name.clone(), heads(state, &rules, name))).collect();
         let mut known = BTreeMap::new();

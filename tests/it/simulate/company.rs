@@ -57,11 +57,7 @@ pub(super) struct Company {
 
 impl Company {
     /// A company by these rules; `@NAME@` in them is the repository of that name.
-    pub(super) async fn new(
-        rules: &str,
-        repositories: &[Seed<'_>],
-        people: &[(&str, &str)],
-    ) -> Self {
+    pub(super) async fn new(rules: &str, repositories: &[Seed<'_>], people: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
         let made = repositories.iter().map(|(name, branches, files)| {

@@ -1,7 +1,7 @@
 //! For every example in `promotion-rules/`: what is predicted is what then happens.
 
 use tidegate::{
-    engine::RunState,
+    engine::{Command, RunState},
     rules::{Quorum, StageName},
     simulate::{
         Supposed,
@@ -240,6 +240,23 @@ async fn guestbook_a_push_goes_through_as_predicted() {
     assert!(prediction.placeholders.keys().all(|name| name.starts_with("http://")), "all else is exact");
     assert_eq!(prediction.summary.deployments, 2);
     assert_eq!(gates(&prediction)[0].could_approve, ["grace"], "anybody, but not the author");
+
+    // Main is frozen: the next change gets there when it is over.
+    let until_ms = company.now_ms + 5 * HOUR_MS;
+    let freeze = Command::Freeze { stage: Some("main".parse().unwrap()), until_ms, reason: "a fair".to_owned() };
+    assert!(company.ask("grace", freeze).await);
+    company.made = Made::default();
+    let text = text.replace("guests", "friends");
+    company.repositories["guestbook"].commit("dev", "Rename it", &[("template.yaml", &text)]);
+    company.look().await;
+    let prediction = company.predict(Supposed::Until { until_ms: until_ms + HOUR_MS }, |_| {}).await;
+    company.wait_until(until_ms + HOUR_MS).await;
+    assert_came_true(&prediction, &company.made);
+    let deployed = prediction.events.iter().filter(|event| matches!(event.what, What::Deployment { .. }));
+    assert_eq!(deployed.map(|event| event.at_ms >= until_ms).collect::<Vec<_>>(), [false, true]);
+    let held =
+        gates(&prediction).into_iter().find(|gate| gate.for_what.contains("a fair")).expect("the freeze is told");
+    assert_eq!(held.passes_ms, Some(until_ms));
 }
 
 #[tokio::test(flavor = "multi_thread")]
