@@ -37,12 +37,20 @@ pub(super) fn mistakes_in(mistakes: &rules::Mistakes, output: Output) -> anyhow:
 
 impl Check {
     pub(super) fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        let files = if self.files.is_empty() { Settings::read(config)?.rules } else { self.files };
+        // Files can be checked anywhere; where the settings are at hand, so are the channels that rules may name.
+        let settings = if self.files.is_empty() || config.exists() { Some(Settings::read(config)?) } else { None };
+        let channels = settings.as_ref().map(Settings::known_channels);
+        let load = |name: &str, text: &str| match &channels {
+            Some(channels) => rules::load_with_channels(name, text, channels),
+            None => rules::load(name, text),
+        };
+        let named = settings.map(|settings| settings.rules).unwrap_or_default();
+        let files = if self.files.is_empty() { named } else { self.files };
         let (mut all, mut bad_files) = (Vec::new(), 0);
         for file in &files {
             let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
             let name = file.display().to_string();
-            match rules::load(&name, &text) {
+            match load(&name, &text) {
                 Ok(rules) if output == Output::Text => {
                     let (rule_count, stages) = (rules.rules.len(), rules.stages.len());
                     say(&format!(

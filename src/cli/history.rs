@@ -9,7 +9,7 @@ use super::{
     output::{Output, Tone, paint, say},
 };
 use crate::{
-    engine::{Command, EffectId, Event, Outcome, Recorded, StepOutcome, explain},
+    engine::{Command, Delivery, EffectId, Event, Outcome, Recorded, StepOutcome, explain},
     rules::SystemName,
 };
 
@@ -108,6 +108,11 @@ fn outcome_words(effect: &EffectId, outcome: &Outcome, paint: Painter) -> String
         Outcome::Step(StepOutcome::Done { .. }) => format!("{what} {}", paint("done", Tone::Good)),
         Outcome::Step(StepOutcome::Retry { error, .. }) => format!("{what} is tried again: {error}"),
         Outcome::Step(StepOutcome::Failed { error, .. }) => format!("{what} {}: {error}", paint("failed", Tone::Bad)),
+        Outcome::Notice(Delivery::Delivered) => format!("{what} {}", paint("was delivered", Tone::Good)),
+        Outcome::Notice(Delivery::Retry { error, .. }) => format!("{what} is sent again later: {error}"),
+        Outcome::Notice(Delivery::Failed { error, .. }) => {
+            format!("{what} {}: {error}", paint("was not delivered", Tone::Bad))
+        }
         Outcome::Step(StepOutcome::Cancelled) => format!("{what} was cancelled"),
     }
 }

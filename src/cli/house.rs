@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, bail};
 
-use super::settings::Settings;
+use super::{channels, settings::Settings};
 use crate::{
     driver::now_ms,
     engine::{Access, Command, Digest, Event},
@@ -138,7 +138,7 @@ impl House {
             let text = std::fs::read_to_string(path)
                 .with_context(|| format!("cannot read the rules file {}", path.display()))?;
             let source = path.display().to_string();
-            match crate::rules::load(&source, &text) {
+            match crate::rules::load_with_channels(&source, &text, &self.settings.known_channels()) {
                 Ok(rules) => self.put_into_force(&source, &text, rules).await?,
                 Err(mistakes) => {
                     self.refuse(&source, &text, &mistakes.render(false)).await?;
@@ -227,7 +227,7 @@ impl House {
     /// The providers on this machine.
     ///
     /// # Errors
-    /// When a folder of theirs cannot be made.
+    /// When a folder of theirs cannot be made, or a channel is not as it must be.
     pub fn tools(&self) -> anyhow::Result<Tools> {
         let data = &self.settings.data;
         let objects = data.join("objects");
@@ -235,6 +235,7 @@ impl House {
         Ok(Tools {
             mirrors: Mirrors::open(data.join("mirrors"), self.git_options())?,
             objects: DirectoryObjects::open(&objects)?,
+            channels: channels::open(&self.settings.channels)?,
             builder: Box::new(LocalImageBuilder {
                 jobs: data.join("image-builder"),
                 objects,

@@ -2,6 +2,7 @@
 
 mod abort;
 mod approve;
+pub mod channels;
 mod check;
 pub mod demo;
 pub mod demo_service;

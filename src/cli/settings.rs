@@ -10,7 +10,11 @@ use anyhow::{Context, bail};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::{Access, Grant, Permission, Person, Principal};
+use super::channels::{self, ChannelSettings};
+use crate::{
+    engine::{Access, Grant, Permission, Person, Principal},
+    rules::{ChannelName, Channels},
+};
 
 /// The file's name where none is given.
 pub const FILE_NAME: &str = "tidegate.toml";
@@ -30,6 +34,9 @@ pub struct Settings {
     /// People, by the name that they go by here.
     #[serde(default)]
     pub people: BTreeMap<String, Person>,
+    /// Through what people and programs are told of things, by the names that rules give in `via`.
+    #[serde(default)]
+    pub channels: BTreeMap<ChannelName, ChannelSettings>,
     /// Who may do what; while there are none, everybody may do everything.
     #[serde(default)]
     pub grants: Vec<Grant>,
@@ -76,6 +83,7 @@ impl Settings {
         for rules in &mut settings.rules {
             *rules = folder.join(&*rules);
         }
+        channels::absolute(&mut settings.channels, folder);
         Ok(settings)
     }
 
@@ -97,6 +105,12 @@ impl Settings {
                 )
             }
         }
+    }
+
+    /// The channels, as far as rules must know them.
+    #[must_use]
+    pub fn known_channels(&self) -> Channels {
+        channels::known(&self.channels)
     }
 
     /// The people, groups and roles, whole.

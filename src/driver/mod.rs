@@ -19,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 pub use breakpoints::{Breakpoints, Resume};
 
 use crate::{
-    engine::{Effect, EffectId, EffectKind, Event, Outcome, StepOutcome, StepWork, Work, work},
+    engine::{Delivery, Effect, EffectId, EffectKind, Event, Outcome, StepOutcome, StepWork, Work, work},
     rules::SystemName,
-    steps::{Tools, perform},
+    steps::{Tools, deliver, perform},
     store::{Claimed, Ledger, RecordError, StoreError},
     watch::watch,
 };
@@ -33,6 +33,8 @@ const MOST_AT_ONCE: usize = 32;
 const MOST_CLAIMS: usize = 4_096;
 /// How many looks at remotes happen at the same time.
 const MOST_LOOKS: usize = 16;
+/// How many notices are delivered at once: a mail server that hangs holds up others of its kind, and no step.
+const MOST_DELIVERIES: usize = 8;
 /// How long the store is left alone after it failed (a full disk, a lock) before it is tried again.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// The longest sleep when nothing is due: a safety net beneath the notices of change.
@@ -48,6 +50,7 @@ pub struct Driver {
     claimant: String,
     looks: Arc<Semaphore>,
     steps: Semaphore,
+    deliveries: Semaphore,
 }
 
 type Running = BTreeMap<(SystemName, EffectId), AbortHandle>;
@@ -57,7 +60,8 @@ impl Driver {
     #[must_use]
     pub fn new(ledger: Arc<Ledger>, tools: Arc<Tools>, breakpoints: Breakpoints, claimant: String) -> Self {
         let looks = Arc::new(Semaphore::new(MOST_LOOKS));
-        Self { ledger, tools, breakpoints: Arc::new(breakpoints), claimant, looks, steps: Semaphore::new(MOST_AT_ONCE) }
+        let (steps, deliveries) = (Semaphore::new(MOST_AT_ONCE), Semaphore::new(MOST_DELIVERIES));
+        Self { ledger, tools, breakpoints: Arc::new(breakpoints), claimant, looks, steps, deliveries }
     }
 
     /// Drives until it is told to stop. What goes on then is left: its claims are freed when driving begins again.
@@ -143,6 +147,16 @@ impl Driver {
                 let _turn = self.steps.acquire().await;
                 Outcome::Step(self.perform_in_time(&work).await)
             }
+            Ok(Ok(Work::Notice(work))) => {
+                let _turn = self.deliveries.acquire().await;
+                Outcome::Notice(deliver(&work, &self.tools.channels).await)
+            }
+            Ok(Err(reason)) if is_notice(effect) => {
+                Outcome::Notice(Delivery::Failed { error: reason, hint: String::new() })
+            }
+            Err(error) if is_notice(effect) => {
+                Outcome::Notice(Delivery::Retry { error: error.to_string(), after_ms: None })
+            }
             Ok(Err(reason)) => Outcome::Step(StepOutcome::Failed { error: reason, hint: String::new() }),
             Err(error) => Outcome::Step(StepOutcome::Retry { error: error.to_string(), after_ms: None }),
         }
@@ -187,6 +201,10 @@ fn forget(running: &mut Running, ended: Result<(SystemName, EffectId), tokio::ta
             running.retain(|_, task| !task.is_finished());
         }
     }
+}
+
+const fn is_notice(effect: &Effect) -> bool {
+    matches!(effect.kind, EffectKind::Notify { .. })
 }
 
 fn wake_at(next_due_ms: Option<i64>) -> Instant {

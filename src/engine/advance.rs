@@ -247,6 +247,7 @@ impl Turn<'_> {
         run.ended_ms = Some(at_ms);
         run.reason = Some(reason).filter(|reason| !reason.is_empty());
         let ended = run.clone();
+        self.tell_ended(&ended);
         self.release_target(&ended);
         self.run_ended(&ended);
         self.decision.ended.push(ended);

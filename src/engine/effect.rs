@@ -38,6 +38,11 @@ pub enum EffectKind {
     },
     /// Say when it is due.
     Timer(Timer),
+    /// Deliver a notice, whole in the state until it is.
+    Notify {
+        /// Its number.
+        notice: u64,
+    },
 }
 
 /// What is to be done with a step.
@@ -92,6 +97,13 @@ impl Effect {
     pub fn step(run: &RunId, step: &StepId, phase: Phase, (round, tick): (u32, u32), due_ms: i64) -> Self {
         let id = EffectId::new(format_smolstr!("{run}/{step}.{round}#{tick}"));
         Self { id, due_ms, kind: EffectKind::Step { run: run.clone(), step: step.clone(), phase } }
+    }
+
+    /// One try to deliver a notice; the first is 1.
+    #[must_use]
+    pub fn notice(number: u64, attempt: u32, due_ms: i64) -> Self {
+        let id = EffectId::new(format_smolstr!("notice/{number}#{attempt}"));
+        Self { id, due_ms, kind: EffectKind::Notify { notice: number } }
     }
 
     /// A timer; `seq`, the place in the log of the event that asks for it, makes it unique.

@@ -104,6 +104,30 @@ pub enum Outcome {
     Fired,
     /// A step ended, failed, or goes on outside.
     Step(StepOutcome),
+    /// A notice was delivered, or not.
+    Notice(Delivery),
+}
+
+/// What came of one try to deliver a notice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum Delivery {
+    /// The receiver has it.
+    Delivered,
+    /// A passing failure, or a doubtful one: the same message may be sent again.
+    Retry {
+        /// What was tried and what came back.
+        error: String,
+        /// How long the receiver asked us to wait, in milliseconds.
+        after_ms: Option<i64>,
+    },
+    /// A failure that trying again will not mend.
+    Failed {
+        /// What was tried and what came back.
+        error: String,
+        /// What to do about it.
+        hint: String,
+    },
 }
 
 /// A head as a watch saw it.

@@ -52,6 +52,7 @@ impl Turn<'_> {
         if let Some(expires) = quorum.expires {
             self.wait_until(number, id, self.at_ms + expires.as_ms());
         }
+        self.tell_approval_wanted(number, id, quorum);
     }
 
     fn wait_until(&mut self, number: u64, id: &StepId, due_ms: i64) {

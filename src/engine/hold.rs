@@ -144,6 +144,7 @@ impl Turn<'_> {
             ));
         }
         demand_reason(reason, "a pause")?;
+        self.tell_paused(&by.name, reason);
         self.system.paused = Some(Pause { by: by.name.clone(), reason: reason.to_owned(), since_ms: self.at_ms });
         Ok(())
     }
@@ -190,6 +191,7 @@ impl Turn<'_> {
             until_ms,
             overrides: BTreeMap::new(),
         };
+        self.tell_frozen(&name, &freeze);
         self.system.freezes.insert(name.clone(), freeze);
         self.emit(Effect::timer(Timer::Freeze { freeze: name }, self.seq, until_ms));
         Ok(())

@@ -7,6 +7,7 @@ use super::{
     effect::{Effect, EffectKind, Timer},
     explain,
     ids::EffectId,
+    notice::{MOST_GIVEN_UP, MOST_UNDELIVERED},
     plan::Task,
     run::{Run, RunState, StepState},
     system::{Policy, System, TargetLife},
@@ -26,6 +27,7 @@ pub fn broken(system: &System) -> Vec<String> {
         skipped_gates_may_be_skipped(run, &mut broken);
     }
     effects_are_accounted_for(system, &mut broken);
+    notices_are_accounted_for(system, &mut broken);
     broken
 }
 
@@ -151,6 +153,26 @@ fn effects_are_accounted_for(system: &System, broken: &mut Vec<String>) {
         if is_of_step(effect) && !known.contains(id) {
             broken.push(format!("I9: {id} is pending for no active step"));
         }
+    }
+}
+
+/// I9: every undelivered notice has its effect, every notice's effect an undelivered notice, and both are bounded.
+fn notices_are_accounted_for(system: &System, broken: &mut Vec<String>) {
+    for (number, undelivered) in &system.notices.undelivered {
+        let pending = system.due.get(&undelivered.effect).map(|effect| &effect.kind);
+        if pending != Some(&EffectKind::Notify { notice: *number }) {
+            broken.push(format!("I9: notice {number} is undelivered and nothing is pending for it"));
+        }
+    }
+    for (id, effect) in &system.due {
+        let EffectKind::Notify { notice } = &effect.kind else { continue };
+        if system.notices.undelivered.get(notice).is_none_or(|undelivered| undelivered.effect != *id) {
+            broken.push(format!("I9: {id} is pending for no undelivered notice"));
+        }
+    }
+    let (undelivered, given_up) = (system.notices.undelivered.len(), system.notices.given_up.len());
+    if undelivered > MOST_UNDELIVERED || given_up > MOST_GIVEN_UP {
+        broken.push(format!("{undelivered} notices are undelivered and {given_up} remembered, which is too many"));
     }
 }
 

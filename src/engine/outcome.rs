@@ -45,6 +45,7 @@ impl Turn<'_> {
                     self.step_outcome(number, &step, phase, outcome);
                 }
             }
+            (EffectKind::Notify { notice }, Outcome::Notice(delivery)) => self.notice_outcome(notice, delivery),
             _ => unreachable!("an outcome of another kind than its effect settles nothing"),
         }
     }
@@ -244,6 +245,7 @@ impl Turn<'_> {
         if let Some(target) = self.system.targets.get_mut(&key) {
             target.deployed = Some(deployed);
         }
+        self.tell_deployed(number, id);
     }
 
     /// Records what the step's artifacts were made from: what the steps before it made, and the run's commit.
@@ -272,6 +274,7 @@ const fn answers(kind: &EffectKind, outcome: &Outcome) -> bool {
         EffectKind::Watch { .. } => matches!(outcome, Outcome::Heads { .. } | Outcome::Unreachable { .. }),
         EffectKind::Timer(_) => matches!(outcome, Outcome::Fired),
         EffectKind::Step { .. } => matches!(outcome, Outcome::Step(_)),
+        EffectKind::Notify { .. } => matches!(outcome, Outcome::Notice(_)),
     }
 }
 

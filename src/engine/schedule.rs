@@ -22,7 +22,8 @@ impl Turn<'_> {
             EffectKind::Timer(Timer::Schedule { rule, stage, .. }) => Some((&effect.id, rule, stage)),
             EffectKind::Timer(Timer::Gate { .. } | Timer::Freeze { .. })
             | EffectKind::Watch { .. }
-            | EffectKind::Step { .. } => None,
+            | EffectKind::Step { .. }
+            | EffectKind::Notify { .. } => None,
         });
         let mut stale = Vec::new();
         for (id, rule, stage) in timers {

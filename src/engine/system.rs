@@ -15,6 +15,7 @@ use super::{
     hold::{Freeze, Pause},
     hotfix::Hotfix,
     ids::{CommitId, Digest, EffectId, RunId, TargetKey},
+    notice::Notices,
     run::Run,
 };
 use crate::rules::{QueuePolicy, RepositoryName, RuleQueue, Rules, StageName};
@@ -71,6 +72,9 @@ pub struct System {
     pub held: BTreeMap<StageName, BTreeSet<RepositoryName>>,
     /// The effects that are pending.
     pub due: BTreeMap<EffectId, Effect>,
+    /// What people and programs are told.
+    #[serde(default, skip_serializing_if = "Notices::is_empty")]
+    pub notices: Notices,
 }
 
 /// The rules in force.

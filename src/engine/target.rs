@@ -110,6 +110,7 @@ impl Turn<'_> {
         if breaks {
             target.life = TargetLife::Broken;
             target.broken = Some(format!("{} failed on it", run.id));
+            self.tell_target_broken(run, key);
         } else {
             target.life = if target.deployed.is_some() || run.holds_from_start {
                 TargetLife::Available

@@ -122,6 +122,7 @@ pub fn step(system: &mut System, recorded: &Recorded<Event>) -> Result<Decision,
         }
         Event::RulesRefused { source, digest, mistakes } => {
             let (source, digest, mistakes) = (source.clone(), digest.clone(), mistakes.clone());
+            turn.tell_rules_refused(&source, &mistakes);
             turn.system.refused_rules = Some(RefusedRules { source, digest, mistakes, at_ms: recorded.at_ms });
         }
         Event::AccessLoaded { access } => turn.load_access(access),

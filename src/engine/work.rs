@@ -12,6 +12,7 @@ use super::{
     heads::POLL_INTERVAL,
     hotfix::Hotfix,
     ids::{CommitId, Digest, RunId, StepKey},
+    notice::Message,
     plan::Task,
     run::{Run, Source},
     system::System,
@@ -28,6 +29,21 @@ pub enum Work {
     Step(Box<StepWork>),
     /// Say when it is due.
     Timer(Timer),
+    /// Deliver a notice.
+    Notice(Box<NoticeWork>),
+}
+
+/// A notice with all that it takes to deliver it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NoticeWork {
+    /// How the outside tells it from every other, and knows it again: `msg_` and 32 hexadecimal digits.
+    pub id: String,
+    /// The system.
+    pub system: SystemName,
+    /// Its number within the system.
+    pub number: u64,
+    /// What is to be said, and to whom.
+    pub message: Message,
 }
 
 /// A repository whose heads are looked at until they differ from those known.
@@ -146,6 +162,13 @@ pub fn work(system: &System, effect: &Effect) -> Result<Work, String> {
     let rules = system.rules().ok_or("no rules are in force")?;
     match &effect.kind {
         EffectKind::Timer(timer) => Ok(Work::Timer(timer.clone())),
+        EffectKind::Notify { notice } => {
+            let undelivered = system.notices.undelivered.get(notice);
+            let message = undelivered.ok_or_else(|| format!("there is no notice {notice} to deliver"))?.message.clone();
+            let id = message.id(&rules.system, *notice);
+            let (system, number) = (rules.system.clone(), *notice);
+            Ok(Work::Notice(Box::new(NoticeWork { id, system, number, message })))
+        }
         EffectKind::Watch { repository } => watch_work(system, rules, repository).map(Work::Watch),
         EffectKind::Step { run, step, phase } => {
             let run = system.run(run).ok_or_else(|| format!("there is no run {run}"))?;

@@ -76,6 +76,7 @@ pub async fn check(check: &Check) -> Result<Passed, Fault> {
     }
 }
 
-fn is_local(host: &str) -> bool {
+/// Whether this is a name or address of this machine.
+pub(super) fn is_local(host: &str) -> bool {
     host == "localhost" || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }

@@ -10,8 +10,12 @@ pub mod git;
 pub mod http_check;
 pub mod image_builder;
 pub mod local_service;
+pub mod mail;
 pub mod objects;
 pub mod process;
+mod secret;
+pub mod webhook;
 pub(crate) mod yaml;
 
 pub use fault::Fault;
+pub use secret::Secret;

@@ -7,6 +7,7 @@ use super::{
     document::{self, Node},
     mistake::{Findings, Mistakes},
     model::Rules,
+    notifications::Channels,
     schema, shape,
 };
 
@@ -15,18 +16,31 @@ use super::{
 /// # Errors
 /// Every mistake that was found, with its place.
 pub fn load(file_name: &str, text: &str) -> Result<Rules, Mistakes> {
+    load_checked(file_name, text, None)
+}
+
+/// Loads rules as [`load`] does, where `tidegate.toml` is at hand: the channels that they name must be among these.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with_channels(file_name: &str, text: &str, channels: &Channels) -> Result<Rules, Mistakes> {
+    load_checked(file_name, text, Some(channels))
+}
+
+fn load_checked(file_name: &str, text: &str, channels: Option<&Channels>) -> Result<Rules, Mistakes> {
     let mut findings = Findings::default();
-    match document::parse(text, &mut findings).and_then(|document| understand(&document, text, &mut findings)) {
+    let parsed = document::parse(text, &mut findings);
+    match parsed.and_then(|document| understand(&document, text, channels, &mut findings)) {
         Some(rules) if findings.is_empty() => Ok(rules),
         _ => Err(findings.in_file(file_name, text)),
     }
 }
 
-fn understand(document: &Node, text: &str, findings: &mut Findings) -> Option<Rules> {
+fn understand(document: &Node, text: &str, channels: Option<&Channels>, findings: &mut Findings) -> Option<Rules> {
     let value = shape::fit(&schema::schema(), document, findings)?;
     match serde_json::from_value::<Rules>(value) {
         Ok(rules) => {
-            check::check(&rules, document, text, findings);
+            check::check(&rules, document, text, channels, findings);
             Some(rules)
         }
         Err(error) => {

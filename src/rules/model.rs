@@ -11,6 +11,7 @@ use super::{
     actions::{Action, Quorum, yes},
     gates::{Check, Delegate, HotfixLane},
     names::{RepositoryName, RuleName, StageName, StepId, SystemName, TargetName},
+    notifications::Notification,
     span::Span,
 };
 
@@ -36,6 +37,9 @@ pub struct Rules {
     /// What moves from stage to stage, and when.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub promotions: Vec<Promotion>,
+    /// Who is told of what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notifications: Vec<Notification>,
     /// Days on which windows stay shut, by the name of their calendar: `2026-12-24`, or `12-25` for every year.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub calendars: BTreeMap<String, Vec<String>>,

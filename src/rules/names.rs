@@ -116,6 +116,8 @@ name! {
     StepId "step";
     /// The name of what is deployed to, one per stage.
     TargetName "target";
+    /// The name that `tidegate.toml` gives a channel by which people and programs are told of things.
+    ChannelName "channel";
 }
 
 impl StepId {

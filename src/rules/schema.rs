@@ -10,7 +10,7 @@ use super::model::Rules;
 const ID: &str = "urn:tidegate:schemas:promotion-rules:1";
 
 /// Places in the generated schema, each with what is added there.
-fn additions() -> [(&'static str, Value); 19] {
+fn additions() -> [(&'static str, Value); 22] {
     let not_empty = json!({ "minItems": 1 });
     let not_bare = json!({ "minProperties": 1 });
     let either = |one: &str, other: &str| json!([{ "required": [one] }, { "required": [other] }]);
@@ -27,6 +27,9 @@ fn additions() -> [(&'static str, Value); 19] {
         ("/$defs/Lint/properties/commands/items", not_empty.clone()),
         ("/$defs/Verify/properties/command", not_empty.clone()),
         ("/$defs/Verify", json!({ "oneOf": either("http", "command") })),
+        ("/$defs/Notification/properties/on", not_empty.clone()),
+        ("/$defs/Notification/properties/stages", not_empty.clone()),
+        ("/$defs/Notification/properties/rules", not_empty.clone()),
         ("/$defs/Check/properties/command", not_empty.clone()),
         (
             "/$defs/Check",

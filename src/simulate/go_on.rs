@@ -8,7 +8,8 @@ use super::{
     report::Stopped,
 };
 use crate::engine::{
-    Cause, Effect, EffectKind, Event, Outcome, Phase, Recorded, Run, StepOutcome, Timer, Work, explain, step, work,
+    Cause, Delivery, Effect, EffectKind, Event, Outcome, Phase, Recorded, Run, StepOutcome, Timer, Work, explain, step,
+    work,
 };
 
 /// As many effects as a prediction may have: many times what a change causes in the largest system, and still read in a
@@ -61,6 +62,7 @@ impl Simulation {
             }
             EffectKind::Timer(Timer::Freeze { .. }) => self.until_horizon || self.is_held_until(effect.due_ms),
             EffectKind::Step { .. } => true,
+            EffectKind::Notify { .. } => self.until_horizon,
             EffectKind::Watch { .. } => false,
         };
         due().any(|effect| awaited(&effect)).then(|| due().map(|effect| effect.due_ms).min()).flatten()
@@ -77,7 +79,9 @@ impl Simulation {
             EffectKind::Step { run, .. } | EffectKind::Timer(Timer::Gate { run, .. }) => {
                 self.system.run(run).map(|run| run.number)
             }
-            EffectKind::Watch { .. } | EffectKind::Timer(Timer::Schedule { .. } | Timer::Freeze { .. }) => None,
+            EffectKind::Watch { .. }
+            | EffectKind::Notify { .. }
+            | EffectKind::Timer(Timer::Schedule { .. } | Timer::Freeze { .. }) => None,
         }
     }
 
@@ -96,7 +100,14 @@ impl Simulation {
                 }
                 Outcome::Step(done.outcome)
             }
+            Ok(Work::Notice(work)) => {
+                self.tell_notice(&work);
+                Outcome::Notice(Delivery::Delivered)
+            }
             Ok(Work::Watch(_)) => unreachable!("a simulation does not watch"),
+            Err(error) if matches!(effect.kind, EffectKind::Notify { .. }) => {
+                Outcome::Notice(Delivery::Failed { error, hint: String::new() })
+            }
             Err(reason) => Outcome::Step(StepOutcome::Failed { error: reason, hint: String::new() }),
         };
         self.take_in(Event::Outcome { effect: effect.id.clone(), outcome }).await

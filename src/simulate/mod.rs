@@ -129,6 +129,7 @@ pub async fn predict(question: Question) -> Result<Prediction, Unpredictable> {
             .map(|(order, effect)| (effect.id.clone(), (order, effect)))
             .collect(),
         emitted: system.due.len(),
+        told_before: system.notices.made,
         system,
         at_ms,
         horizon_ms,
@@ -169,6 +170,8 @@ struct Simulation {
     /// The pending effects, in the order in which they were asked for.
     waits: BTreeMap<EffectId, (usize, Effect)>,
     emitted: usize,
+    /// How many notices there were before.
+    told_before: u64,
     /// The numbers of the runs that a schedule began, and all that came of them.
     scheduled: BTreeSet<u64>,
     until_horizon: bool,

@@ -175,6 +175,17 @@ pub enum What {
         /// The image; a placeholder for one that is yet to be baked.
         image: Option<String>,
     },
+    /// Somebody is told.
+    Notice {
+        /// Of what, as rules write it: `run_failed`.
+        of: String,
+        /// Through which channel.
+        via: String,
+        /// To which address, where the channel needs one.
+        to: Option<String>,
+        /// Its subject.
+        subject: String,
+    },
     /// A step fails.
     Failure {
         /// The step.
@@ -291,6 +302,8 @@ pub struct Summary {
     pub questions: usize,
     /// Who could answer them.
     pub people: Vec<String>,
+    /// How many notices are sent.
+    pub notices: usize,
     /// How many runs fail.
     pub failed: usize,
 }
@@ -313,6 +326,7 @@ impl Summary {
                         summary.repositories.push(repository.clone());
                     }
                 }
+                What::Notice { .. } => summary.notices += 1,
                 What::Deployment { .. } => summary.deployments += 1,
                 What::Gate(gate) if gate.asks.is_some() => {
                     summary.questions += 1;

@@ -73,6 +73,8 @@ impl Scratch {
             mirrors: Mirrors::open(root.join("mirrors"), originals.git.clone())?,
             objects: DirectoryObjects::open_over(&originals.data.join("objects"), &root.join("objects"))?,
             builder: Box::new(ForeseenBuilder::new(placeholders)),
+            // Nobody is told of what is only supposed.
+            channels: BTreeMap::new(),
             statuses: Arc::new(NoCommitStatuses),
             environments: root.join("environments"),
             scratch: root.join("steps"),

@@ -10,7 +10,7 @@ use super::{
     report::{FileChange, Foreseen, Gate, StillWaits},
 };
 use crate::{
-    engine::{Run, RunState, StepOutcome, StepState, StepWork, explain, hold, plan::Task},
+    engine::{Message, NoticeWork, Run, RunId, RunState, StepOutcome, StepState, StepWork, explain, hold, plan::Task},
     rules::{Action, RepositoryName},
 };
 
@@ -140,6 +140,24 @@ impl Simulation {
         let Some(waiting) = explain::step(&self.system, run, found) else { return };
         let gate = gate(step, waiting, found.task.quorum(&run.stage).map(|quorum| quorum.count));
         self.record.gate(self.at_ms, run, (step, round), gate);
+    }
+
+    /// Writes down who is told of what. What was to be told before is no part of what is supposed.
+    pub(super) fn tell_notice(&mut self, work: &NoticeWork) {
+        if work.number <= self.told_before {
+            return;
+        }
+        let Message { notice, via, to, subject, facts, .. } = &work.message;
+        let what = What::Notice {
+            of: notice.name().to_owned(),
+            via: via.to_string(),
+            to: to.clone(),
+            subject: self.record.told(subject),
+        };
+        match self.system.run(&RunId::new(text(facts, "run"))).cloned() {
+            Some(run) => drop(self.record.of_run(self.at_ms, &run, Certainty::Foreseen, what)),
+            None => self.record.root(self.at_ms, what),
+        }
     }
 
     /// Writes down how a run ends.

@@ -7,6 +7,7 @@ mod commit;
 mod deploy;
 mod lint;
 mod merge;
+mod notify;
 mod package;
 mod require;
 mod step_log;
@@ -18,6 +19,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
 
+pub use notify::{Channel, Channels, DELIVERY_DEADLINE, deliver};
 pub use step_log::StepLog;
 pub use tools::Tools;
 

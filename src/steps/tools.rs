@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{StepLog, time_left};
+use super::{Channels, StepLog, time_left};
 use crate::{
     engine::{CommitId, Hotfix, StepWork},
     providers::{
@@ -30,6 +30,8 @@ pub struct Tools {
     pub mirrors: Mirrors,
     /// Where artifacts, templates and reports are.
     pub objects: DirectoryObjects,
+    /// What people and programs are told through.
+    pub channels: Channels,
     /// Whom to ask for the statuses of commits.
     pub statuses: Arc<dyn CommitStatuses>,
     /// What bakes images.

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use tidegate::rules::{self, Action};
+use tidegate::{
+    cli::channels::{SmtpSettings, WebhookSettings},
+    rules::{self, Action, Notice},
+};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -97,6 +100,72 @@ fn the_table_of_steps_names_their_outputs() {
         let action = actions.iter().find(|action| action.kind() == kind).unwrap();
         assert_eq!(outputs, action.outputs().iter().copied().collect(), "the outputs of `{kind}`");
     }
+}
+
+/// The rows of the table that begins with this, as cells.
+fn table<'text>(text: &'text str, beginning: &str) -> Vec<Vec<&'text str>> {
+    let rest = text.split(beginning).nth(1).unwrap_or_else(|| panic!("there is no table {beginning}"));
+    let rows = rest.split("\n\n").next().unwrap().lines().skip(2);
+    rows.map(|row| row.trim_matches('|').split(" | ").map(|cell| cell.trim_matches(['|', ' '])).collect()).collect()
+}
+
+fn one<'text>(cell: &'text str) -> &'text str {
+    cell.trim_matches('`')
+}
+
+#[test]
+fn the_tables_of_notices_name_what_templates_may_use() {
+    let text = read("docs/notifications.md");
+    let notices = table(&text, "| notice | when");
+    let named: Vec<&str> = notices.iter().map(|row| one(row[0])).collect();
+    assert_eq!(named, Notice::ALL.map(Notice::name));
+    for (row, notice) in notices.iter().zip(Notice::ALL) {
+        let own = row.get(2).map(|cell| code(cell)).unwrap_or_default();
+        assert_eq!(own, notice.own_names().iter().copied().collect(), "the names of `{}`", notice.name());
+    }
+    let names = table(&text, "| name | of");
+    for notice in Notice::ALL {
+        let of = |cell: &str| match cell {
+            "all" => true,
+            "runs" => notice.is_of_a_run(),
+            cell => code(cell).contains(notice.name()),
+        };
+        let said: BTreeSet<&str> = names.iter().filter(|row| of(row[1])).map(|row| one(row[0])).collect();
+        assert_eq!(said, notice.names().collect(), "the names of `{}`", notice.name());
+    }
+}
+
+#[test]
+fn the_examples_of_notifications_load() {
+    let text = read("docs/notifications.md");
+    let whole = read("promotion-rules/webshop.yaml");
+    let examples: Vec<&str> = blocks(&text, "yaml");
+    assert!(examples.len() >= 2);
+    for example in examples {
+        rules::load("docs/notifications.md", &format!("{whole}\n{example}"))
+            .unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    }
+    for channels in blocks(&text, "toml") {
+        let settings = format!("rules = []\n{channels}");
+        toml::from_str::<tidegate::cli::settings::Settings>(&settings).unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+#[test]
+fn the_table_of_channels_names_their_settings() {
+    let properties = |schema: schemars::Schema| -> BTreeSet<String> {
+        schema.to_value()["properties"].as_object().unwrap().keys().cloned().collect()
+    };
+    let kinds = [("smtp", schemars::schema_for!(SmtpSettings)), ("webhook", schemars::schema_for!(WebhookSettings))];
+    let text = read("docs/notifications.md");
+    let rows = table(&text, "| `kind` | setting");
+    for (kind, schema) in kinds {
+        let rows = rows.iter().filter(|row| one(row[0]) == kind);
+        let said: BTreeSet<String> = rows.map(|row| one(row[1]).to_owned()).collect();
+        assert_eq!(said, properties(schema), "the settings of `{kind}`");
+    }
+    let said: BTreeSet<String> = table(&text, "| field |").iter().map(|row| one(row[0]).to_owned()).collect();
+    assert_eq!(said, properties(schemars::schema_for!(rules::Notification)));
 }
 
 #[test]

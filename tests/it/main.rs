@@ -17,6 +17,7 @@ mod local_objects;
 mod local_process;
 mod local_service;
 mod local_support;
+mod notices;
 mod report;
 mod rules;
 mod scenarios;

@@ -126,7 +126,7 @@ impl Simulate {
         let house = House::open_to_read(config).await?;
         let system = house.system(how.system.as_ref()).await?;
         let state = house.ledger.read(&system, System::clone).await?;
-        let rules = how.rules.as_deref().map(|file| changed_rules(file, &state, output)).transpose()?;
+        let rules = how.rules.as_deref().map(|file| changed_rules(file, &state, &house, output)).transpose()?;
         let question = Question {
             supposed,
             rules,
@@ -143,11 +143,17 @@ impl Simulate {
 }
 
 /// The rules of a file that may be put into force, with their places as they are for those in force.
-fn changed_rules(file: &Path, state: &System, output: Output) -> anyhow::Result<(String, Digest, Rules)> {
+fn changed_rules(
+    file: &Path,
+    state: &System,
+    house: &House,
+    output: Output,
+) -> anyhow::Result<(String, Digest, Rules)> {
     let text =
         std::fs::read_to_string(file).with_context(|| format!("cannot read the rules file {}", file.display()))?;
     let source = file.display().to_string();
-    let mut rules = rules::load(&source, &text).map_err(|mistakes| mistakes_in(&mistakes, output))?;
+    let mut rules = rules::load_with_channels(&source, &text, &house.settings.known_channels())
+        .map_err(|mistakes| mistakes_in(&mistakes, output))?;
     let in_force = state.rules.as_ref().context("no rules are in force yet: `tidegate serve` reads them and begins")?;
     let system = &in_force.rules.system;
     anyhow::ensure!(rules.system == *system, "{source} has the rules of {}, not of {system}", rules.system);

@@ -128,6 +128,10 @@ fn said(event: &Foreseen) -> Option<(String, Vec<String>)> {
             let digest = short_digest(template_digest);
             line(format!("deployed to {}: template {digest}{image}", paint(target, Tone::Strong)))
         }
+        What::Notice { via, to, subject, .. } => {
+            let to = to.as_ref().map_or_else(String::new, |to| format!(" to {to}"));
+            line(format!("{via}{to}: {subject}"))
+        }
         What::Failure { step, error, hint } => {
             let hint = Some(hint.clone()).filter(|hint| !hint.is_empty());
             Some((format!("{step} fails: {}", paint(error, Tone::Bad)), hint.into_iter().collect()))
@@ -197,6 +201,9 @@ fn summary(summary: &Summary) -> String {
         (questions, people) => {
             parts.push(format!("{} asked of {}", count(questions, "approval", "approvals"), people.join(", ")));
         }
+    }
+    if summary.notices > 0 {
+        parts.push(count(summary.notices, "notice", "notices"));
     }
     if summary.failed > 0 {
         parts.push(count(summary.failed, "failed run", "failed runs"));

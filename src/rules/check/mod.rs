@@ -3,6 +3,7 @@
 
 mod gates;
 mod loops;
+mod notifications;
 mod promotions;
 mod repositories;
 mod steps;
@@ -17,6 +18,7 @@ use super::{
     mistake::{Findings, did_you_mean},
     model::{Rule, Rules, Step},
     names::StageName,
+    notifications::Channels,
 };
 
 /// The most stages and rules of a file, and steps of a rule; the checks compare each with each.
@@ -24,14 +26,19 @@ const MOST_STAGES: usize = 50;
 const MOST_RULES: usize = 200;
 const MOST_STEPS: usize = 100;
 
-/// Checks what rules mean. `document` gives the places, `text` is what it was parsed from.
-pub(super) fn check(rules: &Rules, document: &Node, text: &str, findings: &mut Findings) {
+/// Checks what rules mean. `document` gives the places, `text` is what it was parsed from; `channels` are those of
+/// `tidegate.toml`, where they are known.
+pub(super) fn check(rules: &Rules, document: &Node, text: &str, channels: Option<&Channels>, findings: &mut Findings) {
     let mut check = Check { rules, document, text, findings };
     if rules.stages.len() > MOST_STAGES {
         return check.add(document.key("stages"), format!("there are more than {MOST_STAGES} stages"));
     }
     repositories::check(&mut check);
     promotions::check(&mut check);
+    notifications::check(&mut check);
+    if let Some(channels) = channels {
+        notifications::channels(&mut check, channels);
+    }
     gates::check(&mut check);
     if rules.rules.len() > MOST_RULES {
         check.add(

@@ -104,21 +104,8 @@ impl Templates<'_, '_> {
         };
         let alone = site == Site::Value && template::is_one_name(text);
         for name in names {
-            let bytes = self.place_of(&name.join("."), &place.bytes);
+            let bytes = place_of(self.check.text, &name.join("."), &place.bytes);
             self.name(&name, site, alone, bytes);
-        }
-    }
-
-    /// Where a name stands within its text; the whole text when it is written in another way there.
-    fn place_of(&self, name: &str, text: &Range<usize>) -> Range<usize> {
-        let written = self.check.text.get(text.clone()).unwrap_or_default();
-        let in_name = |character: char| character.is_alphanumeric() || "-_.".contains(character);
-        let is_whole =
-            |at: &usize| !written[..*at].ends_with(in_name) && !written[at + name.len()..].starts_with(in_name);
-        let opens = written.find("{{").unwrap_or(0);
-        match written[opens..].match_indices(name).map(|(at, _)| opens + at).find(is_whole) {
-            Some(at) => text.start + at..text.start + at + name.len(),
-            None => text.clone(),
         }
     }
 
@@ -201,5 +188,17 @@ impl Templates<'_, '_> {
             return None;
         }
         Some(maker)
+    }
+}
+
+/// Where a name stands within a text of the document; the whole text when it is written in another way there.
+pub(super) fn place_of(document: &str, name: &str, text: &Range<usize>) -> Range<usize> {
+    let written = document.get(text.clone()).unwrap_or_default();
+    let in_name = |character: char| character.is_alphanumeric() || "-_.".contains(character);
+    let is_whole = |at: &usize| !written[..*at].ends_with(in_name) && !written[at + name.len()..].starts_with(in_name);
+    let opens = written.find("{{").unwrap_or(0);
+    match written[opens..].match_indices(name).map(|(at, _)| opens + at).find(is_whole) {
+        Some(at) => text.start + at..text.start + at + name.len(),
+        None => text.clone(),
     }
 }

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, sync::LazyLock};
 use proptest::{prelude::*, sample::Index};
 use tidegate::{
     engine::{
-        Command, Effect, EffectId, EffectKind, Outcome, Pin, RunState, StepOutcome, TargetLife,
+        Command, Delivery, Effect, EffectId, EffectKind, Outcome, Pin, RunState, StepOutcome, TargetLife,
         explain::{Condition, Verdict},
     },
     rules::{RepositoryName, Rules, StageName},
@@ -188,11 +188,22 @@ impl History {
     }
 
     fn step(&mut self, which: &Index, how: u8) {
-        let effects = self.world.step_effects();
+        let done_by_a_driver =
+            |effect: &&Effect| matches!(effect.kind, EffectKind::Step { .. } | EffectKind::Notify { .. });
+        let effects: Vec<Effect> = self.world.system.due.values().filter(done_by_a_driver).cloned().collect();
         if effects.is_empty() {
             return;
         }
         let effect = which.get(&effects).clone();
+        if matches!(effect.kind, EffectKind::Notify { .. }) {
+            let delivery = match how {
+                0 | 1 => Delivery::Retry { error: "busy".to_owned(), after_ms: None },
+                2 => Delivery::Failed { error: "no such user".to_owned(), hint: "correct it".to_owned() },
+                _ => Delivery::Delivered,
+            };
+            self.world.answer(&effect.id, Outcome::Notice(delivery));
+            return;
+        }
         let outcome = match how {
             0 => Outcome::Step(again("busy")),
             1 => Outcome::Step(StepOutcome::Retry { error: "slow".to_owned(), after_ms: Some(HOUR_MS * 2) }),

@@ -7,6 +7,7 @@ mod gates;
 mod heads;
 mod histories;
 mod holds;
+mod notices;
 mod promotions;
 mod queues;
 mod rules_and_times;

@@ -35,6 +35,8 @@ pub(super) struct Delivery {
     pub(super) image: TestRepo,
     pub(super) infrastructure: TestRepo,
     server: Option<Child>,
+    /// Variables for the program, besides those that make it hermetic.
+    pub(super) environment: Vec<(String, String)>,
 }
 
 impl Delivery {
@@ -61,6 +63,7 @@ impl Delivery {
             ),
             folder,
             server: None,
+            environment: Vec::new(),
         };
         delivery.write_rules(&change(RULES.to_owned()));
         std::fs::write(delivery.config(), SETTINGS).unwrap();
@@ -90,6 +93,12 @@ impl Delivery {
         std::fs::write(self.root().join("promotion-rules/webshop.yaml"), rules).unwrap();
     }
 
+    /// Adds to the settings.
+    pub(super) fn add_settings(&self, text: &str) {
+        let before = std::fs::read_to_string(self.config()).unwrap();
+        std::fs::write(self.config(), format!("{before}\n{text}")).unwrap();
+    }
+
     pub(super) fn rules(&self) -> String {
         std::fs::read_to_string(self.root().join("promotion-rules/webshop.yaml")).unwrap()
     }
@@ -106,14 +115,24 @@ impl Delivery {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
         command.arg("--config").arg(self.config()).args(arguments);
         // No checkers from outside: what this machine has installed must not decide.
-        command.env("PATH", "/usr/local/bin:/usr/bin:/bin").envs(HERMETIC).stdin(Stdio::null());
+        command
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .envs(HERMETIC)
+            .envs(self.environment.iter().cloned())
+            .stdin(Stdio::null());
         command
     }
 
     /// Starts the server and waits until it has seen every repository that it can.
     pub(super) fn serve(&mut self) {
+        self.serve_with(&[]);
+    }
+
+    /// Starts the server with these arguments besides, and waits as `serve` does.
+    pub(super) fn serve_with(&mut self, arguments: &[&str]) {
+        let arguments: Vec<&str> = [&["serve"], arguments].concat();
         let log = std::fs::File::options().create(true).append(true).open(self.root().join("serve.log")).unwrap();
-        self.server = Some(self.tidegate(&["serve"]).stdout(Stdio::null()).stderr(log).spawn().unwrap());
+        self.server = Some(self.tidegate(&arguments).stdout(Stdio::null()).stderr(log).spawn().unwrap());
         self.wait("the first sight of every repository", |state| {
             let known = |watched: &tidegate::engine::Watched| !watched.seen.is_empty() || watched.unreachable.is_some();
             (!state.repositories.is_empty() && state.repositories.values().all(known)).then_some(())

@@ -4,6 +4,7 @@ mod bad_input;
 mod delivery;
 mod gates;
 mod looking;
+mod notices;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};

@@ -10,8 +10,8 @@ use std::{
 
 use tidegate::{
     engine::{
-        Access, Command, Digest, Effect, EffectKind, Event, Outcome, Person, Principal, Run, StepOutcome, System,
-        Timer, Work, work,
+        Access, Command, Delivery, Digest, Effect, EffectKind, Event, Outcome, Person, Principal, Run, StepOutcome,
+        System, Timer, Work, work,
     },
     providers::{
         commit_status::NoCommitStatuses,
@@ -248,6 +248,7 @@ impl Company {
                 self.made.note(state, &work, &outcome, &self.tools).await;
                 Outcome::Step(outcome)
             }
+            Work::Notice(_) => Outcome::Notice(Delivery::Delivered),
             Work::Watch(_) => unreachable!("watches look when they are told to"),
         };
         self.record(Event::Outcome { effect: effect.id.clone(), outcome }).await;
@@ -294,6 +295,7 @@ fn tools(data: &Path) -> Tools {
     Tools {
         mirrors: Mirrors::open(data.join("mirrors"), git_options()).unwrap(),
         objects: DirectoryObjects::open(&data.join("objects")).unwrap(),
+        channels: BTreeMap::new(),
         statuses: Arc::new(NoCommitStatuses),
         builder: Box::new(LocalImageBuilder {
             jobs: data.join("image-builder"),

@@ -213,7 +213,9 @@ async fn webshop_a_conflict_and_a_gate_that_nobody_can_pass_are_predicted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn guestbook_a_push_goes_through_as_predicted() {
-    let rules = with(GUESTBOOK, &[("../guestbook", "@guestbook@")]);
+    let wishes =
+        "notifications:\n  - { on: [approval_wanted], stages: [main], via: mail, to: [release@example.com] }\n";
+    let rules = with(GUESTBOOK, &[("../guestbook", "@guestbook@")]) + wishes;
     let files = [("template.yaml", "Resources: {}\n")];
     let people = [("ada", "developers"), ("grace", "developers")];
     let mut company = Company::new(&rules, &[("guestbook", &["dev", "main"], &files)], &people).await;
@@ -240,6 +242,13 @@ async fn guestbook_a_push_goes_through_as_predicted() {
     assert!(prediction.placeholders.keys().all(|name| name.starts_with("http://")), "all else is exact");
     assert_eq!(prediction.summary.deployments, 2);
     assert_eq!(gates(&prediction)[0].could_approve, ["grace"], "anybody, but not the author");
+
+    let told = prediction.events.iter().filter_map(|event| match &event.what {
+        What::Notice { of, via, to, .. } => Some((event.certainty, of.as_str(), via.as_str(), to.as_deref().unwrap())),
+        _ => None,
+    });
+    let wanted = (Certainty::Foreseen, "approval_wanted", "mail", "release@example.com");
+    assert_eq!(told.collect::<Vec<_>>(), [wanted], "a notice is listed, not sent");
 
     // Main is frozen: the next change gets there when it is over.
     let until_ms = company.now_ms + 5 * HOUR_MS;

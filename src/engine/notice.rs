@@ -1,0 +1,387 @@
+//! Notices: what people and programs are told of, as the rules' `notifications` wish. A notice is an effect of its own,
+//! tried again by itself and given up in the end; nothing waits for it, so no run is held up by a mail server.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{
+    effect::Effect,
+    event::Delivery,
+    explain,
+    hold::Freeze,
+    ids::{Digest, EffectId, TargetKey},
+    run::{Run, RunState, StepRun, Subject},
+    system::System,
+    turn::Turn,
+};
+use crate::rules::{
+    ChannelName, Notice, Notification, Quorum, RuleName, StageName, StepId, SystemName, TemplateError, template,
+};
+
+/// How often a notice is tried: with the waits between, for about ten hours, which outlasts a night without a mail server.
+pub const NOTICE_ATTEMPTS: u32 = 20;
+/// The wait before the second try; doubled for each further one.
+const FIRST_WAIT_MS: i64 = 5_000;
+/// The longest wait of our own.
+const LONGEST_WAIT_MS: i64 = 3_600_000;
+/// The longest wait that a receiver may ask for: longer, and what it is told would be of no use any more.
+const LONGEST_ASKED_WAIT_MS: i64 = 6 * 3_600_000;
+/// How many notices may be undelivered at once. With more, the oldest is given up: what is newest matters most, and a
+/// receiver that is gone must not fill the state.
+pub const MOST_UNDELIVERED: usize = 100;
+/// How many of those that were given up are remembered.
+pub const MOST_GIVEN_UP: usize = 8;
+/// The longest subject, in characters: what mail programs show, and more.
+const LONGEST_SUBJECT: usize = 200;
+/// The longest text and the longest fact in it, in characters: a notice says what happened; the rest is where it leads to.
+const LONGEST_TEXT: usize = 8_000;
+const LONGEST_FACT: usize = 4_000;
+/// How many digits of a digest are enough to approve just that.
+const DIGEST_DIGITS: usize = 12;
+
+/// The notices of a system.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Notices {
+    /// How many there have been.
+    pub made: u64,
+    /// Those that were not delivered yet, by number.
+    pub undelivered: BTreeMap<u64, Undelivered>,
+    /// The last that were given up, oldest first, each until something gets through the same way.
+    pub given_up: VecDeque<GivenUp>,
+}
+
+/// A notice that is to be delivered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Undelivered {
+    /// What is to be said, and to whom.
+    pub message: Message,
+    /// How often it was tried.
+    pub tries: u32,
+    /// The effect that is pending for it.
+    pub effect: EffectId,
+    /// What the last try came back with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// What is to be said, and to whom: whole, so that every try says the same, whatever became of the rules.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// What it tells of.
+    pub notice: Notice,
+    /// The channel.
+    pub via: ChannelName,
+    /// The address, where the channel needs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// One line.
+    pub subject: String,
+    /// The text.
+    pub text: String,
+    /// The facts, by the names that templates use: all of them texts.
+    pub facts: Map<String, Value>,
+    /// When it happened: milliseconds since 1970, UTC.
+    pub at_ms: i64,
+}
+
+/// A notice that could not be delivered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenUp {
+    /// Its number.
+    pub number: u64,
+    /// What it told of.
+    pub notice: Notice,
+    /// The channel.
+    pub via: ChannelName,
+    /// The address, where the channel needs one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// Its subject.
+    pub subject: String,
+    /// When it was given up: milliseconds since 1970, UTC.
+    pub at_ms: i64,
+    /// What was tried and what came back.
+    pub error: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+impl Notices {
+    /// Whether there has never been one: systems without notifications do not show them in their state.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.made == 0
+    }
+}
+
+impl Message {
+    /// How the outside tells this message from every other, and knows it again when it comes twice: `msg_` and 32
+    /// hexadecimal digits. The time is part of it, so that a system that was begun anew does not repeat old ones.
+    #[must_use]
+    pub fn id(&self, system: &SystemName, number: u64) -> String {
+        let digest = Digest::of(format!("{system}/notice/{number}@{}", self.at_ms).as_bytes());
+        let digits = digest.as_str().trim_start_matches("sha256:");
+        format!("msg_{}", digits.get(..32).unwrap_or(digits))
+    }
+}
+
+/// Something that happened and may be told.
+pub(super) struct Happened {
+    notice: Notice,
+    stage: Option<StageName>,
+    rule: Option<RuleName>,
+    facts: Map<String, Value>,
+}
+
+impl Happened {
+    fn new(notice: Notice, summary: String) -> Self {
+        let happened = Self { notice, stage: None, rule: None, facts: Map::new() };
+        happened.with("event", notice.name()).with("summary", summary)
+    }
+
+    /// Something of a run, with what can be said of every run.
+    fn of_run(notice: Notice, system: &System, run: &Run, summary: String) -> Self {
+        let environment = system.rules().and_then(|rules| rules.stages.get(&run.stage));
+        let environment = environment.map_or("", |stage| stage.environment.as_str());
+        let commits = run.set.iter().map(|(repository, commit)| format!("{repository} {}", commit.short()));
+        let commits = commits.collect::<Vec<_>>().join(", ");
+        let authors = run.authors.iter().cloned().collect::<Vec<_>>().join(", ");
+        let source = run.source.as_ref();
+        let rule = match &run.subject {
+            Subject::Rule(rule) => Some(rule.clone()),
+            Subject::Promotion { .. } => None,
+        };
+        let happened = Self { stage: Some(run.stage.clone()), rule, ..Self::new(notice, summary) };
+        happened
+            .with("stage", run.stage.as_str())
+            .with("environment", environment)
+            .with("rule", run.subject.name())
+            .with("run", run.id.as_str())
+            .with("repository", source.map_or("", |source| source.repository.as_str()))
+            .with("commit", source.map_or("", |source| source.commit.as_str()))
+            .with("commits", commits)
+            .with("authors", authors)
+    }
+
+    fn with(mut self, name: &str, fact: impl Into<String>) -> Self {
+        self.facts.insert(name.to_owned(), Value::from(shortened(&fact.into(), LONGEST_FACT)));
+        self
+    }
+}
+
+impl Turn<'_> {
+    /// People are asked to approve what a run shows.
+    pub(super) fn tell_approval_wanted(&mut self, number: u64, id: &StepId, quorum: &Quorum) {
+        let run = self.run(number);
+        let Some(step) = run.step(id) else { return };
+        let asked = if quorum.from.is_empty() { "anybody".to_owned() } else { quorum.from.join(", ") };
+        let digest = run.digest(step);
+        let digits = digest.as_str().trim_start_matches("sha256:").get(..DIGEST_DIGITS).unwrap_or_default();
+        let command = format!("tidegate approve {} --digest {digits}", run.id);
+        let before = run.before(step);
+        let summary = format!("{} in {} waits for approval", run.id, run.stage);
+        let happened = Happened::of_run(Notice::ApprovalWanted, self.system, run, summary)
+            .with("step", id.as_str())
+            .with("asked", asked)
+            .with("needed", quorum.count.to_string())
+            .with("digest", digest.as_str())
+            .with("verdict", output(&before, "verdict"))
+            .with("report", output(&before, "report"))
+            .with("command", command);
+        self.tell(happened);
+    }
+
+    /// A run ended. Of one that somebody ended, or whose place another took, nobody needs to be told.
+    pub(super) fn tell_ended(&mut self, run: &Run) {
+        let (id, stage) = (&run.id, &run.stage);
+        let of_run = |notice, summary| Happened::of_run(notice, self.system, run, summary);
+        let happened = match (run.state, &run.subject) {
+            (RunState::Failed, _) => {
+                let hint = run.steps.iter().find_map(|step| step.hint.clone()).unwrap_or_default();
+                of_run(Notice::RunFailed, format!("{id} failed in {stage}"))
+                    .with("reason", run.reason.clone().unwrap_or_default())
+                    .with("hint", hint)
+                    .with("command", format!("tidegate retry {id}"))
+            }
+            (RunState::Done, Subject::Promotion { from }) => {
+                of_run(Notice::Promoted, format!("{id} promoted {from} to {stage}")).with("from", from.as_str())
+            }
+            (RunState::Done, Subject::Rule(_)) => of_run(Notice::RunDone, format!("{id} is done in {stage}")),
+            (RunState::Queued | RunState::Running | RunState::Ending, _) => return,
+            (RunState::Aborted | RunState::Superseded | RunState::Rejected, _) => return,
+        };
+        self.tell(happened);
+    }
+
+    /// A deploy step put something on its target.
+    pub(super) fn tell_deployed(&mut self, number: u64, id: &StepId) {
+        let run = self.run(number);
+        let (Some(key), Some(step)) = (&run.target, run.step(id)) else { return };
+        let (target, _) = parts(key);
+        let summary = format!("{} was deployed to {target} in {}", run.id, run.stage);
+        let happened = Happened::of_run(Notice::Deployed, self.system, run, summary)
+            .with("target", target)
+            .with("address", output(&[step], "address"))
+            .with("image", output(&[step], "image"));
+        self.tell(happened);
+    }
+
+    /// A run failed on its target and leaves it broken.
+    pub(super) fn tell_target_broken(&mut self, run: &Run, key: &TargetKey) {
+        let (target, stage) = parts(key);
+        let summary = format!("{target} in {stage} is broken: {} failed on it", run.id);
+        let happened = Happened::of_run(Notice::TargetBroken, self.system, run, summary)
+            .with("target", target)
+            .with("reason", run.reason.clone().unwrap_or_default())
+            .with("command", format!("tidegate unlock {target} --stage {stage}"));
+        self.tell(happened);
+    }
+
+    /// Somebody paused the system.
+    pub(super) fn tell_paused(&mut self, by: &str, reason: &str) {
+        let happened = Happened::new(Notice::Paused, format!("{by} paused the system"))
+            .with("by", by)
+            .with("reason", reason)
+            .with("command", "tidegate resume");
+        self.tell(happened);
+    }
+
+    /// Somebody froze a stage, or all of them.
+    pub(super) fn tell_frozen(&mut self, name: &str, freeze: &Freeze) {
+        let Freeze { stage, by, reason, until_ms, .. } = freeze;
+        let frozen = stage.as_ref().map_or("every stage", |stage| stage.as_str());
+        let happened =
+            Happened { stage: stage.clone(), ..Happened::new(Notice::Frozen, format!("{by} froze {frozen}")) };
+        let happened = happened
+            .with("freeze", name)
+            .with("frozen", frozen)
+            .with("until", explain::time(*until_ms))
+            .with("by", by)
+            .with("reason", reason)
+            .with("command", format!("tidegate thaw {name}"));
+        self.tell(happened);
+    }
+
+    /// A rules file was refused.
+    pub(super) fn tell_rules_refused(&mut self, source: &str, mistakes: &str) {
+        let happened = Happened::new(Notice::RulesRefused, "a change of the rules was refused".to_owned())
+            .with("source", source)
+            .with("mistakes", mistakes);
+        self.tell(happened);
+    }
+
+    /// Makes the notices that the rules in force wish for. Each address has one of its own: where one is refused, the
+    /// others are told, and none is told twice because another has to be tried again.
+    fn tell(&mut self, happened: Happened) {
+        let Some(rules) = self.system.rules().cloned() else { return };
+        let happened = happened.with("system", rules.system.as_str()).with("at", explain::time(self.at_ms));
+        let (notice, stage, rule) = (happened.notice, happened.stage.as_ref(), happened.rule.as_ref());
+        for wish in rules.notifications.iter().filter(|wish| wish.tells_of(notice, stage, rule)) {
+            let facts = Value::Object(happened.facts.clone());
+            let (subject, text) = words(wish, notice, &facts);
+            let addresses: Vec<Option<&String>> =
+                if wish.to.is_empty() { vec![None] } else { wish.to.iter().map(Some).collect() };
+            for to in addresses {
+                self.send(Message {
+                    notice,
+                    via: wish.via.clone(),
+                    to: to.cloned(),
+                    subject: subject.clone(),
+                    text: text.clone(),
+                    facts: happened.facts.clone(),
+                    at_ms: self.at_ms,
+                });
+            }
+        }
+    }
+
+    fn send(&mut self, message: Message) {
+        self.system.notices.made += 1;
+        let number = self.system.notices.made;
+        let effect = Effect::notice(number, 1, self.at_ms);
+        let undelivered = Undelivered { message, tries: 0, effect: effect.id.clone(), error: None };
+        self.system.notices.undelivered.insert(number, undelivered);
+        self.emit(effect);
+        while self.system.notices.undelivered.len() > MOST_UNDELIVERED {
+            let Some((oldest, undelivered)) = self.system.notices.undelivered.pop_first() else { return };
+            self.drop_effect(&undelivered.effect);
+            let error = undelivered.error.clone().unwrap_or_else(|| "it was not sent yet".to_owned());
+            let error = format!("it gave way to newer ones, more than {MOST_UNDELIVERED} being undelivered: {error}");
+            self.given_up(oldest, undelivered, error, String::new());
+        }
+    }
+
+    /// What came of a try to deliver a notice, whose effect is settled.
+    pub(super) fn notice_outcome(&mut self, number: u64, outcome: &Delivery) {
+        let Some(mut undelivered) = self.system.notices.undelivered.remove(&number) else { return };
+        match outcome {
+            Delivery::Delivered => {
+                let Message { via, to, .. } = &undelivered.message;
+                self.system.notices.given_up.retain(|given_up| (&given_up.via, &given_up.to) != (via, to));
+            }
+            Delivery::Retry { error, after_ms } => {
+                undelivered.tries += 1;
+                if undelivered.tries >= NOTICE_ATTEMPTS {
+                    let error = format!("gave up after {} tries: {error}", undelivered.tries);
+                    let hint = "mend the channel; what happens from then on is told again".to_owned();
+                    return self.given_up(number, undelivered, error, hint);
+                }
+                let asked_ms = after_ms.unwrap_or(0).clamp(0, LONGEST_ASKED_WAIT_MS);
+                let due_ms = self.at_ms.saturating_add(asked_ms.max(wait_ms(undelivered.tries)));
+                let effect = Effect::notice(number, undelivered.tries + 1, due_ms);
+                undelivered.effect = effect.id.clone();
+                undelivered.error = Some(shortened(error, LONGEST_FACT));
+                self.system.notices.undelivered.insert(number, undelivered);
+                self.emit(effect);
+            }
+            Delivery::Failed { error, hint } => self.given_up(number, undelivered, error.clone(), hint.clone()),
+        }
+    }
+
+    fn given_up(&mut self, number: u64, undelivered: Undelivered, error: String, hint: String) {
+        let Message { notice, via, to, subject, .. } = undelivered.message;
+        let error = shortened(&error, LONGEST_FACT);
+        let given_up = GivenUp { number, notice, via, to, subject, at_ms: self.at_ms, error, hint };
+        let remembered = &mut self.system.notices.given_up;
+        remembered.push_back(given_up);
+        while remembered.len() > MOST_GIVEN_UP {
+            remembered.pop_front();
+        }
+    }
+}
+
+/// The subject and text of a notice. Its templates were checked when the rules were loaded, but perhaps by another version,
+/// and a log must replay: what cannot be rendered is said in the notice's own words.
+fn words(wish: &Notification, notice: Notice, facts: &Value) -> (String, String) {
+    let render = |given: &Option<String>, default: &str| -> Result<String, TemplateError> {
+        given.as_deref().map_or_else(|| template::render(default, facts), |given| template::render(given, facts))
+    };
+    let plain = |default: &str| template::render(default, facts).unwrap_or_else(|_| notice.name().to_owned());
+    let subject = render(&wish.subject, notice.default_subject()).unwrap_or_else(|_| plain(notice.default_subject()));
+    let text = render(&wish.text, notice.default_text())
+        .unwrap_or_else(|error| format!("{}\n({error})\n", plain(notice.default_text())));
+    let one_line: String = subject.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    (shortened(one_line.trim(), LONGEST_SUBJECT), shortened(&text, LONGEST_TEXT))
+}
+
+/// How long to wait before the next try, by ourselves: doubled each time, bounded.
+fn wait_ms(tries: u32) -> i64 {
+    FIRST_WAIT_MS.saturating_mul(1 << tries.saturating_sub(1).min(20)).min(LONGEST_WAIT_MS)
+}
+
+/// The name and the stage of a target.
+fn parts(key: &TargetKey) -> (&str, &str) {
+    key.as_str().split_once('@').unwrap_or((key.as_str(), ""))
+}
+
+/// The last output of this name, as a text; empty when no step has it.
+fn output(steps: &[&StepRun], name: &str) -> String {
+    let found = steps.iter().rev().find_map(|step| step.outputs.get(name));
+    found.map_or_else(String::new, |value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+}
+
+fn shortened(text: &str, longest: usize) -> String {
+    if text.chars().count() <= longest { text.to_owned() } else { text.chars().take(longest).chain(['…']).collect() }
+}
