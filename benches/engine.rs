@@ -11,8 +11,8 @@ use std::{
 use serde_json::{Map, json};
 use tidegate::{
     engine::{
-        Artifact, CommitId, Digest, Effect, EffectKind, Event, HeadSeen, Outcome, Phase, Recorded, StepOutcome, System,
-        step,
+        Artifact, CommitId, Delivery, Digest, Effect, EffectKind, Event, HeadSeen, Outcome, Phase, Recorded,
+        StepOutcome, System, step,
     },
     rules::{StageName, load},
 };
@@ -74,6 +74,7 @@ fn outcome(system: &System, effect: &Effect, pushes: u64) -> Outcome {
             Outcome::Heads { heads: [(StageName::new("dev").unwrap(), Some(seen))].into() }
         }
         EffectKind::Timer(_) => Outcome::Fired,
+        EffectKind::Notify { .. } => Outcome::Notice(Delivery::Delivered),
         EffectKind::Step { run, step, phase } => {
             let state = system.run(run).unwrap();
             let this = state.step(step).unwrap();

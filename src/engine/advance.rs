@@ -32,6 +32,7 @@ impl Turn<'_> {
             source: Some(source),
             set: head.set.clone(),
             authors: head.authors.clone(),
+            origin: head.origin.clone(),
             hotfix: None,
             rules: digest,
             state: RunState::Queued,
@@ -83,6 +84,10 @@ impl Turn<'_> {
             return;
         }
         if self.run(number).state == RunState::Queued {
+            if self.waits_at_fan_in(number) {
+                return;
+            }
+            self.unblock(number);
             let waits = self.run(number).holds_from_start && self.claim_target(number) != Claim::Held;
             if waits {
                 return;

@@ -108,7 +108,8 @@ impl Turn<'_> {
         }
         let target = run.target.as_ref();
         let refuses = target.and_then(|key| self.system.targets.get(key)).is_some_and(|t| t.policy == Policy::Reject);
-        if let Some(busy) = self.system.live_runs().find(|other| refuses && other.target.as_ref() == target) {
+        let is_on_it = |other: &&Run| other.target.as_ref() == target && !other.waits_at_fan_in();
+        if let Some(busy) = self.system.live_runs().filter(|_| refuses).find(is_on_it) {
             return Err(Refused::not_now(
                 id,
                 format!("{} is on its target, whose queue policy is `reject`", busy.id),

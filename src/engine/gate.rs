@@ -37,6 +37,7 @@ impl Turn<'_> {
                 self.supersede_older(number);
                 self.look_at_gate(number, id);
             }
+            Task::FanIn => drop(self.waits_at_fan_in(number)),
             Task::Action(_) | Task::Require(_) | Task::CheckMerge(_) | Task::Merge(_) => {
                 unreachable!("only gates are opened")
             }
@@ -96,7 +97,9 @@ impl Turn<'_> {
                     "ask again with `tidegate retry`",
                 );
             }
-            Task::Require(_) | Task::CheckMerge(_) | Task::Merge(_) => unreachable!("only gates have gate timers"),
+            Task::FanIn | Task::Require(_) | Task::CheckMerge(_) | Task::Merge(_) => {
+                unreachable!("only gates of time have timers")
+            }
         }
     }
 

@@ -6,12 +6,13 @@ use super::ids::Place;
 use super::{
     effect::Effect,
     event::{CommitSet, HeadSeen},
-    ids::{CommitId, RunId},
-    run::{Cause, Run, Subject},
+    ids::CommitId,
+    lineage::Point,
+    run::{Cause, Subject},
     system::{Head, Unreachable},
     turn::Turn,
 };
-use crate::rules::{RepositoryName, Span, StageName, matches_any};
+use crate::rules::{RepositoryName, Rule, Span, StageName, StepId, matches_any};
 
 /// How often a repository is looked at when its rules do not say.
 pub(super) const POLL_INTERVAL: Span = Span::from_secs(10);
@@ -81,13 +82,24 @@ impl Turn<'_> {
         let before = self.system.head(repository, stage);
         let mut set = before.map(|head| head.set.clone()).unwrap_or_default();
         let mut authors = before.map(|head| head.authors.clone()).unwrap_or_default();
-        let (mut by, mut hotfix) = (None, None);
+        let mut origin = before.map(|head| head.origin.clone()).unwrap_or_default();
+        if seen.forced {
+            // What is pinned now is what somebody chose; of what it was made is not known.
+            origin.pinned.clear();
+        }
+        let (here, mut by) = (Place { repository: repository.clone(), stage: stage.clone() }, None);
+        let mut hotfix = None;
         for key in &seen.keys {
-            let id = key.as_str().split('/').nth(1).map(RunId::new);
-            if let Some(run) = id.and_then(|id| self.system.run(&id)) {
-                set.extend(brought(run));
-                authors.extend(run.authors.iter().cloned());
-                (by, hotfix) = (Some(run.id.clone()), run.hotfix.clone());
+            let Some((place, brought)) = self.shown(key) else { continue };
+            authors.extend(brought.authors);
+            (by, hotfix) = (Some(brought.by), brought.hotfix);
+            match brought.pinned.filter(|_| place == here) {
+                Some((pinner, lineage)) => {
+                    set.extend(brought.set);
+                    origin.pinned.insert(pinner, lineage);
+                }
+                // A merge, by a promotion or by hand: its pins are of another stage.
+                None => origin.pinned.clear(),
             }
         }
         if !seen.authors.is_empty() || seen.keys.is_empty() {
@@ -99,8 +111,7 @@ impl Turn<'_> {
         if let Some(hotfix) = hotfix {
             self.mark_commit(&seen.commit, &hotfix);
         }
-        set.insert(repository.clone(), seen.commit.clone());
-        let head = Head {
+        let mut head = Head {
             commit: seen.commit.clone(),
             order: self.seq,
             since_ms: self.at_ms,
@@ -110,7 +121,9 @@ impl Turn<'_> {
             authors,
             by,
             forced: seen.forced,
+            origin,
         };
+        head.agree_with_lineages(repository);
         self.set_head(repository, stage, head);
         if !first_sight {
             self.pushed(repository, stage, seen.changed.as_deref());
@@ -120,18 +133,23 @@ impl Turn<'_> {
     /// One of our own commits became the head: taken in at once, without waiting for a watch to see it. When the head
     /// known is not the commit's parent, others pushed as well, and the watch will tell in which order.
     pub(super) fn head_made(&mut self, made: MadeHead<'_>) {
-        let MadeHead { place: Place { repository, stage }, commit, parent, subject, by, changed } = made;
-        let Some(before) = self.system.head(repository, stage) else { return };
-        if before.commit != *parent {
+        let MadeHead { place: Place { repository, stage }, commit, parent, subject, by: (number, step), changed } =
+            made;
+        let before = self.system.head(repository, stage).filter(|before| before.commit == *parent);
+        let Some(before) = before.cloned() else {
+            self.keep_unseen(number, step);
             return;
+        };
+        let brought = self.brought(self.run(number), step);
+        let (mut set, mut authors, mut origin) = (before.set, before.authors, before.origin);
+        set.extend(brought.set);
+        authors.extend(brought.authors);
+        match brought.pinned {
+            Some((pinner, lineage)) => drop(origin.pinned.insert(pinner, lineage)),
+            None => origin.pinned.clear(),
         }
-        let Some(run) = self.system.run(by) else { return };
-        let mut set = before.set.clone();
-        set.extend(brought(run));
-        set.insert(repository.clone(), commit.clone());
-        let authors = before.authors.union(&run.authors).cloned().collect();
-        let hotfix = run.hotfix.clone();
-        let head = Head {
+        let hotfix = brought.hotfix;
+        let mut head = Head {
             commit: commit.clone(),
             order: self.seq,
             since_ms: self.at_ms,
@@ -139,14 +157,29 @@ impl Turn<'_> {
             subject: subject.to_owned(),
             set,
             authors,
-            by: Some(by.clone()),
+            by: Some(brought.by),
             forced: false,
+            origin,
         };
+        head.agree_with_lineages(repository);
         if let Some(hotfix) = hotfix {
             self.mark_commit(commit, &hotfix);
         }
         self.set_head(repository, stage, head);
         self.pushed(repository, stage, changed);
+    }
+
+    /// A commit step found its pins as it would have set them: the head stays, and is now known to be of what the run is of.
+    pub(super) fn head_confirmed(&mut self, place: &Place, head: &CommitId, number: u64, step: &StepId) {
+        let brought = self.brought(self.run(number), step);
+        let watched = self.system.repositories.get_mut(&place.repository);
+        let known = watched.and_then(|watched| watched.heads.get_mut(&place.stage));
+        let Some(known) = known.filter(|known| known.commit == *head) else { return };
+        known.set.extend(brought.set);
+        known.authors.extend(brought.authors);
+        known.origin.pinned.extend(brought.pinned);
+        known.agree_with_lineages(&place.repository);
+        self.lineage_changed(place);
     }
 
     fn set_head(&mut self, repository: &RepositoryName, stage: &StageName, head: Head) {
@@ -162,13 +195,20 @@ impl Turn<'_> {
             return;
         }
         let Some(rules) = self.system.rules().cloned() else { return };
-        let Some(head) = self.system.head(repository, stage) else { return };
+        let watched = self.system.repositories.get_mut(repository);
+        let Some(head) = watched.and_then(|watched| watched.heads.get_mut(stage)) else { return };
         let cause = Cause::Push { author: head.author.clone(), subject: head.subject.clone(), by: head.by.clone() };
-        for (name, rule) in &rules.rules {
-            let wanted = changed.is_none_or(|changed| rule.on.paths.is_empty() || matches_any(&rule.on.paths, changed));
-            if rule.on.push.as_ref() == Some(repository) && rule.is_for(stage) && wanted {
-                self.make_run(&Subject::Rule(name.clone()), stage, cause.clone());
-            }
+        let wanted = |rule: &&Rule| {
+            let by_paths = |changed| rule.on.paths.is_empty() || matches_any(&rule.on.paths, changed);
+            rule.on.push.as_ref() == Some(repository) && rule.is_for(stage) && changed.is_none_or(by_paths)
+        };
+        let started = rules.rules.iter().filter(|(_, rule)| wanted(rule)).map(|(name, _)| name);
+        for name in started.clone() {
+            let point = Point { commit: head.commit.clone(), order: head.order };
+            head.origin.wanted.insert(name.clone(), point);
+        }
+        for name in started {
+            self.make_run(&Subject::Rule(name.clone()), stage, cause.clone());
         }
     }
 
@@ -193,22 +233,14 @@ impl Turn<'_> {
     }
 }
 
-/// What a run's own commit brings with it. Not so a promotion's: its set is of the stage before, and its merges are
-/// joined when all of them are made.
-fn brought(run: &Run) -> CommitSet {
-    match &run.subject {
-        Subject::Rule(_) => run.set.clone(),
-        Subject::Promotion { .. } => CommitSet::new(),
-    }
-}
-
 /// A head that a step of ours made.
 pub(super) struct MadeHead<'made> {
     pub(super) place: &'made Place,
     pub(super) commit: &'made CommitId,
     pub(super) parent: &'made CommitId,
     pub(super) subject: &'made str,
-    pub(super) by: &'made RunId,
+    /// The number of the run, and its step.
+    pub(super) by: (u64, &'made StepId),
     /// The paths that it changed; `None` when any may have.
     pub(super) changed: Option<&'made [String]>,
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use smol_str::{SmolStr, format_smolstr};
 
-use crate::rules::{RepositoryName, RuleName, StageName, TargetName};
+use crate::rules::{RepositoryName, RuleName, StageName, StepId, TargetName};
 
 macro_rules! identity {
     ($($(#[doc = $doc:literal])+ $type:ident;)*) => {$(
@@ -49,6 +49,8 @@ identity! {
     /// A target at a stage, `webshop@qa`; or, for a rule without one, its own lane, `rule:package@dev`;
     /// or the lane of promotions into a stage, `promotions:qa`.
     TargetKey;
+    /// A commit step of a rule, as what pins something somewhere: `package/pin`.
+    PinnerId;
     /// A content's name: `sha256:` and 64 hexadecimal digits.
     Digest;
 }
@@ -58,6 +60,14 @@ impl CommitId {
     #[must_use]
     pub fn short(&self) -> &str {
         self.0.get(..10).unwrap_or(&self.0)
+    }
+}
+
+impl PinnerId {
+    /// The identity of a rule's commit step.
+    #[must_use]
+    pub fn of(rule: &RuleName, step: &StepId) -> Self {
+        Self(format_smolstr!("{rule}/{step}"))
     }
 }
 

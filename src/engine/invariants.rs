@@ -9,7 +9,7 @@ use super::{
     ids::EffectId,
     notice::{MOST_GIVEN_UP, MOST_UNDELIVERED},
     plan::Task,
-    run::{Run, RunState, StepState},
+    run::{Run, RunState, StepRun, StepState},
     system::{Policy, System, TargetLife},
 };
 use crate::rules::{Action, RepositoryName, StageName};
@@ -84,7 +84,8 @@ fn places_have_one_writer(system: &System, broken: &mut Vec<String>) {
 }
 
 fn works_on_target(run: &Run) -> bool {
-    run.steps.iter().any(|step| step.state == StepState::Active && (run.holds_from_start || step.task.holds_target()))
+    let works = |step: &StepRun| step.task != Task::FanIn && (run.holds_from_start || step.task.holds_target());
+    run.steps.iter().any(|step| step.state == StepState::Active && works(step))
 }
 
 /// I4: nothing is deployed whose digest is not the one that was approved.

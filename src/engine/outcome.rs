@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::{
     effect::{EffectKind, Phase, Timer},
     event::{Artifact, Outcome, StepOutcome, StepPlace},
+    fan_in,
     heads::MadeHead,
     ids::{CommitId, Digest, EffectId, Place},
     plan::{LONGEST_BACKOFF_MS, Task},
@@ -62,6 +63,13 @@ impl Turn<'_> {
                 step.progress.clone_from(progress);
                 (step.tries, step.error) = (0, None);
                 self.poll_later(number, id, *after_ms);
+            }
+            StepOutcome::Done { outputs, .. } if self.head_is_news(number, id, outputs) => {
+                let step = self.step_mut(number, id);
+                step.tries += 1;
+                step.progress = Some("a head that no watch has shown yet has the pins already".to_owned());
+                let due_ms = self.at_ms.saturating_add(backoff_ms(self.step_of(number, id)));
+                self.emit_step(number, id, Phase::Start, due_ms);
             }
             StepOutcome::Done { outputs, artifacts } => self.done(number, id, outputs, artifacts),
             StepOutcome::Retry { error, after_ms } => self.try_again(number, id, phase, error, *after_ms),
@@ -158,6 +166,7 @@ impl Turn<'_> {
         step.state = if failed { StepState::Failed } else { StepState::Cancelled };
         step.ended_ms = Some(at_ms);
         step.progress = None;
+        self.keep_unseen(number, id);
         self.wake_writers(number, id);
     }
 
@@ -174,6 +183,7 @@ impl Turn<'_> {
         if let Some(effect) = step.effect.take() {
             self.drop_effect(&effect);
         }
+        self.keep_unseen(number, id);
         self.stop_run(number, RunState::Failed, reason);
         self.wake_writers(number, id);
     }
@@ -213,13 +223,27 @@ impl Turn<'_> {
     }
 
     fn made_head(&mut self, number: u64, id: &StepId, place: &Place, changed: Option<&[String]>) {
-        let run = self.run(number).id.clone();
         let outputs = self.step_of(number, id).outputs.clone();
+        if let Some(head) = found_there(&outputs) {
+            return self.head_confirmed(place, &head, number, id);
+        }
         let text = |name| outputs.get(name).and_then(Value::as_str);
         let (Some(commit), Some(parent)) = (text("commit"), text("parent")) else { return };
         let (commit, parent) = (CommitId::new(commit), CommitId::new(parent));
         let subject = text("subject").unwrap_or_default();
-        self.head_made(MadeHead { place, commit: &commit, parent: &parent, subject, by: &run, changed });
+        self.head_made(MadeHead { place, commit: &commit, parent: &parent, subject, by: (number, id), changed });
+    }
+
+    /// Whether a commit step found its pins in a head that no watch has shown yet, where it matters what that head is made
+    /// from: it looks again when the head is known. Bounded as all tries are; after that, what it is made from stays unsaid.
+    fn head_is_news(&self, number: u64, id: &StepId, outputs: &Map<String, Value>) -> bool {
+        let (run, step) = (self.run(number), self.step_of(number, id));
+        let Task::Action(Action::Commit(commit)) = &step.task else { return false };
+        let known = self.system.head(&commit.repository, &run.stage).map(|head| &head.commit);
+        let is_news = found_there(outputs).is_some_and(|head| known != Some(&head));
+        is_news
+            && step.tries + 1 < step.retry.attempts
+            && self.system.rules().is_some_and(|rules| fan_in::is_anywhere(rules, &run.stage))
     }
 
     fn deployed(&mut self, number: u64, id: &StepId) {
@@ -276,6 +300,12 @@ const fn answers(kind: &EffectKind, outcome: &Outcome) -> bool {
         EffectKind::Step { .. } => matches!(outcome, Outcome::Step(_)),
         EffectKind::Notify { .. } => matches!(outcome, Outcome::Notice(_)),
     }
+}
+
+/// The head in which a commit step found its pins as it would have set them.
+fn found_there(outputs: &Map<String, Value>) -> Option<CommitId> {
+    let unchanged = outputs.get("changed") == Some(&Value::Bool(false));
+    outputs.get("head").and_then(Value::as_str).filter(|_| unchanged).map(CommitId::new)
 }
 
 /// How long to wait before the next try: doubled each time, bounded.

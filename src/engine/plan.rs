@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     event::CommitSet,
+    fan_in,
     ids::CommitId,
     run::{StepRun, StepState},
 };
@@ -28,6 +29,8 @@ pub const LONGEST_BACKOFF_MS: i64 = 600_000;
 pub enum Task {
     /// What the rule says.
     Action(Action),
+    /// Waits until all that is pinned in the run's commit was made from the same commits.
+    FanIn,
     /// Checks what the stage demands of its commits.
     Require(Vec<Requirement>),
     /// Waits until so long after the set was verified: milliseconds since 1970, UTC.
@@ -72,6 +75,7 @@ impl Task {
     pub const fn kind(&self) -> &'static str {
         match self {
             Self::Action(action) => action.kind(),
+            Self::FanIn => "fan-in",
             Self::Require(_) => "require",
             Self::Soak { .. } => "soak",
             Self::Window { .. } => "window",
@@ -85,7 +89,11 @@ impl Task {
     #[must_use]
     pub const fn is_gate(&self) -> bool {
         match self {
-            Self::Action(Action::Approve(_)) | Self::Soak { .. } | Self::Window { .. } | Self::Consent(_) => true,
+            Self::Action(Action::Approve(_))
+            | Self::FanIn
+            | Self::Soak { .. }
+            | Self::Window { .. }
+            | Self::Consent(_) => true,
             Self::Action(_) | Self::Require(_) | Self::CheckMerge(_) | Self::Merge(_) => false,
         }
     }
@@ -102,9 +110,12 @@ impl Task {
         match self {
             Self::Action(action) => action.holds_target(),
             Self::Merge(_) => true,
-            Self::Require(_) | Self::Soak { .. } | Self::Window { .. } | Self::Consent(_) | Self::CheckMerge(_) => {
-                false
-            }
+            Self::FanIn
+            | Self::Require(_)
+            | Self::Soak { .. }
+            | Self::Window { .. }
+            | Self::Consent(_)
+            | Self::CheckMerge(_) => false,
         }
     }
 
@@ -177,16 +188,22 @@ pub(super) fn holidays(rules: &Rules, conditions: &Conditions) -> Vec<Day> {
     days.filter_map(|day| day.parse().ok()).collect()
 }
 
-/// The steps of a rule at a stage. What the stage demands of the rule's repository is checked first; a step that is
-/// not for this stage is left out, and those that needed it need what it needed.
+/// The steps of a rule at a stage. First it waits for what it combines to be of the same origin, where it combines
+/// anything; then what the stage demands of the rule's repository is checked. A step that is not for this stage is left
+/// out, and those that needed it need what it needed.
 #[must_use]
 pub fn of_rule(rules: &Rules, rule: &Rule, stage: &StageName) -> Vec<StepRun> {
-    let mut steps = Vec::with_capacity(rule.steps.len() + 1);
+    let mut steps = Vec::with_capacity(rule.steps.len() + 2);
+    if fan_in::is_needed(rules, rule, stage) {
+        steps.push(planned(StepId::of_engine("fan-in", ""), Task::FanIn, Vec::new(), None, None));
+    }
+    let mut first: Vec<StepId> = steps.iter().map(|step| step.id.clone()).collect();
     let demands = rule.repository().map_or_else(Vec::new, |repository| requirements(rules, stage, repository));
     if !demands.is_empty() {
-        steps.push(planned(StepId::of_engine("require", ""), Task::Require(demands), Vec::new(), None, None));
+        let require = planned(StepId::of_engine("require", ""), Task::Require(demands), first, None, None);
+        first = vec![require.id.clone()];
+        steps.push(require);
     }
-    let first: Vec<StepId> = steps.iter().map(|step| step.id.clone()).collect();
     let mut previous = first.clone();
     let mut left_out: BTreeMap<StepId, Vec<StepId>> = BTreeMap::new();
     for step in &rule.steps {

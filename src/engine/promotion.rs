@@ -3,9 +3,10 @@
 use super::{
     event::CommitSet,
     ids::{CommitId, TargetKey},
+    lineage::Origin,
     plan::{self, Task},
     run::{Cause, Run, RunState, StepState, Subject},
-    system::{Policy, Promoted, Verified},
+    system::{Head, Policy, Promoted, Verified},
     turn::Turn,
 };
 use crate::rules::{PromotionStart, StageName};
@@ -28,7 +29,10 @@ impl Turn<'_> {
         for (repository, commit) in &run.set {
             let head =
                 self.system.repositories.get_mut(repository).and_then(|watched| watched.heads.get_mut(&run.stage));
-            if let Some(head) = head.filter(|head| head.commit == *commit) {
+            // What was taken into the head since this run began is not in what was verified, and keeps its authors.
+            let is_whole =
+                |head: &&mut Head| head.set.iter().all(|(repository, of)| run.set.get(repository) == Some(of));
+            if let Some(head) = head.filter(|head| head.commit == *commit).filter(is_whole) {
                 head.authors.clear();
             }
         }
@@ -61,6 +65,7 @@ impl Turn<'_> {
             source: None,
             set: verified.set.clone(),
             authors: verified.authors.clone(),
+            origin: Origin::default(),
             hotfix: verified.hotfix.clone(),
             rules: digest,
             state: RunState::Queued,
@@ -105,6 +110,7 @@ impl Turn<'_> {
             .collect();
         if run.state == RunState::Done {
             self.join_heads(&run.stage, &merged);
+            self.join_lineages(&run.stage, &merged);
             let promoted = Promoted { set: run.set.clone(), run: run.id.clone(), at_ms: self.at_ms };
             self.system.promoted.insert(run.stage.clone(), promoted);
             if let Some(verified) = self.system.verified.get_mut(from).filter(|verified| verified.set == run.set) {

@@ -10,6 +10,7 @@ use super::{
     event::{Artifact, CommitSet, Principal},
     hotfix::Hotfix,
     ids::{CommitId, Digest, EffectId, RunId, StepKey, TargetKey},
+    lineage::Origin,
     plan::Task,
 };
 use crate::rules::{RepositoryName, Retry, RuleName, StageName, StepId, SystemName};
@@ -33,6 +34,9 @@ pub struct Run {
     pub set: CommitSet,
     /// Who wrote the changes in it.
     pub authors: BTreeSet<String>,
+    /// What was pinned in its commit when it was made, and what that was made from.
+    #[serde(default, skip_serializing_if = "Origin::is_empty")]
+    pub origin: Origin,
     /// That it is of a hotfix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hotfix: Option<Hotfix>,
@@ -130,7 +134,7 @@ pub struct Source {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum RunState {
-    /// It waits for its target before anything of it starts.
+    /// It waits for its fan-in, or for its target, before anything of it starts.
     Queued,
     /// It goes on.
     Running,

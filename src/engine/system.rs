@@ -14,9 +14,11 @@ use super::{
     event::{Artifact, CommitSet, StepPlace},
     hold::{Freeze, Pause},
     hotfix::Hotfix,
-    ids::{CommitId, Digest, EffectId, RunId, TargetKey},
+    ids::{CommitId, Digest, EffectId, RunId, StepKey, TargetKey},
+    lineage::Origin,
     notice::Notices,
     run::Run,
+    unseen::Unseen,
 };
 use crate::rules::{QueuePolicy, RepositoryName, RuleQueue, Rules, StageName};
 
@@ -70,6 +72,9 @@ pub struct System {
     pub succeeded: BTreeMap<String, CommitId>,
     /// Pushes that wait for a promotion into their stage to end.
     pub held: BTreeMap<StageName, BTreeSet<RepositoryName>>,
+    /// Our own commits that no watch has shown yet, by their keys.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unseen: BTreeMap<StepKey, Unseen>,
     /// The effects that are pending.
     pub due: BTreeMap<EffectId, Effect>,
     /// What people and programs are told.
@@ -146,6 +151,9 @@ pub struct Head {
     pub by: Option<RunId>,
     /// That the branch was force-pushed to it.
     pub forced: bool,
+    /// What is pinned in it, and what that was made from.
+    #[serde(default, skip_serializing_if = "Origin::is_empty")]
+    pub origin: Origin,
 }
 
 /// What is deployed to, or the lane of a rule.

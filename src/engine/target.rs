@@ -30,7 +30,7 @@ impl Turn<'_> {
             deployed: None,
             broken: None,
         });
-        let on_it = |run: &&Run| run.target.as_ref() == Some(key) && run.number != number;
+        let on_it = |run: &&Run| run.target.as_ref() == Some(key) && run.number != number && !run.waits_at_fan_in();
         // A wide lane narrows only when it is empty; a queue before a lane that became wide goes on at once.
         if target.policy != Policy::Parallel
             || !self.system.runs.values().any(|run| !run.state.is_ended() && on_it(&run))

@@ -14,7 +14,7 @@ use super::{
     ids::{CommitId, Digest, RunId, StepKey},
     notice::Message,
     plan::Task,
-    run::{Run, Source},
+    run::{Cause, Run, Source, StepState},
     system::System,
 };
 use crate::rules::{RepositoryName, Rules, StageName, StepId, SystemName};
@@ -104,6 +104,13 @@ pub struct StepWork {
     pub approved: Option<Digest>,
     /// What was last deployed to the run's target.
     pub deployed: Vec<Artifact>,
+    /// Whether what was built before of the same inputs is not used: a schedule asked for it, and what schedules are for is
+    /// what changes without a push, such as packages from outside.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rebuild: bool,
+    /// Whether another run waits for what goes on outside under the same handle, so that it must not be ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shared: bool,
     /// When the step was started: milliseconds since 1970, UTC. The time that commits carry.
     pub started_ms: i64,
     /// When it must be over: milliseconds since 1970, UTC.
@@ -175,9 +182,20 @@ pub fn work(system: &System, effect: &Effect) -> Result<Work, String> {
             let target = run.target.as_ref().and_then(|key| system.targets.get(key));
             let deployed = target.and_then(|target| target.deployed.as_ref());
             let deployed = deployed.map(|deployed| deployed.artifacts.clone()).unwrap_or_default();
-            Ok(Work::Step(Box::new(StepWork { deployed, ..step_work(rules, run, step, *phase)? })))
+            let shared = is_shared(system, run, step);
+            Ok(Work::Step(Box::new(StepWork { deployed, shared, ..step_work(rules, run, step, *phase)? })))
         }
     }
+}
+
+/// Whether an active step of another run goes on under the same handle.
+fn is_shared(system: &System, run: &Run, id: &StepId) -> bool {
+    let Some(handle) = run.step(id).and_then(|step| step.handle.as_ref()) else { return false };
+    let mut others = system.live_runs().filter(|other| other.number != run.number && other.ends_as.is_none());
+    others.any(|other| {
+        let mut active = other.steps.iter().filter(|step| step.state == StepState::Active);
+        active.any(|step| step.handle.as_ref() == Some(handle))
+    })
 }
 
 fn watch_work(system: &System, rules: &Rules, name: &RepositoryName) -> Result<WatchWork, String> {
@@ -217,6 +235,8 @@ pub(super) fn step_work(rules: &Rules, run: &Run, id: &StepId, phase: Phase) -> 
         set: run.set.clone(),
         urls: rules.repositories.iter().map(|(name, repository)| (name.clone(), repository.url.clone())).collect(),
         deployed: Vec::new(),
+        rebuild: matches!(run.cause, Cause::Schedule { .. }),
+        shared: false,
         approved: before.iter().rev().find_map(|step| step.answers.last()).map(|answer| answer.digest.clone()),
         inputs: before
             .into_iter()

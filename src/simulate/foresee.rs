@@ -21,7 +21,7 @@ use crate::{
         local_service::read_template,
         objects::Objects as _,
     },
-    rules::{Action, Deploy, Lint, Synth, TemplateError, template::render},
+    rules::{Action, Bake, Deploy, Lint, Synth, TemplateError, template::render},
     steps::{Tools, perform},
 };
 
@@ -68,17 +68,9 @@ impl Foresight {
                 self.synth(&synth, &work)
             }
             Task::Action(Action::Lint(lint)) => self.lint(lint, work, tools, now_ms).await,
-            Task::Action(Action::Bake(_)) => {
-                // A build that is under way is not looked at: it is begun again, and foreseen.
-                let known = work.handle.as_ref().is_some_and(|handle| handle.starts_with(NOT_MADE));
-                if !known {
-                    (work.phase, work.handle) = (Phase::Start, None);
-                }
-                let outcome = really(&mut work, tools, now_ms).await;
-                let certainty = if is_reused(&outcome) { Certainty::Done } else { Certainty::Foreseen };
-                Done { outcome, certainty, note: None }
-            }
+            Task::Action(Action::Bake(bake)) => bake_again(bake, work, tools, now_ms).await,
             Task::Action(Action::Package(_) | Action::Commit(_) | Action::Synth(_) | Action::Approve(_))
+            | Task::FanIn
             | Task::Require(_)
             | Task::Soak { .. }
             | Task::Window { .. }
@@ -178,6 +170,30 @@ impl Foresight {
     }
 }
 
+/// An image of inputs that were baked before is found. Where it is to be baked anew all the same, it is supposed to come
+/// out as it did: what would make it differ lies outside. For any other there is a placeholder.
+async fn bake_again(bake: Bake, mut work: StepWork, tools: &Tools, now_ms: i64) -> Done {
+    // A build that is under way is not looked at: it is begun again, and foreseen.
+    if !work.handle.as_ref().is_some_and(|handle| handle.starts_with(NOT_MADE)) {
+        (work.phase, work.handle) = (Phase::Start, None);
+    }
+    let anew = work.rebuild || !bake.reuse;
+    work.rebuild = false;
+    work.task = Task::Action(Action::Bake(Bake { reuse: true, ..bake }));
+    let mut outcome = really(&mut work, tools, now_ms).await;
+    match &mut outcome {
+        StepOutcome::Done { outputs, .. } if outputs.get("reused") == Some(&Value::from(true)) => {
+            if !anew {
+                return Done { outcome, certainty: Certainty::Done, note: None };
+            }
+            outputs.insert("reused".to_owned(), Value::from(false));
+            let note = "an image that is baked anew of the same inputs is supposed to come out as it did before";
+            Done { outcome, certainty: Certainty::Assumed, note: Some(note.to_owned()) }
+        }
+        _ => Done { outcome, certainty: Certainty::Foreseen, note: None },
+    }
+}
+
 /// Does a step for real. Its deadline is of the simulated time; here it gets a real one.
 async fn really(work: &mut StepWork, tools: &Tools, now_ms: i64) -> StepOutcome {
     let left = Duration::from_millis(u64::try_from(work.deadline_ms - now_ms).unwrap_or(0)).min(REAL_DEADLINE);
@@ -190,10 +206,6 @@ async fn really(work: &mut StepWork, tools: &Tools, now_ms: i64) -> StepOutcome 
             hint: "the simulation gives up; the real run may have more time".to_owned(),
         },
     }
-}
-
-fn is_reused(outcome: &StepOutcome) -> bool {
-    matches!(outcome, StepOutcome::Done { outputs, .. } if outputs.get("reused") == Some(&Value::from(true)))
 }
 
 fn done(outputs: Map<String, Value>, artifacts: Vec<Artifact>, certainty: Certainty) -> Done {
@@ -271,6 +283,10 @@ impl ImageBuilder for ForeseenBuilder {
         placeholders.insert(digest.clone(), format!("the digest of the image of {name} that is yet to be baked"));
         let digest = digest.trim_start_matches("sha256:").to_owned();
         Ok(BuildStatus { state: BuildState::Available { images, digest }, log: String::new() })
+    }
+
+    async fn ended(&self, _: &str) -> Result<Option<BuildState>, Fault> {
+        Ok(None)
     }
 
     async fn cancel(&self, _: &BuildHandle) -> Result<(), Fault> {

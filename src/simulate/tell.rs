@@ -59,9 +59,11 @@ impl Simulation {
             Task::Action(Action::Check(check)) => passes(format!("it waits for {}", check.question())),
             Task::Require(_) => passes(format!("what {} demands holds", work.environment)),
             Task::CheckMerge(merge) => passes(format!("{} can be merged", merge.repository)),
-            Task::Action(Action::Approve(_)) | Task::Soak { .. } | Task::Window { .. } | Task::Consent(_) => {
-                passes("it passes".to_owned())
-            }
+            Task::Action(Action::Approve(_))
+            | Task::FanIn
+            | Task::Soak { .. }
+            | Task::Window { .. }
+            | Task::Consent(_) => passes("it passes".to_owned()),
         }
     }
 

@@ -1,8 +1,9 @@
-//! `bake`: a machine image from the trigger's repository. An image of identical inputs is used again, whatever the branch.
+//! `bake`: a machine image from the trigger's repository. An image of identical inputs is used again, whatever the branch, and
+//! one that is being built is waited for.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use super::{Progress, StepLog, Tools, tools::parse};
@@ -18,6 +19,8 @@ use crate::{
 
 /// How often a build is looked at. A build on this machine takes seconds; looking costs one small file.
 const POLL_EVERY: Duration = Duration::from_millis(300);
+/// How many builds of the very same inputs may have failed. Whoever tries that often has not changed what fails.
+const MOST_BUILDS: u32 = 1_000;
 
 /// What an image repository's file says (`config.json` unless the rule names another).
 #[derive(Deserialize)]
@@ -50,6 +53,12 @@ fn opt() -> String {
     "/opt/software".to_owned()
 }
 
+/// Which build a step began or joined, kept under the step's key: tried again, it finds that one, however it ended.
+#[derive(Serialize, Deserialize)]
+struct Joined {
+    token: String,
+}
+
 /// What is kept of an image by the digest of its inputs.
 #[derive(Serialize, Deserialize)]
 struct Baked {
@@ -66,26 +75,54 @@ pub(super) async fn start_or_poll(
     let (request, inputs) = request(bake, work, tools).await?;
     match (work.phase, &work.handle) {
         (Phase::Poll, Some(handle)) => poll(handle, &request, &inputs, tools, log).await,
-        _ => start(bake, &request, &inputs, tools, log).await,
+        _ => start(bake, request, &inputs, work, tools, log).await,
     }
 }
 
 async fn start(
     bake: &Bake,
-    request: &BuildRequest,
+    mut request: BuildRequest,
     inputs: &str,
+    work: &StepWork,
     tools: &Tools,
     log: &StepLog,
 ) -> Result<Progress, Fault> {
-    let index = by_inputs(inputs);
-    if bake.reuse && tools.objects.exists(&index).await? {
-        let baked: Baked = serde_json::from_slice(&tools.objects.get(&index).await?)
-            .map_err(|error| Fault::fail(format!("{index}: {error}"), "remove it; the image is baked anew"))?;
-        log.line("an image of the very same inputs was baked before").await;
-        return Ok(done(&baked, request, true));
+    if bake.reuse && !work.rebuild {
+        let index = by_inputs(inputs);
+        if tools.objects.exists(&index).await? {
+            let baked: Baked = read(tools, &index).await?;
+            log.line("an image of the very same inputs was baked before").await;
+            return Ok(done(&baked, &request, true));
+        }
+        request.token = build_of(inputs, &request.token, tools).await?;
+        log.line(&format!("building {}", request.token)).await;
     }
-    let BuildHandle(handle) = tools.builder.start(request).await?;
+    let BuildHandle(handle) = tools.builder.start(&request).await?;
     Ok(Progress::Pending { handle, after: POLL_EVERY, progress: "the build was started".to_owned() })
+}
+
+/// The build of these inputs that a step with this key is to wait for: the one that it joined before, or the first that did
+/// not end badly. So two stages that come to the same inputs at the same time share one build, and a failed one is not
+/// found again by a step that is done anew.
+async fn build_of(inputs: &str, key: &str, tools: &Tools) -> Result<String, Fault> {
+    let joined = format!("images/by-step/{}.json", Digest::of(key.as_bytes()).as_str().replace(':', "-"));
+    if tools.objects.exists(&joined).await? {
+        return Ok(read::<Joined>(tools, &joined).await?.token);
+    }
+    for number in 1..=MOST_BUILDS {
+        let token = format!("{inputs}-{number}");
+        if !matches!(tools.builder.ended(&token).await?, Some(BuildState::Failed { .. } | BuildState::Cancelled)) {
+            let record = serde_json::to_vec(&Joined { token: token.clone() }).expect("plain values always serialise");
+            tools.objects.put(&joined, Source::Bytes(&record)).await?;
+            return Ok(token);
+        }
+    }
+    Err(Fault::fail(format!("{MOST_BUILDS} builds of these inputs failed"), "change what fails, and push it"))
+}
+
+async fn read<Record: DeserializeOwned>(tools: &Tools, object: &str) -> Result<Record, Fault> {
+    serde_json::from_slice(&tools.objects.get(object).await?)
+        .map_err(|error| Fault::fail(format!("{object}: {error}"), "remove it; the image is baked anew"))
 }
 
 async fn poll(

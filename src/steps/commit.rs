@@ -41,9 +41,10 @@ pub(super) async fn make(commit: &Commit, work: &StepWork, tools: &Tools, log: &
             log.line(&format!("{made} is there already")).await;
             Ok(done(commit, &made, &parent_of(&mirror, &made).await?, &subject))
         }
-        Forwarded::NothingToChange { .. } => {
+        Forwarded::NothingToChange { head } => {
             log.line(&format!("{} {} says so already: nothing to commit", commit.repository, work.branch)).await;
-            Ok(Progress::done([("changed", Value::from(false)), ("commit", Value::from(""))], Vec::new()))
+            let outputs = [("changed", Value::from(false)), ("commit", Value::from("")), ("head", Value::from(head))];
+            Ok(Progress::done(outputs, Vec::new()))
         }
     }
 }

@@ -54,7 +54,9 @@ pub async fn perform(work: &StepWork, tools: &Tools) -> StepOutcome {
         (_, Task::Require(requirements)) => require::check(requirements, work, tools, &log).await,
         (_, Task::CheckMerge(merge)) => merge::check(merge, work, tools, &log).await,
         (_, Task::Merge(merge)) => merge::make(merge, work, tools, &log).await,
-        (_, task @ (Task::Soak { .. } | Task::Window { .. } | Task::Consent(_))) => Err(is_a_gate(task.kind())),
+        (_, task @ (Task::FanIn | Task::Soak { .. } | Task::Window { .. } | Task::Consent(_))) => {
+            Err(is_a_gate(task.kind()))
+        }
     };
     let outcome = match outcome {
         Ok(Progress::Pending { handle, after, progress }) => {
@@ -88,6 +90,7 @@ async fn act(action: &Action, work: &StepWork, tools: &Tools, log: &StepLog) -> 
 async fn cancel(task: &Task, work: &StepWork, tools: &Tools) -> Result<Progress, Fault> {
     let Some(handle) = &work.handle else { return Ok(Progress::Cancelled) };
     match task {
+        Task::Action(Action::Bake(_)) if work.shared => Ok(Progress::Cancelled),
         Task::Action(Action::Bake(_)) => bake::cancel(handle, tools).await,
         Task::Action(Action::Deploy(_)) => deploy::cancel(handle, work, tools).await,
         _ => Ok(Progress::Cancelled),

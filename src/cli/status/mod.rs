@@ -3,6 +3,7 @@
 mod holds;
 pub mod report;
 pub(super) mod text;
+mod untold;
 
 use std::path::Path;
 

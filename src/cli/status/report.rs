@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::holds::{self, HoldStatus};
+use super::{
+    holds::{self, HoldStatus},
+    untold::{self, UntoldNotice},
+};
 use crate::{
     cli::words,
     engine::{Run, StepState, System, TargetKey, TargetLife, explain},
@@ -36,6 +39,7 @@ pub struct StatusReport {
     /// Why the newest rules file is not in force.
     pub refused_rules: Option<String>,
     /// What people and programs were to be told and could not be, yet or at all; oldest first.
+    #[serde(default)]
     pub untold: Vec<UntoldNotice>,
     /// What holds it, by hand: the pause and the freezes.
     #[serde(default)]
@@ -54,28 +58,6 @@ pub struct Past {
     pub event_ms: i64,
     /// That event, in words.
     pub event: String,
-}
-
-/// A notice that was not delivered.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct UntoldNotice {
-    /// Its number.
-    pub number: u64,
-    /// What it tells of, as rules name it.
-    pub notice: String,
-    /// The channel.
-    pub via: String,
-    /// The address, where the channel needs one.
-    pub to: Option<String>,
-    /// Its subject.
-    pub subject: String,
-    /// What was tried and what came back; empty before the first try has ended.
-    pub error: String,
-    /// What to do about it.
-    pub hint: String,
-    /// When it is tried again: milliseconds since 1970, UTC; `null` when it was given up.
-    pub again_ms: Option<i64>,
 }
 
 /// A repository at every stage.
@@ -196,34 +178,10 @@ impl StatusReport {
             live: state.live_runs().map(|run| live(state, run)).collect(),
             failed: failed(state),
             refused_rules: state.refused_rules.as_ref().map(|refused| refused.mistakes.clone()),
-            untold: untold(state),
+            untold: untold::of(state),
             holds: holds::of(state),
         }
     }
-}
-
-fn untold(state: &System) -> Vec<UntoldNotice> {
-    let given_up = state.notices.given_up.iter().map(|given_up| UntoldNotice {
-        number: given_up.number,
-        notice: given_up.notice.name().to_owned(),
-        via: given_up.via.to_string(),
-        to: given_up.to.clone(),
-        subject: given_up.subject.clone(),
-        error: given_up.error.clone(),
-        hint: given_up.hint.clone(),
-        again_ms: None,
-    });
-    let undelivered = state.notices.undelivered.iter().map(|(number, undelivered)| UntoldNotice {
-        number: *number,
-        notice: undelivered.message.notice.name().to_owned(),
-        via: undelivered.message.via.to_string(),
-        to: undelivered.message.to.clone(),
-        subject: undelivered.message.subject.clone(),
-        error: undelivered.error.clone().unwrap_or_default(),
-        hint: String::new(),
-        again_ms: state.due.get(&undelivered.effect).map(|effect| effect.due_ms),
-    });
-    given_up.chain(undelivered).collect()
 }
 
 fn repository(state: &System, name: &RepositoryName) -> RepositoryStatus {

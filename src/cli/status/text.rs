@@ -1,7 +1,8 @@
 //! The lattice, drawn in text: repositories down, stages across, what is deployed at the bottom.
 
 use super::holds;
-use super::report::{HeadStatus, LiveRun, Past, StatusReport, TargetStatus, UntoldNotice};
+use super::report::{HeadStatus, LiveRun, Past, StatusReport, TargetStatus};
+use super::untold;
 use crate::{
     cli::{
         output::{Tone, paint},
@@ -132,21 +133,10 @@ fn trouble(report: &StatusReport, lines: &mut Vec<String>) {
     let refused = report.refused_rules.iter().map(|mistakes| {
         format!("  {}; the last good ones stay in force\n{mistakes}", paint("the rules file was refused", Tone::Bad))
     });
-    let untold = report.untold.iter().filter(|untold| !untold.error.is_empty()).map(untold_line);
+    let untold = report.untold.iter().filter(|untold| !untold.error.is_empty()).map(untold::line);
     let trouble: Vec<String> = failed.chain(unreachable).chain(refused).chain(untold).collect();
     if !trouble.is_empty() {
         lines.push(format!("\n{}", paint("Trouble", Tone::Strong)));
         lines.extend(trouble);
     }
-}
-
-fn untold_line(untold: &UntoldNotice) -> String {
-    let UntoldNotice { notice, via, to, error, hint, again_ms, .. } = untold;
-    let to = to.as_ref().map_or_else(String::new, |to| format!(" to {to}"));
-    let (state, next) = match again_ms {
-        Some(again_ms) => ("was not told yet", format!("again at {}", crate::engine::explain::time(*again_ms))),
-        None => ("was not told", hint.clone()),
-    };
-    let next = if next.is_empty() { next } else { format!("\n{:<23}{next}", "") };
-    format!("  {notice} by {via}{to} {}: {error}{next}", paint(state, Tone::Bad))
 }

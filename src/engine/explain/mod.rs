@@ -41,7 +41,8 @@ pub fn run(system: &System, run: &Run) -> Option<Waiting> {
     if run.state.is_ended() {
         return None;
     }
-    if run.state == RunState::Queued {
+    let fan_in = run.steps.iter().find(|step| step.state == StepState::Active && step.task == Task::FanIn);
+    if run.state == RunState::Queued && fan_in.is_none() {
         return Some(target(system, run, run.created_ms));
     }
     let first = |state| run.steps.iter().find(|step| step.state == state);
@@ -140,6 +141,10 @@ fn gate(system: &System, run: &Run, step: &StepRun, since_ms: i64) -> Waiting {
             until_ms: None,
             ended_by: format!("{people}: `tidegate approve {id}` or `tidegate reject {id}`"),
         };
+    }
+    if step.task == Task::FanIn {
+        let (for_what, ended_by) = super::fan_in::explained(system, run);
+        return Waiting { for_what, since_ms, until_ms: None, ended_by };
     }
     let for_what = match &step.task {
         Task::Soak { .. } => "the soak time since it was verified".to_owned(),

@@ -63,6 +63,11 @@ impl ImageBuilder for LocalImageBuilder {
         Ok(handle)
     }
 
+    async fn ended(&self, token: &str) -> Result<Option<BuildState>, Fault> {
+        let directory = self.directory(&BuildHandle(files::directory_name(token)))?;
+        Ok(Some(state_in(&directory)?).filter(BuildState::is_final))
+    }
+
     /// A worker that died without a result (killed, or with the machine) is started again,
     /// for its work can be repeated; when it has died too often, the build has failed.
     async fn poll(&self, handle: &BuildHandle) -> Result<BuildStatus, Fault> {

@@ -61,6 +61,9 @@ pub trait ImageBuilder: Send + Sync {
     /// How a build is doing.
     async fn poll(&self, handle: &BuildHandle) -> Result<BuildStatus, Fault>;
 
+    /// How the build of a token ended, if there is one and it has ended.
+    async fn ended(&self, token: &str) -> Result<Option<BuildState>, Fault>;
+
     /// Ends a build with all that it does. One that has ended stays as it ended.
     async fn cancel(&self, handle: &BuildHandle) -> Result<(), Fault>;
 }

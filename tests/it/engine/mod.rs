@@ -1,8 +1,11 @@
 //! The engine, driven by hand: no store, no clock, no outside. What a driver would answer, the tests say.
 
 mod approvals;
+mod builds;
+mod diamonds;
 mod ends;
 mod explanations;
+mod fan_in;
 mod gates;
 mod heads;
 mod histories;

@@ -269,10 +269,15 @@ impl World {
     pub(super) fn push_of(&mut self, to: &str, at: &str, changed: &[&str], forced: bool) {
         let repository = repository(to);
         self.commit(&repository, &stage(at), "ada", None);
-        let branch = self.remotes.get_mut(&(repository.clone(), stage(at))).unwrap();
+        self.shape_last(&repository, &stage(at), changed, forced);
+        self.watch(&repository);
+    }
+
+    /// Says of the last commit of a branch what it changed, and whether it rewrote the branch.
+    pub(super) fn shape_last(&mut self, repository: &RepositoryName, at: &StageName, changed: &[&str], forced: bool) {
+        let branch = self.remotes.get_mut(&(repository.clone(), at.clone())).unwrap();
         let made = branch.last_mut().unwrap().as_mut().unwrap();
         (made.changed, made.forced) = (changed.iter().map(|path| (*path).to_owned()).collect(), forced);
-        self.watch(&repository);
     }
 
     // What steps answer.

@@ -1,6 +1,7 @@
 //! A small company: three repositories, rules, people, and a `tidegate serve` that is started, killed and asked things.
 
 use std::{
+    os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::Duration,
@@ -9,8 +10,12 @@ use std::{
 use tidegate::{
     cli::House,
     engine::{Run, RunState, System},
-    providers::{local_service::LocalService, objects::DirectoryObjects},
-    rules::{RepositoryName, StageName, SystemName},
+    providers::{
+        image_builder::{BuildHandle, ImageBuilder as _, LocalImageBuilder},
+        local_service::LocalService,
+        objects::DirectoryObjects,
+    },
+    rules::SystemName,
 };
 
 use crate::support::repo::{HERMETIC, TestRepo};
@@ -132,7 +137,9 @@ impl Delivery {
     pub(super) fn serve_with(&mut self, arguments: &[&str]) {
         let arguments: Vec<&str> = [&["serve"], arguments].concat();
         let log = std::fs::File::options().create(true).append(true).open(self.root().join("serve.log")).unwrap();
-        self.server = Some(self.tidegate(&arguments).stdout(Stdio::null()).stderr(log).spawn().unwrap());
+        // In a process group of its own: what ends the test by a signal to its group does not end it half.
+        let mut serve = self.tidegate(&arguments);
+        self.server = Some(serve.stdout(Stdio::null()).stderr(log).process_group(0).spawn().unwrap());
         self.wait("the first sight of every repository", |state| {
             let known = |watched: &tidegate::engine::Watched| !watched.seen.is_empty() || watched.unreachable.is_some();
             (!state.repositories.is_empty() && state.repositories.values().all(known)).then_some(())
@@ -142,8 +149,9 @@ impl Delivery {
     /// Kills the server where it stands.
     pub(super) fn kill(&mut self) {
         if let Some(mut server) = self.server.take() {
-            server.kill().unwrap();
-            server.wait().unwrap();
+            // One that has ended already cannot be killed, and need not be.
+            let _ = server.kill();
+            let _ = server.wait();
         }
     }
 
@@ -216,6 +224,38 @@ impl Delivery {
         })
     }
 
+    /// Waits until the newest run of a rule on a commit has ended.
+    pub(super) fn ended_on(&self, rule: &str, commit: &str) -> Run {
+        self.wait(&format!("the end of {rule} on {commit}"), |state| {
+            let on_it = |run: &&Run| run.source.as_ref().is_some_and(|source| source.commit.as_str() == commit);
+            let mut runs = state.runs.values().rev().filter(|run| run.subject.name() == rule);
+            runs.find(on_it).filter(|run| run.state.is_ended()).cloned()
+        })
+    }
+
+    /// How many runs of a rule there have been on a commit, in the history too.
+    pub(super) fn runs_on(&self, rule: &str, commit: &str) -> usize {
+        let listed = self.granted(&["-o", "json", "runs", "--rule", rule]);
+        let runs: Vec<serde_json::Value> = serde_json::from_str(&listed).unwrap();
+        runs.iter().filter(|run| run["source"]["commit"] == commit).count()
+    }
+
+    /// Cancels a build as somebody does who has the builder's own console.
+    pub(super) fn cancel_build(&self, handle: &str) {
+        let builder = LocalImageBuilder {
+            jobs: self.root().join("data/image-builder"),
+            objects: self.objects(),
+            worker: Vec::new(),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(builder.cancel(&BuildHandle(handle.to_owned()))).unwrap();
+    }
+
+    /// What is written of the present deployment of an environment.
+    pub(super) fn current(&self, stage: &str) -> Option<Vec<u8>> {
+        std::fs::read(self.root().join("data/environments/webshop").join(stage).join("current.json")).ok()
+    }
+
     /// Waits until the newest run of a rule at a stage has ended well.
     pub(super) fn done(&self, rule: &str, stage: &str) -> Run {
         let run = self.ended(rule, stage);
@@ -235,16 +275,14 @@ impl Delivery {
         self.wait("quiet", |state| state.live_runs().next().is_none().then_some(()));
     }
 
-    /// The head that the server knows.
-    pub(super) fn known_head(&self, repository: &str, stage: &str) -> Option<String> {
-        let (repository, stage) = (RepositoryName::new(repository).unwrap(), StageName::new(stage).unwrap());
-        self.wait("the state", |state| Some(state.head(&repository, &stage).map(|head| head.commit.to_string())))
+    /// Waits until nothing goes on in a stage.
+    pub(super) fn quiet_in(&self, stage: &str) {
+        self.wait("quiet in a stage", |state| state.live_runs().all(|run| run.stage.as_str() != stage).then_some(()));
     }
 
     /// What an environment answers.
     pub(super) fn health(&self, stage: &str) -> Option<String> {
-        let current = self.root().join("data/environments/webshop").join(stage).join("current.json");
-        let current: serde_json::Value = serde_json::from_slice(&std::fs::read(current).ok()?).unwrap();
+        let current: serde_json::Value = serde_json::from_slice(&self.current(stage)?).unwrap();
         let address = current["address"].as_str().unwrap().trim_start_matches("http://").to_owned();
         let mut stream = std::net::TcpStream::connect(address).ok()?;
         use std::io::{Read as _, Write as _};
@@ -267,11 +305,12 @@ impl Drop for Delivery {
     fn drop(&mut self) {
         self.kill();
         let Ok(stages) = std::fs::read_dir(self.root().join("data/environments/webshop")) else { return };
-        let objects = DirectoryObjects::open(&self.objects()).unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        for stage in stages {
-            let service = LocalService { environment: stage.unwrap().path(), objects: objects.clone() };
-            runtime.block_on(service.stop()).unwrap();
+        // The test may have failed already: what cannot be ended is left, and the test says what it has to say.
+        let Ok(objects) = DirectoryObjects::open(&self.objects()) else { return };
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        for stage in stages.flatten() {
+            let service = LocalService { environment: stage.path(), objects: objects.clone() };
+            drop(runtime.block_on(service.stop()));
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The acceptance scenarios 1 to 9, and what bad input is answered, on real repositories through the real program.
 
 mod bad_input;
+mod build_once;
 mod delivery;
 mod gates;
 mod looking;
@@ -18,6 +19,10 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
+fn sha256(path: &str) -> String {
+    Sha256::digest(std::fs::read(path).unwrap()).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[test]
 fn scenario_1_a_push_to_software_is_packed_and_pinned_in_image_once() {
     let mut delivery = Delivery::by_hand();
@@ -27,15 +32,16 @@ fn scenario_1_a_push_to_software_is_packed_and_pinned_in_image_once() {
     let package = delivery.done("package", "dev");
     assert_eq!(delivery.image.log("dev").len(), before + 1, "exactly one commit");
     let pins = json(&delivery.image.read("dev", "config.json"));
-    let path = pins["software"]["uri"].as_str().unwrap().trim_start_matches("file://").to_owned();
-    let sha256: String =
-        Sha256::digest(std::fs::read(path).unwrap()).iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(pins["software"]["sha256"], sha256.as_str(), "the pin is of the tarball that is stored");
+    let path = pins["software"]["uri"].as_str().unwrap().trim_start_matches("file://");
+    assert_eq!(pins["software"]["sha256"], sha256(path), "the pin is of the tarball that is stored");
     assert_eq!(pins["software"]["tag"], package.steps[0].outputs["tag"]);
     let message = delivery.image.git(&["log", "-1", "--format=%B", "dev"]);
     assert!(message.contains(&format!("Tidegate-Source: software@{pushed}")), "{message}");
     assert!(message.contains("Tidegate-Key: webshop/package-1/pin"), "{message}");
+    let deliver = delivery.done("deliver", "dev");
+    assert_eq!(deliver.set.values().filter(|commit| commit.as_str() == pushed).count(), 1, "the end of its chain");
     delivery.quiet();
+    assert_eq!(delivery.image.log("dev").len(), before + 1, "still exactly one commit");
     for stage in ["qa", "main"] {
         assert_eq!(delivery.image.log(stage).len(), 1, "{stage} is untouched");
         assert_eq!(delivery.infrastructure.log(stage).len(), 1, "{stage} is untouched");
@@ -63,22 +69,36 @@ fn scenario_3_a_failed_or_cancelled_image_build_commits_nothing() {
     let mut delivery = Delivery::by_hand();
     delivery.serve();
     let broken = delivery.image.read("dev", "components/webshop.yaml").replace("test -s srv/webshop/VERSION", "false");
-    delivery.image.commit("dev", "Break the image", &[("components/webshop.yaml", &broken)]);
     delivery.software.commit("dev", "Sell more", &[NEW_VERSION]);
-    delivery.done("package", "dev");
-    let failed = delivery.ended("bake", "dev");
+    delivery.done("deliver", "dev");
+    delivery.quiet();
+    let commits = delivery.infrastructure.log("dev").len();
+    let pushed = delivery.image.commit("dev", "Break the image", &[("components/webshop.yaml", &broken)]);
+    let failed = delivery.ended_on("bake", &pushed);
     assert_eq!(failed.state, RunState::Failed);
-    assert_eq!(delivery.infrastructure.log("dev").len(), 1, "nothing is committed downstream");
+    assert!(failed.reason.as_ref().unwrap().contains("the image build FAILED"), "{:?}", failed.reason);
+    assert_eq!(delivery.infrastructure.log("dev").len(), commits, "nothing is committed downstream");
 
-    let slow = broken.replace("- false", "- sleep 60");
-    delivery.image.commit("dev", "Take long", &[("components/webshop.yaml", &slow)]);
-    let building = delivery.wait("a build that goes on", |state| {
-        let run = state.live_runs().find(|run| run.subject.name() == "bake")?;
-        run.steps.first()?.handle.as_ref().map(|_| run.id.to_string())
-    });
-    delivery.granted(&["abort", &building, "--as", "grace", "--reason", "too slow"]);
-    assert_eq!(delivery.ended("bake", "dev").state, RunState::Aborted);
-    assert_eq!(delivery.infrastructure.log("dev").len(), 1, "nothing is committed downstream");
+    for (subject, cancelled_outside) in [("Take long", false), ("Take longer", true)] {
+        let slow = broken.replace("- false", &format!("- sleep 60 # {subject}"));
+        let pushed = delivery.image.commit("dev", subject, &[("components/webshop.yaml", &slow)]);
+        let (building, handle) = delivery.wait("a build that goes on", |state| {
+            let on_it =
+                |run: &&tidegate::engine::Run| run.source.as_ref().is_some_and(|it| it.commit.as_str() == pushed);
+            let run = state.live_runs().filter(on_it).find(|run| run.subject.name() == "bake")?;
+            Some((run.id.to_string(), run.steps.first()?.handle.clone()?))
+        });
+        if cancelled_outside {
+            delivery.cancel_build(&handle);
+            let failed = delivery.ended_on("bake", &pushed);
+            assert_eq!(failed.state, RunState::Failed);
+            assert!(failed.reason.as_ref().unwrap().contains("CANCELLED outside of Tidegate"), "{:?}", failed.reason);
+        } else {
+            delivery.granted(&["abort", &building, "--as", "grace", "--reason", "too slow"]);
+            assert_eq!(delivery.ended_on("bake", &pushed).state, RunState::Aborted);
+        }
+        assert_eq!(delivery.infrastructure.log("dev").len(), commits, "nothing is committed downstream");
+    }
 }
 
 #[test]
@@ -115,6 +135,8 @@ fn scenario_5_killed_while_waiting_what_is_deployed_is_what_was_approved() {
     let deliver = delivery.done("deliver", "dev");
     assert_eq!(deliver.steps[3].outputs["digest"], deliver.steps[0].outputs["template_digest"]);
     assert_eq!(deliver.steps[2].outputs["digest"], digest.as_str());
+    let stored = deliver.steps[0].outputs["template"].as_str().unwrap().trim_start_matches("file://");
+    assert_eq!(deliver.steps[3].outputs["digest"], format!("sha256:{}", sha256(stored)), "the bytes that are stored");
     assert_eq!(delivery.health("dev").as_deref(), Some("webshop 2.0"));
 }
 
@@ -126,6 +148,8 @@ fn scenario_6_a_rejected_change_leaves_what_is_deployed() {
     let first = delivery.asking("deliver", "dev").id.to_string();
     delivery.granted(&["approve", &first, "--as", "grace"]);
     delivery.done("deliver", "dev");
+    let deployed = delivery.current("dev");
+    assert!(deployed.is_some());
     delivery.software.commit("dev", "Sell less", &[("VERSION", "webshop 3.0\n")]);
     let second = delivery.wait("the second question", |state| {
         let run = state.live_runs().find(|run| run.asking().is_some() && run.id.as_str() != first)?;
@@ -137,6 +161,8 @@ fn scenario_6_a_rejected_change_leaves_what_is_deployed() {
     let rejected = delivery.ended("deliver", "dev");
     assert_eq!(rejected.state, RunState::Failed);
     assert!(rejected.reason.unwrap().contains("grace rejected it: we want more"));
+    delivery.quiet();
+    assert_eq!(delivery.current("dev"), deployed, "what is deployed, to the last byte");
     assert_eq!(delivery.health("dev").as_deref(), Some("webshop 2.0"));
 }
 
@@ -148,13 +174,33 @@ fn scenario_7_the_same_push_seen_twice_is_one_run() {
     delivery.done("deliver", "dev");
     delivery.quiet();
     let commits = delivery.image.log("dev").len();
-    delivery.software.set_branch("dev", &pushed);
     delivery.kill();
+    // While nobody looks, the branch goes back and the same commit is pushed again.
+    delivery.software.set_branch("dev", &format!("{pushed}^"));
+    delivery.software.set_branch("dev", &pushed);
     delivery.serve();
-    assert_eq!(delivery.known_head("software", "dev"), Some(pushed));
-    let runs = json(&delivery.granted(&["-o", "json", "runs", "--rule", "package"]));
-    assert_eq!(runs.as_array().unwrap().len(), 1);
+    let marker = delivery.software.commit("qa", "Mark a look", &[("marker", "1\n")]);
+    delivery.ended_on("package", &marker);
+    assert_eq!(delivery.runs_on("package", &pushed), 1, "the new server looked, and saw nothing new");
     assert_eq!(delivery.image.log("dev").len(), commits);
+
+    // Seen going back and coming again, it is delivered again, and finds all that it made.
+    let before = delivery.software.git(&["rev-parse", &format!("{pushed}^")]);
+    delivery.software.set_branch("dev", &before);
+    delivery.ended_on("package", &before);
+    delivery.quiet_in("dev");
+    delivery.software.set_branch("dev", &pushed);
+    delivery.wait("the same commit as a head again", |state| {
+        let mut runs = state.runs.values().filter(|run| run.subject.name() == "package" && run.state == RunState::Done);
+        let again = |run: &tidegate::engine::Run| run.source.as_ref().is_some_and(|it| it.commit.as_str() == pushed);
+        runs.rfind(|run| run.stage.as_str() == "dev").filter(|run| again(run)).map(drop)
+    });
+    delivery.quiet_in("dev");
+    assert_eq!(delivery.runs_on("package", &pushed), 2, "delivered twice in truth, it runs twice");
+    let again = delivery.done("package", "dev");
+    assert_eq!(again.steps[0].outputs["reused"], true, "and packs once");
+    let pins = delivery.image.log("dev");
+    assert_eq!(pins.len(), commits + 2, "back, and forth again: {pins:?}");
 }
 
 #[test]
@@ -176,7 +222,13 @@ fn scenario_8_a_push_of_a_person_meanwhile_is_preserved() {
     assert_eq!(log.len(), 3, "{log:?}");
     assert_eq!(log[1], "A person's push");
     assert!(log[0].starts_with("Pin software-"), "{log:?}");
+    delivery.done("deliver", "dev");
     delivery.quiet();
+    assert_eq!(delivery.image.log("dev"), log, "nothing was pushed again");
+    for stage in ["qa", "main"] {
+        assert_eq!(delivery.image.log(stage).len(), 1, "{stage} is untouched");
+        assert_eq!(delivery.infrastructure.log(stage).len(), 1, "{stage} is untouched");
+    }
 }
 
 #[test]

@@ -60,7 +60,8 @@ notifications:
 ";
     let rules = delivery.rules();
     delivery.write_rules(&format!("{rules}{notifications}"));
-    (add_mail(&delivery, &mailbox), add_hook(&delivery, &hook));
+    add_mail(&delivery, &mailbox);
+    add_hook(&delivery, &hook);
     delivery.granted(&["check"]);
     delivery.serve();
     delivery.software.commit("dev", "Sell more", &[NEW_VERSION]);
