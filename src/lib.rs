@@ -9,6 +9,7 @@
 //! - [`providers`]: one file or folder per outside system.
 //! - [`report`]: lint findings in and out.
 //! - [`watch`]: turns the outside into events.
+//! - [`simulate`]: what would happen: the engine and the steps, on copies.
 //! - [`cli`]: one file per subcommand.
 
 pub mod cli;
@@ -17,6 +18,7 @@ pub mod engine;
 pub mod providers;
 pub mod report;
 pub mod rules;
+pub mod simulate;
 pub mod steps;
 pub mod store;
 pub mod telemetry;

@@ -26,6 +26,15 @@ pub(super) struct HasMistakes {
     files: usize,
 }
 
+/// Prints the mistakes of one file, and returns that there are some.
+pub(super) fn mistakes_in(mistakes: &rules::Mistakes, output: Output) -> anyhow::Error {
+    let said = match output {
+        Output::Text => say(&mistakes.render(colours())),
+        Output::Json => output.json(&mistakes.as_slice()),
+    };
+    said.err().unwrap_or_else(|| HasMistakes { mistakes: mistakes.as_slice().len(), files: 1 }.into())
+}
+
 impl Check {
     pub(super) fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
         // Files can be checked anywhere; where the settings are at hand, so are the channels that rules may name.

@@ -39,6 +39,20 @@ impl House {
         Ok(Self { settings, ledger: Arc::new(Ledger::open(Arc::new(store))) })
     }
 
+    /// Reads the settings and opens the store to look at what is in it: nothing is written, and nothing made.
+    ///
+    /// # Errors
+    /// When the settings are not as they should be, or there is no database yet; each says what to do.
+    pub async fn open_to_read(config: &Path) -> anyhow::Result<Self> {
+        let settings = Settings::read(config)?;
+        let database = settings.database();
+        if !database.exists() {
+            bail!("no system has been started yet: `tidegate serve` reads the rules and begins");
+        }
+        let store = SqliteStore::open_to_read(&database).await?;
+        Ok(Self { settings, ledger: Arc::new(Ledger::open(Arc::new(store))) })
+    }
+
     /// The names of the systems in the store.
     ///
     /// # Errors
@@ -201,28 +215,33 @@ impl House {
         if known { Ok(()) } else { bail!("{mistakes}") }
     }
 
+    /// How git is used.
+    pub(super) fn git_options(&self) -> GitOptions {
+        let identity =
+            Identity { name: self.settings.identity.name.clone(), email: self.settings.identity.email.clone() };
+        let mut options = GitOptions::new(identity);
+        options.environment = self.settings.git_environment.clone().into_iter().collect();
+        options
+    }
+
     /// The providers on this machine.
     ///
     /// # Errors
     /// When a folder of theirs cannot be made, or a channel is not as it must be.
     pub fn tools(&self) -> anyhow::Result<Tools> {
         let data = &self.settings.data;
-        let identity =
-            Identity { name: self.settings.identity.name.clone(), email: self.settings.identity.email.clone() };
-        let mut options = GitOptions::new(identity);
-        options.environment = self.settings.git_environment.clone().into_iter().collect();
         let objects = data.join("objects");
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         Ok(Tools {
             releases: Arc::new(LedgerReleases(Arc::clone(&self.ledger))),
-            mirrors: Mirrors::open(data.join("mirrors"), options)?,
+            mirrors: Mirrors::open(data.join("mirrors"), self.git_options())?,
             objects: DirectoryObjects::open(&objects)?,
             channels: channels::open(&self.settings.channels)?,
-            builder: LocalImageBuilder {
+            builder: Box::new(LocalImageBuilder {
                 jobs: data.join("image-builder"),
                 objects,
                 worker: vec![program.display().to_string(), "image-builder-worker".to_owned()],
-            },
+            }),
             statuses: Arc::new(NoCommitStatuses),
             environments: data.join("environments"),
             scratch: data.join("scratch"),
@@ -238,7 +257,7 @@ pub(super) fn asker() -> String {
 }
 
 /// A repository's path in a rules file is from that file's folder; any other URL is as it is.
-fn absolute_url(folder: &Path, url: &str) -> String {
+pub(super) fn absolute_url(folder: &Path, url: &str) -> String {
     let is_path = !url.contains("://") && !url.contains(':');
     if is_path { folder.join(url).display().to_string() } else { url.to_owned() }
 }

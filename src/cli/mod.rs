@@ -28,6 +28,7 @@ mod run;
 mod runs;
 mod serve;
 pub mod settings;
+mod simulate;
 mod stats;
 pub mod status;
 mod take_back;
@@ -115,6 +116,9 @@ enum Command {
     Abort(abort::Abort),
     /// Make a broken target available again
     Unlock(unlock::Unlock),
+    /// Say what would happen: commits, builds, gates, deployments, in order; nothing is touched
+    #[command(subcommand)]
+    Simulate(simulate::Simulate),
     /// Take back your approval of a run
     Withdraw(withdraw::Withdraw),
     /// Start nothing new, in one system or in all
@@ -242,6 +246,7 @@ impl Cli {
             Command::Retry(retry) => retry.execute(&config, output).await,
             Command::Abort(abort) => abort.execute(&config, output).await,
             Command::Unlock(unlock) => unlock.execute(&config, output).await,
+            Command::Simulate(simulate) => simulate.execute(&config, output).await,
             Command::Withdraw(withdraw) => withdraw.execute(&config, output).await,
             Command::Pause(pause) => pause.execute(&config, output).await,
             Command::Resume(resume) => resume.execute(&config, output).await,
@@ -270,8 +275,10 @@ impl Cli {
 /// The exit code for an error, as `--help` lists them.
 #[must_use]
 pub fn exit_code(error: &anyhow::Error) -> u8 {
-    use crate::{engine::Refused, store::RecordError};
-    let refused = matches!(error.downcast_ref::<RecordError>(), Some(RecordError::Refused(_))) || error.is::<Refused>();
+    use crate::{engine::Refused, simulate::Unpredictable, store::RecordError};
+    let refused = matches!(error.downcast_ref::<RecordError>(), Some(RecordError::Refused(_)))
+        || matches!(error.downcast_ref::<Unpredictable>(), Some(Unpredictable::Refused(_)))
+        || error.is::<Refused>();
     match () {
         () if error.is::<check::HasMistakes>() => 4,
         () if refused => 3,

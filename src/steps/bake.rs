@@ -111,7 +111,7 @@ async fn build_of(inputs: &str, key: &str, tools: &Tools) -> Result<String, Faul
     }
     for number in 1..=MOST_BUILDS {
         let token = format!("{inputs}-{number}");
-        if !matches!(tools.builder.ended(&token)?, Some(BuildState::Failed { .. } | BuildState::Cancelled)) {
+        if !matches!(tools.builder.ended(&token).await?, Some(BuildState::Failed { .. } | BuildState::Cancelled)) {
             let record = serde_json::to_vec(&Joined { token: token.clone() }).expect("plain values always serialise");
             tools.objects.put(&joined, Source::Bytes(&record)).await?;
             return Ok(token);

@@ -22,7 +22,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{Map, Value};
 
 pub use notify::{Channel, Channels, DELIVERY_DEADLINE, deliver};
-pub use release::Releases;
+pub use release::{NoReleases, Releases};
 pub use step_log::StepLog;
 pub use tools::Tools;
 

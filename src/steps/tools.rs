@@ -15,7 +15,7 @@ use crate::{
         Fault,
         commit_status::CommitStatuses,
         git::{CommitMessage, Mirror, Mirrors},
-        image_builder::LocalImageBuilder,
+        image_builder::ImageBuilder,
         objects::DirectoryObjects,
     },
     rules::RepositoryName,
@@ -37,7 +37,7 @@ pub struct Tools {
     /// Whom to ask for the statuses of commits.
     pub statuses: Arc<dyn CommitStatuses>,
     /// What bakes images.
-    pub builder: LocalImageBuilder,
+    pub builder: Box<dyn ImageBuilder>,
     /// The folder of the environments on this machine: one folder per system and stage below it.
     pub environments: PathBuf,
     /// The folder for what lives no longer than a step.

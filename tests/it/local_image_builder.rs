@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use tidegate::providers::Fault;
 use tidegate::providers::image_builder::{
-    BuildHandle, BuildRequest, BuildState, BuildStatus, Image, LocalImageBuilder, Software, ami_id, find_image,
+    BuildHandle, BuildRequest, BuildState, BuildStatus, Image, ImageBuilder as _, LocalImageBuilder, Software, ami_id,
+    find_image,
 };
 use tidegate::providers::objects::{DirectoryObjects, Objects, Source};
 

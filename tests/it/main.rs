@@ -23,5 +23,6 @@ mod report;
 mod rules;
 mod scenarios;
 mod schemas;
+mod simulate;
 mod store;
 mod support;

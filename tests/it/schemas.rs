@@ -7,6 +7,7 @@ use serde_json::Value;
 use tidegate::{
     cli::{demo::report::DemoReport, settings::Settings, status::report::StatusReport},
     report::json::Report,
+    simulate::report::Prediction,
 };
 
 /// Fails when the file is not what the type gives; `UPDATE_SCHEMAS=1` writes it.
@@ -60,7 +61,12 @@ fn schema_of_the_demo_and_of_status_fit_what_the_program_prints() {
     let again = tidegate(&["demo", "--yes", "--dir", directory]);
     assert_eq!(again["was_done"], true, "when it is done, it only reports");
     assert_eq!((&again["stages"], &again["runs"]), (&first["stages"], &first["runs"]));
-    let status = tidegate(&["--config", first["config"].as_str().unwrap(), "status"]);
+    let prediction_schema = schema_file::<Prediction>("prediction.schema.json");
+    let config = first["config"].as_str().unwrap();
+    let prediction = tidegate(&["--config", config, "simulate", "until", "30h"]);
+    fits(&prediction_schema, &prediction);
+    assert_eq!(prediction["events"][1]["kind"], "run", "the nightly rebuild");
+    let status = tidegate(&["--config", config, "status"]);
     fits(&status_schema, &status);
     assert_eq!(status[0]["targets"][2]["verified"], true);
     let past = tidegate(&["--config", first["config"].as_str().unwrap(), "replay", "--seq", "20"]);

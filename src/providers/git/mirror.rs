@@ -96,18 +96,9 @@ impl Mirrors {
         if let Some(mirror) = mirrors.get(url) {
             return Ok(Arc::clone(mirror));
         }
-        let mut remote = Remote::parse(url);
-        if remote.url.is_empty() || remote.url.starts_with('-') || remote.url.contains(char::is_control) {
-            return Err(Fault::fail(format!("'{}' is not a repository's URL", remote.url), "correct the URL"));
-        }
-        if let Some(path) = remote.directory.as_mut().filter(|path| path.is_relative()) {
-            *path = std::path::absolute(&*path).map_err(|error| disk_fault("finding", path, &error))?;
-            remote.url = path.to_string_lossy().into_owned();
-        }
-        let digest = Sha256::digest(remote.url.as_bytes());
-        let hash: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let remote = remote_at(url)?;
         let mirror = Arc::new(Mirror {
-            directory: self.root.join(format!("{}-{hash}.git", remote.short_name())),
+            directory: self.root.join(directory_name(&remote)),
             remote,
             git: Arc::clone(&self.git),
             identity: Arc::clone(&self.identity),
@@ -119,6 +110,31 @@ impl Mirrors {
         mirrors.insert(url.to_owned(), Arc::clone(&mirror));
         Ok(mirror)
     }
+
+    /// Where the mirror of a repository is below `root`, whether it has been made or not; nothing is touched.
+    pub fn directory_in(root: &Path, url: &str) -> Result<PathBuf, Fault> {
+        Ok(root.join(directory_name(&remote_at(url)?)))
+    }
+}
+
+/// The repository at `url`, with an absolute path when it is on this machine.
+fn remote_at(url: &str) -> Result<Remote, Fault> {
+    let mut remote = Remote::parse(url);
+    if remote.url.is_empty() || remote.url.starts_with('-') || remote.url.contains(char::is_control) {
+        return Err(Fault::fail(format!("'{}' is not a repository's URL", remote.url), "correct the URL"));
+    }
+    if let Some(path) = remote.directory.as_mut().filter(|path| path.is_relative()) {
+        *path = std::path::absolute(&*path).map_err(|error| disk_fault("finding", path, &error))?;
+        remote.url = path.to_string_lossy().into_owned();
+    }
+    Ok(remote)
+}
+
+/// The name of a mirror's directory: readable, and unique by the URL.
+fn directory_name(remote: &Remote) -> String {
+    let digest = Sha256::digest(remote.url.as_bytes());
+    let hash: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    format!("{}-{hash}.git", remote.short_name())
 }
 
 impl Mirror {

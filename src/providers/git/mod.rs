@@ -16,12 +16,14 @@
 
 mod archive;
 mod attributes;
+mod borrow;
 pub mod edit;
 mod environment;
 mod forward;
 mod history;
 mod merge;
 mod mirror;
+mod patch;
 mod paths;
 mod process;
 mod publish;
@@ -31,9 +33,11 @@ mod restore;
 mod transport;
 
 pub use archive::{ArchiveFormat, ArchiveInfo, ArchiveOptions};
+pub use borrow::{Borrowed, borrow, commit_in, point};
 pub use forward::{FileEdit, ForwardChange, Forwarded};
 pub use merge::{CheckedMerge, MergeChange, Merged, Pin};
 pub use mirror::{GitOptions, Identity, Mirror, Mirrors};
+pub use patch::{ChangedFile, Patch};
 pub use publish::{CommitMessage, KEY_TRAILER};
 pub use read::CommitInfo;
 pub use restore::{RestoreChange, Restored};

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::component::Component;
-use super::{BuildHandle, BuildRequest, BuildState, BuildStatus};
+use super::{BuildHandle, BuildRequest, BuildState, BuildStatus, ImageBuilder};
 use crate::providers::detached::{self, Detached};
 use crate::providers::{Fault, files};
 
@@ -38,10 +39,10 @@ pub struct LocalImageBuilder {
     pub worker: Vec<String>,
 }
 
-impl LocalImageBuilder {
-    /// Starts a build, or finds the one that was started with this token. Documents that cannot run here, and a
-    /// token that was used for another build, fail. A build that ended stays as it ended.
-    pub async fn start(&self, request: &BuildRequest) -> Result<BuildHandle, Fault> {
+#[async_trait]
+impl ImageBuilder for LocalImageBuilder {
+    /// Documents that cannot run here fail at once.
+    async fn start(&self, request: &BuildRequest) -> Result<BuildHandle, Fault> {
         let job = Job { request: request.clone(), objects: absolute(&self.objects)? };
         job.check()?;
         let handle = BuildHandle(files::directory_name(&request.token));
@@ -62,23 +63,21 @@ impl LocalImageBuilder {
         Ok(handle)
     }
 
-    /// How the build of a token ended, if there is one and it has ended.
-    pub fn ended(&self, token: &str) -> Result<Option<BuildState>, Fault> {
+    async fn ended(&self, token: &str) -> Result<Option<BuildState>, Fault> {
         let directory = self.directory(&BuildHandle(files::directory_name(token)))?;
         Ok(Some(state_in(&directory)?).filter(BuildState::is_final))
     }
 
-    /// How a build is doing. A worker that died without a result (killed, or with the machine) is started again,
+    /// A worker that died without a result (killed, or with the machine) is started again,
     /// for its work can be repeated; when it has died too often, the build has failed.
-    pub async fn poll(&self, handle: &BuildHandle) -> Result<BuildStatus, Fault> {
+    async fn poll(&self, handle: &BuildHandle) -> Result<BuildStatus, Fault> {
         let directory = self.existing(handle)?;
         let _lock = files::lock(&directory.join("start.lock"), LOCK_WAIT).await?;
         let state = self.ensure_worker(&directory).await?;
         Ok(BuildStatus { state, log: files::tail(&directory.join(LOG), LOG_EXCERPT_BYTES) })
     }
 
-    /// Ends a build with all of its processes. One that has ended stays as it ended.
-    pub async fn cancel(&self, handle: &BuildHandle) -> Result<(), Fault> {
+    async fn cancel(&self, handle: &BuildHandle) -> Result<(), Fault> {
         let directory = self.existing(handle)?;
         let _lock = files::lock(&directory.join("start.lock"), LOCK_WAIT).await?;
         if state_in(&directory)?.is_final() {
@@ -89,6 +88,13 @@ impl LocalImageBuilder {
             files::write_json(&directory.join(STATUS), &BuildState::Cancelled)?;
         }
         files::remove_directory(&directory.join("work"))
+    }
+}
+
+impl LocalImageBuilder {
+    /// Whether a request is one that can be worked on; nothing is started. What its commands do shows only when they run.
+    pub fn check(request: &BuildRequest) -> Result<(), Fault> {
+        Job { request: request.clone(), objects: PathBuf::new() }.check()
     }
 
     /// The state of a job, with a worker at work on it unless it has ended. The caller holds the start lock.

@@ -10,6 +10,7 @@ mod worker;
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 pub use local::LocalImageBuilder;
@@ -48,6 +49,23 @@ pub struct Software {
     pub sha256: String,
     /// The folder of the image that it is unpacked to, like `/opt/webshop`.
     pub destination: String,
+}
+
+/// What builds images. A build is started, then looked at by its handle until it has ended.
+#[async_trait]
+pub trait ImageBuilder: Send + Sync {
+    /// Starts a build, or finds the one that was started with this token. What cannot be built, and a token that was
+    /// used for another build, fail. A build that ended stays as it ended.
+    async fn start(&self, request: &BuildRequest) -> Result<BuildHandle, Fault>;
+
+    /// How a build is doing.
+    async fn poll(&self, handle: &BuildHandle) -> Result<BuildStatus, Fault>;
+
+    /// How the build of a token ended, if there is one and it has ended.
+    async fn ended(&self, token: &str) -> Result<Option<BuildState>, Fault>;
+
+    /// Ends a build with all that it does. One that has ended stays as it ended.
+    async fn cancel(&self, handle: &BuildHandle) -> Result<(), Fault>;
 }
 
 /// A build that was started.

@@ -1,5 +1,8 @@
 //! Objects as files below one directory, for one machine. A file appears under its name only when all of it is on
 //! the disk: written beside, synced, then linked (absent) or renamed (replace) into place.
+//!
+//! A store may lie *over* another: it has what the other has, under the same names and URIs, and keeps what is put in a
+//! folder of its own. The other is only read.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read, Write};
@@ -20,7 +23,10 @@ const PARTIAL_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// A directory as an object store. URIs are `file:///…`.
 #[derive(Debug, Clone)]
 pub struct DirectoryObjects {
+    /// Where names and URIs lead.
     root: PathBuf,
+    /// Where objects are put, for a store that lies over the one at `root`.
+    over: Option<PathBuf>,
 }
 
 impl DirectoryObjects {
@@ -30,7 +36,16 @@ impl DirectoryObjects {
         let root = fs::canonicalize(root)
             .map_err(|error| files::fault(&format!("open the object store {}", root.display()), &error))?;
         remove_old_partials(&root.join(PARTIAL));
-        Ok(Self { root })
+        Ok(Self { root, over: None })
+    }
+
+    /// Opens a store that lies over the one at `root`, which is not touched and need not exist. What is put is kept in
+    /// `over`, which is made when it is missing.
+    pub fn open_over(root: &Path, over: &Path) -> Result<Self, Fault> {
+        files::create_directory(&over.join(PARTIAL))?;
+        let root = fs::canonicalize(root).or_else(|_| std::path::absolute(root));
+        let root = root.map_err(|error| files::fault("find the object store", &error))?;
+        Ok(Self { root, over: Some(over.to_owned()) })
     }
 
     /// The directory of the store.
@@ -40,8 +55,15 @@ impl DirectoryObjects {
 
     /// The file that holds an object, for reading it in place.
     pub(crate) fn path_of(&self, name_or_uri: &str) -> Result<PathBuf, Fault> {
+        let name = self.name_of(name_or_uri)?;
+        let over = self.over.as_ref().map(|over| over.join(&name)).filter(|path| path.is_file());
+        Ok(over.unwrap_or_else(|| self.root.join(&name)))
+    }
+
+    /// The name of an object that is given by its name or URI.
+    fn name_of(&self, name_or_uri: &str) -> Result<String, Fault> {
         if !name_or_uri.starts_with("file:") {
-            return Ok(self.root.join(checked(name_or_uri)?));
+            return Ok(checked(name_or_uri)?.to_owned());
         }
         let outside = || {
             let root = self.root.display();
@@ -52,12 +74,17 @@ impl DirectoryObjects {
         };
         let path = Url::parse(name_or_uri).ok().and_then(|url| url.to_file_path().ok()).ok_or_else(outside)?;
         let name = path.strip_prefix(&self.root).ok().and_then(Path::to_str).ok_or_else(outside)?;
-        Ok(self.root.join(checked(name)?))
+        Ok(checked(name)?.to_owned())
+    }
+
+    /// Where objects are put.
+    fn home(&self) -> &Path {
+        self.over.as_deref().unwrap_or(&self.root)
     }
 
     /// Writes the source to a partial file, on the disk before this returns.
     fn write_partial(&self, source: &OwnedSource) -> io::Result<PartialFile> {
-        let mut partial = PartialFile::create(&self.root.join(PARTIAL))?;
+        let mut partial = PartialFile::create(&self.home().join(PARTIAL))?;
         match source {
             OwnedSource::File(path) => {
                 io::copy(&mut File::open(path)?, &mut partial.file)?;
@@ -69,11 +96,11 @@ impl DirectoryObjects {
     }
 
     fn store(&self, name: &str, source: &OwnedSource, replace: bool) -> Result<Stored, Fault> {
-        let path = self.path_of(name)?;
+        let (found, path) = (self.path_of(name)?, self.home().join(self.name_of(name)?));
         let tried = format!("store {name} in {}", self.root.display());
-        let stored = |created| Ok(Stored { uri: uri_of(&path)?, created });
-        if !replace && path.is_file() {
-            return if source.same_as(&path).map_err(|error| files::fault(&tried, &error))? {
+        let stored = |created| Ok(Stored { uri: self.uri(name)?, created });
+        if !replace && found.is_file() {
+            return if source.same_as(&found).map_err(|error| files::fault(&tried, &error))? {
                 stored(false)
             } else {
                 Err(other_bytes(&tried))
@@ -81,8 +108,8 @@ impl DirectoryObjects {
         }
         let partial = self.write_partial(source).map_err(|error| files::fault(&tried, &error))?;
         let place = || -> io::Result<bool> {
-            let parent = path.parent().unwrap_or(&self.root);
-            create_durably(parent, &self.root)?;
+            let parent = path.parent().unwrap_or(self.home());
+            create_durably(parent, self.home())?;
             if replace {
                 fs::rename(&partial.path, &path)?;
             } else if let Err(error) = fs::hard_link(&partial.path, &path) {
@@ -129,19 +156,23 @@ impl Objects for DirectoryObjects {
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<String>, Fault> {
-        let (root, prefix) = (self.root.clone(), prefix.to_owned());
+        let roots: Vec<PathBuf> = self.over.iter().chain([&self.root]).filter(|root| root.is_dir()).cloned().collect();
+        let prefix = prefix.to_owned();
         files::blocking(move || {
             let mut names = Vec::new();
-            collect_names(&root, &root, &prefix, &mut names)
-                .map_err(|error| files::fault(&format!("list the objects of {}", root.display()), &error))?;
+            for root in &roots {
+                collect_names(root, root, &prefix, &mut names)
+                    .map_err(|error| files::fault(&format!("list the objects of {}", root.display()), &error))?;
+            }
             names.sort();
+            names.dedup();
             Ok(names)
         })
         .await
     }
 
     fn uri(&self, name: &str) -> Result<String, Fault> {
-        uri_of(&self.path_of(name)?)
+        uri_of(&self.root.join(self.name_of(name)?))
     }
 }
 

@@ -10,6 +10,7 @@ mod writer;
 
 use std::{
     collections::BTreeMap,
+    ffi::OsStr,
     path::Path,
     time::{Duration, Instant},
 };
@@ -88,6 +89,31 @@ impl SqliteStore {
             .acquire_timeout(options.busy_timeout)
             .connect_lazy_with(reading);
         let writer = Writer::start(writing, connection, place.clone());
+        Ok(Self { readers, writer, place })
+    }
+
+    /// Opens the database to look at what is in it: whatever is asked to be written fails, and the file stays as it is.
+    /// Where nobody has it open, not even a lock file is made beside it; a writer that comes in that very moment may then
+    /// make a read fail, which can be tried again.
+    ///
+    /// # Errors
+    /// As for [`SqliteStore::open`], and when there is no such file.
+    pub async fn open_to_read(path: &Path) -> Result<Self, StoreError> {
+        let SqliteOptions { busy_timeout, .. } = SqliteOptions::default();
+        let place = Place::new(path, busy_timeout);
+        let is_open = [OsStr::new("-wal"), OsStr::new("-journal")].iter().any(|suffix| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(suffix);
+            Path::new(&name).exists()
+        });
+        let options = SqliteConnectOptions::new().filename(path).busy_timeout(busy_timeout).disable_statement_logging();
+        let options = options.read_only(true).immutable(!is_open);
+        let mut connection =
+            options.connect().await.map_err(|error| place.failed("open the database to read it", &error))?;
+        schema::check(&mut connection, &place).await?;
+        let readers = SqlitePoolOptions::new().max_connections(READERS).acquire_timeout(busy_timeout);
+        let readers = readers.connect_lazy_with(options.clone());
+        let writer = Writer::start(options, connection, place.clone());
         Ok(Self { readers, writer, place })
     }
 

@@ -32,6 +32,19 @@ pub(super) async fn migrate(connection: &mut SqliteConnection, place: &Place) ->
     transaction.commit().await.map_err(failed)
 }
 
+/// Checks that the database has [`VERSION`].
+///
+/// # Errors
+/// [`StoreError::Newer`], [`StoreError::Foreign`], and a failure that says what to do for an older one.
+pub(super) async fn check(connection: &mut SqliteConnection, place: &Place) -> Result<(), StoreError> {
+    let version = checked_version(connection, place).await?;
+    if version == VERSION {
+        return Ok(());
+    }
+    let error = format!("it has schema version {version}, and {VERSION} is needed: `tidegate serve` brings it there");
+    Err(StoreError::Failed { place: place.path.clone(), doing: "read the database".to_owned(), error })
+}
+
 async fn checked_version(connection: &mut SqliteConnection, place: &Place) -> Result<i64, StoreError> {
     let sql =
         "SELECT (SELECT application_id FROM pragma_application_id), (SELECT user_version FROM pragma_user_version),

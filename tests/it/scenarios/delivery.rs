@@ -11,7 +11,7 @@ use tidegate::{
     cli::House,
     engine::{Run, RunState, System},
     providers::{
-        image_builder::{BuildHandle, LocalImageBuilder},
+        image_builder::{BuildHandle, ImageBuilder as _, LocalImageBuilder},
         local_service::LocalService,
         objects::DirectoryObjects,
     },

@@ -18,6 +18,7 @@ use tidegate::{
     providers::{
         Fault,
         commit_status::{CommitStatus, CommitStatuses},
+        image_builder::LocalImageBuilder,
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -309,7 +310,12 @@ async fn drive_with(delivery: &Delivery) -> Arc<House> {
     let mut tools = house.tools().unwrap();
     tools.statuses = Arc::new(Forge::default());
     // The builder's worker is the program itself, not this test.
-    tools.builder.worker[0] = env!("CARGO_BIN_EXE_tidegate").to_owned();
+    let data = &house.settings.data;
+    tools.builder = Box::new(LocalImageBuilder {
+        jobs: data.join("image-builder"),
+        objects: data.join("objects"),
+        worker: [env!("CARGO_BIN_EXE_tidegate"), "image-builder-worker"].map(str::to_owned).to_vec(),
+    });
     let driver = Driver::new(house.ledger.clone(), Arc::new(tools), Breakpoints::none(), "test".to_owned());
     let stop = CancellationToken::new();
     let driving = tokio::spawn(Arc::new(driver).drive(stop.clone()));

@@ -1,0 +1,170 @@
+//! `tidegate simulate`: what would happen, in every repository and stage, in order. Nothing is touched.
+
+mod text;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::{Args, Subcommand};
+
+use super::{
+    House,
+    check::mistakes_in,
+    house::{self, absolute_url},
+    moment,
+    output::{Output, say},
+};
+use crate::{
+    driver::now_ms,
+    engine::{Digest, Principal, System, explain},
+    providers::git::commit_in,
+    rules::{self, RepositoryName, Rules, StageName, SystemName},
+    simulate::{Originals, Question, Supposed, predict, report::Prediction},
+};
+
+const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
+/// The longest that may be looked ahead, in days.
+const MOST_DAYS: i64 = 366;
+
+/// Say what would happen, in every repository and stage, in order: commits with their differences, builds, gates with who
+/// could pass them, deployments. The same engine and the same steps do it, on copies; nothing is touched.
+#[derive(Debug, Subcommand)]
+#[command(after_help = AFTER_HELP)]
+pub(super) enum Simulate {
+    /// If a commit were pushed
+    Push {
+        /// The repository
+        repository: RepositoryName,
+        /// The stage, to whose branch it is pushed
+        stage: StageName,
+        /// The commit: digits, a branch or a tag; without it and `--from`, the present head is carried forward again
+        #[arg(long, value_name = "COMMIT")]
+        commit: Option<String>,
+        /// A clone on this machine that has the commit; its HEAD unless `--commit` names another
+        #[arg(long, value_name = "PATH")]
+        from: Option<PathBuf>,
+        #[command(flatten)]
+        how: How,
+    },
+    /// If what was verified in one stage were promoted to another
+    Promote {
+        /// The stage it is taken from
+        from: StageName,
+        /// The stage it is merged into
+        to: StageName,
+        #[command(flatten)]
+        how: How,
+    },
+    /// If time went by: schedules that fire until then, and gates that open
+    Until {
+        /// `2026-08-01`, `2026-08-01 03:00` (both UTC), `2026-08-01T03:00:00+02:00`, or how long from now: `36h`
+        time: String,
+        #[command(flatten)]
+        how: How,
+    },
+}
+
+const AFTER_HELP: &str = "Example: tidegate simulate push software dev --from . --rules promotion-rules/webshop.yaml\n\
+A person who is asked is supposed to agree at once, and work to take no time: every time shown is the earliest.";
+
+/// How it is simulated.
+#[derive(Debug, Args)]
+pub(super) struct How {
+    /// By the rules in this file rather than those in force
+    #[arg(long, value_name = "FILE")]
+    rules: Option<PathBuf>,
+    /// How many days are looked ahead
+    #[arg(long, default_value_t = 7, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=MOST_DAYS))]
+    days: i64,
+    /// Run the commands of the rules' `synth` and `lint` steps, on copies, rather than supposing that they succeed
+    #[arg(long)]
+    run_commands: bool,
+    /// The system, where there is more than one
+    #[arg(long, short)]
+    system: Option<SystemName>,
+    /// Who asks; must be among the people of the settings file where it lists any
+    #[arg(long = "as", value_name = "NAME", default_value_t = house::asker(), hide_default_value = true)]
+    who: String,
+}
+
+impl Simulate {
+    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+        let prediction = tokio::select! {
+            prediction = self.predict(config, output) => prediction?,
+            // Dropped, it removes its copies.
+            _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted; nothing was touched"),
+        };
+        match output {
+            Output::Json => output.json(&prediction),
+            Output::Text => say(&text::of(&prediction)),
+        }
+    }
+
+    async fn predict(self, config: &Path, output: Output) -> anyhow::Result<Prediction> {
+        let now_ms = now_ms();
+        let (supposed, brought, how, until_ms) = match self {
+            Self::Push { repository, stage, commit, from, how } => {
+                let (commit, brought) = match from {
+                    Some(clone) => {
+                        let (commit, objects) = commit_in(&clone, commit.as_deref().unwrap_or("HEAD"))?;
+                        (Some(commit), Some((repository.clone(), objects)))
+                    }
+                    None => (commit, None),
+                };
+                (Supposed::Push { repository, stage, commit }, brought, how, None)
+            }
+            Self::Promote { from, to, how } => (Supposed::Promote { from, to }, None, how, None),
+            Self::Until { time, how } => {
+                let from_now = |_| moment::parse(&format!("in {time}"), now_ms).ok();
+                let until_ms = moment::parse(&time, now_ms).or_else(|error| from_now(()).ok_or(error))?;
+                anyhow::ensure!(until_ms > now_ms, "{} is in the past", explain::time(until_ms));
+                let most_ms = now_ms + MOST_DAYS * DAY_MS;
+                anyhow::ensure!(until_ms <= most_ms, "that is more than {MOST_DAYS} days ahead");
+                (Supposed::Until { until_ms }, None, how, Some(until_ms))
+            }
+        };
+        let house = House::open_to_read(config).await?;
+        let system = house.system(how.system.as_ref()).await?;
+        let state = house.ledger.read(&system, System::clone).await?;
+        let rules = how.rules.as_deref().map(|file| changed_rules(file, &state, &house, output)).transpose()?;
+        let question = Question {
+            supposed,
+            rules,
+            now_ms,
+            horizon_ms: until_ms.unwrap_or(now_ms + how.days * DAY_MS),
+            by: asking(&house, &how.who),
+            access: house.settings.access().for_system(&system),
+            run_commands: how.run_commands,
+            originals: Originals { data: house.settings.data.clone(), git: house.git_options(), brought },
+            system: state,
+        };
+        Ok(predict(question).await?)
+    }
+}
+
+/// The rules of a file that may be put into force, with their places as they are for those in force.
+fn changed_rules(
+    file: &Path,
+    state: &System,
+    house: &House,
+    output: Output,
+) -> anyhow::Result<(String, Digest, Rules)> {
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read the rules file {}", file.display()))?;
+    let source = file.display().to_string();
+    let mut rules = rules::load_with_channels(&source, &text, &house.settings.known_channels())
+        .map_err(|mistakes| mistakes_in(&mistakes, output))?;
+    let in_force = state.rules.as_ref().context("no rules are in force yet: `tidegate serve` reads them and begins")?;
+    let system = &in_force.rules.system;
+    anyhow::ensure!(rules.system == *system, "{source} has the rules of {}, not of {system}", rules.system);
+    let folder = Path::new(&in_force.source).parent().unwrap_or(Path::new("/"));
+    for repository in rules.repositories.values_mut() {
+        repository.url = absolute_url(folder, &repository.url);
+    }
+    Ok((source, Digest::of(text.as_bytes()), rules))
+}
+
+/// Who asks. Nothing is done in their name, so a stranger may ask as well.
+fn asking(house: &House, who: &str) -> Principal {
+    house.settings.principal(who).unwrap_or_else(|_| Principal { name: who.to_owned(), ..Principal::default() })
+}

@@ -1,0 +1,131 @@
+//! The copies that a simulation works on: below one folder, which is removed with it. What they are copies of is only read.
+
+use std::{
+    collections::BTreeMap,
+    os::unix::fs::DirBuilderExt as _,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use super::foresee::{ForeseenBuilder, Placeholders};
+use crate::{
+    engine::System,
+    providers::{
+        Fault,
+        commit_status::NoCommitStatuses,
+        git::{Borrowed, GitOptions, Mirrors, borrow},
+        objects::DirectoryObjects,
+    },
+    rules::{RepositoryName, Rules},
+    steps::{NoReleases, Tools},
+};
+
+/// A folder of copies.
+pub(super) struct Scratch {
+    folder: Folder,
+    pub(super) tools: Tools,
+    /// Where a copy is → what it is a copy of, so that nobody is told of copies.
+    originals: BTreeMap<String, String>,
+}
+
+/// What a simulation copies from.
+pub struct Originals {
+    /// The data folder of the settings.
+    pub data: PathBuf,
+    /// How git is used.
+    pub git: GitOptions,
+    /// A commit that is pushed only here: its repository, and the folder of objects that holds it.
+    pub brought: Option<(RepositoryName, PathBuf)>,
+}
+
+impl Scratch {
+    /// Copies the present heads of every repository, and lets the rules of the state lead to the copies.
+    pub(super) fn make(state: &mut System, originals: &Originals, placeholders: Placeholders) -> Result<Self, Fault> {
+        let folder = Folder::make()?;
+        let root = &folder.0;
+        let Some(mut rules) = state.rules().map(|rules| Rules::clone(rules)) else {
+            return Err(Fault::fail("no rules are in force yet", "`tidegate serve` reads them and begins"));
+        };
+        let branches: BTreeMap<RepositoryName, BTreeMap<String, String>> =
+            rules.repositories.keys().map(|name| (name.clone(), heads(state, &rules, name))).collect();
+        let mut known = BTreeMap::new();
+        for (name, repository) in &mut rules.repositories {
+            let mirror = Mirrors::directory_in(&originals.data.join("mirrors"), &repository.url)?.join("objects");
+            let brought = originals.brought.iter().filter(|(of, _)| of == name).map(|(_, objects)| objects.clone());
+            let lenders: Vec<PathBuf> =
+                Some(mirror).filter(|mirror| mirror.is_dir()).into_iter().chain(brought).collect();
+            let directory = root.join("repositories").join(format!("{name}.git"));
+            let url = directory.display().to_string();
+            let own_mirror = Mirrors::directory_in(&root.join("mirrors"), &url)?;
+            for directory in [directory, own_mirror] {
+                let branches = branches.get(name).cloned().unwrap_or_default();
+                borrow(&Borrowed { directory, lenders: lenders.clone(), branches })?;
+            }
+            known.insert(url.clone(), std::mem::replace(&mut repository.url, url));
+        }
+        if let Some(in_force) = &mut state.rules {
+            in_force.rules = Arc::new(rules);
+        }
+        let tools = Tools {
+            mirrors: Mirrors::open(root.join("mirrors"), originals.git.clone())?,
+            objects: DirectoryObjects::open_over(&originals.data.join("objects"), &root.join("objects"))?,
+            builder: Box::new(ForeseenBuilder::new(placeholders)),
+            // Nobody is told of what is only supposed.
+            channels: BTreeMap::new(),
+            statuses: Arc::new(NoCommitStatuses),
+            releases: Arc::new(NoReleases),
+            environments: root.join("environments"),
+            scratch: root.join("steps"),
+            logs: root.join("logs"),
+        };
+        Ok(Self { folder, tools, originals: known })
+    }
+
+    /// A text with the names of the copies replaced by those of the originals.
+    pub(super) fn told(&self, text: &str) -> String {
+        let told = self.originals.iter().fold(text.to_owned(), |text, (copy, original)| text.replace(copy, original));
+        told.replace(&self.folder.0.display().to_string(), "(a copy)")
+    }
+}
+
+/// The heads that are known of a repository, by branch.
+fn heads(state: &System, rules: &Rules, name: &RepositoryName) -> BTreeMap<String, String> {
+    let known = state.repositories.get(name).into_iter().flat_map(|watched| &watched.heads);
+    known.map(|(stage, head)| (rules.branch(stage).to_owned(), head.commit.to_string())).collect()
+}
+
+/// A folder that is removed when it is no longer used.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn make() -> Result<Self, Fault> {
+        static COUNTER: AtomicU64 = AtomicU64::new(0);
+        let unique = format!("{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(format!("tidegate-simulate-{unique}"));
+        let made = || -> std::io::Result<PathBuf> {
+            if path.exists() {
+                // Of a process that had our number, and was killed.
+                std::fs::remove_dir_all(&path)?;
+            }
+            // What is copied is not for everybody on this machine.
+            std::fs::DirBuilder::new().mode(0o700).create(&path)?;
+            path.canonicalize()
+        };
+        made().map(Self).map_err(|error| cannot(&path, &error))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(folder = %self.0.display(), %error, "the copies were left behind");
+        }
+    }
+}
+
+fn cannot(path: &Path, error: &std::io::Error) -> Fault {
+    Fault::fail(format!("making {}: {error}", path.display()), "let TMPDIR name a folder that can be written to")
+}

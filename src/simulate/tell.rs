@@ -1,0 +1,221 @@
+//! From what happens to what is told of it.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{
+    Certainty, MOST_DIFF_BYTES, Simulation, What,
+    foresee::text,
+    report::{FileChange, Foreseen, Gate, StillWaits},
+};
+use crate::{
+    engine::{Message, NoticeWork, Run, RunId, RunState, StepOutcome, StepState, StepWork, explain, hold, plan::Task},
+    rules::{Action, RepositoryName},
+};
+
+impl Simulation {
+    /// Writes down what came of a step.
+    pub(super) async fn tell_step(&mut self, work: &StepWork, outcome: &StepOutcome, certainty: Certainty) {
+        let Some(run) = self.system.run(&work.run).cloned() else { return };
+        let what = match outcome {
+            // It is looked at again; or tried again, which is told when it is given up.
+            StepOutcome::Pending { .. } | StepOutcome::Retry { .. } | StepOutcome::Cancelled => return,
+            StepOutcome::Failed { error, hint } => What::Failure {
+                step: work.step.to_string(),
+                error: self.record.told(error),
+                hint: self.record.told(hint),
+            },
+            StepOutcome::Done { outputs, .. } => self.done(work, outputs).await,
+        };
+        self.record.of_run(self.at_ms, &run, certainty, what);
+    }
+
+    async fn done(&mut self, work: &StepWork, outputs: &serde_json::Map<String, Value>) -> What {
+        let out = |name: &str| text(outputs, name).to_owned();
+        let reused = outputs.get("reused") == Some(&Value::from(true));
+        let number = |name: &str| outputs.get(name).and_then(Value::as_u64).unwrap_or(0);
+        let passes = |says: String| What::Step { step: work.step.to_string(), says };
+        match &work.task {
+            Task::Action(Action::Package(_)) => What::Package { tag: out("tag"), sha256: out("sha256"), reused },
+            Task::Action(Action::Bake(_)) => What::Image { amis: amis(outputs.get("amis")), reused },
+            Task::Action(Action::Commit(commit)) => self.committed(work, &commit.repository, outputs, false).await,
+            Task::Merge(merge) => self.committed(work, &merge.repository, outputs, true).await,
+            Task::Restore(restore) => self.committed(work, &restore.repository, outputs, false).await,
+            Task::Action(Action::Synth(_)) => What::Template { digest: out("template_digest") },
+            Task::Action(Action::Lint(_)) => {
+                What::Lint { verdict: out("verdict"), errors: number("errors"), warnings: number("warnings") }
+            }
+            Task::Action(Action::Deploy(_)) => What::Deployment {
+                target: self
+                    .system
+                    .run(&work.run)
+                    .and_then(|run| run.target.as_ref())
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
+                template_digest: out("digest"),
+                image: Some(out("image")).filter(|image| !image.is_empty()),
+            },
+            Task::Action(Action::Verify(_)) => passes("what was deployed works".to_owned()),
+            Task::Action(Action::Check(check)) => passes(format!("it waits for {}", check.question())),
+            Task::Require(_) => passes(format!("what {} demands holds", work.environment)),
+            Task::CheckMerge(merge) => passes(format!("{} can be merged", merge.repository)),
+            Task::CheckRestore(restore) => passes(format!("{} can be restored", restore.repository)),
+            Task::Release(_) => passes("the other systems of the release come as far".to_owned()),
+            Task::Action(Action::Approve(_))
+            | Task::FanIn
+            | Task::Soak { .. }
+            | Task::Window { .. }
+            | Task::Consent(_) => passes("it passes".to_owned()),
+        }
+    }
+
+    /// A commit with what it changes, read from the copy.
+    async fn committed(
+        &mut self,
+        work: &StepWork,
+        repository: &RepositoryName,
+        outputs: &serde_json::Map<String, Value>,
+        merge: bool,
+    ) -> What {
+        let (name, branch) = (repository.to_string(), work.branch.clone());
+        let (commit, parent) = (text(outputs, "commit"), text(outputs, "parent"));
+        if outputs.get("changed") != Some(&Value::from(true)) {
+            return What::NothingToCommit { repository: name, branch };
+        }
+        // Before it gets a number itself: a commit does not name itself.
+        let subject = self.record.told(text(outputs, "subject"));
+        let mirror = work.urls.get(repository).and_then(|url| self.scratch.tools.mirrors.mirror(url).ok());
+        let (mut tree, mut files, mut files_left_out) = (String::new(), Vec::new(), 0);
+        if let Some(mirror) = mirror {
+            let info = mirror.commit_info(commit).await;
+            tree = info.map(|info| info.tree).unwrap_or_default();
+            match mirror.patch(parent, commit, MOST_DIFF_BYTES).await {
+                Ok(patch) => {
+                    files_left_out = patch.left_out;
+                    files = patch.files.into_iter().map(|file| self.file(file)).collect();
+                }
+                Err(fault) => self.notes.push(format!("what {subject} changes could not be read: {fault}")),
+            }
+        }
+        let commit = self.record.commit(commit);
+        What::Commit { commit, repository: name, branch, subject, tree, merge, files, files_left_out }
+    }
+
+    fn file(&self, file: crate::providers::git::ChangedFile) -> FileChange {
+        let crate::providers::git::ChangedFile { path, added, removed, hunks, cut } = file;
+        FileChange { path, added, removed, hunks: self.record.told(&hunks), cut }
+    }
+
+    /// Writes down the gates that have opened, and when those that the clock ends have passed.
+    pub(super) fn tell_gates(&mut self) {
+        let live: Vec<Run> = self.system.live_runs().cloned().collect();
+        for run in &live {
+            self.tell_hold(run);
+            for step in run.steps.iter().filter(|step| step.task.is_gate()) {
+                let place = (step.id.as_str(), step.round);
+                match step.state {
+                    StepState::Active => self.tell_gate(run, place),
+                    StepState::Done => {
+                        let at_ms = self.at_ms;
+                        let gate = self.record.gate_mut(run.number, place.0, place.1);
+                        if let Some(gate) = gate.filter(|gate| gate.passes_ms.is_none()) {
+                            gate.passes_ms = Some(at_ms);
+                        }
+                    }
+                    StepState::Blocked | StepState::Ready | StepState::Failed | StepState::Cancelled => {}
+                }
+            }
+        }
+    }
+
+    /// Writes down what holds a run that could go on.
+    fn tell_hold(&mut self, run: &Run) {
+        let mut ready = run.steps.iter().filter(|step| step.state == StepState::Ready);
+        let held = ready.find_map(|step| Some((step, hold::hold(&self.system, run, step)?.waiting(run))));
+        if let Some((step, waiting)) = held {
+            let place = format!("{} held since {}", step.id, waiting.since_ms);
+            let gate = gate(step.id.as_str(), waiting, None);
+            self.record.gate(self.at_ms, run, (&place, step.round), gate);
+        }
+    }
+
+    fn tell_gate(&mut self, run: &Run, (step, round): (&str, u32)) {
+        let Some(found) = run.steps.iter().find(|found| found.id.as_str() == step) else { return };
+        let Some(waiting) = explain::step(&self.system, run, found) else { return };
+        let gate = gate(step, waiting, found.task.quorum(&run.stage).map(|quorum| quorum.count));
+        self.record.gate(self.at_ms, run, (step, round), gate);
+    }
+
+    /// Writes down who is told of what. What was to be told before is no part of what is supposed.
+    pub(super) fn tell_notice(&mut self, work: &NoticeWork) {
+        if work.number <= self.told_before {
+            return;
+        }
+        let Message { notice, via, to, subject, facts, .. } = &work.message;
+        let what = What::Notice {
+            of: notice.name().to_owned(),
+            via: via.to_string(),
+            to: to.clone(),
+            subject: self.record.told(subject),
+        };
+        match self.system.run(&RunId::new(text(facts, "run"))).cloned() {
+            Some(run) => drop(self.record.of_run(self.at_ms, &run, Certainty::Foreseen, what)),
+            None => self.record.root(self.at_ms, what),
+        }
+    }
+
+    /// Writes down how a run ends.
+    pub(super) fn tell_end(&mut self, run: &Run) {
+        let state = match run.state {
+            RunState::Done => "DONE",
+            RunState::Failed => "FAILED",
+            RunState::Aborted => "ABORTED",
+            RunState::Superseded => "SUPERSEDED",
+            RunState::Rejected => "REJECTED",
+            RunState::Queued | RunState::Running | RunState::Ending => "RUNNING",
+        };
+        let reason = run.reason.as_deref().map(|reason| self.record.told(reason));
+        self.record.of_run(self.at_ms, run, Certainty::Done, What::End { state: state.to_owned(), reason });
+    }
+
+    /// The runs that still wait.
+    pub(super) fn still_waiting(&self) -> Vec<StillWaits> {
+        let waits = |run: &Run| {
+            let waiting = explain::run(&self.system, run)?;
+            Some(StillWaits {
+                run: run.id.to_string(),
+                stage: run.stage.to_string(),
+                for_what: self.scratch.told(&self.record.told(&waiting.for_what)),
+                until_ms: waiting.until_ms,
+                ended_by: waiting.ended_by,
+            })
+        };
+        self.system.live_runs().filter_map(waits).collect()
+    }
+}
+
+fn gate(step: &str, waiting: explain::Waiting, asks: Option<u32>) -> Gate {
+    Gate {
+        step: step.to_owned(),
+        for_what: waiting.for_what,
+        ended_by: waiting.ended_by,
+        asks,
+        could_approve: Vec::new(),
+        may_not_approve: BTreeMap::new(),
+        passes_ms: waiting.until_ms,
+        approved_by: Vec::new(),
+        stuck: None,
+    }
+}
+
+fn amis(value: Option<&Value>) -> BTreeMap<String, String> {
+    let pairs = value.and_then(Value::as_object).into_iter().flatten();
+    pairs.map(|(region, id)| (region.clone(), id.as_str().unwrap_or_default().to_owned())).collect()
+}
+
+/// The placeholders that a reader meets.
+pub(super) fn used(all: BTreeMap<String, String>, events: &[Foreseen]) -> BTreeMap<String, String> {
+    let text = serde_json::to_string(events).expect("plain values always serialise");
+    all.into_iter().filter(|(name, _)| text.contains(name.as_str())).collect()
+}

@@ -1,0 +1,206 @@
+//! What was made, and what was predicted to be made, in one form, so that they can be compared: names that only the real
+//! run can know (the ids of commits, which depend on the time; the ids of new images) are replaced by their places.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use tidegate::{
+    engine::{Cause, Run, StepOutcome, StepWork, System, plan::Task},
+    rules::Action,
+    simulate::report::{Prediction, What},
+    steps::Tools,
+};
+
+/// What no run is the cause of.
+const FROM_OUTSIDE: &str = "the world";
+
+/// A thing that was made.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Thing {
+    Package { tag: String, reused: bool },
+    Image { amis: BTreeMap<String, String>, reused: bool },
+    Commit { place: String, subject: String, tree: String, hunks: Vec<(String, String)>, merge: bool },
+    Deployment { target: String },
+    Failure { step: String },
+}
+
+/// Things in order, each with its run's rule and stage.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Made {
+    pub(super) things: Vec<(String, Thing)>,
+    /// The commits in order, each with its place.
+    commits: Vec<(String, String)>,
+    /// Which rule in which stage began because of which.
+    causes: BTreeSet<(String, String)>,
+}
+
+impl Made {
+    /// Notes what came of a real step.
+    pub(super) async fn note(&mut self, state: &System, work: &StepWork, outcome: &StepOutcome, tools: &Tools) {
+        let run = state.run(&work.run).unwrap();
+        let whose = format!("{} {}", run.subject.name(), run.stage);
+        self.causes.insert((whose.clone(), cause(state, run)));
+        let outputs = match outcome {
+            StepOutcome::Done { outputs, .. } => outputs,
+            StepOutcome::Failed { .. } => {
+                return self.things.push((whose, Thing::Failure { step: work.step.to_string() }));
+            }
+            _ => return,
+        };
+        let text = |name: &str| outputs.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let reused = outputs.get("reused") == Some(&Value::from(true));
+        let is_new = outputs.get("changed") == Some(&Value::from(true));
+        let (repository, merge) = match &work.task {
+            Task::Action(Action::Package(_)) => {
+                return self.things.push((whose, Thing::Package { tag: text("tag"), reused }));
+            }
+            Task::Action(Action::Bake(_)) => {
+                let amis = serde_json::from_value(outputs["amis"].clone()).unwrap();
+                return self.things.push((whose, Thing::Image { amis, reused }));
+            }
+            Task::Action(Action::Deploy(_)) => {
+                let target = run.target.as_ref().unwrap().to_string();
+                return self.things.push((whose, Thing::Deployment { target }));
+            }
+            Task::Action(Action::Commit(commit)) if is_new => (&commit.repository, false),
+            Task::Merge(merge) if is_new => (&merge.repository, true),
+            _ => return,
+        };
+        let mirror = tools.mirrors.mirror(&work.urls[repository]).unwrap();
+        let tree = mirror.commit_info(&text("commit")).await.unwrap().tree;
+        let patch = mirror.patch(&text("parent"), &text("commit"), usize::MAX).await.unwrap();
+        let hunks = patch.files.into_iter().map(|file| (file.path, file.hunks)).collect();
+        let place = format!("{repository} {}", work.branch);
+        self.commits.push((place.clone(), text("commit")));
+        self.things.push((whose, Thing::Commit { place, subject: text("subject"), tree, hunks, merge }));
+    }
+
+    /// What was predicted.
+    pub(super) fn predicted(prediction: &Prediction) -> Self {
+        let mut made = Self::default();
+        let mut rules = BTreeMap::new();
+        for event in &prediction.events {
+            let (Some(run), Some(stage)) = (&event.run, &event.stage) else { continue };
+            let thing = match &event.what {
+                What::Run { rule, .. } => {
+                    rules.insert(run.clone(), format!("{rule} {stage}"));
+                    let cause = event.because.and_then(|because| prediction.events[because - 1].run.as_ref());
+                    let cause = cause.map_or_else(|| FROM_OUTSIDE.to_owned(), |run| rules[run].clone());
+                    made.causes.insert((rules[run].clone(), cause));
+                    continue;
+                }
+                What::Package { tag, reused, .. } => Thing::Package { tag: tag.clone(), reused: *reused },
+                What::Image { amis, reused } => Thing::Image { amis: amis.clone(), reused: *reused },
+                What::Commit { commit, repository, branch, subject, tree, merge, files, .. } => {
+                    let place = format!("{repository} {branch}");
+                    made.commits.push((place.clone(), format!("commit-{commit}")));
+                    let hunks = files.iter().map(|file| (file.path.clone(), file.hunks.clone())).collect();
+                    Thing::Commit { place, subject: subject.clone(), tree: tree.clone(), hunks, merge: *merge }
+                }
+                What::Deployment { target, .. } => Thing::Deployment { target: target.clone() },
+                What::Failure { step, .. } => Thing::Failure { step: step.clone() },
+                _ => continue,
+            };
+            made.things.push((rules[run].clone(), thing));
+        }
+        made
+    }
+
+    /// The same with every name that depends on the time or the build replaced: commits by place and number in it, images
+    /// by the order in which they were first baked.
+    pub(super) fn in_places(&self) -> Self {
+        let mut numbers: BTreeMap<&str, usize> = BTreeMap::new();
+        let mut names: Vec<(String, String)> = Vec::new();
+        for (place, commit) in &self.commits {
+            let number = numbers.entry(place).or_default();
+            *number += 1;
+            let told = format!("<{place} #{number}>");
+            let digits = commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+            names.push((commit.clone(), told.clone()));
+            names.extend(digits.then(|| (commit[..10].to_owned(), told)));
+        }
+        let baked = self.things.iter().filter_map(|(_, thing)| match thing {
+            Thing::Image { amis, .. } => Some(amis.values()),
+            _ => None,
+        });
+        for (number, ami) in baked.flatten().enumerate() {
+            if !names.iter().any(|(name, _)| name == ami) {
+                names.push((ami.clone(), format!("<image {number}>")));
+            }
+        }
+        // The longest first: `commit-1` begins `commit-12`.
+        names.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
+        let told = |text: &str| names.iter().fold(text.to_owned(), |text, (name, told)| text.replace(name, told));
+        let thing = |thing: &Thing| match thing.clone() {
+            Thing::Commit { place, subject, tree, hunks, merge } => {
+                let hunks = hunks.iter().map(|(path, hunks)| (path.clone(), told(hunks))).collect();
+                Thing::Commit { place, subject: told(&subject), tree, hunks, merge }
+            }
+            Thing::Image { amis, reused } => {
+                Thing::Image { amis: amis.iter().map(|(region, ami)| (region.clone(), told(ami))).collect(), reused }
+            }
+            other => other,
+        };
+        let things = self.things.iter().map(|(whose, each)| (whose.clone(), thing(each))).collect();
+        Self { things, commits: Vec::new(), causes: self.causes.clone() }
+    }
+
+    /// Without the trees of commits, which differ where an image's id does.
+    pub(super) fn without_trees(mut self) -> Self {
+        for (_, thing) in &mut self.things {
+            if let Thing::Commit { tree, .. } = thing {
+                tree.clear();
+            }
+        }
+        self
+    }
+
+    /// In order by place: what was made by each rule in each stage, and what came to each branch. The merges of one
+    /// promotion have no order among them: they are made side by side.
+    pub(super) fn by_place(&self) -> BTreeMap<String, Vec<Thing>> {
+        let mut by_place: BTreeMap<String, Vec<Thing>> = BTreeMap::new();
+        for (whose, thing) in &self.things {
+            by_place.entry(whose.clone()).or_default().push(thing.clone());
+            if let Thing::Commit { place, .. } = thing {
+                by_place.entry(format!("branch {place}")).or_default().push(thing.clone());
+            }
+        }
+        for (_, things) in by_place.iter_mut().filter(|(place, _)| place.starts_with("promote ")) {
+            things.sort();
+        }
+        by_place
+    }
+}
+
+/// The prediction was what then happened. Unless images were baked, to the byte: the same trees.
+pub(super) fn assert_came_true(prediction: &Prediction, made: &Made) {
+    let predicted = Made::predicted(prediction);
+    assert!(!predicted.things.is_empty(), "something was predicted");
+    let (mut predicted, mut made) = (predicted.in_places(), made.in_places());
+    if prediction.placeholders.keys().any(|name| name.starts_with("ami-")) {
+        (predicted, made) = (predicted.without_trees(), made.without_trees());
+    }
+    pretty_eq(&predicted.by_place(), &made.by_place());
+    assert_eq!(predicted.causes, made.causes);
+}
+
+/// The rule and stage of the run that a run comes of.
+fn cause(state: &System, run: &Run) -> String {
+    let by = match &run.cause {
+        Cause::Push { by, .. } => by.as_ref(),
+        Cause::Upstream { run } | Cause::Verified { run } | Cause::HalfWay { run } | Cause::NotVerified { run } => {
+            Some(run)
+        }
+        Cause::Schedule { .. } | Cause::Command { .. } | Cause::Decision { .. } => None,
+    };
+    let by = by.map(|by| state.run(by).unwrap());
+    by.map_or_else(|| FROM_OUTSIDE.to_owned(), |by| format!("{} {}", by.subject.name(), by.stage))
+}
+
+fn pretty_eq(predicted: &BTreeMap<String, Vec<Thing>>, made: &BTreeMap<String, Vec<Thing>>) {
+    let places: BTreeSet<&String> = predicted.keys().chain(made.keys()).collect();
+    for place in places {
+        let (predicted, made) = (predicted.get(place), made.get(place));
+        assert!(predicted == made, "{place}\npredicted: {predicted:#?}\n\nmade: {made:#?}");
+    }
+}
