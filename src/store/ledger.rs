@@ -17,7 +17,7 @@ use crate::{
 
 /// How often an event is offered again when other processes keep appending first. Each time somebody gets ahead, so this
 /// is reached only by a process that is far slower than the others.
-const MOST_OFFERS: usize = 100;
+const MOST_OFFERS: usize = 1_000;
 /// How many systems are read at once when all of them are: reading is partly computing, and more than a few times the
 /// number of cores gains nothing.
 const MOST_LOADS: usize = 16;
