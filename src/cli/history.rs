@@ -70,7 +70,19 @@ fn words(event: &Event, paint: Painter) -> String {
 fn asked(command: &Command) -> String {
     match command {
         Command::Run { rule, stage } => format!("started {rule} in {stage}"),
-        Command::Promote { from, to } => format!("asked to promote {from} to {to}"),
+        Command::Promote { from, to, release: Some(release), .. } => {
+            format!("asked to promote {from} to {to} for the release {}", release.name)
+        }
+        Command::Promote { from, to, version: None, .. } => format!("asked to promote {from} to {to}"),
+        Command::Promote { from, to, version: Some(run), .. } => format!("asked to promote {run} from {from} to {to}"),
+        Command::Rollback { stage, to: None, reason } => format!("rolled {stage} back: {reason}"),
+        Command::Rollback { stage, to: Some(run), reason } => format!("rolled {stage} back to {run}: {reason}"),
+        Command::TakeBack { run, reason } => format!("had {run} taken back: {reason}"),
+        Command::Veto { what, reason } => format!("vetoed {what}: {reason}"),
+        Command::LiftVeto { what, reason } => format!("lifted the veto of {what}: {reason}"),
+        Command::Pin { stage, version: None, reason } => format!("pinned {stage}: {reason}"),
+        Command::Pin { stage, version: Some(run), reason } => format!("pinned {stage} at {run}: {reason}"),
+        Command::Unpin { stage } => format!("ended the pin of {stage}"),
         Command::Approve { run, .. } => format!("approved {run}"),
         Command::Reject { run, reason } => format!("rejected {run}: {reason}"),
         Command::Retry { run } => format!("let {run} go on"),

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, bail};
 
-use super::{channels, settings::Settings};
+use super::{channels, release::LedgerReleases, settings::Settings};
 use crate::{
     driver::now_ms,
     engine::{Access, Command, Digest, Event},
@@ -233,6 +233,7 @@ impl House {
         let objects = data.join("objects");
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         Ok(Tools {
+            releases: Arc::new(LedgerReleases(Arc::clone(&self.ledger))),
             mirrors: Mirrors::open(data.join("mirrors"), self.git_options())?,
             objects: DirectoryObjects::open(&objects)?,
             channels: channels::open(&self.settings.channels)?,

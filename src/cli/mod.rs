@@ -16,11 +16,14 @@ mod logs;
 mod moment;
 mod output;
 mod pause;
+mod pin;
 mod progress;
 mod promote;
 mod reject;
+mod release;
 mod replay;
 mod retry;
+mod rollback;
 mod run;
 mod runs;
 mod serve;
@@ -28,9 +31,11 @@ pub mod settings;
 mod simulate;
 mod stats;
 pub mod status;
+mod take_back;
 mod trace;
 mod unlock;
 mod verify_log;
+mod veto;
 mod withdraw;
 mod words;
 
@@ -89,6 +94,18 @@ enum Command {
     Logs(logs::Logs),
     /// Promote what was verified in one stage to the next
     Promote(promote::Promote),
+    /// Promote several systems as one, or show how far a release is
+    Release(release::Release),
+    /// Take a stage back to a version that was verified there before
+    Rollback(rollback::Rollback),
+    /// Undo what a promotion merged before it failed
+    TakeBack(take_back::TakeBack),
+    /// Never move a commit or artifact again
+    Veto(veto::Veto),
+    /// Hold a stage at one version
+    Pin(pin::Pin),
+    /// Hold a stage no longer
+    Unpin(pin::Unpin),
     /// Approve exactly what a run shows
     Approve(approve::Approve),
     /// Refuse what a run shows
@@ -218,6 +235,12 @@ impl Cli {
             Command::Run(run) => run.execute(&config, output).await,
             Command::Logs(logs) => logs.execute(&config).await,
             Command::Promote(promote) => promote.execute(&config, output).await,
+            Command::Release(release) => release.execute(&config, output).await,
+            Command::Rollback(rollback) => rollback.execute(&config, output).await,
+            Command::TakeBack(take_back) => take_back.execute(&config, output).await,
+            Command::Veto(veto) => veto.execute(&config, output).await,
+            Command::Pin(pin) => pin.execute(&config, output).await,
+            Command::Unpin(unpin) => unpin.execute(&config, output).await,
             Command::Approve(approve) => approve.execute(&config, output).await,
             Command::Reject(reject) => reject.execute(&config, output).await,
             Command::Retry(retry) => retry.execute(&config, output).await,

@@ -79,7 +79,7 @@ pub(super) fn step_state(state: StepState) -> String {
 pub(super) fn cause(cause: &Cause, subject: &Subject) -> String {
     let from = match subject {
         Subject::Promotion { from } => format!(" in {from}"),
-        Subject::Rule(_) => String::new(),
+        Subject::Rule(_) | Subject::Rollback | Subject::TakeBack => String::new(),
     };
     match cause {
         Cause::Push { by: Some(run), subject, .. } => format!("{run} committed \"{subject}\""),
@@ -88,6 +88,9 @@ pub(super) fn cause(cause: &Cause, subject: &Subject) -> String {
         Cause::Upstream { run } => format!("{run} succeeded"),
         Cause::Verified { run } => format!("{run} verified it{from}"),
         Cause::Command { by } => format!("{by} asked for it"),
+        Cause::Decision { by, reason } => format!("{by} decided it: {reason}"),
+        Cause::HalfWay { run } => format!("{run} ended half-way"),
+        Cause::NotVerified { run } => format!("{run} could not verify what it deployed"),
     }
 }
 

@@ -130,7 +130,15 @@ impl Turn<'_> {
             self.open_gate(number, id);
             return;
         }
-        if step.task.holds_target() && self.claim_target(number) != Claim::Held {
+        if let Some(vetoed) = self.vetoed_step(number, id) {
+            self.stop_run(number, RunState::Failed, vetoed);
+            return;
+        }
+        if self.system.kept_out(self.run(number), self.step_of(number, id)).is_some() {
+            self.supersede_older(number);
+            return;
+        }
+        if self.step_of(number, id).task.holds_target() && self.claim_target(number) != Claim::Held {
             return;
         }
         if self.writer_before(number, id).is_some() {
@@ -140,6 +148,7 @@ impl Turn<'_> {
             self.stop_run(number, RunState::Superseded, reason);
             return;
         }
+        self.look_before_moving(number, id);
         let at_ms = self.at_ms;
         let step = self.step_mut(number, id);
         step.state = StepState::Active;
@@ -258,6 +267,7 @@ impl Turn<'_> {
         self.decision.ended.push(ended);
         self.system.ended.push_back(number);
         self.forget_old_runs();
+        self.forget_descent();
         let waiting = self.system.live_runs().filter(|run| run.steps.iter().any(|step| step.state == StepState::Ready));
         self.awake.extend(waiting.map(|run| run.number).collect::<Vec<_>>());
     }
@@ -280,11 +290,13 @@ impl Turn<'_> {
     fn run_ended(&mut self, run: &Run) {
         match &run.subject {
             Subject::Promotion { from } => self.promotion_ended(run, from),
+            Subject::Rollback => self.rollback_ended(run),
+            Subject::TakeBack => self.take_back_ended(run),
             Subject::Rule(rule) if run.state == RunState::Done => {
                 if let Some(source) = &run.source {
                     self.system.succeeded.insert(format!("{rule}@{}", run.stage), source.commit.clone());
                 }
-                if !run.holds_from_start {
+                if !run.holds_from_start && !self.is_left_behind(run) {
                     self.set_verified(run);
                 }
                 let Some(rules) = self.system.rules().cloned() else { return };
@@ -295,7 +307,7 @@ impl Turn<'_> {
                     }
                 }
             }
-            Subject::Rule(_) => {}
+            Subject::Rule(_) => self.verify_failed(run),
         }
     }
 

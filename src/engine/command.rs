@@ -15,7 +15,15 @@ impl Turn<'_> {
         self.permitted(by, command)?;
         match command {
             Command::Run { rule, stage } => self.run_command(by, rule, stage),
-            Command::Promote { from, to } => self.promote_command(by, from, to),
+            Command::Promote { from, to, version, release } => {
+                self.promote_command(by, (from, to), version.as_ref(), release.as_ref())
+            }
+            Command::Rollback { stage, to, reason } => self.rollback_command(by, stage, to.as_ref(), reason),
+            Command::TakeBack { run, reason } => self.take_back_command(by, run, reason),
+            Command::Veto { what, reason } => self.veto_command(by, what, reason),
+            Command::LiftVeto { what, reason } => self.lift_veto_command(what, reason),
+            Command::Pin { stage, version, reason } => self.pin_command(by, stage, version.as_ref(), reason),
+            Command::Unpin { stage } => self.unpin_command(stage),
             Command::Approve { run, digest } => self.approve_command(by, run, digest.as_ref()),
             Command::Reject { run, reason } => self.reject_command(by, run, reason),
             Command::Retry { run } => self.retry_command(run),
@@ -50,41 +58,6 @@ impl Turn<'_> {
             ));
         }
         self.make_run(&Subject::Rule(name.clone()), stage, Cause::Command { by: by.name.clone() });
-        Ok(())
-    }
-
-    fn promote_command(&mut self, by: &Principal, from: &StageName, to: &StageName) -> Result<(), Refused> {
-        let rules = self.rules_in_force()?;
-        known_stage(&rules, from)?;
-        known_stage(&rules, to)?;
-        if !rules.promotions.iter().any(|promotion| promotion.from == *from && promotion.to == *to) {
-            let pairs: Vec<String> =
-                rules.promotions.iter().map(|promotion| format!("{} to {}", promotion.from, promotion.to)).collect();
-            return Err(Refused::unknown(
-                format!("the rules have no promotion from {from} to {to}"),
-                format!("they have: {}", pairs.join(", ")),
-            ));
-        }
-        let Some(verified) = self.system.verified.get(from) else {
-            return Err(Refused::unknown(
-                format!("nothing has been verified in {from} yet"),
-                "a run that deploys there must succeed first; `tidegate status` shows how far it is",
-            ));
-        };
-        if let Some(run) = self.promotion_of(&verified.set, from, to) {
-            return Err(Refused::not_now(
-                &run.id,
-                format!("it promotes this very set to {to} already"),
-                "follow it with `tidegate run show`",
-            ));
-        }
-        if self.set_is_promoted(&verified.set, to) {
-            return Err(Refused::unknown(
-                format!("what was last verified in {from} is in {to} already"),
-                "there is nothing newer to promote",
-            ));
-        }
-        self.promote(from, to, Cause::Command { by: by.name.clone() });
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::{
     access::{Access, Permission},
     ids::{CommitId, Digest, EffectId, RunId, StepKey},
+    release::Release,
 };
 use crate::rules::{RepositoryName, RuleName, Rules, StageName, StepId, TargetName};
 
@@ -218,6 +219,56 @@ pub enum Command {
         from: StageName,
         /// The stage it is merged into.
         to: StageName,
+        /// The run that verified the version that is wanted, when it is not the newest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<RunId>,
+        /// The release that it is a part of: it merges when the promotions of all its systems can.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        release: Option<Release>,
+    },
+    /// Take a stage back to a version that was verified there before.
+    Rollback {
+        /// The stage.
+        stage: StageName,
+        /// The run that verified it; the version before that which is there, unless it is given.
+        to: Option<RunId>,
+        /// Why.
+        reason: String,
+    },
+    /// Undo what a promotion merged before it failed.
+    TakeBack {
+        /// The promotion.
+        run: RunId,
+        /// Why.
+        reason: String,
+    },
+    /// Never move something again.
+    Veto {
+        /// A commit (at least seven digits, also as `repository@commit`), or an artifact's name or address.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// Let something move that was vetoed.
+    LiftVeto {
+        /// What was vetoed, as it was named.
+        what: String,
+        /// Why.
+        reason: String,
+    },
+    /// Hold a stage at one version.
+    Pin {
+        /// The stage.
+        stage: StageName,
+        /// The run that verified the version; that which is there, unless it is given.
+        version: Option<RunId>,
+        /// Why.
+        reason: String,
+    },
+    /// Hold a stage no longer.
+    Unpin {
+        /// The stage.
+        stage: StageName,
     },
     /// Approve what a run shows.
     Approve {
@@ -306,7 +357,10 @@ impl Command {
             | Self::Retry { run }
             | Self::Abort { run, .. }
             | Self::Withdraw { run }
+            | Self::TakeBack { run, .. }
             | Self::Override { run, .. } => Some(run),
+            Self::Rollback { .. } | Self::Veto { .. } | Self::LiftVeto { .. } => None,
+            Self::Pin { .. } | Self::Unpin { .. } => None,
             Self::Run { .. }
             | Self::Promote { .. }
             | Self::Unlock { .. }
@@ -323,7 +377,9 @@ impl Command {
     pub const fn stage(&self) -> Option<&StageName> {
         match self {
             Self::Run { stage, .. } | Self::Promote { to: stage, .. } | Self::Unlock { stage, .. } => Some(stage),
+            Self::Rollback { stage, .. } | Self::Pin { stage, .. } | Self::Unpin { stage } => Some(stage),
             Self::Freeze { stage, .. } => stage.as_ref(),
+            Self::TakeBack { .. } | Self::Veto { .. } | Self::LiftVeto { .. } => None,
             Self::Approve { .. }
             | Self::Reject { .. }
             | Self::Retry { .. }
@@ -344,6 +400,9 @@ impl Command {
             Self::Run { .. } | Self::Promote { .. } | Self::Retry { .. } | Self::Abort { .. } | Self::Unlock { .. } => {
                 Permission::Operate
             }
+            Self::Rollback { .. } | Self::TakeBack { .. } | Self::Veto { .. } => Permission::Operate,
+            Self::Pin { .. } | Self::Unpin { .. } => Permission::Operate,
+            Self::LiftVeto { .. } => Permission::Override,
             Self::Approve { .. } | Self::Reject { .. } | Self::Withdraw { .. } => Permission::Approve,
             Self::Pause { .. } | Self::Resume | Self::Freeze { .. } | Self::Thaw { .. } => Permission::Hold,
             Self::Override { .. } | Self::Hotfix { .. } => Permission::Override,
@@ -355,7 +414,13 @@ impl Command {
     pub fn clause(&self) -> String {
         match self {
             Self::Run { rule, stage } => format!("run {rule} in {stage}"),
-            Self::Promote { from, to } => format!("promote {from} to {to}"),
+            Self::Promote { from, to, .. } => format!("promote {from} to {to}"),
+            Self::Rollback { stage, .. } => format!("roll {stage} back"),
+            Self::TakeBack { run, .. } => format!("take {run} back"),
+            Self::Veto { what, .. } => format!("veto {what}"),
+            Self::LiftVeto { what, .. } => format!("lift the veto of {what}"),
+            Self::Pin { stage, .. } => format!("pin {stage}"),
+            Self::Unpin { stage } => format!("end the pin of {stage}"),
             Self::Approve { run, .. } => format!("approve {run}"),
             Self::Reject { run, .. } => format!("reject {run}"),
             Self::Retry { run } => format!("retry {run}"),

@@ -41,6 +41,7 @@ impl Turn<'_> {
             Task::Action(_) | Task::Require(_) | Task::CheckMerge(_) | Task::Merge(_) => {
                 unreachable!("only gates are opened")
             }
+            Task::CheckRestore(_) | Task::Restore(_) | Task::Release(_) => unreachable!("only gates are opened"),
         }
     }
 
@@ -98,6 +99,9 @@ impl Turn<'_> {
                 );
             }
             Task::FanIn | Task::Require(_) | Task::CheckMerge(_) | Task::Merge(_) => {
+                unreachable!("only gates of time have timers")
+            }
+            Task::CheckRestore(_) | Task::Restore(_) | Task::Release(_) => {
                 unreachable!("only gates of time have timers")
             }
         }

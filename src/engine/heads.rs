@@ -88,8 +88,9 @@ impl Turn<'_> {
             origin.pinned.clear();
         }
         let (here, mut by) = (Place { repository: repository.clone(), stage: stage.clone() }, None);
-        let mut hotfix = None;
+        let (mut hotfix, mut stands_on) = (None, before.map(|head| head.commit.clone()));
         for key in &seen.keys {
+            stands_on = self.made_under(key, repository).or(stands_on);
             let Some((place, brought)) = self.shown(key) else { continue };
             authors.extend(brought.authors);
             (by, hotfix) = (Some(brought.by), brought.hotfix);
@@ -111,6 +112,7 @@ impl Turn<'_> {
         if let Some(hotfix) = hotfix {
             self.mark_commit(&seen.commit, &hotfix);
         }
+        self.remember_push(&seen.commit, stands_on.as_ref().filter(|_| !seen.forced));
         let mut head = Head {
             commit: seen.commit.clone(),
             order: self.seq,

@@ -10,12 +10,11 @@ use super::{
     event::Principal,
     explain::{self, Waiting},
     ids::RunId,
-    plan::Task,
-    run::{Cause, Run, StepRun},
+    run::{Cause, Run, StepRun, Subject},
     system::System,
     turn::{Refused, Turn},
 };
-use crate::rules::{Action, StageName, StepId};
+use crate::rules::{StageName, StepId};
 
 /// How many freezes a system may have at once; more of them explain nothing.
 const MOST_FREEZES: usize = 100;
@@ -75,7 +74,8 @@ pub fn hold<'system>(system: &'system System, run: &Run, step: &StepRun) -> Opti
     if let Some(pause) = &system.paused {
         return Some(Hold::Pause(pause));
     }
-    if !moves(&step.task) || skips_freezes(system, run) {
+    // No freeze keeps half of a set where it is.
+    if !step.task.is_move() || skips_freezes(system, run) || run.subject == Subject::TakeBack {
         return None;
     }
     let holds = |(_, freeze): &(&String, &Freeze)| {
@@ -84,12 +84,6 @@ pub fn hold<'system>(system: &'system System, run: &Run, step: &StepRun) -> Opti
     // Of several, the one that ends last is the one that is waited for.
     let last = system.freezes.iter().filter(holds).max_by_key(|(_, freeze)| freeze.until_ms);
     last.map(|(name, freeze)| Hold::Freeze(name, freeze))
-}
-
-/// Whether a task changes a branch or what is deployed.
-#[must_use]
-pub const fn moves(task: &Task) -> bool {
-    task.writes_to().is_some() || matches!(task, Task::Action(Action::Deploy(_)))
 }
 
 fn skips_freezes(system: &System, run: &Run) -> bool {
@@ -234,9 +228,9 @@ impl Turn<'_> {
     pub(super) fn inherit_overrides(&mut self, run: &Run) {
         let parent = match &run.cause {
             Cause::Push { by: Some(parent), .. } | Cause::Upstream { run: parent } => parent,
-            Cause::Push { by: None, .. } | Cause::Schedule { .. } | Cause::Verified { .. } | Cause::Command { .. } => {
-                return;
-            }
+            Cause::NotVerified { run: parent } | Cause::HalfWay { run: parent } => parent,
+            Cause::Push { by: None, .. } | Cause::Schedule { .. } | Cause::Verified { .. } => return,
+            Cause::Command { .. } | Cause::Decision { .. } => return,
         };
         for freeze in self.system.freezes.values_mut() {
             if let Some(said) = freeze.overrides.get(parent).cloned() {

@@ -151,7 +151,7 @@ impl Happened {
         let source = run.source.as_ref();
         let rule = match &run.subject {
             Subject::Rule(rule) => Some(rule.clone()),
-            Subject::Promotion { .. } => None,
+            Subject::Promotion { .. } | Subject::Rollback | Subject::TakeBack => None,
         };
         let happened = Self { stage: Some(run.stage.clone()), rule, ..Self::new(notice, summary) };
         happened
@@ -207,6 +207,10 @@ impl Turn<'_> {
             }
             (RunState::Done, Subject::Promotion { from }) => {
                 of_run(Notice::Promoted, format!("{id} promoted {from} to {stage}")).with("from", from.as_str())
+            }
+            (RunState::Done, Subject::Rollback) => of_run(Notice::RunDone, format!("{id} took {stage} back")),
+            (RunState::Done, Subject::TakeBack) => {
+                of_run(Notice::RunDone, format!("{id} took back in {stage} what was half-way"))
             }
             (RunState::Done, Subject::Rule(_)) => of_run(Notice::RunDone, format!("{id} is done in {stage}")),
             (RunState::Queued | RunState::Running | RunState::Ending, _) => return,

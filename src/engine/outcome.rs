@@ -211,9 +211,25 @@ impl Turn<'_> {
                     let pin = Pin { by, source: source.commit.clone(), order: source.order, run_number: number };
                     self.system.pins.insert(key, pin);
                 }
+                let step = self.step_of(number, id);
+                // Found as it would have set it, the head itself holds the pins.
+                let found = found_there(&step.outputs).map(|head| (head.clone(), head));
+                let made = step.output_commit("commit").zip(step.output_commit("parent"));
+                if let Some((made, parent)) = made.or(found) {
+                    let before = self.run(number).before(step).into_iter();
+                    let artifacts: Vec<Artifact> = before.flat_map(|step| step.artifacts.clone()).collect();
+                    let pins = commit.set.keys().map(|pointer| format!("{} {pointer}", commit.file));
+                    self.remember_pins(&made, &parent, pins, &artifacts);
+                }
                 self.made_head(number, id, &place, Some(&[commit.file]));
             }
+            Task::Restore(restore) => self.went_back(number, id, &restore),
             Task::Merge(merge) => {
+                let step = self.step_of(number, id);
+                if let (Some(made), Some(parent)) = (step.output_commit("commit"), step.output_commit("parent")) {
+                    let back = step.outputs.get("back").and_then(Value::as_bool) == Some(true);
+                    self.remember_merge(&made, &parent, &merge.commit, back);
+                }
                 let place = Place { repository: merge.repository, stage: self.run(number).stage.clone() };
                 self.made_head(number, id, &place, None);
             }
@@ -222,7 +238,7 @@ impl Turn<'_> {
         }
     }
 
-    fn made_head(&mut self, number: u64, id: &StepId, place: &Place, changed: Option<&[String]>) {
+    pub(super) fn made_head(&mut self, number: u64, id: &StepId, place: &Place, changed: Option<&[String]>) {
         let outputs = self.step_of(number, id).outputs.clone();
         if let Some(head) = found_there(&outputs) {
             return self.head_confirmed(place, &head, number, id);
@@ -279,11 +295,12 @@ impl Turn<'_> {
         let mut from: Vec<Artifact> =
             run.before(step).into_iter().flat_map(|step| step.artifacts.iter().cloned()).collect();
         let commit = match (&run.source, &step.task) {
-            (Some(source), _) => Some((&source.repository, &source.commit)),
-            (None, Task::Merge(merge)) => Some((&merge.repository, &merge.commit)),
+            (Some(source), _) => Some((&source.repository, source.commit.clone())),
+            (None, Task::Merge(merge)) => Some((&merge.repository, merge.commit.clone())),
+            (None, Task::Restore(restore)) => step.output_commit("to").map(|to| (&restore.repository, to)),
             (None, _) => None,
         };
-        from.extend(commit.map(|(repository, commit)| Artifact::commit(repository, commit)));
+        from.extend(commit.map(|(repository, commit)| Artifact::commit(repository, &commit)));
         let by = StepPlace { run: run.id.clone(), step: id.clone() };
         let links = step.artifacts.iter().flat_map(|to| from.iter().map(move |from| (from.clone(), to.clone())));
         let links = links.filter(|(from, to)| from != to);

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     event::CommitSet,
     fan_in,
-    ids::CommitId,
+    ids::{CommitId, RunId, StepKey},
+    release::Member,
     run::{StepRun, StepState},
 };
 use crate::rules::{
@@ -20,6 +21,8 @@ pub const STEP_TIMEOUT: Span = Span::from_secs(3_600);
 /// How a step is tried again when its rule does not say: ten tries over about a quarter of an hour outlast a restart
 /// of the outside system.
 pub const STEP_RETRY: Retry = Retry { attempts: 10, backoff: Span::from_secs(2) };
+/// How long a promotion waits for the others of its release: people of several systems have to approve theirs.
+pub const RELEASE_TIMEOUT: Span = Span::from_secs(30 * 24 * 3_600);
 /// The longest wait between two tries.
 pub const LONGEST_BACKOFF_MS: i64 = 600_000;
 
@@ -52,6 +55,12 @@ pub enum Task {
     CheckMerge(Merge),
     /// Merges into the stage's branch.
     Merge(Merge),
+    /// Computes a way back; changes nothing.
+    CheckRestore(Restore),
+    /// Takes the stage's branch back, by one commit on top of it.
+    Restore(Restore),
+    /// Waits until the promotions of all systems of a release have come as far.
+    Release(Member),
 }
 
 /// A merge of one repository's part of a set.
@@ -67,6 +76,47 @@ pub struct Merge {
     pub pins: Vec<(String, String)>,
     /// What the stage that it goes to demands.
     pub requires: Vec<Requirement>,
+    /// The commit whose history says what the branch holds, where that is not its head's: it was taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub instead: Option<CommitId>,
+    /// The newest commit of the source's branch, when the branch may go back to an older one on purpose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_from: Option<CommitId>,
+}
+
+/// The way back of one repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restore {
+    /// The repository.
+    pub repository: RepositoryName,
+    /// What comes back.
+    pub back: Back,
+    /// The pins, which what comes back decides: file and JSON pointer.
+    pub pins: Vec<(String, String)>,
+    /// The run that verified what comes back, or that made what goes away.
+    pub names: RunId,
+    /// Who decided it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What a way back brings back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Back {
+    /// The content of a version's commit.
+    ToVersion {
+        /// That commit.
+        to: CommitId,
+        /// The commit whose content goes away; the head that is known when the way back is checked.
+        from: Option<CommitId>,
+    },
+    /// What was there before a commit of ours, if that is on the branch.
+    Undo {
+        /// Its key.
+        key: StepKey,
+    },
 }
 
 impl Task {
@@ -82,6 +132,9 @@ impl Task {
             Self::Consent(_) => "approve",
             Self::CheckMerge(_) => "check-merge",
             Self::Merge(_) => "merge",
+            Self::CheckRestore(_) => "check-restore",
+            Self::Restore(_) => "restore",
+            Self::Release(_) => "release",
         }
     }
 
@@ -95,6 +148,7 @@ impl Task {
             | Self::Window { .. }
             | Self::Consent(_) => true,
             Self::Action(_) | Self::Require(_) | Self::CheckMerge(_) | Self::Merge(_) => false,
+            Self::CheckRestore(_) | Self::Restore(_) | Self::Release(_) => false,
         }
     }
 
@@ -109,13 +163,9 @@ impl Task {
     pub const fn holds_target(&self) -> bool {
         match self {
             Self::Action(action) => action.holds_target(),
-            Self::Merge(_) => true,
-            Self::FanIn
-            | Self::Require(_)
-            | Self::Soak { .. }
-            | Self::Window { .. }
-            | Self::Consent(_)
-            | Self::CheckMerge(_) => false,
+            Self::Merge(_) | Self::Restore(_) => true,
+            Self::FanIn | Self::Require(_) | Self::Soak { .. } | Self::Window { .. } | Self::Consent(_) => false,
+            Self::CheckMerge(_) | Self::CheckRestore(_) | Self::Release(_) => false,
         }
     }
 
@@ -135,12 +185,41 @@ impl Task {
         match self {
             Self::Action(Action::Commit(commit)) => Some(&commit.repository),
             Self::Merge(merge) => Some(&merge.repository),
+            Self::Restore(restore) => Some(&restore.repository),
             _ => None,
         }
     }
+
+    /// The repository that it merges into or takes back, or computes that for.
+    #[must_use]
+    pub const fn moves(&self) -> Option<&RepositoryName> {
+        match self {
+            Self::CheckMerge(merge) | Self::Merge(merge) => Some(&merge.repository),
+            Self::CheckRestore(restore) | Self::Restore(restore) => Some(&restore.repository),
+            _ => None,
+        }
+    }
+
+    /// Whether it changes what a stage is at: its repositories, or what is deployed there.
+    #[must_use]
+    pub const fn is_move(&self) -> bool {
+        self.writes_to().is_some() || self.deploys()
+    }
+
+    /// Whether it deploys.
+    #[must_use]
+    pub const fn deploys(&self) -> bool {
+        matches!(self, Self::Action(Action::Deploy(_)))
+    }
 }
 
-fn planned(id: StepId, task: Task, needs: Vec<StepId>, timeout: Option<Span>, retry: Option<Retry>) -> StepRun {
+pub(super) fn planned(
+    id: StepId,
+    task: Task,
+    needs: Vec<StepId>,
+    timeout: Option<Span>,
+    retry: Option<Retry>,
+) -> StepRun {
     StepRun {
         id,
         task,
@@ -231,10 +310,21 @@ pub fn of_rule(rules: &Rules, rule: &Rule, stage: &StageName) -> Vec<StepRun> {
     with_hotfix_lane(rules, steps)
 }
 
+/// What a promotion is made of besides its rules and its set.
+#[derive(Debug, Clone, Default)]
+pub struct Terms {
+    /// When the set was verified: milliseconds since 1970, UTC.
+    pub verified_ms: i64,
+    /// The heads of the stage that it comes from, when it may go back to an older version; else empty.
+    pub back_from: CommitSet,
+    /// The release that it is a part of, and since when.
+    pub release: Option<Member>,
+}
+
 /// The steps of a promotion: its conditions, then every merge is checked before any is made, so that a conflict in one
 /// repository leaves all of them as they were.
 #[must_use]
-pub fn of_promotion(rules: &Rules, promotion: &Promotion, set: &CommitSet, verified_ms: i64) -> Vec<StepRun> {
+pub fn of_promotion(rules: &Rules, promotion: &Promotion, set: &CommitSet, terms: &Terms) -> Vec<StepRun> {
     let mut steps: Vec<StepRun> = Vec::new();
     let conditions = &promotion.requires;
     let mut gate: Vec<StepId> = Vec::new();
@@ -243,7 +333,7 @@ pub fn of_promotion(rules: &Rules, promotion: &Promotion, set: &CommitSet, verif
         steps.push(planned(id.clone(), task, std::mem::replace(gate, vec![id]), None, None));
     };
     if let Some(soak) = conditions.soak {
-        push(&mut steps, &mut gate, "soak", Task::Soak { until_ms: verified_ms + soak.as_ms() });
+        push(&mut steps, &mut gate, "soak", Task::Soak { until_ms: terms.verified_ms + soak.as_ms() });
     }
     if !conditions.checks.is_empty() {
         let checks = conditions.checks.iter().map(|(id, check)| planned_check(id.clone(), check, gate.clone()));
@@ -267,6 +357,8 @@ pub fn of_promotion(rules: &Rules, promotion: &Promotion, set: &CommitSet, verif
             branch: rules.branch(&promotion.from).to_owned(),
             pins: pins(rules, repository),
             requires: requirements(rules, &promotion.to, repository),
+            instead: None,
+            back_from: terms.back_from.get(repository).cloned(),
         })
         .collect();
     let id = |kind: &str, merge: &Merge| StepId::of_engine(kind, merge.repository.as_str());
@@ -274,10 +366,34 @@ pub fn of_promotion(rules: &Rules, promotion: &Promotion, set: &CommitSet, verif
     for merge in &merges {
         steps.push(planned(id("check", merge), Task::CheckMerge(merge.clone()), gate.clone(), None, None));
     }
+    let mut checked = checks;
+    if let Some(member) = &terms.release {
+        let task = Task::Release(member.clone());
+        steps.push(planned(StepId::of_engine("release", ""), task, checked, Some(RELEASE_TIMEOUT), None));
+        checked = vec![StepId::of_engine("release", "")];
+    }
     for merge in merges {
-        steps.push(planned(id("merge", &merge), Task::Merge(merge), checks.clone(), None, None));
+        steps.push(planned(id("merge", &merge), Task::Merge(merge), checked.clone(), None, None));
     }
     with_hotfix_lane(rules, steps)
+}
+
+/// The steps of a way back: all of it is computed before any is made, so that a conflict leaves every repository as it
+/// was.
+#[must_use]
+pub fn of_way_back(rules: &Rules, restores: Vec<Restore>) -> Vec<StepRun> {
+    let restores = restores.into_iter().filter(|restore| rules.repositories.contains_key(&restore.repository));
+    let restores = restores.map(|restore| Restore { pins: pins(rules, &restore.repository), ..restore });
+    let restores: Vec<Restore> = restores.collect();
+    let id = |kind: &str, restore: &Restore| StepId::of_engine(kind, restore.repository.as_str());
+    let checks: Vec<StepId> = restores.iter().map(|restore| id("check", restore)).collect();
+    let checked = restores
+        .iter()
+        .map(|restore| planned(id("check", restore), Task::CheckRestore(restore.clone()), Vec::new(), None, None));
+    let made = restores
+        .iter()
+        .map(|restore| planned(id("restore", restore), Task::Restore(restore.clone()), checks.clone(), None, None));
+    checked.chain(made).collect()
 }
 
 /// What a stage demands of one repository.

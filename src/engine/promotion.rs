@@ -2,7 +2,7 @@
 
 use super::{
     event::CommitSet,
-    ids::{CommitId, TargetKey},
+    ids::TargetKey,
     lineage::Origin,
     plan::{self, Task},
     run::{Cause, Run, RunState, StepState, Subject},
@@ -25,7 +25,8 @@ impl Turn<'_> {
             authors,
             hotfix: run.hotfix.clone(),
         };
-        self.system.verified.insert(run.stage.clone(), verified);
+        self.remember_version(&run.stage, &verified);
+        self.system.verified.insert(run.stage.clone(), verified.clone());
         for (repository, commit) in &run.set {
             let head =
                 self.system.repositories.get_mut(repository).and_then(|watched| watched.heads.get_mut(&run.stage));
@@ -38,21 +39,38 @@ impl Turn<'_> {
         }
         let Some(rules) = self.system.rules().cloned() else { return };
         for promotion in rules.promotions.iter().filter(|promotion| promotion.from == run.stage) {
-            if promotion.start == PromotionStart::Automatic {
-                self.promote(&promotion.from, &promotion.to, Cause::Verified { run: run.id.clone() });
+            let (pair, set) = ((&promotion.from, &promotion.to), &verified.set);
+            if promotion.start == PromotionStart::Automatic && self.goes_on_by_itself(set, pair) {
+                let terms = plan::Terms { verified_ms: verified.at_ms, ..plan::Terms::default() };
+                self.promote(pair, Cause::Verified { run: run.id.clone() }, &verified, &terms);
             }
         }
     }
 
-    /// Makes the promotion of what was last verified, unless that very set is there already or on its way.
-    pub(super) fn promote(&mut self, from: &StageName, to: &StageName, cause: Cause) {
+    /// Whether a set that was just verified is promoted without anybody's asking: not what was vetoed, not what the stage
+    /// was taken back to, and not what was taken away from the stage that it would go to.
+    fn goes_on_by_itself(&self, set: &CommitSet, (from, to): (&StageName, &StageName)) -> bool {
+        let versions = &self.system.versions;
+        let back = versions.rolled_back.get(from);
+        let is_old = back.is_some_and(|back| self.system.same_content(&back.to.verified.set, set));
+        let was_there = versions.taken_away.get(to).is_some_and(|sets| sets.contains(set));
+        !is_old && !was_there && self.system.vetoed_set(set).is_none()
+    }
+
+    /// Makes the promotion of a version, unless that very set is there already or on its way.
+    pub(super) fn promote(
+        &mut self,
+        (from, to): (&StageName, &StageName),
+        cause: Cause,
+        verified: &Verified,
+        terms: &plan::Terms,
+    ) {
         let Some(in_force) = &self.system.rules else { return };
         let (rules, digest) = (in_force.rules.clone(), in_force.digest.clone());
         let Some(promotion) = rules.promotions.iter().find(|promotion| promotion.from == *from && promotion.to == *to)
         else {
             return;
         };
-        let Some(verified) = self.system.verified.get(from).cloned() else { return };
         if self.set_is_promoted(&verified.set, to) || self.promotion_of(&verified.set, from, to).is_some() {
             return;
         }
@@ -71,7 +89,7 @@ impl Turn<'_> {
             state: RunState::Queued,
             target: Some(TargetKey::of_promotions(to)),
             holds_from_start: false,
-            steps: plan::of_promotion(&rules, promotion, &verified.set, verified.at_ms),
+            steps: plan::of_promotion(&rules, promotion, &verified.set, terms),
             created_ms: self.at_ms,
             ended_ms: None,
             ends_as: None,
@@ -101,10 +119,7 @@ impl Turn<'_> {
         let merges = run.steps.iter().filter(|step| step.state == StepState::Done);
         let merged: CommitSet = merges
             .filter_map(|step| match &step.task {
-                Task::Merge(merge) => {
-                    let commit = step.outputs.get("commit")?.as_str()?;
-                    Some((merge.repository.clone(), CommitId::new(commit)))
-                }
+                Task::Merge(merge) => Some((merge.repository.clone(), step.output_commit("commit")?)),
                 _ => None,
             })
             .collect();
@@ -112,10 +127,18 @@ impl Turn<'_> {
             self.join_heads(&run.stage, &merged);
             self.join_lineages(&run.stage, &merged);
             let promoted = Promoted { set: run.set.clone(), run: run.id.clone(), at_ms: self.at_ms };
-            self.system.promoted.insert(run.stage.clone(), promoted);
+            if run.steps.iter().any(|step| matches!(&step.task, Task::Merge(merge) if merge.back_from.is_some())) {
+                self.took_away(&run.stage, Some(&promoted));
+            } else {
+                self.system.versions.taken_away.remove(&run.stage);
+                self.system.promoted.insert(run.stage.clone(), promoted);
+            }
+            self.system.versions.half_way.remove(&run.stage);
             if let Some(verified) = self.system.verified.get_mut(from).filter(|verified| verified.set == run.set) {
                 verified.authors.clear();
             }
+        } else {
+            self.promotion_broke(run, from);
         }
         self.release_held(&run.stage);
     }

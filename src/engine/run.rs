@@ -71,6 +71,10 @@ pub enum Subject {
         /// The stage it comes from.
         from: StageName,
     },
+    /// The way back of a stage to a set that was verified there before.
+    Rollback,
+    /// The way back of what a promotion merged before it failed.
+    TakeBack,
 }
 
 impl Subject {
@@ -80,7 +84,15 @@ impl Subject {
         match self {
             Self::Rule(rule) => rule.as_str(),
             Self::Promotion { .. } => "promote",
+            Self::Rollback => "rollback",
+            Self::TakeBack => "take-back",
         }
+    }
+
+    /// Whether its runs go before others in the lane that they wait for: a way back before what would go on.
+    #[must_use]
+    pub const fn goes_first(&self) -> bool {
+        matches!(self, Self::Rollback | Self::TakeBack)
     }
 }
 
@@ -116,6 +128,23 @@ pub enum Cause {
     Command {
         /// Who.
         by: String,
+    },
+    /// Somebody decided it, and said why.
+    Decision {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+    /// A promotion ended after some of its merges were made.
+    HalfWay {
+        /// Its run.
+        run: RunId,
+    },
+    /// What was deployed was not verified, and the target's policy is to go back then.
+    NotVerified {
+        /// The run that deployed it.
+        run: RunId,
     },
 }
 
@@ -244,7 +273,28 @@ pub struct Answer {
     pub in_place_of: Option<String>,
 }
 
+impl StepRun {
+    /// Whether it is still to change what its stage is at.
+    #[must_use]
+    pub fn is_to_move(&self) -> bool {
+        self.task.is_move() && matches!(self.state, StepState::Blocked | StepState::Ready)
+    }
+
+    /// An output that names a commit.
+    #[must_use]
+    pub fn output_commit(&self, name: &str) -> Option<CommitId> {
+        let commit = self.outputs.get(name)?.as_str().filter(|commit| !commit.is_empty())?;
+        Some(CommitId::new(commit))
+    }
+}
+
 impl Run {
+    /// Where it stands in a queue: those that go first, then by number.
+    #[must_use]
+    pub const fn place_in_queue(&self) -> (bool, u64) {
+        (!self.subject.goes_first(), self.number)
+    }
+
     /// The step of that id.
     #[must_use]
     pub fn step(&self, id: &StepId) -> Option<&StepRun> {

@@ -19,6 +19,7 @@ use super::{
     notice::Notices,
     run::Run,
     unseen::Unseen,
+    version::Versions,
 };
 use crate::rules::{QueuePolicy, RepositoryName, RuleQueue, Rules, StageName};
 
@@ -75,6 +76,9 @@ pub struct System {
     /// Our own commits that no watch has shown yet, by their keys.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unseen: BTreeMap<StepKey, Unseen>,
+    /// Which versions there are, where each stage was taken back to, and what was vetoed or pinned.
+    #[serde(default, skip_serializing_if = "Versions::is_empty")]
+    pub versions: Versions,
     /// The effects that are pending.
     pub due: BTreeMap<EffectId, Effect>,
     /// What people and programs are told.

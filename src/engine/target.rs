@@ -52,8 +52,8 @@ impl Turn<'_> {
             return Claim::Held;
         }
         if !target.queue.contains(&number) {
-            let place = target.queue.partition_point(|waiting| *waiting < number);
-            target.queue.insert(place, number);
+            let place = self.place_in_queue(&key, number);
+            self.target_mut(&key).queue.insert(place, number);
         }
         self.supersede_older(number);
         let target = self.target_mut(&key);
@@ -65,6 +65,12 @@ impl Turn<'_> {
         target.holder = Some(number);
         target.life = TargetLife::Busy;
         Claim::Held
+    }
+
+    fn place_in_queue(&self, key: &TargetKey, number: u64) -> usize {
+        let queue = self.system.targets.get(key).map(|target| &target.queue);
+        let place = |number: u64| self.run(number).place_in_queue();
+        queue.map_or(0, |queue| queue.partition_point(|waiting| place(*waiting) < place(number)))
     }
 
     /// Ends the older runs of the same subject and stage that do not hold the target: this one brings what they would have
@@ -102,7 +108,7 @@ impl Turn<'_> {
         let number = run.number;
         self.leave_queue(number);
         let Some(key) = &run.target else { return };
-        let breaks = self.breaks(run);
+        let breaks = self.breaks(run) && self.goes_back_after(run).is_none();
         let Some(target) = self.system.targets.get_mut(key).filter(|target| target.holder == Some(number)) else {
             return;
         };

@@ -94,6 +94,8 @@ impl Whereabouts {
             match &run.subject {
                 Subject::Promotion { from } => self.promoted(run, from),
                 Subject::Rule(_) => self.deployed(run),
+                // What they bring back is pushed like anything else.
+                Subject::Rollback | Subject::TakeBack => {}
             }
         }
     }

@@ -107,6 +107,29 @@ pub struct Target {
     /// otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub on_failure: Option<OnFailure>,
+    /// What becomes of its stage when a `verify` step fails after a `deploy`: `nothing`, or `rollback` to what was last
+    /// verified there.
+    #[serde(default, skip_serializing_if = "OnVerifyFailure::is_nothing")]
+    pub on_verify_failure: OnVerifyFailure,
+}
+
+/// What becomes of a stage when what was deployed there is not verified.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnVerifyFailure {
+    /// It stays as it is.
+    #[default]
+    Nothing,
+    /// Its repositories go back to what was last verified there, by ordinary commits: once, never back and forth.
+    Rollback,
+}
+
+impl OnVerifyFailure {
+    /// Whether the stage stays as it is.
+    #[must_use]
+    pub const fn is_nothing(&self) -> bool {
+        matches!(self, Self::Nothing)
+    }
 }
 
 /// What becomes of a target when a run fails on it.
@@ -277,6 +300,29 @@ pub struct Promotion {
     /// The conditions.
     #[serde(default)]
     pub requires: Conditions,
+    /// What becomes of the merges that were made when another of the same set fails: `take_back` undoes them, `keep`
+    /// leaves them to a person.
+    #[serde(default, skip_serializing_if = "OnPartialFailure::is_take_back")]
+    pub on_failure: OnPartialFailure,
+}
+
+/// What becomes of a promotion's merges when not all of them can be made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnPartialFailure {
+    /// Those that were made are undone, by ordinary commits.
+    #[default]
+    TakeBack,
+    /// They stay; `tidegate retry` makes the others, `tidegate take-back` undoes them.
+    Keep,
+}
+
+impl OnPartialFailure {
+    /// Whether what was merged is undone.
+    #[must_use]
+    pub const fn is_take_back(&self) -> bool {
+        matches!(self, Self::TakeBack)
+    }
 }
 
 /// What starts a promotion.

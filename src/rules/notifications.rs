@@ -39,7 +39,7 @@ pub struct Notification {
 pub enum Notice {
     /// A run or promotion waits for people to approve it.
     ApprovalWanted,
-    /// A run of a rule succeeded.
+    /// A run of a rule, or a way back, succeeded.
     RunDone,
     /// A run or promotion failed.
     RunFailed,

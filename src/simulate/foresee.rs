@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::report::Certainty;
 use crate::{
-    engine::{Artifact, Digest, Phase, StepOutcome, StepWork, plan::Task},
+    engine::{Artifact, Digest, Phase, StepOutcome, StepWork, plan::Task, release::Standing},
     providers::{
         Fault,
         image_builder::{
@@ -21,8 +21,8 @@ use crate::{
         local_service::read_template,
         objects::Objects as _,
     },
-    rules::{Action, Bake, Deploy, Lint, Synth, TemplateError, template::render},
-    steps::{Tools, perform},
+    rules::{Action, Bake, Deploy, Lint, Synth, SystemName, TemplateError, template::render},
+    steps::{Releases, Tools, perform},
 };
 
 /// How addresses of templates and services begin that are not there.
@@ -64,6 +64,10 @@ impl Foresight {
                 let answer = Value::from(format!("assumed: {}", check.question()));
                 done(Map::from_iter([("answer".to_owned(), answer)]), Vec::new(), Certainty::Assumed)
             }
+            Task::Release(member) => {
+                let note = format!("the other systems of the release {} are supposed to be ready", member.release.name);
+                Done { note: Some(note), ..done(Map::new(), Vec::new(), Certainty::Assumed) }
+            }
             Task::Action(Action::Synth(synth)) if !synth.command.is_empty() && !self.run_commands => {
                 self.synth(&synth, &work)
             }
@@ -76,7 +80,9 @@ impl Foresight {
             | Task::Window { .. }
             | Task::Consent(_)
             | Task::CheckMerge(_)
-            | Task::Merge(_) => {
+            | Task::Merge(_)
+            | Task::CheckRestore(_)
+            | Task::Restore(_) => {
                 Done { outcome: really(&mut work, tools, now_ms).await, certainty: Certainty::Done, note: None }
             }
         }
@@ -291,5 +297,15 @@ impl ImageBuilder for ForeseenBuilder {
 
     async fn cancel(&self, _: &BuildHandle) -> Result<(), Fault> {
         Ok(())
+    }
+}
+
+/// Other systems, whose promotions are supposed to be ready and are never asked for.
+pub(super) struct NoOtherSystems;
+
+#[async_trait]
+impl Releases for NoOtherSystems {
+    async fn standing(&self, _: &SystemName, _: &str) -> Result<Standing, String> {
+        Ok(Standing::Missing)
     }
 }

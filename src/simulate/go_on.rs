@@ -148,8 +148,10 @@ impl Simulation {
                 return;
             }
             Cause::Push { by, .. } => by.as_ref(),
-            Cause::Upstream { run } | Cause::Verified { run } => Some(run),
-            Cause::Command { .. } => None,
+            Cause::Upstream { run } | Cause::Verified { run } | Cause::HalfWay { run } | Cause::NotVerified { run } => {
+                Some(run)
+            }
+            Cause::Command { .. } | Cause::Decision { .. } => None,
         };
         let of_schedule = by.and_then(|by| self.system.run(by)).is_some_and(|by| self.scheduled.contains(&by.number));
         if of_schedule {

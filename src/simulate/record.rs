@@ -111,8 +111,11 @@ impl Record {
                 let repository = run.source.as_ref().map(|source| &source.repository);
                 self.commit_by(by.as_str(), repository).or_else(|| self.last_of(by.as_str()))
             }
-            Cause::Upstream { run: by } | Cause::Verified { run: by } => self.last_of(by.as_str()),
-            Cause::Push { by: None, .. } | Cause::Command { .. } => self.supposed(),
+            Cause::Upstream { run: by }
+            | Cause::Verified { run: by }
+            | Cause::HalfWay { run: by }
+            | Cause::NotVerified { run: by } => self.last_of(by.as_str()),
+            Cause::Push { by: None, .. } | Cause::Command { .. } | Cause::Decision { .. } => self.supposed(),
             Cause::Schedule { .. } => None,
         }
     }
@@ -158,7 +161,7 @@ fn why(run: &Run, told: impl Fn(&str) -> String) -> String {
     let name = |author: &str| author.split_once(" <").map_or(author, |(name, _)| name).to_owned();
     let in_stage = match &run.subject {
         Subject::Promotion { from } => format!(" in {from}"),
-        Subject::Rule(_) => String::new(),
+        Subject::Rule(_) | Subject::Rollback | Subject::TakeBack => String::new(),
     };
     match &run.cause {
         Cause::Push { by: Some(run), subject, .. } => format!("{run} committed \"{}\"", told(subject)),
@@ -167,5 +170,8 @@ fn why(run: &Run, told: impl Fn(&str) -> String) -> String {
         Cause::Upstream { run } => format!("{run} succeeded"),
         Cause::Verified { run } => format!("{run} verified it{in_stage}"),
         Cause::Command { by } => format!("{by} asked for it"),
+        Cause::Decision { by, reason } => format!("{by} decided it: {reason}"),
+        Cause::HalfWay { run } => format!("{run} ended half-way"),
+        Cause::NotVerified { run } => format!("what {run} deployed was not verified"),
     }
 }

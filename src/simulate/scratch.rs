@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use super::foresee::{ForeseenBuilder, Placeholders};
+use super::foresee::{ForeseenBuilder, NoOtherSystems, Placeholders};
 use crate::{
     engine::System,
     providers::{
@@ -73,6 +73,7 @@ impl Scratch {
             mirrors: Mirrors::open(root.join("mirrors"), originals.git.clone())?,
             objects: DirectoryObjects::open_over(&originals.data.join("objects"), &root.join("objects"))?,
             builder: Box::new(ForeseenBuilder::new(placeholders)),
+            releases: Arc::new(NoOtherSystems),
             // Nobody is told of what is only supposed.
             channels: BTreeMap::new(),
             statuses: Arc::new(NoCommitStatuses),

@@ -21,7 +21,7 @@ impl Simulation {
             Supposed::Promote { from, to } => {
                 let clause = format!("what was verified in {from} were promoted to {to}");
                 self.suppose_that(&clause);
-                let command = Command::Promote { from: from.clone(), to: to.clone() };
+                let command = Command::Promote { from: from.clone(), to: to.clone(), version: None, release: None };
                 self.take_in(Event::Command { by: by.clone(), command }).await?;
                 Ok(clause)
             }

@@ -41,6 +41,7 @@ impl Simulation {
             Task::Action(Action::Bake(_)) => What::Image { amis: amis(outputs.get("amis")), reused },
             Task::Action(Action::Commit(commit)) => self.committed(work, &commit.repository, outputs, false).await,
             Task::Merge(merge) => self.committed(work, &merge.repository, outputs, true).await,
+            Task::Restore(restore) => self.committed(work, &restore.repository, outputs, false).await,
             Task::Action(Action::Synth(_)) => What::Template { digest: out("template_digest") },
             Task::Action(Action::Lint(_)) => {
                 What::Lint { verdict: out("verdict"), errors: number("errors"), warnings: number("warnings") }
@@ -59,6 +60,8 @@ impl Simulation {
             Task::Action(Action::Check(check)) => passes(format!("it waits for {}", check.question())),
             Task::Require(_) => passes(format!("what {} demands holds", work.environment)),
             Task::CheckMerge(merge) => passes(format!("{} can be merged", merge.repository)),
+            Task::CheckRestore(restore) => passes(format!("{} can be taken back", restore.repository)),
+            Task::Release(member) => passes(format!("all systems of {} can merge", member.release.name)),
             Task::Action(Action::Approve(_))
             | Task::FanIn
             | Task::Soak { .. }

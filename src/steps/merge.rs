@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Progress, StepLog, Tools, commit::parent_of, require, time_left, tools::message};
+use super::{Progress, StepLog, Tools, require, time_left, tools::message};
 use crate::{
     engine::{Artifact, CommitId, StepWork, plan::Merge},
     providers::{
@@ -14,7 +14,7 @@ use crate::{
 /// Computes the merge and what the stage demands of it; changes nothing.
 pub(super) async fn check(merge: &Merge, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
     let mirror = tools.mirror(work, &merge.repository)?;
-    bring_source(merge, work, tools).await?;
+    bring_all(merge, work, tools).await?;
     match mirror.check_merge(&change(merge, work), time_left(work)).await? {
         CheckedMerge::Conflict { paths } => Err(conflict(merge, work, &paths)),
         CheckedMerge::AlreadyContained { head } => {
@@ -39,7 +39,7 @@ pub(super) async fn check(merge: &Merge, work: &StepWork, tools: &Tools, log: &S
 /// Merges into the stage's branch.
 pub(super) async fn make(merge: &Merge, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
     let mirror = tools.mirror(work, &merge.repository)?;
-    bring_source(merge, work, tools).await?;
+    bring_all(merge, work, tools).await?;
     let change = change(merge, work);
     let made = match mirror.merge(&change, time_left(work)).await? {
         Merged::Conflict { paths } => return Err(conflict(merge, work, &paths)),
@@ -50,32 +50,37 @@ pub(super) async fn make(merge: &Merge, work: &StepWork, tools: &Tools, log: &St
         Merged::Committed { commit } | Merged::AlreadyThere { commit } => commit,
     };
     log.line(&format!("merged as {made}")).await;
-    let parent = parent_of(&mirror, &made).await?;
+    // A merge has two parents; the way back to an older version, one.
+    let parents = mirror.commit_info(&made).await?.parents;
     Ok(Progress::done(
         [
             ("commit", Value::from(made.clone())),
             ("changed", Value::from(true)),
-            ("parent", Value::from(parent)),
+            ("back", Value::from(parents.len() == 1)),
+            ("parent", Value::from(parents.into_iter().next().unwrap_or_default())),
             ("subject", Value::from(change.message.subject)),
         ],
         vec![Artifact::commit(&merge.repository, &CommitId::new(made))],
     ))
 }
 
-/// The source commit is on another branch than the stage's: fetches what holds it.
-async fn bring_source(merge: &Merge, work: &StepWork, tools: &Tools) -> Result<(), Fault> {
+/// The source is on another branch than the stage's, as may be what the stage's branch truly holds: fetches what is not
+/// in the mirror yet.
+async fn bring_all(merge: &Merge, work: &StepWork, tools: &Tools) -> Result<(), Fault> {
     let mirror = tools.mirror(work, &merge.repository)?;
-    if mirror.commit_info(merge.commit.as_str()).await.is_ok() {
-        return Ok(());
+    for commit in [Some(&merge.commit), merge.instead.as_ref(), merge.back_from.as_ref()].into_iter().flatten() {
+        if mirror.commit_info(commit.as_str()).await.is_ok() {
+            continue;
+        }
+        mirror.fetch(&[merge.branch.clone(), work.branch.clone()], time_left(work)).await?;
+        mirror.commit_info(commit.as_str()).await.map_err(|_| {
+            Fault::fail(
+                format!("commit {} is not on {} of {} any more", commit.short(), merge.branch, mirror.url()),
+                "the branch was force-pushed: verify its new head, and promote that",
+            )
+        })?;
     }
-    let branches = std::slice::from_ref(&merge.branch);
-    mirror.fetch(branches, time_left(work)).await?;
-    mirror.commit_info(merge.commit.as_str()).await.map(drop).map_err(|_| {
-        Fault::fail(
-            format!("commit {} is not on {} of {} any more", merge.commit.short(), merge.branch, mirror.url()),
-            "the branch was force-pushed: verify its new head, and promote that",
-        )
-    })
+    Ok(())
 }
 
 fn change(merge: &Merge, work: &StepWork) -> MergeChange {
@@ -83,6 +88,8 @@ fn change(merge: &Merge, work: &StepWork) -> MergeChange {
     MergeChange {
         source_commit: merge.commit.to_string(),
         branch: work.branch.clone(),
+        instead: merge.instead.as_ref().map(ToString::to_string),
+        back_from: merge.back_from.as_ref().map(ToString::to_string),
         pins: merge.pins.iter().map(|(path, pointer)| Pin { path: path.clone(), pointer: pointer.clone() }).collect(),
         message: message(work, format!("Promote {} {} to {}", merge.branch, merge.commit.short(), work.stage), &source),
     }

@@ -9,7 +9,9 @@ mod lint;
 mod merge;
 mod notify;
 mod package;
+mod release;
 mod require;
+mod restore;
 mod step_log;
 mod synth;
 mod tools;
@@ -20,6 +22,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use serde_json::{Map, Value};
 
 pub use notify::{Channel, Channels, DELIVERY_DEADLINE, deliver};
+pub use release::Releases;
 pub use step_log::StepLog;
 pub use tools::Tools;
 
@@ -54,6 +57,9 @@ pub async fn perform(work: &StepWork, tools: &Tools) -> StepOutcome {
         (_, Task::Require(requirements)) => require::check(requirements, work, tools, &log).await,
         (_, Task::CheckMerge(merge)) => merge::check(merge, work, tools, &log).await,
         (_, Task::Merge(merge)) => merge::make(merge, work, tools, &log).await,
+        (_, Task::Release(member)) => release::wait(member, work, tools, &log).await,
+        (_, Task::CheckRestore(way_back)) => restore::check(way_back, work, tools, &log).await,
+        (_, Task::Restore(way_back)) => restore::make(way_back, work, tools, &log).await,
         (_, task @ (Task::FanIn | Task::Soak { .. } | Task::Window { .. } | Task::Consent(_))) => {
             Err(is_a_gate(task.kind()))
         }

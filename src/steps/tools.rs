@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Channels, StepLog, time_left};
+use super::{Channels, Releases, StepLog, time_left};
 use crate::{
     engine::{CommitId, Hotfix, StepWork},
     providers::{
@@ -28,6 +28,8 @@ const FETCH_DEADLINE: Duration = Duration::from_secs(300);
 pub struct Tools {
     /// Warm mirrors of the repositories.
     pub mirrors: Mirrors,
+    /// How far other systems' promotions are.
+    pub releases: Arc<dyn Releases>,
     /// Where artifacts, templates and reports are.
     pub objects: DirectoryObjects,
     /// What people and programs are told through.

@@ -4,6 +4,7 @@ mod holds;
 pub mod report;
 pub(super) mod text;
 mod untold;
+pub mod versions;
 
 use std::path::Path;
 

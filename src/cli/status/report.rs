@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     holds::{self, HoldStatus},
     untold::{self, UntoldNotice},
+    versions::VersionsStatus,
 };
 use crate::{
     cli::words,
@@ -44,6 +45,9 @@ pub struct StatusReport {
     /// What holds it, by hand: the pause and the freezes.
     #[serde(default)]
     pub holds: Vec<HoldStatus>,
+    /// Which versions there are, and what was decided about them.
+    #[serde(default)]
+    pub versions: VersionsStatus,
 }
 
 /// A moment that is over.
@@ -180,6 +184,7 @@ impl StatusReport {
             refused_rules: state.refused_rules.as_ref().map(|refused| refused.mistakes.clone()),
             untold: untold::of(state),
             holds: holds::of(state),
+            versions: VersionsStatus::of(state, &stages),
         }
     }
 }

@@ -37,8 +37,13 @@ pub(in crate::cli) fn of(report: &StatusReport, now_ms: i64) -> String {
         lines.push(row("", &second, Tone::Quiet));
     }
     lines.extend(holds::lines(&report.holds, now_ms));
+    let (said, half_way) = report.versions.lines(now_ms);
+    if !said.is_empty() {
+        lines.push(format!("\n{}", paint("Decided", Tone::Strong)));
+        lines.extend(said);
+    }
     motion(report, now_ms, &mut lines);
-    trouble(report, &mut lines);
+    trouble(report, half_way, &mut lines);
     lines.push(String::new());
     lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
 }
@@ -119,7 +124,7 @@ fn motion(report: &StatusReport, now_ms: i64, lines: &mut Vec<String>) {
     }
 }
 
-fn trouble(report: &StatusReport, lines: &mut Vec<String>) {
+fn trouble(report: &StatusReport, half_way: Vec<String>, lines: &mut Vec<String>) {
     let unreachable = report
         .repositories
         .iter()
@@ -134,7 +139,8 @@ fn trouble(report: &StatusReport, lines: &mut Vec<String>) {
         format!("  {}; the last good ones stay in force\n{mistakes}", paint("the rules file was refused", Tone::Bad))
     });
     let untold = report.untold.iter().filter(|untold| !untold.error.is_empty()).map(untold::line);
-    let trouble: Vec<String> = failed.chain(unreachable).chain(refused).chain(untold).collect();
+    let trouble = half_way.into_iter().chain(failed).chain(unreachable).chain(refused).chain(untold);
+    let trouble: Vec<String> = trouble.collect();
     if !trouble.is_empty() {
         lines.push(format!("\n{}", paint("Trouble", Tone::Strong)));
         lines.extend(trouble);

@@ -162,6 +162,9 @@ fn asked(run: &Run, step: &StepRun) -> String {
         Task::Require(_) => format!("what {} demands", run.stage),
         Task::CheckMerge(merge) => format!("a merge of {} {} without conflict", merge.repository, merge.commit.short()),
         Task::Action(Action::Check(check)) => check.question(),
+        Task::CheckRestore(restore) => format!("a way back of {} without conflict", restore.repository),
+        Task::Restore(restore) => format!("the way back of {}", restore.repository),
+        Task::Release(member) => format!("the other systems of the release {}", member.release.name),
         Task::Merge(merge) => format!("the merge of {} {}", merge.repository, merge.commit.short()),
         task => match task.writes_to() {
             Some(place) => format!("the commit to {place} {}", run.stage),
@@ -185,6 +188,9 @@ pub(super) fn again(run: &Run) -> String {
     let anew = match run.subject {
         crate::engine::Subject::Rule(ref rule) => format!("`tidegate run start {rule} --stage {}`", run.stage),
         crate::engine::Subject::Promotion { ref from } => format!("`tidegate promote {from} {}`", run.stage),
+        crate::engine::Subject::Rollback | crate::engine::Subject::TakeBack => {
+            format!("`tidegate rollback {} --reason …`", run.stage)
+        }
     };
     match run.state.is_ended().then_some(run.state).or(run.ends_as).unwrap_or(run.state) {
         RunState::Superseded => "the newer run, which brings what this one would have brought".to_owned(),

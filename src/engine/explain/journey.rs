@@ -241,7 +241,7 @@ impl<'a> Walk<'a> {
     }
 
     fn promotion_to_come(&mut self, rules: &Rules, promotion: &Promotion) {
-        let Promotion { from, to, start, requires } = promotion;
+        let Promotion { from, to, start, requires, on_failure: _ } = promotion;
         let name = |gate: &str| format!("promotion to {to}: {gate}");
         let verified = format!("the verification in {from}");
         if *start == PromotionStart::Manual {

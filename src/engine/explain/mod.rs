@@ -16,6 +16,7 @@ use super::{
     plan::Task,
     run::{Run, RunState, StepRun, StepState},
     system::{System, TargetLife},
+    version::Pinned,
 };
 use crate::rules::Action;
 
@@ -83,6 +84,9 @@ fn blocked(run: &Run, step: &StepRun) -> Waiting {
 }
 
 fn ready(system: &System, run: &Run, step: &StepRun) -> Waiting {
+    if let Some(pinned) = system.kept_out(run, step) {
+        return kept_out(run, pinned);
+    }
     if let Some(hold) = hold::hold(system, run, step) {
         return hold.waiting(run);
     }
@@ -99,6 +103,16 @@ fn ready(system: &System, run: &Run, step: &StepRun) -> Waiting {
             ended_by: writer.id.to_string(),
         },
         _ => target(system, run, run.created_ms),
+    }
+}
+
+fn kept_out(run: &Run, pinned: &Pinned) -> Waiting {
+    let (stage, at, by) = (&run.stage, &pinned.version.verified.run, &pinned.by);
+    Waiting {
+        for_what: format!("the end of the pin of {stage} at {at} ({by}: {})", pinned.reason),
+        since_ms: run.created_ms.max(pinned.at_ms),
+        until_ms: None,
+        ended_by: format!("{by} or an operator: `tidegate unpin {stage}`"),
     }
 }
 

@@ -33,6 +33,12 @@ pub struct MergeChange {
     pub source_commit: String,
     /// What it is merged into.
     pub branch: String,
+    /// The commit whose history says what the branch holds, in place of its head's: after the branch was taken back by
+    /// a commit, its history still names what its content no longer has, and git alone would not bring it again.
+    pub instead: Option<String>,
+    /// The newest commit of the source's branch, when the branch may go back to the source: what the branch holds of
+    /// it beyond the source is then taken away.
+    pub back_from: Option<String>,
     /// What the source decides.
     pub pins: Vec<Pin>,
     /// What the commit says.
@@ -87,14 +93,22 @@ pub enum CheckedMerge {
 }
 
 /// What the source says of the pins, by file: pointers and values.
-type PinnedValues = BTreeMap<String, Vec<(String, Value)>>;
+pub(super) type PinnedValues = BTreeMap<String, Vec<(String, Value)>>;
 
 /// How many times crossed histories are followed into their own crossed ancestors.
 const DEEPEST_CROSSING: usize = 8;
 
 enum Tried {
-    Clean(Oid),
+    Clean { tree: Oid, parents: Vec<Oid> },
     Contained,
+    Conflict(Vec<String>),
+}
+
+/// A three-way merge of trees.
+pub(super) enum Combined {
+    /// The tree.
+    Clean(Oid),
+    /// The files that both sides changed, sorted.
     Conflict(Vec<String>),
 }
 
@@ -109,9 +123,8 @@ impl Mirror {
             Ok(match merged_tree(repository, head, &change)? {
                 Tried::Contained => Proposal::Settled(Merged::AlreadyContained { head: head.to_string() }),
                 Tried::Conflict(paths) => Proposal::Settled(Merged::Conflict { paths }),
-                Tried::Clean(tree) => {
-                    let source = paths::find_commit(repository, &change.source_commit)?.id();
-                    Proposal::Push(change.message.commit(repository, &identity, tree, &[head, source])?)
+                Tried::Clean { tree, parents } => {
+                    Proposal::Push(change.message.commit(repository, &identity, tree, &parents)?)
                 }
             })
         };
@@ -132,7 +145,7 @@ impl Mirror {
         let change = change.clone();
         self.with_repository(move |repository| {
             Ok(match merged_tree(repository, head, &change)? {
-                Tried::Clean(tree) => CheckedMerge::Clean { head: head.to_string(), tree: tree.to_string() },
+                Tried::Clean { tree, .. } => CheckedMerge::Clean { head: head.to_string(), tree: tree.to_string() },
                 Tried::Contained => CheckedMerge::AlreadyContained { head: head.to_string() },
                 Tried::Conflict(paths) => CheckedMerge::Conflict { paths },
             })
@@ -153,29 +166,51 @@ impl Mirror {
 }
 
 fn merged_tree(repository: &Repository, head: Oid, change: &MergeChange) -> Result<Tried, Fault> {
-    let source = paths::find_commit(repository, &change.source_commit)?;
-    if contains(repository, head, source.id())? {
-        return Ok(Tried::Contained);
-    }
+    let commit = |id: &str| paths::find_commit(repository, id).map(|commit| commit.id());
+    let source = commit(&change.source_commit)?;
+    let history = change.instead.as_deref().map_or(Ok(head), commit)?;
+    let holds_it = contains(repository, history, source)?;
+    let (other, parents) = match &change.back_from {
+        Some(newest) if holds_it => (commit(newest)?, vec![head]),
+        _ if holds_it => return Ok(Tried::Contained),
+        _ => (source, vec![head, source]),
+    };
     let merge = || -> Result<Tried, git2::Error> {
-        let theirs = source.tree()?;
+        let theirs = repository.find_commit(source)?.tree()?;
         let pins = pinned_values(repository, &theirs, &change.pins);
-        let ours = with_pins(repository, repository.find_commit(head)?.tree()?, &pins)?;
-        let base = base_tree(repository, head, source.id(), &pins, 0)?;
-        let mut options = MergeOptions::new();
-        options.find_renames(true);
-        let mut index = repository.merge_trees(&base, &ours, &theirs, Some(&options))?;
-        if index.has_conflicts() {
-            return Ok(Tried::Conflict(conflicting_paths(&index)?));
-        }
-        Ok(Tried::Clean(index.write_tree_to(repository)?))
+        let base = base_tree(repository, history, other, &pins, 0)?;
+        let ours = repository.find_commit(head)?.tree()?;
+        let before = ours.id();
+        Ok(match combined(repository, &base, ours, &theirs, &pins)? {
+            Combined::Conflict(paths) => Tried::Conflict(paths),
+            Combined::Clean(tree) if holds_it && tree == before => Tried::Contained,
+            Combined::Clean(tree) => Tried::Clean { tree, parents },
+        })
     };
     merge().map_err(|error| object_fault(&error))
 }
 
+/// Merges trees: what `theirs` has beyond `base` (or lacks of it) comes to `ours`, and `theirs` decides the pins.
+pub(super) fn combined(
+    repository: &Repository,
+    base: &Tree<'_>,
+    ours: Tree<'_>,
+    theirs: &Tree<'_>,
+    pins: &PinnedValues,
+) -> Result<Combined, git2::Error> {
+    let ours = with_pins(repository, ours, pins)?;
+    let mut options = MergeOptions::new();
+    options.find_renames(true);
+    let mut index = repository.merge_trees(base, &ours, theirs, Some(&options))?;
+    if index.has_conflicts() {
+        return Ok(Combined::Conflict(conflicting_paths(&index)?));
+    }
+    Ok(Combined::Clean(index.write_tree_to(repository)?))
+}
+
 /// The source's values for the pins, by file. A pin that the source does not have, or cannot be read there, is no
 /// pin: the file is merged like any other.
-fn pinned_values(repository: &Repository, source: &Tree<'_>, pins: &[Pin]) -> PinnedValues {
+pub(super) fn pinned_values(repository: &Repository, source: &Tree<'_>, pins: &[Pin]) -> PinnedValues {
     let mut values: PinnedValues = BTreeMap::new();
     for Pin { path, pointer } in pins {
         let Ok(Some(file)) = paths::file_at(repository, source, path) else { continue };
@@ -188,7 +223,7 @@ fn pinned_values(repository: &Repository, source: &Tree<'_>, pins: &[Pin]) -> Pi
 }
 
 /// The tree with the pins set in the files that are there and can take them.
-fn with_pins<'repository>(
+pub(super) fn with_pins<'repository>(
     repository: &'repository Repository,
     tree: Tree<'repository>,
     pins: &PinnedValues,

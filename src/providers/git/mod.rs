@@ -29,6 +29,7 @@ mod process;
 mod publish;
 mod read;
 mod remote;
+mod restore;
 mod transport;
 
 pub use archive::{ArchiveFormat, ArchiveInfo, ArchiveOptions};
@@ -39,3 +40,4 @@ pub use mirror::{GitOptions, Identity, Mirror, Mirrors};
 pub use patch::{ChangedFile, Patch};
 pub use publish::{CommitMessage, KEY_TRAILER};
 pub use read::CommitInfo;
+pub use restore::{RestoreChange, Restored};

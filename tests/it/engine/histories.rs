@@ -13,8 +13,8 @@ use tidegate::{
 };
 
 use super::support::{
-    HOUR_MS, World, abort, again, approve, failed, freeze, pause, pending, promote, repository, retry, rules, run_rule,
-    stage, unlock,
+    HOUR_MS, World, abort, again, approve, failed, freeze, lift_veto, pause, pending, pin, promote, promote_version,
+    repository, retry, roll_back, rules, run_rule, stage, take_back, unlock, unpin, veto,
 };
 
 const WEBSHOP: &str = include_str!("histories.yaml");
@@ -29,6 +29,9 @@ static VARIANTS: LazyLock<Vec<Rules>> = LazyLock::new(|| {
         WEBSHOP.replace("queue: supersede", "queue: reject").replace("queue: parallel", "queue: fifo"),
         WEBSHOP.replace("queue: parallel", "queue: supersede").replace("soak: 2h", "soak: 3h"),
         WEBSHOP.replace("cron: 0 0 3 * * *", "cron: 0 0 4 * * *").replace("count: 2", "count: 1"),
+        WEBSHOP
+            .replace("queue: supersede", "queue: fifo, on_verify_failure: rollback")
+            .replace("to: qa, requires: { soak: 2h }", "to: qa, on_failure: keep"),
         WEBSHOP.replace("  tools: { url: tools.git }\n", "").replace(": tools", ": image"),
     ];
     variants.iter().map(|text| rules(text)).collect()
@@ -56,7 +59,7 @@ fn moves() -> impl Strategy<Value = Move> {
         24 => (index(), 0_u8..18).prop_map(|(which, how)| Move::Step { which, how }),
         2 => index().prop_map(|which| Move::Late { which }),
         4 => index().prop_map(|which| Move::Fire { which }),
-        7 => (index(), 0_u8..15, index()).prop_map(|(by, what, run)| Move::Ask { by, what, run }),
+        9 => (index(), 0_u8..24, index()).prop_map(|(by, what, run)| Move::Ask { by, what, run }),
         2 => (-HOUR_MS..5 * HOUR_MS).prop_map(|by_ms| Move::Clock { by_ms }),
         1 => index().prop_map(|variant| Move::Reload { variant }),
     ]
@@ -91,7 +94,20 @@ impl History {
         history
     }
 
-    /// After every event: what the watches may have seen, and that no pin went back (I3).
+    /// Versions to go back to: so many pushes that came as far as they could.
+    fn deliver(&mut self, times: usize) {
+        let known: Vec<RepositoryName> = self.world.system.repositories.keys().cloned().collect();
+        for _ in 0..times {
+            for repository in &known {
+                self.world.watch(repository);
+            }
+            self.world.push("software", "dev");
+            self.rests();
+        }
+    }
+
+    /// After every event: what the watches may have seen, and that no pin went back (I3): a way back is a new commit, whose
+    /// pins are newer.
     fn look(&mut self) {
         let lengths: BTreeMap<_, _> =
             self.world.remotes.iter().map(|(place, commits)| (place.clone(), commits.len())).collect();
@@ -247,9 +263,42 @@ impl History {
                 reason: "it must".to_owned(),
             },
             14 => Command::Hotfix { what: id.to_owned(), reason: "it must".to_owned() },
+            15..=22 => self.of_versions(what, at, id, run),
             _ => run_rule(["package", "bake", "deliver", "report", "nothing"][run.index(5)], at),
         };
         drop(self.world.ask(by, command));
+    }
+
+    /// A command about versions.
+    fn of_versions(&self, what: u8, at: &str, id: &str, which: &Index) -> Command {
+        match what {
+            15 | 16 => roll_back(at, self.version(at, which).as_deref()),
+            17 if which.index(2) == 0 => pin(at, self.version(at, which).as_deref()),
+            17 | 18 => unpin(at),
+            19 => self.vetoed(which),
+            20 => lift_veto(self.world.system.versions.vetoes.keys().next().map_or("none", String::as_str)),
+            21 => take_back(id),
+            _ => match self.version(at, which) {
+                Some(version) => promote_version(at, if at == "dev" { "qa" } else { "main" }, &version),
+                None => roll_back(at, None),
+            },
+        }
+    }
+
+    /// A version of a stage, or none.
+    fn version(&self, at: &str, which: &Index) -> Option<String> {
+        let known = self.world.system.versions_of(&stage(at));
+        let place = which.index(known.len() + 1);
+        known.get(place).map(|version| version.verified.run.to_string())
+    }
+
+    /// A veto of a commit or artifact that there is.
+    fn vetoed(&self, which: &Index) -> Command {
+        let runs = self.world.system.runs.values();
+        let commits = runs.clone().flat_map(|run| run.set.values().map(ToString::to_string));
+        let artifacts = runs.flat_map(|run| &run.steps).flat_map(|step| step.artifacts.iter());
+        let names: Vec<String> = commits.chain(artifacts.map(|artifact| artifact.name.clone())).collect();
+        veto(if names.is_empty() { "sha256:none" } else { which.get(&names).as_str() })
     }
 
     /// Everything outside goes well from here on, people say yes, and clocks go on: every run ends.
@@ -277,6 +326,7 @@ impl History {
         for run in self.world.system.live_runs().filter(|run| run.asking().is_some()) {
             commands.push(approve(run.id.as_str()));
         }
+        commands.extend(self.world.system.versions.pinned.keys().map(|at| unpin(at.as_str())));
         for (key, target) in &self.world.system.targets {
             if target.life == TargetLife::Broken {
                 let (name, at) = key.as_str().split_once('@').unwrap();
@@ -310,9 +360,10 @@ proptest! {
 
     #[test]
     fn what_always_holds_holds_after_every_event(
-        variant in 0..VARIANTS.len(), moves in prop::collection::vec(moves(), 1..120), at in any::<Index>(),
+        variant in 0..VARIANTS.len(), deliveries in prop_oneof![3 => Just(0), 1 => 2_usize..4], moves in prop::collection::vec(moves(), 1..120), at in any::<Index>(),
     ) {
         let mut history = History::new(variant);
+        history.deliver(deliveries);
         for step in &moves {
             history.play(step);
         }

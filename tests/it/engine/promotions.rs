@@ -179,22 +179,6 @@ fn a_soak_that_is_done_again_has_an_effect_of_its_own() {
 }
 
 #[test]
-fn after_a_failed_merge_what_was_held_starts_and_a_retry_makes_only_the_rest() {
-    let mut world = verified_in_dev();
-    world.done("promote-3", "check-software");
-    world.done("promote-3", "check-infrastructure");
-    world.done("promote-3", "merge-infrastructure");
-    world.answers("promote-3", "merge-software", failed("protected branch"));
-    assert_eq!(world.state("promote-3"), RunState::Failed);
-    assert_eq!(world.live(), ["deliver-4"], "the merge that was made");
-    world.asked("ada", retry("promote-3"));
-    assert_eq!(world.step_state("promote-3", "merge-infrastructure"), StepState::Done);
-    assert_eq!(world.step_state("promote-3", "merge-software"), StepState::Active);
-    world.settle();
-    assert_eq!(world.state("promote-3"), RunState::Done);
-}
-
-#[test]
 fn a_rule_that_is_named_promote_has_a_lane_of_its_own() {
     let text = SHOP.replace("  package:\n", "  promote:\n").replace("upstream: package", "upstream: promote");
     let mut world = World::new(&text);

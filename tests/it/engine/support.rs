@@ -9,11 +9,15 @@ use tidegate::{
         Artifact, Command, CommitId, Decision, Digest, Effect, EffectId, EffectKind, Event, HeadSeen, Outcome, Phase,
         Principal, Recorded, Refused, Run, RunId, RunState, StepKey, StepOutcome, StepRun, StepState, System,
         explain::{self, Condition, Journey, Waiting},
-        invariants, step,
+        invariants,
+        plan::{Back, Restore, Task},
+        step,
         whereabouts::Whereabouts,
     },
     rules::{RepositoryName, RuleName, Rules, StageName, StepId, TargetName, load},
 };
+
+pub(super) mod verified;
 
 /// 2026-11-20 12:00 UTC, a Friday.
 pub(super) const NOON_MS: i64 = 1_795_176_000_000;
@@ -45,6 +49,8 @@ pub(super) struct World {
     pub(super) whereabouts: Whereabouts,
     /// The commits of every branch, oldest first; `None` at its end when the branch was deleted.
     pub(super) remotes: BTreeMap<(RepositoryName, StageName), Vec<Option<Made>>>,
+    /// Whether what is built is the same wherever it is built: then only `dev` has anything to pin.
+    pub(super) reproducible: bool,
     commits: u64,
 }
 
@@ -83,7 +89,36 @@ pub(super) fn abort(run: &str) -> Command {
 }
 
 pub(super) fn promote(from: &str, to: &str) -> Command {
-    Command::Promote { from: stage(from), to: stage(to) }
+    Command::Promote { from: stage(from), to: stage(to), version: None, release: None }
+}
+
+/// Promotes an older version.
+pub(super) fn promote_version(from: &str, to: &str, run: &str) -> Command {
+    Command::Promote { from: stage(from), to: stage(to), version: Some(RunId::new(run)), release: None }
+}
+
+pub(super) fn roll_back(at: &str, to: Option<&str>) -> Command {
+    Command::Rollback { stage: stage(at), to: to.map(RunId::new), reason: "it leaks memory".to_owned() }
+}
+
+pub(super) fn take_back(run: &str) -> Command {
+    Command::TakeBack { run: RunId::new(run), reason: "enough".to_owned() }
+}
+
+pub(super) fn veto(what: &str) -> Command {
+    Command::Veto { what: what.to_owned(), reason: "it leaks memory".to_owned() }
+}
+
+pub(super) fn lift_veto(what: &str) -> Command {
+    Command::LiftVeto { what: what.to_owned(), reason: "it was the probe".to_owned() }
+}
+
+pub(super) fn pin(at: &str, version: Option<&str>) -> Command {
+    Command::Pin { stage: stage(at), version: version.map(RunId::new), reason: "the fair is on".to_owned() }
+}
+
+pub(super) fn unpin(at: &str) -> Command {
+    Command::Unpin { stage: stage(at) }
 }
 
 pub(super) fn run_rule(rule: &str, at: &str) -> Command {
@@ -126,6 +161,7 @@ impl World {
             ended: Vec::new(),
             whereabouts: Whereabouts::default(),
             remotes: BTreeMap::new(),
+            reproducible: false,
             commits: 0,
         }
     }
@@ -370,6 +406,15 @@ impl World {
         let mut artifact = Artifact { kind: kind.to_owned(), name: format!("{}/{kind}", run.id), uri: String::new() };
         outputs.insert("made".to_owned(), json!({ "by": run.id.to_string(), "share": 0.1 }));
         if let Some(repository) = step.task.writes_to() {
+            if let Task::Restore(restore) = &step.task
+                && self.way_back(&run, restore, &mut outputs).is_none()
+            {
+                outputs.insert("changed".to_owned(), json!(false));
+                return Outcome::Step(StepOutcome::Done { outputs, artifacts: Vec::new() });
+            }
+            if self.reproducible && run.source.is_some() && run.stage != stage("dev") {
+                return Outcome::Step(StepOutcome::Done { outputs, artifacts: Vec::new() });
+            }
             let branch = self.remotes.get(&(repository.clone(), run.stage.clone()));
             let parent = branch.and_then(|commits| commits.last().cloned().flatten()).map(|made| made.commit);
             let key = run.key(&self.system.rules().unwrap().system, step);
@@ -379,6 +424,25 @@ impl World {
             outputs.insert("parent".to_owned(), json!(parent));
         }
         Outcome::Step(StepOutcome::Done { outputs, artifacts: vec![artifact] })
+    }
+
+    /// What a way back says of itself; nothing when what it undoes is not on the branch.
+    fn way_back(&self, run: &Run, restore: &Restore, outputs: &mut Map<String, Value>) -> Option<()> {
+        let (to, from) = match &restore.back {
+            Back::ToVersion { to, from } => (to.clone(), from.clone()?),
+            Back::Undo { key } => {
+                let branch = self.remotes.get(&(restore.repository.clone(), run.stage.clone()))?;
+                let position =
+                    branch.iter().rposition(|made| made.as_ref().and_then(|made| made.key.as_ref()) == Some(key))?;
+                (
+                    branch.get(position.checked_sub(1)?)?.as_ref()?.commit.clone(),
+                    branch[position].as_ref()?.commit.clone(),
+                )
+            }
+        };
+        outputs.insert("to".to_owned(), json!(to));
+        outputs.insert("from".to_owned(), json!(from));
+        Some(())
     }
 
     /// Answers every pending effect of a step with success until only people, clocks and watches are left.

@@ -188,10 +188,15 @@ impl Delivery {
 
     /// Waits until the state shows what is looked for.
     pub(super) fn wait<T>(&self, what: &str, look: impl Fn(&System) -> Option<T>) -> T {
+        self.wait_in("webshop", what, look)
+    }
+
+    /// Waits until the state of a system shows what is looked for.
+    pub(super) fn wait_in<T>(&self, system: &str, what: &str, look: impl Fn(&System) -> Option<T>) -> T {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let house = House::open(&self.config()).await.unwrap();
-            let system = SystemName::new("webshop").unwrap();
+            let system = SystemName::new(system).unwrap();
             let mut changes = house.ledger.store().changes();
             let waited = tokio::time::timeout(DEADLINE, async {
                 loop {

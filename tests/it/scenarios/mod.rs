@@ -6,6 +6,7 @@ mod delivery;
 mod gates;
 mod looking;
 mod notices;
+mod versions;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};

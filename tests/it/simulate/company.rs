@@ -11,7 +11,7 @@ use std::{
 use tidegate::{
     engine::{
         Access, Command, Delivery, Digest, Effect, EffectKind, Event, Outcome, Person, Principal, Run, StepOutcome,
-        System, Timer, Work, work,
+        System, Timer, Work, release::Standing, work,
     },
     providers::{
         commit_status::NoCommitStatuses,
@@ -22,7 +22,7 @@ use tidegate::{
     },
     rules::{RepositoryName, Rules, StageName, SystemName, load},
     simulate::{Originals, Question, Supposed, predict, report::Prediction},
-    steps::{Tools, perform},
+    steps::{Releases, Tools, perform},
     store::{Ledger, SqliteStore},
     watch::watch,
 };
@@ -295,6 +295,7 @@ fn tools(data: &Path) -> Tools {
     Tools {
         mirrors: Mirrors::open(data.join("mirrors"), git_options()).unwrap(),
         objects: DirectoryObjects::open(&data.join("objects")).unwrap(),
+        releases: Arc::new(NoOtherSystems),
         channels: BTreeMap::new(),
         statuses: Arc::new(NoCommitStatuses),
         builder: Box::new(LocalImageBuilder {
@@ -308,6 +309,16 @@ fn tools(data: &Path) -> Tools {
     }
 }
 
+/// The examples have one system each, and no releases.
+struct NoOtherSystems;
+
+#[async_trait::async_trait]
+impl Releases for NoOtherSystems {
+    async fn standing(&self, _: &SystemName, _: &str) -> Result<Standing, String> {
+        Ok(Standing::Missing)
+    }
+}
+
 pub(super) fn push(repository: &str, stage: &str, commit: &str) -> Supposed {
     Supposed::Push {
         repository: RepositoryName::new(repository).unwrap(),
@@ -318,5 +329,8 @@ pub(super) fn push(repository: &str, stage: &str, commit: &str) -> Supposed {
 
 pub(super) fn promotion(from: &str, to: &str) -> (Supposed, Command) {
     let (from, to) = (StageName::new(from).unwrap(), StageName::new(to).unwrap());
-    (Supposed::Promote { from: from.clone(), to: to.clone() }, Command::Promote { from, to })
+    (
+        Supposed::Promote { from: from.clone(), to: to.clone() },
+        Command::Promote { from, to, version: None, release: None },
+    )
 }

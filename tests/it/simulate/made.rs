@@ -188,8 +188,10 @@ pub(super) fn assert_came_true(prediction: &Prediction, made: &Made) {
 fn cause(state: &System, run: &Run) -> String {
     let by = match &run.cause {
         Cause::Push { by, .. } => by.as_ref(),
-        Cause::Upstream { run } | Cause::Verified { run } => Some(run),
-        Cause::Schedule { .. } | Cause::Command { .. } => None,
+        Cause::Upstream { run } | Cause::Verified { run } | Cause::HalfWay { run } | Cause::NotVerified { run } => {
+            Some(run)
+        }
+        Cause::Schedule { .. } | Cause::Command { .. } | Cause::Decision { .. } => None,
     };
     let by = by.map(|by| state.run(by).unwrap());
     by.map_or_else(|| FROM_OUTSIDE.to_owned(), |by| format!("{} {}", by.subject.name(), by.stage))

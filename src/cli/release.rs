@@ -1,0 +1,127 @@
+//! `tidegate release`: promotes several systems as one, or shows how far that is.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+};
+
+use anyhow::{Context, bail};
+use async_trait::async_trait;
+use clap::Args;
+
+use super::{
+    House,
+    output::{Output, say},
+};
+use crate::{
+    driver::now_ms,
+    engine::{
+        self, Command, Event, Recorded,
+        release::{self, Standing},
+    },
+    rules::{StageName, SystemName},
+    steps::Releases,
+    store::Ledger,
+};
+
+/// Promote several systems as one: each fulfils its own conditions, and all merge when all can; when one of them ends
+/// before that, the others end too. Without `--systems`, show how far a release is.
+#[derive(Debug, Args)]
+#[command(after_help = "Example: tidegate release spring-fair --systems webshop,billing --from qa --to main")]
+pub(super) struct Release {
+    /// Its name
+    name: String,
+    /// The systems, with commas between them
+    #[arg(long, value_delimiter = ',', requires_all = ["from", "to"])]
+    systems: Vec<SystemName>,
+    /// The stage they are taken from
+    #[arg(long, requires = "systems")]
+    from: Option<StageName>,
+    /// The stage they are merged into
+    #[arg(long, requires = "systems")]
+    to: Option<StageName>,
+    /// Who asks
+    #[arg(long = "as", value_name = "NAME", env = "USER", default_value = "operator")]
+    who: String,
+}
+
+impl Release {
+    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+        let house = House::open(config).await?;
+        match (&self.from, &self.to) {
+            (Some(from), Some(to)) => {
+                let systems: BTreeSet<SystemName> = self.systems.iter().cloned().collect();
+                let release = release::Release { name: self.name.clone(), systems };
+                let command =
+                    Command::Promote { from: from.clone(), to: to.clone(), version: None, release: Some(release) };
+                self.ask(&house, output, &command).await
+            }
+            _ => show(&house, &self.name, output).await,
+        }
+    }
+
+    /// Asks every system, after all of them would grant it.
+    async fn ask(&self, house: &House, output: Output, command: &Command) -> anyhow::Result<()> {
+        let systems: BTreeSet<&SystemName> = self.systems.iter().collect();
+        for name in &systems {
+            house.system(Some(name)).await?;
+            let by = house.settings.principal(&self.who)?;
+            let event = Event::Command { by, command: command.clone() };
+            let tried = house.ledger.read(name, |state| {
+                let recorded = Recorded { seq: state.seq + 1, at_ms: now_ms().max(state.at_ms), event };
+                engine::step(&mut state.clone(), &recorded).map(drop)
+            });
+            tried.await?.with_context(|| format!("{name} does not grant it, so that nothing was asked"))?;
+        }
+        for name in &systems {
+            house
+                .command(name, &self.who, command.clone())
+                .await
+                .with_context(|| format!("{name} did not grant it"))?;
+        }
+        let names: Vec<&str> = systems.iter().map(|system| system.as_str()).collect();
+        let done = format!("{} is on its way: `tidegate release {}` shows how far", self.name, self.name);
+        output.done(&done, &serde_json::json!({ "release": self.name, "systems": names }))
+    }
+}
+
+async fn show(house: &House, name: &str, output: Output) -> anyhow::Result<()> {
+    let mut found = BTreeMap::new();
+    for system in house.systems().await? {
+        let standing = house.ledger.read(&system, |state| release::standing(state, name)).await?;
+        if standing != Standing::Missing {
+            found.insert(system, standing);
+        }
+    }
+    if found.is_empty() {
+        bail!("no system has been asked for a release `{name}`; `--systems`, `--from` and `--to` begin one");
+    }
+    match output {
+        Output::Json => output.json(&found),
+        Output::Text => found.iter().try_for_each(|(system, standing)| say(&line(system, standing))),
+    }
+}
+
+fn line(system: &SystemName, standing: &Standing) -> String {
+    let (run, words) = match standing {
+        Standing::Missing => return format!("{system:<14} was not asked"),
+        Standing::OnItsWay { run, waits_for } => (run, format!("waits for {waits_for}")),
+        Standing::Ready { run } => (run, "is ready, and waits for the others".to_owned()),
+        Standing::Merging { run } => (run, "merges".to_owned()),
+        Standing::Done { run } => (run, "is done".to_owned()),
+        Standing::Ended { run, reason, .. } => (run, format!("ended: {reason}")),
+    };
+    format!("{system:<14} {run:<14} {words}")
+}
+
+/// Releases of the systems in this program's own store.
+pub(super) struct LedgerReleases(pub(super) Arc<Ledger>);
+
+#[async_trait]
+impl Releases for LedgerReleases {
+    async fn standing(&self, system: &SystemName, name: &str) -> Result<Standing, String> {
+        let read = self.0.read(system, |state| release::standing(state, name)).await;
+        read.map_err(|error| error.to_string())
+    }
+}

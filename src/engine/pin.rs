@@ -1,0 +1,103 @@
+//! Pinned stages: a stage that somebody holds at one version. Nothing else moves into it or is deployed there; what would,
+//! waits and says for whom.
+
+use super::{
+    event::Principal,
+    hold::demand_reason,
+    ids::RunId,
+    plan::Task,
+    rollback::Decided,
+    run::{Run, StepRun, StepState, Subject},
+    system::System,
+    turn::{Refused, Turn},
+    version::{Pinned, Version},
+};
+use crate::rules::StageName;
+
+impl System {
+    /// The pin that keeps a step from starting: its stage is held at another version.
+    #[must_use]
+    pub fn kept_out(&self, run: &Run, step: &StepRun) -> Option<&Pinned> {
+        let pinned = self.versions.pinned.get(&run.stage).filter(|_| step.task.is_move())?;
+        let allowed = match &run.subject {
+            Subject::TakeBack => true,
+            Subject::Rollback => self.same_content(&run.set, &pinned.version.verified.set),
+            Subject::Rule(_) => self.is_of_version(run, &pinned.version),
+            // Never half of a set: what was begun before the pin is finished, and then goes back.
+            Subject::Promotion { .. } => run.steps.iter().any(is_begun_merge),
+        };
+        (!allowed).then_some(pinned)
+    }
+}
+
+fn is_begun_merge(step: &StepRun) -> bool {
+    matches!(step.task, Task::Merge(_)) && matches!(step.state, StepState::Active | StepState::Done)
+}
+
+impl Turn<'_> {
+    /// `tidegate pin`.
+    pub(super) fn pin_command(
+        &mut self,
+        by: &Principal,
+        stage: &StageName,
+        run: Option<&RunId>,
+        reason: &str,
+    ) -> Result<(), Refused> {
+        self.known_stage(stage)?;
+        demand_reason(reason, "a pin")?;
+        let here = self.system.version_here(stage).cloned();
+        let version = match run {
+            Some(run) => self.known_version(stage, run)?.clone(),
+            None => here.clone().ok_or_else(|| {
+                Refused::unknown(
+                    format!("what is in {stage} now was not verified there"),
+                    format!("say `--version` and one of them; {}", self.versions_hint(stage)),
+                )
+            })?,
+        };
+        if let Some(pinned) = self.system.versions.pinned.get(stage) {
+            return Err(Refused::unknown(
+                format!("{} pinned {stage} at {}: {}", pinned.by, pinned.version.verified.run, pinned.reason),
+                format!("end that first with `tidegate unpin {stage}`"),
+            ));
+        }
+        let what = format!("pin {stage} at {}", version.verified.run);
+        self.not_vetoed(by, &what, &version.verified.set)?;
+        let is_here = here.is_some_and(|here| self.system.same_content(&version.verified.set, &here.verified.set));
+        let pinned =
+            Pinned { version: version.clone(), by: by.name.clone(), reason: reason.to_owned(), at_ms: self.at_ms };
+        self.system.versions.pinned.insert(stage.clone(), pinned);
+        if !is_here || self.promotion_moves(stage) {
+            self.roll_back(stage, &version, None, Decided::by_hand(by, reason));
+        }
+        Ok(())
+    }
+
+    /// `tidegate unpin`.
+    pub(super) fn unpin_command(&mut self, stage: &StageName) -> Result<(), Refused> {
+        self.known_stage(stage)?;
+        if self.system.versions.pinned.remove(stage).is_none() {
+            return Err(Refused::unknown(format!("{stage} is not pinned"), "there is nothing to end"));
+        }
+        let waiting = self.system.live_runs().filter(|run| run.stage == *stage).map(|run| run.number);
+        self.awake.extend(waiting.collect::<Vec<_>>());
+        Ok(())
+    }
+
+    /// Refuses to take a stage to another version than that at which it is pinned.
+    pub(super) fn not_pinned(&self, by: &Principal, stage: &StageName, to: &Version) -> Result<(), Refused> {
+        match self.system.versions.pinned.get(stage) {
+            Some(pinned) if !self.system.same_content(&to.verified.set, &pinned.version.verified.set) => {
+                Err(Refused::NotAllowed {
+                    who: by.name.clone(),
+                    what: format!("take {stage} to {}", to.verified.run),
+                    reason: format!(
+                        "{} pinned it at {}: {}; `tidegate unpin {stage}` ends that",
+                        pinned.by, pinned.version.verified.run, pinned.reason
+                    ),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+}

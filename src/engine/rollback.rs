@@ -1,0 +1,360 @@
+//! Ways back: a stage goes back to a version that was verified there before, by hand or because what was deployed was not
+//! verified. Each repository gets an ordinary commit; what it starts are ordinary runs.
+
+use super::{
+    event::{CommitSet, Principal},
+    ids::{CommitId, Place, RunId, TargetKey},
+    plan::{self, Back, Restore, Task},
+    run::{Cause, Run, RunState, StepRun, StepState, Subject},
+    system::Policy,
+    turn::{Refused, Turn},
+    version::{HalfWay, MOST_VERSIONS, RolledBack, Version},
+};
+use crate::rules::{Action, OnVerifyFailure, RepositoryName, StageName, StepId};
+
+/// Who decides where the rules do.
+const THE_RULES: &str = "the rules";
+
+/// Why a stage goes back.
+pub(super) struct Decided {
+    pub(super) by: String,
+    pub(super) reason: String,
+    pub(super) cause: Cause,
+}
+
+impl Decided {
+    /// Somebody decided it.
+    pub(super) fn by_hand(by: &Principal, reason: &str) -> Self {
+        let (by, reason) = (by.name.clone(), reason.to_owned());
+        let cause = Cause::Decision { by: by.clone(), reason: reason.clone() };
+        Self { by, reason, cause }
+    }
+}
+
+impl Turn<'_> {
+    /// Takes a stage back to a version. `away` is what is to go away where that is known; else it is what is there when
+    /// the way back begins.
+    pub(super) fn roll_back(&mut self, stage: &StageName, to: &Version, away: Option<&CommitSet>, why: Decided) {
+        let restores = to.verified.set.iter().map(|(repository, commit)| Restore {
+            repository: repository.clone(),
+            back: Back::ToVersion { to: commit.clone(), from: away.and_then(|away| away.get(repository)).cloned() },
+            pins: Vec::new(),
+            names: to.verified.run.clone(),
+            by: why.by.clone(),
+            reason: why.reason.clone(),
+        });
+        let restores = restores.collect();
+        self.go_back(Subject::Rollback, stage, to.verified.set.clone(), restores, why.cause);
+    }
+
+    /// Makes the run of a way back. It goes before whatever else waits to move the stage's repositories.
+    pub(super) fn go_back(
+        &mut self,
+        subject: Subject,
+        stage: &StageName,
+        set: CommitSet,
+        restores: Vec<Restore>,
+        cause: Cause,
+    ) -> Option<RunId> {
+        let in_force = self.system.rules.as_ref()?;
+        let run = Run {
+            id: RunId::new(""),
+            number: 0,
+            subject,
+            stage: stage.clone(),
+            cause,
+            source: None,
+            set,
+            authors: std::collections::BTreeSet::new(),
+            hotfix: None,
+            origin: super::lineage::Origin::default(),
+            rules: in_force.digest.clone(),
+            state: RunState::Queued,
+            target: Some(TargetKey::of_promotions(stage)),
+            holds_from_start: true,
+            steps: plan::of_way_back(&in_force.rules, restores),
+            created_ms: self.at_ms,
+            ended_ms: None,
+            ends_as: None,
+            reason: None,
+        };
+        let id = self.begin_run(run, Policy::Supersede);
+        self.claim_target(self.system.runs_made);
+        Some(id)
+    }
+
+    /// Before a repository is merged into or taken back: what the engine knows of what is there. A way back keeps what
+    /// it saw when it was checked, so that what is pushed after that stays.
+    pub(super) fn look_before_moving(&mut self, number: u64, id: &StepId) {
+        let at_ms = self.at_ms;
+        let step = self.step_mut(number, id);
+        if let Task::Release(member) = &mut step.task
+            && step.round > 1
+        {
+            member.since_ms = at_ms;
+        }
+        let stage = self.run(number).stage.clone();
+        let Some(repository) = self.step_of(number, id).task.moves().cloned() else { return };
+        let place = Place { repository, stage };
+        let head = self.system.head(&place.repository, &place.stage).map(|head| head.commit.clone());
+        let instead = self.system.instead(&place).cloned();
+        match &mut self.step_mut(number, id).task {
+            Task::CheckMerge(merge) | Task::Merge(merge) => merge.instead = instead,
+            Task::CheckRestore(_) => self.fix_what_goes_away(number, &place, head.as_ref()),
+            _ => {}
+        }
+        let is_rollback = self.run(number).subject == Subject::Rollback;
+        if is_rollback && matches!(self.step_of(number, id).task, Task::Restore(_)) {
+            self.stop_what_would_overwrite(number);
+        }
+    }
+
+    fn fix_what_goes_away(&mut self, number: u64, place: &Place, head: Option<&CommitId>) {
+        for step in &mut self.run_mut(number).steps {
+            let (Task::CheckRestore(restore) | Task::Restore(restore)) = &mut step.task else { continue };
+            if let Back::ToVersion { from: from @ None, .. } = &mut restore.back
+                && restore.repository == place.repository
+            {
+                *from = head.cloned();
+            }
+        }
+    }
+
+    /// A stage's repositories begin to go back: what was begun there before and is still to be written would write over
+    /// that. What holds a target goes on, and is not verified any more.
+    fn stop_what_would_overwrite(&mut self, number: u64) {
+        let (id, stage) = (self.run(number).id.clone(), self.run(number).stage.clone());
+        let older = self.system.live_runs().filter(|run| run.stage == stage && run.number < number);
+        let older = older.filter(|run| matches!(run.subject, Subject::Rule(_)) && run.state != RunState::Ending);
+        let holds = |run: &&Run| {
+            let target = run.target.as_ref().and_then(|key| self.system.targets.get(key));
+            !run.holds_from_start && target.is_some_and(|target| target.holder == Some(run.number))
+        };
+        let older = older.filter(|run| !holds(run) && run.steps.iter().any(|step| step.is_to_move()));
+        for older in older.map(|run| run.number).collect::<Vec<_>>() {
+            self.stop_run(older, RunState::Superseded, format!("{id} takes {stage} back"));
+        }
+    }
+
+    /// A step of a way back is done: what its place holds from now on.
+    pub(super) fn went_back(&mut self, number: u64, id: &StepId, restore: &Restore) {
+        let step = self.step_of(number, id);
+        let (now, to, from) = (step.output_commit("commit"), step.output_commit("to"), step.output_commit("from"));
+        let parent = step.output_commit("parent");
+        let to = to.or_else(|| match &restore.back {
+            Back::ToVersion { to, .. } => Some(to.clone()),
+            Back::Undo { .. } => None,
+        });
+        let (Some(now), Some(to)) = (now, to) else { return };
+        self.remember_way_back(&now, &to, parent.is_some() && parent == from);
+        let place = Place { repository: restore.repository.clone(), stage: self.run(number).stage.clone() };
+        self.made_head(number, id, &place, None);
+    }
+
+    /// A rollback is over.
+    pub(super) fn rollback_ended(&mut self, run: &Run) {
+        let stage = &run.stage;
+        if run.state == RunState::Done {
+            let made = moved_to(run);
+            self.join_heads(stage, &made);
+            self.join_lineages(stage, &made);
+            self.system.versions.half_way.remove(stage);
+            self.forget_merges(stage, &run.id);
+            let to = self.rolled_back_to(run);
+            self.took_away(stage, to.promoted.as_ref());
+            let (by, reason) = decided(run);
+            let (at_ms, id, number) = (self.at_ms, run.id.clone(), run.number);
+            let back = RolledBack { run: id, number, to, made, at_ms, by, reason };
+            self.system.versions.rolled_back.insert(stage.clone(), back);
+        } else {
+            self.note_half_way(run, None);
+        }
+        self.release_held(stage);
+    }
+
+    fn rolled_back_to(&self, run: &Run) -> Version {
+        let named = run.steps.iter().find_map(|step| match &step.task {
+            Task::Restore(restore) => self.system.version(&run.stage, &restore.names),
+            _ => None,
+        });
+        let pinned = self.system.versions.pinned.get(&run.stage).map(|pinned| &pinned.version);
+        let known = named.or_else(|| pinned.filter(|version| version.verified.set == run.set)).cloned();
+        known.unwrap_or_else(|| Version {
+            verified: super::system::Verified {
+                set: run.set.clone(),
+                run: run.id.clone(),
+                at_ms: self.at_ms,
+                authors: run.authors.clone(),
+                hotfix: None,
+            },
+            promoted: None,
+        })
+    }
+
+    /// What had been promoted into the stage is not there any more: it comes back only if somebody wants it.
+    pub(super) fn took_away(&mut self, stage: &StageName, now: Option<&super::system::Promoted>) {
+        let before = match now {
+            Some(now) => self.system.promoted.insert(stage.clone(), now.clone()),
+            None => self.system.promoted.remove(stage),
+        };
+        let Some(before) = before.filter(|before| now.is_none_or(|now| now.set != before.set)) else { return };
+        let taken_away = self.system.versions.taken_away.entry(stage.clone()).or_default();
+        taken_away.retain(|set| *set != before.set);
+        taken_away.push(before.set);
+        if taken_away.len() > MOST_VERSIONS {
+            taken_away.remove(0);
+        }
+    }
+
+    /// Whether what a run verified has been left behind: its stage went back after it began, or is about to.
+    pub(super) fn is_left_behind(&self, run: &Run) -> bool {
+        let mut going = self.system.live_runs().filter(|other| other.subject == Subject::Rollback);
+        let is_going = going.any(|other| {
+            other.stage == run.stage && other.number > run.number && !self.system.same_content(&other.set, &run.set)
+        });
+        let back = self.system.versions.rolled_back.get(&run.stage).filter(|back| back.number > run.number);
+        is_going || back.is_some_and(|back| !self.system.same_content(&back.to.verified.set, &run.set))
+    }
+
+    /// Where a stage goes back to because a run could not verify what it had deployed, where that is the target's policy:
+    /// never twice for one set, and never again before something was verified there.
+    pub(super) fn goes_back_after(&self, run: &Run) -> Option<Version> {
+        let stage = &run.stage;
+        let name = run.target.as_ref()?.as_str().split_once('@')?.0;
+        let rules = self.system.rules()?;
+        let (_, target) = rules.targets.iter().find(|(target, _)| target.as_str() == name)?;
+        let not_verified = |step: &StepRun| {
+            let deployed =
+                || run.before(step).iter().any(|before| before.task.deploys() && before.state == StepState::Done);
+            matches!(step.task, Task::Action(Action::Verify(_))) && step.state == StepState::Failed && deployed()
+        };
+        let wanted = target.on_verify_failure == OnVerifyFailure::Rollback
+            && run.state == RunState::Failed
+            && run.steps.iter().any(not_verified);
+        let source = run.source.as_ref()?;
+        let is_there = self.system.head(&source.repository, stage).is_some_and(|head| head.commit == source.commit);
+        let going = self.system.live_runs().any(|run| run.subject == Subject::Rollback && run.stage == *stage);
+        let verified_ms = self.system.versions_of(stage).last().map_or(0, |version| version.verified.at_ms);
+        let only_went_back = self.system.versions.rolled_back.get(stage).is_some_and(|back| back.at_ms >= verified_ms);
+        if !wanted || !is_there || going || only_went_back || self.system.versions.pinned.contains_key(stage) {
+            return None;
+        }
+        let mut known = self.system.versions_of(stage).iter();
+        if known.any(|version| self.system.same_content(&version.verified.set, &run.set)) {
+            return None;
+        }
+        self.system.version_before(stage).cloned()
+    }
+
+    /// Takes the stage of a run back, where what it deployed was not verified and the target's policy is that.
+    pub(super) fn verify_failed(&mut self, run: &Run) {
+        let Some(to) = self.goes_back_after(run) else { return };
+        let why = Decided {
+            by: THE_RULES.to_owned(),
+            reason: format!("{} could not verify what it deployed", run.id),
+            cause: Cause::NotVerified { run: run.id.clone() },
+        };
+        self.roll_back(&run.stage, &to, Some(&run.set), why);
+    }
+
+    /// Something ended with some of its repositories moved: said until it is finished or taken back.
+    pub(super) fn note_half_way(&mut self, run: &Run, taken_back_by: Option<RunId>) {
+        let (moved, open) = moved_and_open(run);
+        if moved.is_empty() || open.is_empty() {
+            return;
+        }
+        let half_way = HalfWay { run: run.id.clone(), moved, open, taken_back_by, since_ms: self.at_ms };
+        self.system.versions.half_way.insert(run.stage.clone(), half_way);
+    }
+
+    /// What promotions into the stage merged before they failed is not there any more: tried again, they merge it anew.
+    pub(super) fn forget_merges(&mut self, stage: &StageName, by: &RunId) {
+        let ended = self.system.runs.values_mut().filter(|run| {
+            run.stage == *stage
+                && matches!(run.subject, Subject::Promotion { .. })
+                && matches!(run.state, RunState::Failed | RunState::Aborted)
+        });
+        for step in ended.flat_map(|run| &mut run.steps) {
+            if matches!(step.task, Task::Merge(_)) && step.state == StepState::Done {
+                step.state = StepState::Cancelled;
+                step.hint = Some(format!("{by} took it back"));
+            }
+        }
+    }
+}
+
+/// The repositories that a run has moved, or may have, and those that it has not.
+pub(super) fn moved_and_open(run: &Run) -> (Vec<RepositoryName>, Vec<RepositoryName>) {
+    let moves = run.steps.iter().filter(|step| matches!(step.task, Task::Merge(_) | Task::Restore(_)));
+    let (moved, open): (Vec<&StepRun>, Vec<&StepRun>) = moves.partition(|step| may_have_moved(step));
+    let names = |steps: Vec<&StepRun>| steps.into_iter().filter_map(|step| step.task.moves().cloned()).collect();
+    (names(moved), names(open))
+}
+
+/// Whether a step's commit is on its branch, or may be: its end was in doubt.
+pub(super) fn may_have_moved(step: &StepRun) -> bool {
+    let changed = step.outputs.get("changed").and_then(serde_json::Value::as_bool) != Some(false);
+    match step.state {
+        StepState::Done => changed,
+        StepState::Cancelled => step.started_ms.is_some(),
+        StepState::Failed => step.tries > 0,
+        StepState::Blocked | StepState::Ready | StepState::Active => false,
+    }
+}
+
+/// The commits that the steps of a way back came to.
+fn moved_to(run: &Run) -> CommitSet {
+    let restores = run.steps.iter().filter_map(|step| match &step.task {
+        Task::Restore(restore) => Some((restore.repository.clone(), step.output_commit("commit")?)),
+        _ => None,
+    });
+    restores.collect()
+}
+
+/// Who decided a way back, and why.
+fn decided(run: &Run) -> (String, String) {
+    let restore = run.steps.iter().find_map(|step| match &step.task {
+        Task::Restore(restore) => Some((restore.by.clone(), restore.reason.clone())),
+        _ => None,
+    });
+    restore.unwrap_or_default()
+}
+
+impl Turn<'_> {
+    /// `tidegate rollback`.
+    pub(super) fn rollback_command(
+        &mut self,
+        by: &Principal,
+        stage: &StageName,
+        to: Option<&RunId>,
+        reason: &str,
+    ) -> Result<(), Refused> {
+        self.known_stage(stage)?;
+        let to = self.version_to_go_back_to(stage, to)?.clone();
+        self.not_vetoed(by, &format!("roll {stage} back to {}", to.verified.run), &to.verified.set)?;
+        self.not_pinned(by, stage, &to)?;
+        let here = self.system.version_here(stage);
+        let moving = self.promotion_moves(stage);
+        if !moving && here.is_some_and(|here| self.system.same_content(&to.verified.set, &here.verified.set)) {
+            return Err(Refused::unknown(
+                format!("{stage} is at {} already", to.verified.run),
+                self.versions_hint(stage),
+            ));
+        }
+        self.roll_back(stage, &to, None, Decided::by_hand(by, reason));
+        Ok(())
+    }
+
+    fn version_to_go_back_to(&self, stage: &StageName, to: Option<&RunId>) -> Result<&Version, Refused> {
+        let found = match to {
+            Some(run) => return self.known_version(stage, run),
+            None => self.system.version_before(stage),
+        };
+        found.ok_or_else(|| {
+            Refused::unknown(
+                format!("{stage} has no earlier version to go back to"),
+                "a version is what a run that deploys there has verified, and nobody has vetoed",
+            )
+        })
+    }
+}

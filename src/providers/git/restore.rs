@@ -1,0 +1,125 @@
+//! The way back: one ordinary commit on top of a branch that takes an earlier content up again. Nothing is rewound. What
+//! is to go away is the merge's ancestor and what is to come back is its other side, so that whatever others pushed
+//! meanwhile stays.
+
+use super::merge::{CheckedMerge, Combined, Pin, combined, pinned_values, with_pins};
+use super::mirror::{Mirror, object_fault};
+use super::paths;
+use super::publish::{CommitMessage, Proposal, Published};
+use crate::providers::Fault;
+use git2::{Oid, Repository};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A branch's way back to an earlier content. Both commits must be in the mirror: fetch the branch first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RestoreChange {
+    /// The commit whose content is to come back, 40 hex digits.
+    pub to: String,
+    /// The commit whose content is to go away: the head as it was known when this was decided.
+    pub from: String,
+    /// The branch.
+    pub branch: String,
+    /// Values that `to` decides, whatever was pushed meanwhile.
+    pub pins: Vec<Pin>,
+    /// What the commit says.
+    pub message: CommitMessage,
+}
+
+/// What became of it; commits are 40 hex digits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Restored {
+    /// Our commit is on the branch, with this parent.
+    Committed {
+        /// Our commit.
+        commit: String,
+        /// The head that it was made on.
+        parent: String,
+    },
+    /// A commit with our key was on the branch before.
+    AlreadyThere {
+        /// That commit.
+        commit: String,
+    },
+    /// The branch has that content already.
+    NothingToChange {
+        /// The head that was looked at.
+        head: String,
+    },
+    /// Somebody changed meanwhile what is to go away; nothing was pushed.
+    Conflict {
+        /// The files, sorted.
+        paths: Vec<String>,
+    },
+}
+
+impl Mirror {
+    /// Takes a branch back, exactly once for the key. A lost race does it again on the new head.
+    pub async fn restore(&self, change: &RestoreChange, deadline: Duration) -> Result<Restored, Fault> {
+        let deadline = Instant::now() + deadline;
+        change.message.check()?;
+        let (branch, key) = (change.branch.clone(), change.message.key.clone());
+        let (change, identity) = (change.clone(), Arc::clone(&self.identity));
+        let propose = move |repository: &Repository, head: Oid| {
+            Ok(match restored_tree(repository, head, &change)? {
+                None => Proposal::Settled(Restored::NothingToChange { head: head.to_string() }),
+                Some(Combined::Conflict(paths)) => Proposal::Settled(Restored::Conflict { paths }),
+                Some(Combined::Clean(tree)) => {
+                    Proposal::Push(change.message.commit(repository, &identity, tree, &[head])?)
+                }
+            })
+        };
+        Ok(match self.publish(&branch, &key, deadline, propose).await? {
+            Published::Committed { commit, parent } => {
+                Restored::Committed { commit: commit.to_string(), parent: parent.to_string() }
+            }
+            Published::AlreadyThere { commit } => Restored::AlreadyThere { commit: commit.to_string() },
+            Published::Settled(answer) => answer,
+        })
+    }
+
+    /// Computes a way back with the fresh head of its branch and pushes nothing.
+    pub async fn check_restore(&self, change: &RestoreChange, deadline: Duration) -> Result<CheckedMerge, Fault> {
+        let deadline = Instant::now() + deadline;
+        let head = {
+            let writing = self.writing(deadline).await?;
+            self.fresh_head(&writing, &change.branch, deadline).await?
+        };
+        let change = change.clone();
+        self.with_repository(move |repository| {
+            Ok(match restored_tree(repository, head, &change)? {
+                None => CheckedMerge::AlreadyContained { head: head.to_string() },
+                Some(Combined::Conflict(paths)) => CheckedMerge::Conflict { paths },
+                Some(Combined::Clean(tree)) => CheckedMerge::Clean { head: head.to_string(), tree: tree.to_string() },
+            })
+        })
+        .await
+    }
+
+    /// The commit of ours with this key on a branch, freshly looked at.
+    pub async fn commit_of_key(&self, branch: &str, key: &str, deadline: Duration) -> Result<Option<String>, Fault> {
+        let deadline = Instant::now() + deadline;
+        let head = {
+            let writing = self.writing(deadline).await?;
+            self.fresh_head(&writing, branch, deadline).await?
+        };
+        let (history, key) = (Arc::clone(&self.history), key.to_owned());
+        let found = self.with_repository(move |repository| history.find_key(repository, head, &key)).await?;
+        Ok(found.map(|commit| commit.to_string()))
+    }
+}
+
+/// What the branch comes to; `None` when that is what it has.
+fn restored_tree(repository: &Repository, head: Oid, change: &RestoreChange) -> Result<Option<Combined>, Fault> {
+    let (from, to) = (paths::tree_of(repository, &change.from)?, paths::tree_of(repository, &change.to)?);
+    let restore = || -> Result<Option<Combined>, git2::Error> {
+        let pins = pinned_values(repository, &to, &change.pins);
+        let base = with_pins(repository, from, &pins)?;
+        let ours = repository.find_commit(head)?.tree()?;
+        let before = ours.id();
+        let combined = combined(repository, &base, ours, &to, &pins)?;
+        Ok(Some(combined).filter(|combined| !matches!(combined, Combined::Clean(tree) if *tree == before)))
+    };
+    restore().map_err(|error| object_fault(&error))
+}

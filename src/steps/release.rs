@@ -1,0 +1,61 @@
+//! `release`: a promotion waits until those of the other systems of its release can merge as well.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{Progress, StepLog, Tools};
+use crate::{
+    engine::{
+        StepWork,
+        release::{Member, Standing},
+    },
+    providers::Fault,
+    rules::SystemName,
+};
+
+/// How soon the others are looked at again, at first; later, after a tenth of the time that it has taken.
+const SOONEST: Duration = Duration::from_secs(1);
+/// The longest pause: each look is an event in the log.
+const LATEST: Duration = Duration::from_secs(60);
+
+/// What is known of other systems' promotions, wherever those systems are.
+#[async_trait]
+pub trait Releases: Send + Sync {
+    /// How far a system is with a release; an error says why it cannot be told now.
+    async fn standing(&self, system: &SystemName, release: &str) -> Result<Standing, String>;
+}
+
+pub(super) async fn wait(member: &Member, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
+    let Member { release, since_ms } = member;
+    let mut waits = Vec::new();
+    for system in release.systems.iter().filter(|system| **system != work.system) {
+        match tools.releases.standing(system, &release.name).await.map_err(Fault::retry)? {
+            Standing::Ready { .. } | Standing::Merging { .. } | Standing::Done { .. } => {}
+            Standing::Missing => waits.push(format!("{system}, which was not asked yet")),
+            Standing::OnItsWay { run, waits_for } => waits.push(format!("{system} {run}, which waits for {waits_for}")),
+            Standing::Ended { run, reason, at_ms } if at_ms >= *since_ms => {
+                return Err(Fault::fail(
+                    format!("the release {} ends, because {system} {run} ended: {reason}", release.name),
+                    format!("mend that, then `tidegate retry` it and {}", work.run),
+                ));
+            }
+            Standing::Ended { run, .. } => waits.push(format!("{system} {run} to be tried again")),
+        }
+    }
+    if waits.is_empty() {
+        log.line(&format!("all systems of the release {} can merge", release.name)).await;
+        return Ok(Progress::done([], Vec::new()));
+    }
+    Ok(Progress::Pending {
+        handle: release.name.clone(),
+        after: pause(work),
+        progress: format!("for the release {} it waits for {}", release.name, waits.join("; ")),
+    })
+}
+
+fn pause(work: &StepWork) -> Duration {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let started = Duration::from_millis(u64::try_from(work.started_ms).unwrap_or(0));
+    (now.saturating_sub(started) / 10).clamp(SOONEST, LATEST)
+}

@@ -1,0 +1,106 @@
+//! Ways back: a repository's stage branch gets one commit on top that brings an earlier content back.
+
+use serde_json::Value;
+
+use super::{Progress, StepLog, Tools, commit::parent_of, time_left, tools::message};
+use crate::{
+    engine::{
+        Artifact, CommitId, StepWork,
+        plan::{Back, Restore},
+    },
+    providers::{
+        Fault,
+        git::{CheckedMerge, Mirror, Pin, RestoreChange, Restored},
+    },
+};
+
+/// Computes the way back; changes nothing.
+pub(super) async fn check(restore: &Restore, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
+    let mirror = tools.mirror(work, &restore.repository)?;
+    if let Some(change) = change(restore, work, tools, &mirror).await? {
+        match mirror.check_restore(&change, time_left(work)).await? {
+            CheckedMerge::Conflict { paths } => return Err(conflict(restore, work, &paths)),
+            CheckedMerge::AlreadyContained { .. } => log.line("there is nothing to bring back").await,
+            CheckedMerge::Clean { .. } => log.line(&format!("{} can go back", restore.repository)).await,
+        }
+    }
+    Ok(Progress::done([], Vec::new()))
+}
+
+/// Brings the earlier content back.
+pub(super) async fn make(restore: &Restore, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
+    let mirror = tools.mirror(work, &restore.repository)?;
+    let Some(change) = change(restore, work, tools, &mirror).await? else {
+        log.line("what was to be taken back is not on the branch").await;
+        return Ok(Progress::done([("changed", Value::from(false))], Vec::new()));
+    };
+    let (made, parent) = match mirror.restore(&change, time_left(work)).await? {
+        Restored::Conflict { paths } => return Err(conflict(restore, work, &paths)),
+        Restored::NothingToChange { head } => {
+            log.line(&format!("{} has that content already", work.branch)).await;
+            let (to, from) = (Value::from(change.to), Value::from(change.from));
+            let facts = [("commit", Value::from(head)), ("to", to), ("from", from), ("changed", Value::from(false))];
+            return Ok(Progress::done(facts, Vec::new()));
+        }
+        Restored::Committed { commit, parent } => (commit, parent),
+        Restored::AlreadyThere { commit } => {
+            let parent = parent_of(&mirror, &commit).await?;
+            (commit, parent)
+        }
+    };
+    log.line(&format!("brought back as {made}")).await;
+    Ok(Progress::done(
+        [
+            ("commit", Value::from(made.clone())),
+            ("changed", Value::from(true)),
+            ("parent", Value::from(parent)),
+            ("to", Value::from(change.to)),
+            ("from", Value::from(change.from)),
+            ("subject", Value::from(change.message.subject)),
+        ],
+        vec![Artifact::commit(&restore.repository, &CommitId::new(made))],
+    ))
+}
+
+/// The way back, with both of its commits in the mirror; `None` when what is to be undone was never on the branch.
+async fn change(
+    restore: &Restore,
+    work: &StepWork,
+    tools: &Tools,
+    mirror: &Mirror,
+) -> Result<Option<RestoreChange>, Fault> {
+    let (to, from) = match &restore.back {
+        Back::ToVersion { to, from } => (to.clone(), from.clone().unwrap_or_else(|| to.clone())),
+        Back::Undo { key } => {
+            let found = mirror.commit_of_key(&work.branch, key.as_str(), time_left(work)).await?;
+            let Some(from) = found else { return Ok(None) };
+            (CommitId::new(parent_of(mirror, &from).await?), CommitId::new(from))
+        }
+    };
+    tools.bring(mirror, work, &to).await?;
+    tools.bring(mirror, work, &from).await?;
+    let subject = match &restore.back {
+        Back::ToVersion { .. } => format!("Take {} back to {} of {}", work.stage, to.short(), restore.names),
+        Back::Undo { .. } => format!("Take back {} of {}", from.short(), restore.names),
+    };
+    let source = format!("{}@{to}", restore.repository);
+    let mut message = message(work, subject, &source);
+    let one_line = |text: &str| text.replace(char::is_control, " ");
+    message.trailers.push(("Tidegate-Restores".to_owned(), restore.names.to_string()));
+    message.trailers.push(("Tidegate-Decided-By".to_owned(), one_line(&restore.by)));
+    message.trailers.push(("Tidegate-Reason".to_owned(), one_line(&restore.reason)));
+    Ok(Some(RestoreChange {
+        to: to.to_string(),
+        from: from.to_string(),
+        branch: work.branch.clone(),
+        pins: restore.pins.iter().map(|(path, pointer)| Pin { path: path.clone(), pointer: pointer.clone() }).collect(),
+        message,
+    }))
+}
+
+fn conflict(restore: &Restore, work: &StepWork, paths: &[String]) -> Fault {
+    Fault::fail(
+        format!("somebody changed in {} {} what is to go away: {}", restore.repository, work.branch, paths.join(", ")),
+        format!("undo it there by hand, push it, then `tidegate retry {}`", work.run),
+    )
+}
