@@ -64,8 +64,10 @@ impl Foresight {
                 let answer = Value::from(format!("assumed: {}", check.question()));
                 done(Map::from_iter([("answer".to_owned(), answer)]), Vec::new(), Certainty::Assumed)
             }
-            // The other systems are not simulated: they are supposed to come as far.
-            Task::Release(_) => done(Map::new(), Vec::new(), Certainty::Assumed),
+            Task::Release(member) => {
+                let note = format!("the other systems of the release {} are supposed to be ready", member.release.name);
+                Done { note: Some(note), ..done(Map::new(), Vec::new(), Certainty::Assumed) }
+            }
             Task::Action(Action::Synth(synth)) if !synth.command.is_empty() && !self.run_commands => {
                 self.synth(&synth, &work)
             }

@@ -60,8 +60,8 @@ impl Simulation {
             Task::Action(Action::Check(check)) => passes(format!("it waits for {}", check.question())),
             Task::Require(_) => passes(format!("what {} demands holds", work.environment)),
             Task::CheckMerge(merge) => passes(format!("{} can be merged", merge.repository)),
-            Task::CheckRestore(restore) => passes(format!("{} can be restored", restore.repository)),
-            Task::Release(_) => passes("the other systems of the release come as far".to_owned()),
+            Task::CheckRestore(restore) => passes(format!("{} can be taken back", restore.repository)),
+            Task::Release(member) => passes(format!("all systems of {} can merge", member.release.name)),
             Task::Action(Action::Approve(_))
             | Task::FanIn
             | Task::Soak { .. }
