@@ -12,9 +12,11 @@ use super::{
     explain,
     hold::Freeze,
     ids::{Digest, EffectId, TargetKey},
+    rollback::decided,
     run::{Run, RunState, StepRun, Subject},
     system::System,
     turn::Turn,
+    version::Veto,
 };
 use crate::rules::{
     ChannelName, Notice, Notification, Quorum, RuleName, StageName, StepId, SystemName, TemplateError, template,
@@ -208,9 +210,13 @@ impl Turn<'_> {
             (RunState::Done, Subject::Promotion { from }) => {
                 of_run(Notice::Promoted, format!("{id} promoted {from} to {stage}")).with("from", from.as_str())
             }
-            (RunState::Done, Subject::Rollback) => of_run(Notice::RunDone, format!("{id} took {stage} back")),
-            (RunState::Done, Subject::TakeBack) => {
-                of_run(Notice::RunDone, format!("{id} took back in {stage} what was half-way"))
+            (RunState::Done, Subject::Rollback | Subject::TakeBack) => {
+                let (by, reason) = decided(run);
+                let summary = match run.subject {
+                    Subject::TakeBack => format!("{id} took back in {stage} what was half-way"),
+                    _ => format!("{id} took {stage} back to an earlier version"),
+                };
+                of_run(Notice::RolledBack, summary).with("by", by).with("reason", reason)
             }
             (RunState::Done, Subject::Rule(_)) => of_run(Notice::RunDone, format!("{id} is done in {stage}")),
             (RunState::Queued | RunState::Running | RunState::Ending, _) => return,
@@ -265,6 +271,17 @@ impl Turn<'_> {
             .with("by", by)
             .with("reason", reason)
             .with("command", format!("tidegate thaw {name}"));
+        self.tell(happened);
+    }
+
+    /// Somebody vetoed a version or an artifact.
+    pub(super) fn tell_vetoed(&mut self, name: &str, veto: &Veto) {
+        let Veto { by, reason, .. } = veto;
+        let happened = Happened::new(Notice::Vetoed, format!("{by} vetoed {name}"))
+            .with("vetoed", name)
+            .with("by", by)
+            .with("reason", reason)
+            .with("command", format!("tidegate veto --lift {name} --reason WHY"));
         self.tell(happened);
     }
 

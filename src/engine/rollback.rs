@@ -312,7 +312,7 @@ fn moved_to(run: &Run) -> CommitSet {
 }
 
 /// Who decided a way back, and why.
-fn decided(run: &Run) -> (String, String) {
+pub(super) fn decided(run: &Run) -> (String, String) {
     let restore = run.steps.iter().find_map(|step| match &step.task {
         Task::Restore(restore) => Some((restore.by.clone(), restore.reason.clone())),
         _ => None,

@@ -73,6 +73,7 @@ impl Turn<'_> {
             return Err(Refused::unknown(said(&name, veto), "there is nothing to add"));
         }
         let veto = Veto { by: by.name.clone(), reason: reason.to_owned(), at_ms: self.at_ms };
+        self.tell_vetoed(&name, &veto);
         self.system.versions.vetoes.insert(name, veto);
         let live = self.system.live_runs().filter(|run| run.state != RunState::Ending);
         let live = live.filter(|run| run.steps.iter().any(|step| step.is_to_move()));

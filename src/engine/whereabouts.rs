@@ -1,7 +1,10 @@
 //! Where every commit has been, learnt from the log: which heads followed one another at each place, which promotion
 //! carried them on, and which deployment had them. The state forgets what is over; this does not. It decides nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use serde_json::Value;
 
@@ -41,6 +44,10 @@ pub struct Stop {
     pub is_change: bool,
     /// How often the branch had been force-pushed: what the head before a force-push brought may be lost.
     epoch: u32,
+    /// The position whose content it has: its own, but of a way back that of the head that it went back to.
+    holds: usize,
+    /// The positions before it that ways back have taken away, and that nothing has brought again.
+    taken_away: Vec<Range<usize>>,
 }
 
 /// A merge of a promotion.
@@ -130,11 +137,17 @@ impl Whereabouts {
     }
 
     /// Whether the head at `later` brings what the head at `position` of the same place brought. After a force-push that
-    /// is not known, and taken to be false.
+    /// is not known, and taken to be false; after a way back, only what was there before, or was brought again, counts.
     #[must_use]
     pub fn brings(&self, place: &Place, position: usize, later: usize) -> bool {
         let epoch = |position| self.stop(place, position).map(|stop| stop.epoch);
-        later >= position && epoch(position) == epoch(later)
+        later >= position && epoch(position) == epoch(later) && !self.is_taken_away(place, position, later)
+    }
+
+    /// Whether what the head at `position` brought was taken away again before the head at `later`.
+    #[must_use]
+    pub fn is_taken_away(&self, place: &Place, position: usize, later: usize) -> bool {
+        self.stop(place, later).is_some_and(|stop| stop.taken_away.iter().any(|range| range.contains(&position)))
     }
 
     /// Whether a set of a stage's commits brings the head at that position of a place.
@@ -190,10 +203,12 @@ impl Whereabouts {
                 let by_people = told.is_some_and(|told| !told.authors.is_empty() || told.keys.is_empty());
                 let place = Place { repository: repository.clone(), stage: stage.clone() };
                 let stops = self.stops.entry(place).or_default();
+                let (holds, taken_away) = content(system, stops, &head.commit);
                 let epoch = stops.last().map_or(0, |last| last.epoch) + u32::from(head.forced);
                 if stops.last().is_none_or(|last| last.commit != head.commit) {
                     let (commit, at_ms) = (head.commit.clone(), head.since_ms);
-                    stops.push(Stop { commit, at_ms, is_change: by_people && was_seen, epoch });
+                    let is_change = by_people && was_seen;
+                    stops.push(Stop { commit, at_ms, is_change, epoch, holds, taken_away });
                 }
             }
             if self.seen.get(repository) != Some(&watched.seen) {
@@ -234,8 +249,9 @@ impl Whereabouts {
             return later;
         }
         let epoch = stops.last().map_or(0, |last| last.epoch);
-        stops.push(Stop { commit: made, at_ms, is_change: false, epoch });
-        stops.len() - 1
+        let holds = stops.len();
+        stops.push(Stop { commit: made, at_ms, is_change: false, epoch, holds, taken_away: Vec::new() });
+        holds
     }
 
     /// Notes a run that deployed, or tried to.
@@ -287,7 +303,14 @@ impl Whereabouts {
             before.target == now.target && before.good_ms.is_some() && before.rolled_back_ms.is_none()
         });
         let Some(before) = before else { return };
-        let pairs = self.deployments[before].has.iter().filter_map(|(name, had)| Some((had, now.has.get(name)?)));
+        let content = |name: &RepositoryName, position: &usize| {
+            let place = Place { repository: name.clone(), stage: now.stage.clone() };
+            self.stop(&place, *position).map(|stop| stop.holds)
+        };
+        let pairs = self.deployments[before]
+            .has
+            .iter()
+            .filter_map(|(name, had)| Some((content(name, had)?, content(name, now.has.get(name)?)?)));
         let (mut any_older, mut any_newer) = (false, false);
         for (had, has) in pairs {
             any_older |= has < had;
@@ -297,6 +320,25 @@ impl Whereabouts {
             let good_ms = now.good_ms;
             self.deployments[before].rolled_back_ms = good_ms;
         }
+    }
+}
+
+/// What a new head of a place has: the position whose content it is, and what of the earlier ones is taken away.
+fn content(system: &System, stops: &[Stop], commit: &CommitId) -> (usize, Vec<Range<usize>>) {
+    let here = stops.len();
+    let inherited = || stops.last().map(|last| last.taken_away.clone()).unwrap_or_default();
+    let Some(descent) = system.versions.descent.get(commit) else { return (here, inherited()) };
+    let back = descent.of.as_ref().and_then(|of| stops.iter().rposition(|stop| stop.commit == *of));
+    match back {
+        // A way back: what came after the head that it went back to is gone.
+        Some(back) => {
+            let mut taken_away = stops[back].taken_away.clone();
+            taken_away.push(back + 1..here);
+            (stops[back].holds, taken_away)
+        }
+        // A promotion brings all that its source has, also what was taken away here before.
+        None if descent.of.is_some() && descent.instead.is_none() => (here, Vec::new()),
+        None => (here, inherited()),
     }
 }
 

@@ -53,6 +53,10 @@ pub enum Notice {
     Paused,
     /// Somebody froze a stage, or all of them.
     Frozen,
+    /// A stage went back to an earlier version, or what a promotion had half made was taken back.
+    RolledBack,
+    /// Somebody vetoed a version or an artifact: it never moves again.
+    Vetoed,
     /// A changed rules file has mistakes, and the last good rules stay in force.
     RulesRefused,
 }
@@ -64,7 +68,7 @@ const OF_A_RUN: [&str; 8] = ["stage", "environment", "rule", "run", "repository"
 
 impl Notice {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::ApprovalWanted,
         Self::RunDone,
         Self::RunFailed,
@@ -73,6 +77,8 @@ impl Notice {
         Self::TargetBroken,
         Self::Paused,
         Self::Frozen,
+        Self::RolledBack,
+        Self::Vetoed,
         Self::RulesRefused,
     ];
 
@@ -88,6 +94,8 @@ impl Notice {
             Self::TargetBroken => "target_broken",
             Self::Paused => "paused",
             Self::Frozen => "frozen",
+            Self::RolledBack => "rolled_back",
+            Self::Vetoed => "vetoed",
             Self::RulesRefused => "rules_refused",
         }
     }
@@ -95,13 +103,13 @@ impl Notice {
     /// Whether it is of a run, and so of a stage.
     #[must_use]
     pub const fn is_of_a_run(self) -> bool {
-        !matches!(self, Self::Paused | Self::Frozen | Self::RulesRefused)
+        !matches!(self, Self::Paused | Self::Frozen | Self::Vetoed | Self::RulesRefused)
     }
 
     /// Whether it can be of a rule's run.
     #[must_use]
     pub const fn is_of_a_rule(self) -> bool {
-        self.is_of_a_run() && !matches!(self, Self::Promoted)
+        self.is_of_a_run() && !matches!(self, Self::Promoted | Self::RolledBack)
     }
 
     /// The names that its templates may use, all of which are texts; those of every notice come first.
@@ -122,6 +130,8 @@ impl Notice {
             Self::TargetBroken => &["target", "reason", "command"],
             Self::Paused => &["by", "reason", "command"],
             Self::Frozen => &["freeze", "frozen", "until", "by", "reason", "command"],
+            Self::RolledBack => &["by", "reason"],
+            Self::Vetoed => &["vetoed", "by", "reason", "command"],
             Self::RulesRefused => &["source", "mistakes"],
         }
     }
@@ -171,6 +181,8 @@ impl Notice {
             }
             Self::Paused => "{{summary}}. Nothing new starts.\n\nWhy: {{reason}}\n\nTo go on:  {{command}}\n",
             Self::Frozen => "{{summary}} until {{until}}.\n\nWhy: {{reason}}\n\nTo end it before:  {{command}}\n",
+            Self::RolledBack => "{{summary}}.\n\nWhy: {{reason}}\n\nCommits: {{commits}}\n",
+            Self::Vetoed => "{{summary}}. It never moves again.\n\nWhy: {{reason}}\n\nTo lift it:  {{command}}\n",
             Self::RulesRefused => "{{summary}}. The last good rules stay in force.\n\n{{mistakes}}\n",
         }
     }

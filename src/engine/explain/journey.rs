@@ -137,6 +137,13 @@ impl<'a> Walk<'a> {
         let head = head.filter(|head| head.commit != stop.commit);
         let newer = head.and_then(|head| Some((head, self.whereabouts.position(place, &head.commit)?)));
         if let Some((head, position)) = newer {
+            if self.whereabouts.is_taken_away(place, arrival.position, position) {
+                let back = self.system.versions.rolled_back.get(&place.stage);
+                let by = back.map_or_else(|| "a way back".to_owned(), |back| back.run.to_string());
+                let what = format!("{by} took it back: {place} is at an earlier version");
+                let by = format!("`tidegate promote` into {}, or a newer change", place.stage);
+                return self.refused(format!("in {place}"), what, by);
+            }
             if !self.whereabouts.brings(place, arrival.position, position) {
                 let what = format!("{place} was force-pushed to {} since: it may be lost", head.commit.short());
                 let by = format!("a push to {place}, where it was lost; `git log` shows it");

@@ -290,6 +290,12 @@ fn any_command() -> impl Strategy<Value = Command> {
             until_ms: super::support::NOON_MS + HOUR_MS,
             reason: reason()
         }),
+        Just(super::support::roll_back("main", None)),
+        run().prop_map(move |run| Command::TakeBack { run, reason: reason() }),
+        Just(Command::Veto { what: "abcdef0".to_owned(), reason: reason() }),
+        Just(Command::LiftVeto { what: "abcdef0".to_owned(), reason: reason() }),
+        Just(super::support::pin("main", None)),
+        Just(super::support::unpin("main")),
         Just(Command::Thaw { freeze: "freeze-1".to_owned() }),
         run().prop_map(move |run| Command::Override { freeze: "freeze-1".to_owned(), run, reason: reason() }),
         run().prop_map(move |run| Command::Hotfix { what: run.to_string(), reason: reason() }),

@@ -10,7 +10,7 @@ use tidegate::{
     rules::{Notice, SystemName},
 };
 
-use super::support::{HOUR_MS, NOON_MS, World, abort, again, approve, failed, promote, retry, unlock};
+use super::support::{HOUR_MS, NOON_MS, World, abort, again, approve, failed, promote, retry, roll_back, unlock, veto};
 
 const SHOP: &str = "
 version: 1
@@ -38,7 +38,7 @@ promotions:
 /// Everything is told to a webhook.
 const ALL: &str = "
 notifications:
-  - on: [approval_wanted, run_done, run_failed, deployed, promoted, target_broken, paused, frozen, rules_refused]
+  - on: [approval_wanted, run_done, run_failed, deployed, promoted, target_broken, paused, frozen, rolled_back, vetoed, rules_refused]
     via: hook
 ";
 
@@ -356,6 +356,17 @@ fn every_notice_has_just_the_names_that_templates_may_use() {
         digest: Digest::of(b"bad"),
         mistakes: "bad".to_owned(),
     });
+    world.push("infrastructure", "dev");
+    let second = world.live().into_iter().rfind(|run| run.starts_with("deliver")).unwrap();
+    world.done(&second, "synth");
+    world.done(&second, "lint");
+    for who in ["grace@managers", "heidi@managers"] {
+        world.asked(who, approve(&second));
+    }
+    world.done(&second, "deploy");
+    world.asked("ada", roll_back("dev", None));
+    world.settle();
+    world.asked("ada", veto("abcdef0"));
     world.asked("ada", freeze(None));
     world.asked("ada", pause());
     for notice in Notice::ALL {

@@ -2,13 +2,14 @@
 
 use tidegate::{
     engine::{
-        RunState,
+        RunState, TargetKey,
+        explain::Verdict,
         stats::{self, Period, StageStats, Times, WEEK_MS},
     },
     rules::StageName,
 };
 
-use super::support::{HOUR_MS, MINUTE_MS, NOON_MS, World, approve, failed, retry, stage};
+use super::support::{HOUR_MS, MINUTE_MS, NOON_MS, World, approve, failed, promote, retry, roll_back, stage};
 
 /// Software is packed and pinned, infrastructure is deployed, and what is verified in dev goes to qa by itself.
 const SHOP: &str = "
@@ -201,4 +202,36 @@ fn weeks_are_counted_back_from_the_end() {
     let weeks: Vec<(i64, usize)> = dev.weeks.iter().map(|week| (week.from_ms - NOON_MS, week.deployments)).collect();
     assert_eq!(weeks, [(-WEEK_MS, 0), (2 * HOUR_MS - WEEK_MS, 1), (2 * HOUR_MS, 1)]);
     assert!((dev.per_week.unwrap() - 2.0 * WEEK_MS as f64 / (WEEK_MS + 2 * HOUR_MS) as f64).abs() < 1e-9);
+}
+
+/// A change goes to qa, and an hour later the stage is rolled back; half an hour after that it is promoted again.
+#[test]
+fn what_was_rolled_back_failed_is_restored_by_the_way_back_and_comes_again() {
+    let mut world = shop("automatic");
+    let mut deployed = Vec::new();
+    for _ in 0..2 {
+        world.push("software", "dev");
+        world.settle();
+        world.later(HOUR_MS);
+        let target = &world.system.targets[&TargetKey::new("shop@qa")];
+        deployed.push(target.deployed.as_ref().unwrap().run.to_string());
+    }
+    let pushed = world.system.head(&super::support::repository("software"), &stage("dev")).unwrap().commit.clone();
+    assert_eq!(world.journey("software", &pushed, "qa").verdict, Verdict::Passed);
+    world.asked("grace", roll_back("qa", Some(&deployed[0])));
+    world.settle();
+    let [_, qa] = &figures(&world, 0, 24 * HOUR_MS)[..] else { panic!() };
+    // Each change of the set is deployed twice: for the merge of the infrastructure, and for the pin of the software.
+    assert_eq!((qa.deployments, qa.failed), (6, 1), "the last before the way back was rolled back");
+    assert_eq!(minutes(qa.time_to_restore.unwrap()), (1, 60, 60));
+    let gone = world.journey("software", &pushed, "qa");
+    assert_eq!(gone.verdict, Verdict::Refused, "{gone:#?}");
+    assert!(gone.summary.contains("took it back"), "{}", gone.summary);
+    world.later(HOUR_MS / 2);
+    world.asked("grace", promote("dev", "qa"));
+    world.settle();
+    let again = world.journey("software", &pushed, "qa");
+    assert_eq!(again.verdict, Verdict::Passed, "{again:#?}");
+    let [_, qa] = &figures(&world, 0, 24 * HOUR_MS)[..] else { panic!() };
+    assert_eq!((qa.deployments, qa.failed), (8, 1), "coming again is no failure of the way back");
 }
