@@ -1,6 +1,9 @@
 //! `tidegate check`: says every mistake in rules files, like a compiler.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context;
 use clap::Args;
@@ -9,7 +12,10 @@ use super::{
     output::{Output, colours, say},
     settings::Settings,
 };
-use crate::rules;
+use crate::{
+    engine::Access,
+    rules::{self, Action, Rules},
+};
 
 /// Say every mistake in rules files, like a compiler. Without files: those that the settings name.
 #[derive(Debug, Args)]
@@ -35,6 +41,23 @@ pub(super) fn mistakes_in(mistakes: &rules::Mistakes, output: Output) -> anyhow:
     said.err().unwrap_or_else(|| HasMistakes { mistakes: mistakes.as_slice().len(), files: 1 }.into())
 }
 
+/// The people and groups that rules ask and the settings do not have, where they list people at all: nobody could answer.
+fn asked_but_unknown<'rules>(rules: &'rules Rules, access: &Access) -> BTreeSet<&'rules String> {
+    if access.people.is_empty() {
+        return BTreeSet::new();
+    }
+    let approvals = rules.rules.values().flat_map(|rule| &rule.steps).filter_map(|step| match &step.action {
+        Action::Approve(approve) => Some(approve.stages.values()),
+        _ => None,
+    });
+    let consents = rules.promotions.iter().filter_map(|promotion| promotion.requires.approvals.as_ref());
+    let quorums = approvals.flatten().chain(consents).flat_map(|quorum| &quorum.from);
+    let delegates = rules.delegates.iter().flat_map(|delegate| delegate.to.iter().chain([&delegate.of]));
+    let markers = rules.hotfix.iter().flat_map(|lane| &lane.from);
+    let asked = quorums.chain(delegates).chain(markers);
+    asked.filter(|name| access.members(name).next().is_none()).collect()
+}
+
 impl Check {
     pub(super) fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
         // Files can be checked anywhere; where the settings are at hand, so are the channels that rules may name.
@@ -44,6 +67,7 @@ impl Check {
             Some(channels) => rules::load_with_channels(name, text, channels),
             None => rules::load(name, text),
         };
+        let access = settings.as_ref().map(Settings::access).unwrap_or_default();
         let named = settings.map(|settings| settings.rules).unwrap_or_default();
         let files = if self.files.is_empty() { named } else { self.files };
         let (mut all, mut bad_files) = (Vec::new(), 0);
@@ -57,6 +81,11 @@ impl Check {
                         "{name}: {} has {rule_count} rules over {stages} stages, and no mistakes",
                         rules.system
                     ))?;
+                    for name in asked_but_unknown(&rules, &access) {
+                        say(&format!(
+                            "  note: `{name}` is asked, and nobody in the settings goes by that name or is in that group"
+                        ))?;
+                    }
                 }
                 Ok(_) => {}
                 Err(mistakes) => {

@@ -65,7 +65,7 @@ impl Release {
     async fn ask(&self, house: &House, output: Output, command: &Command) -> anyhow::Result<()> {
         let systems: BTreeSet<&SystemName> = self.systems.iter().collect();
         for name in &systems {
-            house.system(Some(name)).await?;
+            house.find_system(Some(name)).await?;
             let by = house.settings.principal(&self.who)?;
             let event = Event::Command { by, command: command.clone() };
             let tried = house.ledger.read(name, |state| {
@@ -88,7 +88,7 @@ impl Release {
 
 async fn show(house: &House, name: &str, output: Output) -> anyhow::Result<()> {
     let mut found = BTreeMap::new();
-    for system in house.systems().await? {
+    for system in house.visible_systems().await? {
         let standing = house.ledger.read(&system, |state| release::standing(state, name)).await?;
         if standing != Standing::Missing {
             found.insert(system, standing);

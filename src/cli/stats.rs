@@ -59,7 +59,7 @@ impl Stats {
         let house = House::open(config).await?;
         let systems = match &self.system {
             Some(_) => vec![house.system(self.system.as_ref()).await?],
-            None => house.systems().await?,
+            None => house.visible_systems().await?,
         };
         let until_ms = now_ms();
         // A length alone is so long ago.

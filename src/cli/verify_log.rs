@@ -40,7 +40,7 @@ impl VerifyLog {
         let house = House::open(config).await?;
         let systems = match &self.system {
             Some(_) => vec![house.system(self.system.as_ref()).await?],
-            None => house.systems().await?,
+            None => house.visible_systems().await?,
         };
         let mut all = Vec::new();
         for system in systems {

@@ -43,7 +43,7 @@ impl System {
     }
 
     /// Why a run may not move anything any more. Taking back is always allowed.
-    fn vetoed_run(&self, run: &Run) -> Option<String> {
+    pub(super) fn vetoed_run(&self, run: &Run) -> Option<String> {
         if run.subject == Subject::TakeBack || self.versions.vetoes.is_empty() {
             return None;
         }

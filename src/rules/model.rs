@@ -340,7 +340,7 @@ pub enum PromotionStart {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Conditions {
-    /// That the set was verified together in the source stage; always demanded of an automatic promotion.
+    /// That the set was verified together in the source stage; always demanded, and written for whoever reads it.
     #[serde(default = "yes")]
     pub verified: bool,
     /// How long ago it must have been verified.

@@ -287,7 +287,7 @@ fn triggers_schedules_windows_and_urls_are_checked() {
     assert!(one("/software/tag:", "software.tag:").contains("as in `/software/tag`"));
     assert!(one("from: dev\n    to: qa", "from: qa\n    to: dev").contains("only go forward"));
     assert!(one("from: dev\n    to: qa", "from: qa\n    to: main").contains("already"));
-    assert!(one("verified: true", "verified: false").contains("start: manual"));
+    assert!(one("verified: true", "verified: false").contains("always of what was verified together"));
     assert!(one("qa: { environment: QA }", "qa: { environment: QA, branch: dev }").contains("each stage has its own"));
     assert!(one("count: 1", "count: 0").contains("from 1 to 20"));
     assert!(one("poll: 30s", "poll: 30").contains("expected a text"));

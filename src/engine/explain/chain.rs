@@ -87,7 +87,7 @@ pub fn chain(system: &System, run: &Run) -> Vec<Condition> {
         conditions.insert(0, whole);
     }
     if run.state.is_ended() {
-        conditions.push(end(run));
+        conditions.push(end(system, run));
     }
     conditions
 }
@@ -104,12 +104,12 @@ fn condition(system: &System, run: &Run, step: &StepRun) -> Condition {
                 (None, StepState::Cancelled) => "it was cancelled".to_owned(),
                 (None, _) => "it failed".to_owned(),
             };
-            let ended_by = step.hint.clone().unwrap_or_else(|| again(run));
+            let ended_by = step.hint.clone().unwrap_or_else(|| again(system, run));
             Condition::of(Verdict::Refused, name, since_ms, what, ended_by)
         }
         StepState::Blocked | StepState::Ready if over => {
             let what = format!("{} was not begun: the run has come to its end", asked(run, step));
-            Condition::of(Verdict::Refused, name, since_ms, what, again(run))
+            Condition::of(Verdict::Refused, name, since_ms, what, again(system, run))
         }
         StepState::Blocked => {
             let waiting = super::step(system, run, step);
@@ -174,17 +174,20 @@ fn asked(run: &Run, step: &StepRun) -> String {
 }
 
 /// How a run ended, and what to do about it.
-fn end(run: &Run) -> Condition {
+fn end(system: &System, run: &Run) -> Condition {
     let at_ms = run.ended_ms.unwrap_or(run.created_ms);
     let reason = |otherwise: &str| run.reason.clone().unwrap_or_else(|| otherwise.to_owned());
     if run.state == RunState::Done {
         return Condition::passed("end", at_ms, "all of it succeeded");
     }
-    Condition::of(Verdict::Refused, "end", at_ms, reason("it did not succeed"), again(run))
+    Condition::of(Verdict::Refused, "end", at_ms, reason("it did not succeed"), again(system, run))
 }
 
 /// What brings a run that did not succeed, or what it would have brought, on.
-pub(super) fn again(run: &Run) -> String {
+pub(super) fn again(system: &System, run: &Run) -> String {
+    if let Some(reason) = system.vetoed_run(run) {
+        return format!("a better change, for this one never moves again ({reason})");
+    }
     let anew = match run.subject {
         crate::engine::Subject::Rule(ref rule) => format!("`tidegate run start {rule} --stage {}`", run.stage),
         crate::engine::Subject::Promotion { ref from } => format!("`tidegate promote {from} {}`", run.stage),

@@ -301,7 +301,13 @@ impl<'a> Walk<'a> {
             state if state.is_ended() => {
                 let reason = run.reason.clone().unwrap_or_else(|| "it did not succeed".to_owned());
                 let what = format!("{}: {reason}", run.id);
-                self.conditions.push(Condition::of(Verdict::Refused, run.id.as_str(), at_ms, what, again(run)));
+                self.conditions.push(Condition::of(
+                    Verdict::Refused,
+                    run.id.as_str(),
+                    at_ms,
+                    what,
+                    again(self.system, run),
+                ));
                 true
             }
             _ => {

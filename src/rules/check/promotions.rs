@@ -1,12 +1,7 @@
 //! Promotions: they go forward, once between each pair, under conditions that can come true.
 
 use super::{
-    super::{
-        actions::Quorum,
-        document::Node,
-        model::{Promotion, PromotionStart},
-        window::Window,
-    },
+    super::{actions::Quorum, document::Node, model::Promotion, window::Window},
     Check, gates,
 };
 
@@ -52,11 +47,11 @@ fn conditions(check: &mut Check<'_>, promotion: &Promotion, place: &Node) {
         self::quorum(check, quorum, place.field("approvals"));
     }
     gates::conditions(check, conditions, place);
-    if !conditions.verified && promotion.start == PromotionStart::Automatic {
+    if !conditions.verified {
         check.add_with_help(
             place.field("verified").bytes.clone(),
-            "an automatic promotion starts when its source stage is verified",
-            "write `start: manual` to promote what was not verified",
+            "a promotion is always of what was verified together in its source stage",
+            "leave it out: a run that deploys there and succeeds is what verifies its set",
         );
     }
 }

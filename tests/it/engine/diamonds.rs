@@ -257,7 +257,7 @@ impl Diamond {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: super::support::cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn no_bake_combines_what_no_commit_of_shared_gave(

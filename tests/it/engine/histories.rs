@@ -356,7 +356,7 @@ impl History {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, cases: super::support::cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn what_always_holds_holds_after_every_event(

@@ -54,6 +54,11 @@ pub(super) struct World {
     commits: u64,
 }
 
+/// How many long histories a test tells: enough for each run of the tests; `PROPTEST_CASES` says more.
+pub(super) fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100)
+}
+
 pub(super) fn rules(text: &str) -> Rules {
     load("rules.yaml", text).unwrap_or_else(|mistakes| panic!("{mistakes}"))
 }

@@ -5,6 +5,14 @@ use tidegate::engine::RunState;
 use super::{NEW_VERSION, delivery::Delivery};
 
 #[test]
+fn check_notes_whom_the_rules_ask_and_nobody_is() {
+    let delivery = Delivery::with_rules(|rules| rules.replace("from: [qa]", "from: [qa, night-watch]"));
+    let said = delivery.granted(&["check"]);
+    assert!(said.contains("note: `night-watch` is asked"), "{said}");
+    assert!(!said.contains("`qa` is asked"), "{said}");
+}
+
+#[test]
 fn broken_rules_are_refused_and_the_last_good_ones_stay() {
     let mut delivery = Delivery::by_hand();
     delivery.serve();
