@@ -75,7 +75,8 @@ pub fn hold<'system>(system: &'system System, run: &Run, step: &StepRun) -> Opti
         return Some(Hold::Pause(pause));
     }
     // No freeze keeps half of a set where it is.
-    if !step.task.is_move() || skips_freezes(system, run) || run.subject == Subject::TakeBack {
+    let half_made = run.subject == Subject::TakeBack || run.steps.iter().any(StepRun::is_begun_merge);
+    if !step.task.is_move() || half_made || skips_freezes(system, run) {
         return None;
     }
     let holds = |(_, freeze): &(&String, &Freeze)| {

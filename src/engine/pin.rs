@@ -5,9 +5,8 @@ use super::{
     event::Principal,
     hold::demand_reason,
     ids::RunId,
-    plan::Task,
     rollback::Decided,
-    run::{Run, StepRun, StepState, Subject},
+    run::{Run, StepRun, Subject},
     system::System,
     turn::{Refused, Turn},
     version::{Pinned, Version},
@@ -24,14 +23,10 @@ impl System {
             Subject::Rollback => self.same_content(&run.set, &pinned.version.verified.set),
             Subject::Rule(_) => self.is_of_version(run, &pinned.version),
             // Never half of a set: what was begun before the pin is finished, and then goes back.
-            Subject::Promotion { .. } => run.steps.iter().any(is_begun_merge),
+            Subject::Promotion { .. } => run.steps.iter().any(StepRun::is_begun_merge),
         };
         (!allowed).then_some(pinned)
     }
-}
-
-fn is_begun_merge(step: &StepRun) -> bool {
-    matches!(step.task, Task::Merge(_)) && matches!(step.state, StepState::Active | StepState::Done)
 }
 
 impl Turn<'_> {

@@ -274,6 +274,12 @@ pub struct Answer {
 }
 
 impl StepRun {
+    /// Whether it is a merge that is made, or about to be: the others of its promotion belong to it.
+    #[must_use]
+    pub const fn is_begun_merge(&self) -> bool {
+        matches!(self.task, Task::Merge(_)) && matches!(self.state, StepState::Active | StepState::Done)
+    }
+
     /// Whether it is still to change what its stage is at.
     #[must_use]
     pub fn is_to_move(&self) -> bool {

@@ -105,6 +105,26 @@ fn a_freeze_ends_by_the_clock_or_by_hand() {
 }
 
 #[test]
+fn a_promotion_that_has_begun_to_merge_is_finished_whatever_is_frozen_meanwhile() {
+    let mut world = promoting();
+    world.asked("grace@managers", hotfix("promote-3"));
+    world.done("promote-3", "load-test");
+    world.push("software", "main");
+    world.done("package-4", "package");
+    for check in ["check-software", "check-infrastructure"] {
+        world.done("promote-3", check);
+    }
+    assert_eq!(world.step_state("promote-3", "merge-infrastructure"), StepState::Ready, "package-4 commits there");
+    world.load(super::support::rules(&SHOP.replace(", freeze]", "]")));
+    world.asked("grace", freeze(None, NOON_MS + 24 * HOUR_MS));
+    world.done("promote-3", "merge-software");
+    world.done("package-4", "commit");
+    assert_eq!(world.step_state("promote-3", "merge-infrastructure"), StepState::Active);
+    world.done("promote-3", "merge-infrastructure");
+    assert_eq!(world.state("promote-3"), RunState::Done);
+}
+
+#[test]
 fn a_run_may_be_let_past_a_freeze_with_a_reason_and_only_that_run() {
     let mut world = delivering();
     world.asked("grace", freeze(None, NOON_MS + HOUR_MS));
