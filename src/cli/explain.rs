@@ -17,8 +17,8 @@ use crate::{
     driver::now_ms,
     engine::{
         Artifact, CommitId, Place, RunId, RunState, System,
+        explain::whereabouts::{Stop, Whereabouts},
         explain::{self, Condition, Journey, Verdict},
-        whereabouts::{Stop, Whereabouts},
     },
     rules::{RepositoryName, StageName, SystemName},
     store::{Store, Traced, replay},

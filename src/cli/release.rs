@@ -18,7 +18,7 @@ use crate::{
     driver::now_ms,
     engine::{
         self, Command, Event, Recorded,
-        release::{self, Standing},
+        version::release::{self, Standing},
     },
     rules::{StageName, SystemName},
     steps::Releases,

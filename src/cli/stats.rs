@@ -17,8 +17,8 @@ use crate::{
     driver::now_ms,
     engine::{
         explain,
+        explain::whereabouts::Whereabouts,
         stats::{self, Period, StageStats, Times, Week},
-        whereabouts::Whereabouts,
     },
     rules::{Span, StageName, SystemName},
     store::replay,

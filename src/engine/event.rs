@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{
     access::{Access, Permission},
     ids::{CommitId, Digest, EffectId, RunId, StepKey},
-    release::Release,
+    version::release::Release,
 };
 use crate::rules::{RepositoryName, RuleName, Rules, StageName, StepId, TargetName};
 

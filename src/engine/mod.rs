@@ -3,51 +3,40 @@
 
 mod access;
 mod advance;
-pub mod approval;
 mod command;
-mod descent;
 mod effect;
 mod event;
 pub mod explain;
-pub mod fan_in;
-mod gate;
+pub mod gate;
 mod heads;
-pub mod hold;
-mod hotfix;
 mod ids;
 pub mod invariants;
-mod lineage;
+pub mod lineage;
 mod notice;
 mod outcome;
-mod pin;
 pub mod plan;
 mod promotion;
-pub mod release;
-mod rollback;
 mod run;
 mod schedule;
 pub mod stats;
 mod system;
-mod take_back;
 mod target;
 mod turn;
-mod unseen;
 pub mod version;
-mod version_command;
-mod veto;
-pub mod whereabouts;
 mod work;
 
 pub use access::*;
-pub use descent::Descent;
 pub use effect::{Effect, EffectKind, Phase, Timer};
 pub use event::*;
-pub use hotfix::Hotfix;
+pub use gate::hotfix::Hotfix;
 pub use ids::*;
-pub use lineage::{Ancestor, Lineage, Origin, Point};
+pub use lineage::{
+    Ancestor, Lineage, Origin, Point,
+    unseen::{Brought, Unseen},
+};
 pub use notice::{GivenUp, MOST_GIVEN_UP, MOST_UNDELIVERED, Message, NOTICE_ATTEMPTS, Notices, Undelivered};
 pub use run::*;
 pub use system::*;
 pub use turn::{Decision, Link, Refused, step};
-pub use unseen::{Brought, Unseen};
+pub use version::descent::Descent;
 pub use work::{NoticeWork, StepOutput, StepWork, WatchWork, Work, work};

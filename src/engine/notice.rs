@@ -10,13 +10,13 @@ use super::{
     effect::Effect,
     event::Delivery,
     explain,
-    hold::Freeze,
+    gate::hold::Freeze,
     ids::{Digest, EffectId, TargetKey},
-    rollback::decided,
     run::{Run, RunState, StepRun, Subject},
     system::System,
     turn::Turn,
     version::Veto,
+    version::rollback::decided,
 };
 use crate::rules::{
     ChannelName, Notice, Notification, Quorum, RuleName, StageName, StepId, SystemName, TemplateError, template,

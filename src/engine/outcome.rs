@@ -5,9 +5,9 @@ use serde_json::{Map, Value};
 use super::{
     effect::{EffectKind, Phase, Timer},
     event::{Artifact, Outcome, StepOutcome, StepPlace},
-    fan_in,
     heads::MadeHead,
     ids::{CommitId, Digest, EffectId, Place},
+    lineage::fan_in,
     plan::{LONGEST_BACKOFF_MS, Task},
     run::{RunState, StepRun, StepState},
     system::{Deployed, Pin, System},

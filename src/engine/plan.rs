@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     event::CommitSet,
-    fan_in,
     ids::{CommitId, RunId, StepKey},
-    release::Member,
+    lineage::fan_in,
     run::{StepRun, StepState},
+    version::release::Member,
 };
 use crate::rules::{
     Action, CHECK_WITHIN, Check, Conditions, Day, Promotion, Quorum, RepositoryName, Requirement, Retry, Rule, Rules,

@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    approval::VoidAnswer,
     event::{Artifact, CommitSet, Principal},
-    hotfix::Hotfix,
+    gate::approval::VoidAnswer,
+    gate::hotfix::Hotfix,
     ids::{CommitId, Digest, EffectId, RunId, StepKey, TargetKey},
     lineage::Origin,
     plan::Task,

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
+    explain::whereabouts::{Deployment, Whereabouts},
     ids::{Place, RunId, TargetKey},
-    whereabouts::{Deployment, Whereabouts},
 };
 use crate::rules::StageName;
 

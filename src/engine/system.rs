@@ -9,16 +9,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     access::AccessInForce,
-    approval::DeployedContent,
     effect::Effect,
     event::{Artifact, CommitSet, StepPlace},
-    hold::{Freeze, Pause},
-    hotfix::Hotfix,
+    gate::approval::DeployedContent,
+    gate::hold::{Freeze, Pause},
+    gate::hotfix::Hotfix,
     ids::{CommitId, Digest, EffectId, RunId, StepKey, TargetKey},
     lineage::Origin,
+    lineage::unseen::Unseen,
     notice::Notices,
     run::Run,
-    unseen::Unseen,
     version::Versions,
 };
 use crate::rules::{QueuePolicy, RepositoryName, RuleQueue, Rules, StageName};

@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 use super::{
     effect::{Effect, EffectKind, Phase, Timer},
     event::{Artifact, CommitSet},
+    gate::hotfix::Hotfix,
     heads::POLL_INTERVAL,
-    hotfix::Hotfix,
     ids::{CommitId, Digest, RunId, StepKey},
     notice::Message,
     plan::Task,

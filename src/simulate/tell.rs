@@ -10,7 +10,9 @@ use super::{
     report::{FileChange, Foreseen, Gate, StillWaits},
 };
 use crate::{
-    engine::{Message, NoticeWork, Run, RunId, RunState, StepOutcome, StepState, StepWork, explain, hold, plan::Task},
+    engine::{
+        Message, NoticeWork, Run, RunId, RunState, StepOutcome, StepState, StepWork, explain, gate::hold, plan::Task,
+    },
     rules::{Action, RepositoryName},
 };
 

@@ -8,7 +8,7 @@ use super::{Progress, StepLog, Tools};
 use crate::{
     engine::{
         StepWork,
-        release::{Member, Standing},
+        version::release::{Member, Standing},
     },
     providers::Fault,
     rules::SystemName,

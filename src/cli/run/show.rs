@@ -8,7 +8,7 @@ use crate::{
         words,
     },
     driver::now_ms,
-    engine::{Answer, Digest, Run, StepRun, approval::VoidAnswer, explain::Waiting},
+    engine::{Answer, Digest, Run, StepRun, explain::Waiting, gate::approval::VoidAnswer},
 };
 
 /// A run and what it waits for, as one document.

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     engine::{
-        hold::{Hold, hold},
+        gate::hold::{Hold, hold},
         plan::Task,
-        run::{Run, RunState, StepRun, StepState},
+        run::{Run, RunState, StepRun, StepState, Subject},
         system::System,
     },
     rules::{Action, Day, StepId, Window},
@@ -189,9 +189,9 @@ pub(super) fn again(system: &System, run: &Run) -> String {
         return format!("a better change, for this one never moves again ({reason})");
     }
     let anew = match run.subject {
-        crate::engine::Subject::Rule(ref rule) => format!("`tidegate run start {rule} --stage {}`", run.stage),
-        crate::engine::Subject::Promotion { ref from } => format!("`tidegate promote {from} {}`", run.stage),
-        crate::engine::Subject::Rollback | crate::engine::Subject::TakeBack => {
+        Subject::Rule(ref rule) => format!("`tidegate run start {rule} --stage {}`", run.stage),
+        Subject::Promotion { ref from } => format!("`tidegate promote {from} {}`", run.stage),
+        Subject::Rollback | Subject::TakeBack => {
             format!("`tidegate rollback {} --reason …`", run.stage)
         }
     };

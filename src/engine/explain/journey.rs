@@ -8,11 +8,11 @@ use super::{
 };
 use crate::{
     engine::{
+        explain::whereabouts::{Arrival, Deployment, Whereabouts},
         ids::{CommitId, Place, TargetKey},
         plan::holidays,
         run::{Run, RunState, Subject},
         system::System,
-        whereabouts::{Arrival, Deployment, Whereabouts},
     },
     rules::{Promotion, PromotionStart, RepositoryName, RuleName, Rules, StageName},
 };

@@ -3,6 +3,7 @@
 mod chain;
 mod journey;
 mod route;
+pub mod whereabouts;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,9 +11,9 @@ pub use chain::{Condition, Verdict, chain};
 pub use journey::{Journey, journey};
 
 use super::{
-    approval::{self, Voice},
     effect::EffectKind,
-    hold,
+    gate::approval::{self, Voice},
+    gate::hold,
     plan::Task,
     run::{Run, RunState, StepRun, StepState},
     system::{System, TargetLife},
@@ -157,7 +158,7 @@ fn gate(system: &System, run: &Run, step: &StepRun, since_ms: i64) -> Waiting {
         };
     }
     if step.task == Task::FanIn {
-        let (for_what, ended_by) = super::fan_in::explained(system, run);
+        let (for_what, ended_by) = super::lineage::fan_in::explained(system, run);
         return Waiting { for_what, since_ms, until_ms: None, ended_by };
     }
     let for_what = match &step.task {

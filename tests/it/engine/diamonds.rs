@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::{prelude::*, sample::Index};
 use serde_json::{Map, Value, json};
 use tidegate::engine::{
-    CommitId, Effect, EffectKind, Outcome, Run, RunState, StepOutcome, StepState, Subject, fan_in, plan::Task,
+    CommitId, Effect, EffectKind, Outcome, Run, RunState, StepOutcome, StepState, Subject, lineage::fan_in, plan::Task,
 };
 
 use super::support::{World, again, failed, repository, retry, rules, run_rule, stage};

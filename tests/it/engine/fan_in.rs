@@ -1,7 +1,7 @@
 //! Fan-in: what is combined is of one origin, and what waits for that names the commit that it waits for.
 
 use serde_json::{Map, Value};
-use tidegate::engine::{RunId, RunState, StepOutcome, StepState, fan_in};
+use tidegate::engine::{RunId, RunState, StepOutcome, StepState, lineage::fan_in};
 
 use super::support::{World, abort, approve, failed, promote, repository, retry, rules, run_rule, stage};
 

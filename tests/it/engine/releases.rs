@@ -3,7 +3,7 @@
 use tidegate::{
     engine::{
         Command, RunState, StepState,
-        release::{Release, Standing, standing},
+        version::release::{Release, Standing, standing},
     },
     rules::SystemName,
 };

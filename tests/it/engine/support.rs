@@ -8,11 +8,11 @@ use tidegate::{
     engine::{
         Artifact, Command, CommitId, Decision, Digest, Effect, EffectId, EffectKind, Event, HeadSeen, Outcome, Phase,
         Principal, Recorded, Refused, Run, RunId, RunState, StepKey, StepOutcome, StepRun, StepState, System,
+        explain::whereabouts::Whereabouts,
         explain::{self, Condition, Journey, Waiting},
         invariants,
         plan::{Back, Restore, Task},
         step,
-        whereabouts::Whereabouts,
     },
     rules::{RepositoryName, RuleName, Rules, StageName, StepId, TargetName, load},
 };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
+use crate::engine::{
     explain,
     ids::RunId,
     plan::Task,
@@ -74,7 +74,7 @@ pub enum Standing {
 
 impl Release {
     /// Refuses a release that has no name, or that the system is no part of.
-    pub(super) fn allows(&self, system: &SystemName) -> Result<(), Refused> {
+    pub(in crate::engine) fn allows(&self, system: &SystemName) -> Result<(), Refused> {
         if self.name.trim().is_empty() || self.name.contains(char::is_control) {
             return Err(Refused::unknown("a release needs a name of one line", "name it as people will ask for it"));
         }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
+use crate::engine::{
     access::Permission,
+    effect::Phase,
     event::Principal,
     ids::{Digest, RunId},
     plan::Task,
@@ -57,7 +58,7 @@ impl Answer {
 
 impl StepRun {
     /// The answers that were given count no more.
-    pub(super) fn void_answers(&mut self, because: &str) {
+    pub(in crate::engine) fn void_answers(&mut self, because: &str) {
         let void = self.answers.drain(..).map(|answer| VoidAnswer { answer, because: because.to_owned() });
         self.void.extend(void);
         let surplus = self.void.len().saturating_sub(MOST_VOID);
@@ -157,7 +158,7 @@ pub fn named(system: &System, quorum: &Quorum) -> String {
 }
 
 impl Turn<'_> {
-    pub(super) fn approve_command(
+    pub(in crate::engine) fn approve_command(
         &mut self,
         by: &Principal,
         id: &RunId,
@@ -184,7 +185,12 @@ impl Turn<'_> {
         Ok(())
     }
 
-    pub(super) fn reject_command(&mut self, by: &Principal, id: &RunId, reason: &str) -> Result<(), Refused> {
+    pub(in crate::engine) fn reject_command(
+        &mut self,
+        by: &Principal,
+        id: &RunId,
+        reason: &str,
+    ) -> Result<(), Refused> {
         let run = self.live_run(id)?;
         let (step, quorum) = asked(run)?;
         if voice(self.system, quorum, by, self.at_ms).is_none() {
@@ -205,7 +211,7 @@ impl Turn<'_> {
     }
 
     /// Takes back an approval while the question is still open: one's own, or one given in one's place.
-    pub(super) fn withdraw_command(&mut self, by: &Principal, id: &RunId) -> Result<(), Refused> {
+    pub(in crate::engine) fn withdraw_command(&mut self, by: &Principal, id: &RunId) -> Result<(), Refused> {
         let run = self.live_run(id)?;
         let (step, _) = asked(run)?;
         let own = |answer: &&Answer| answer.by.name == by.name || answer.seat() == by.name;
@@ -222,7 +228,7 @@ impl Turn<'_> {
     }
 
     /// Whether what the run would deploy after this step is, byte for byte, what is deployed already.
-    pub(super) fn nothing_differs(&self, number: u64, step: &StepRun) -> bool {
+    pub(in crate::engine) fn nothing_differs(&self, number: u64, step: &StepRun) -> bool {
         let run = self.run(number);
         let target = run.target.as_ref().and_then(|key| self.system.targets.get(key));
         let Some(target) = target.filter(|target| target.life != TargetLife::Broken) else { return false };
@@ -236,9 +242,9 @@ impl Turn<'_> {
     }
 
     /// What a deploying step deploys, as far as that is known.
-    pub(super) fn content(&self, run: &Run, step: &StepRun) -> Option<DeployedContent> {
+    pub(in crate::engine) fn content(&self, run: &Run, step: &StepRun) -> Option<DeployedContent> {
         let Task::Action(Action::Deploy(deploy)) = &step.task else { return None };
-        let known = work::step_work(self.system.rules()?, run, &step.id, super::Phase::Start).ok()?;
+        let known = work::step_work(self.system.rules()?, run, &step.id, Phase::Start).ok()?;
         let template = known.input("synth", "template_digest")?.as_str()?.to_owned();
         let context = known.context();
         let rendered =

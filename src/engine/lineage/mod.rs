@@ -1,11 +1,14 @@
 //! Lineages: which commits of the repositories before it an artifact was made from. A head carries one for every commit
 //! step that pins into its repository, so that artifacts that meet there can be told to be of the same origin or not.
 
+pub mod fan_in;
+pub(super) mod unseen;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
+use crate::engine::{
     event::CommitSet,
     ids::{CommitId, PinnerId, Place},
     run::{Run, Subject},
@@ -63,21 +66,21 @@ pub struct Point {
 }
 
 /// A commit step whose pins a rule takes in.
-pub(super) struct Pinner<'rules> {
-    pub(super) id: PinnerId,
+pub(in crate::engine) struct Pinner<'rules> {
+    pub(in crate::engine) id: PinnerId,
     /// The repository that its rule works on.
-    pub(super) from: &'rules RepositoryName,
+    pub(in crate::engine) from: &'rules RepositoryName,
     /// Its rule, and then those whose pushes lead to it, nearest first.
-    pub(super) leads: Vec<(&'rules RuleName, &'rules Rule)>,
+    pub(in crate::engine) leads: Vec<(&'rules RuleName, &'rules Rule)>,
 }
 
 impl<'rules> Pinner<'rules> {
-    pub(super) fn rule(&self) -> &'rules RuleName {
+    pub(in crate::engine) fn rule(&self) -> &'rules RuleName {
         self.leads[0].0
     }
 
     /// The repositories whose pushes come through it, each once.
-    pub(super) fn roots(&self) -> Vec<&'rules RepositoryName> {
+    pub(in crate::engine) fn roots(&self) -> Vec<&'rules RepositoryName> {
         let mut roots: Vec<_> = self.leads.iter().filter_map(|(_, rule)| rule.on.push.as_ref()).collect();
         roots.sort();
         roots.dedup();
@@ -86,7 +89,10 @@ impl<'rules> Pinner<'rules> {
 }
 
 /// The commit steps of a rule at a stage.
-pub(super) fn commits<'rules>(rule: &'rules Rule, stage: &StageName) -> impl Iterator<Item = (StepId, &'rules Commit)> {
+pub(in crate::engine) fn commits<'rules>(
+    rule: &'rules Rule,
+    stage: &StageName,
+) -> impl Iterator<Item = (StepId, &'rules Commit)> {
     let in_stage = move |stages: &Option<Vec<StageName>>| stages.as_ref().is_none_or(|stages| stages.contains(stage));
     let steps = rule.steps.iter().filter(move |step| rule.is_for(stage) && in_stage(&step.stages));
     steps.filter_map(|step| match &step.action {
@@ -101,7 +107,7 @@ fn lets_through(rule: &Rule, commit: &Commit) -> bool {
 }
 
 /// The commit steps whose pins a rule's runs take in, in the order of the rules.
-pub(super) fn pinners<'rules>(rules: &'rules Rules, stage: &StageName, rule: &Rule) -> Vec<Pinner<'rules>> {
+pub(in crate::engine) fn pinners<'rules>(rules: &'rules Rules, stage: &StageName, rule: &Rule) -> Vec<Pinner<'rules>> {
     let Some(repository) = rule.repository() else { return Vec::new() };
     let mut pinners = Vec::new();
     for (name, pinning) in &rules.rules {
@@ -154,19 +160,19 @@ fn taken_in(rules: &Rules, stage: &StageName, rule: &Rule, pinned: &BTreeMap<Pin
 }
 
 /// All that is behind a commit, itself left out.
-pub(super) fn behind(origin: &Origin) -> Lineage {
+pub(in crate::engine) fn behind(origin: &Origin) -> Lineage {
     newest(origin.pinned.values())
 }
 
 /// The head that a run works on, or one that differs from it in nothing that the run's rule asks for.
-pub(super) fn present_head<'system>(system: &'system System, run: &Run) -> Option<&'system Head> {
+pub(in crate::engine) fn present_head<'system>(system: &'system System, run: &Run) -> Option<&'system Head> {
     let (Subject::Rule(rule), Some(source)) = (&run.subject, &run.source) else { return None };
     let head = system.head(&source.repository, &run.stage)?;
     (head.commit == source.commit || head.origin.wanted_order(rule) <= source.order).then_some(head)
 }
 
 /// What an artifact of this run, made now, is made from: its own commit and all behind that.
-pub(super) fn of_run(system: &System, run: &Run) -> Lineage {
+pub(in crate::engine) fn of_run(system: &System, run: &Run) -> Lineage {
     let (Subject::Rule(name), Some(source)) = (&run.subject, &run.source) else { return Lineage::new() };
     let origin = present_head(system, run).map_or(&run.origin, |head| &head.origin);
     let rules = system.rules();
@@ -181,7 +187,7 @@ pub(super) fn of_run(system: &System, run: &Run) -> Lineage {
 
 impl Head {
     /// Corrects the set by the lineages, where they are known: they say which commits the pins are really of.
-    pub(super) fn agree_with_lineages(&mut self, own: &RepositoryName) {
+    pub(in crate::engine) fn agree_with_lineages(&mut self, own: &RepositoryName) {
         let behind = behind(&self.origin);
         self.set.extend(behind.into_iter().map(|(repository, ancestor)| (repository, ancestor.commit)));
         self.set.insert(own.clone(), self.commit.clone());
@@ -191,7 +197,7 @@ impl Head {
 impl Turn<'_> {
     /// A pin was found to say already what a run would have it say: the head stays, and what it is known to be made from
     /// is newer, and so is what was made from it.
-    pub(super) fn lineage_changed(&mut self, place: &Place) {
+    pub(in crate::engine) fn lineage_changed(&mut self, place: &Place) {
         let open = self.system.live_runs().filter(|run| run.stage == place.stage && run.waits_at_fan_in());
         let open: Vec<u64> = open.map(|run| run.number).collect();
         self.awake.extend(open);
@@ -215,7 +221,7 @@ impl Turn<'_> {
         stage: &StageName,
     ) -> Vec<RepositoryName> {
         let Some(head) = self.system.head(repository, stage) else { return Vec::new() };
-        if !super::fan_in::awaited_by(rules, stage, rule, &head.origin.pinned).is_empty() {
+        if !fan_in::awaited_by(rules, stage, rule, &head.origin.pinned).is_empty() {
             return Vec::new();
         }
         let (since, authors) = (head.origin.wanted_order(name), head.authors.clone());
@@ -243,7 +249,7 @@ impl Turn<'_> {
     }
 
     /// A promotion's merges belong together: whatever is pinned in them is taken to be made from one another.
-    pub(super) fn join_lineages(&mut self, stage: &StageName, merged: &CommitSet) {
+    pub(in crate::engine) fn join_lineages(&mut self, stage: &StageName, merged: &CommitSet) {
         let Some(rules) = self.system.rules().cloned() else { return };
         let ancestor = |system: &System, repository: &RepositoryName| {
             let commit = merged.get(repository)?.clone();

@@ -1,9 +1,9 @@
 //! Vetoes: a version or artifact that somebody has found to be bad. It never moves again: nothing that holds it is
 //! committed, merged, brought back or deployed, in any stage, whatever the commit is called there.
 
-use super::{
+use crate::engine::{
     event::{Artifact, CommitSet, Principal},
-    hold::demand_reason,
+    gate::hold::demand_reason,
     ids::CommitId,
     run::{Run, RunState, StepState, Subject},
     system::System,
@@ -43,7 +43,7 @@ impl System {
     }
 
     /// Why a run may not move anything any more. Taking back is always allowed.
-    pub(super) fn vetoed_run(&self, run: &Run) -> Option<String> {
+    pub(in crate::engine) fn vetoed_run(&self, run: &Run) -> Option<String> {
         if run.subject == Subject::TakeBack || self.versions.vetoes.is_empty() {
             return None;
         }
@@ -55,18 +55,18 @@ impl System {
 
 impl Turn<'_> {
     /// Why a step that would move something may not.
-    pub(super) fn vetoed_step(&self, number: u64, id: &StepId) -> Option<String> {
+    pub(in crate::engine) fn vetoed_step(&self, number: u64, id: &StepId) -> Option<String> {
         self.system.vetoed_run(self.run(number)).filter(|_| self.step_of(number, id).task.is_move())
     }
 
     /// Refuses to move a set that is vetoed.
-    pub(super) fn not_vetoed(&self, by: &Principal, what: &str, set: &CommitSet) -> Result<(), Refused> {
+    pub(in crate::engine) fn not_vetoed(&self, by: &Principal, what: &str, set: &CommitSet) -> Result<(), Refused> {
         let Some(reason) = self.system.vetoed_set(set) else { return Ok(()) };
         Err(Refused::NotAllowed { who: by.name.clone(), what: what.to_owned(), reason })
     }
 
     /// `tidegate veto`.
-    pub(super) fn veto_command(&mut self, by: &Principal, what: &str, reason: &str) -> Result<(), Refused> {
+    pub(in crate::engine) fn veto_command(&mut self, by: &Principal, what: &str, reason: &str) -> Result<(), Refused> {
         demand_reason(reason, "a veto")?;
         let name = name_of(what)?;
         if let Some(veto) = self.system.versions.vetoes.get(&name) {
@@ -86,7 +86,7 @@ impl Turn<'_> {
     }
 
     /// `tidegate veto --lift`.
-    pub(super) fn lift_veto_command(&mut self, what: &str, reason: &str) -> Result<(), Refused> {
+    pub(in crate::engine) fn lift_veto_command(&mut self, what: &str, reason: &str) -> Result<(), Refused> {
         demand_reason(reason, "the lifting of a veto")?;
         let name = name_of(what)?;
         if self.system.versions.vetoes.remove(&name).is_none() {

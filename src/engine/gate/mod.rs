@@ -1,9 +1,13 @@
 //! Gates: steps that the engine itself decides. They hold no target, and a newer run that reaches one takes the place
 //! of older runs that still wait.
 
+pub mod approval;
+pub mod hold;
+pub(super) mod hotfix;
+
 use serde_json::{Map, Value};
 
-use super::{
+use crate::engine::{
     effect::{Effect, Timer},
     ids::Digest,
     plan::Task,
@@ -14,7 +18,7 @@ use crate::rules::{Action, Quorum, StepId, Window};
 
 impl Turn<'_> {
     /// A gate's turn has come: it passes, or waits with a timer for the moment at which that can change.
-    pub(super) fn open_gate(&mut self, number: u64, id: &StepId) {
+    pub(in crate::engine) fn open_gate(&mut self, number: u64, id: &StepId) {
         let at_ms = self.at_ms;
         let step = self.step_mut(number, id);
         step.state = StepState::Active;
@@ -65,7 +69,7 @@ impl Turn<'_> {
     }
 
     /// A gate's timer has fired.
-    pub(super) fn gate_fired(&mut self, number: u64, id: &StepId) {
+    pub(in crate::engine) fn gate_fired(&mut self, number: u64, id: &StepId) {
         let step = self.step_mut(number, id);
         step.effect = None;
         if step.state == StepState::Active {
@@ -108,7 +112,7 @@ impl Turn<'_> {
     }
 
     /// Somebody who may approves.
-    pub(super) fn approved(&mut self, number: u64, id: &StepId, answer: Answer) {
+    pub(in crate::engine) fn approved(&mut self, number: u64, id: &StepId, answer: Answer) {
         let run = self.run(number);
         let needed = run.step(id).and_then(|step| step.task.quorum(&run.stage)).map_or(1, |quorum| quorum.count);
         let digest = answer.digest.clone();
@@ -128,7 +132,7 @@ impl Turn<'_> {
     }
 
     /// A gate is over.
-    pub(super) fn close_gate(&mut self, number: u64, id: &StepId, state: StepState) {
+    pub(in crate::engine) fn close_gate(&mut self, number: u64, id: &StepId, state: StepState) {
         let at_ms = self.at_ms;
         let step = self.step_mut(number, id);
         step.state = state;

@@ -1,20 +1,21 @@
 //! What the commands about versions share: which there are, and which a person means.
 
-use super::{
+use crate::engine::{
+    command::known_stage,
     event::{CommitSet, Principal},
     ids::RunId,
     plan::Terms,
-    release::{Member, Release},
     run::Cause,
     system::Verified,
     turn::{Refused, Turn},
     version::Version,
+    version::release::{Member, Release},
 };
 use crate::rules::StageName;
 
 impl Turn<'_> {
     /// `tidegate promote`, of what was last verified or of an older version.
-    pub(super) fn promote_command(
+    pub(in crate::engine) fn promote_command(
         &mut self,
         by: &Principal,
         (from, to): (&StageName, &StageName),
@@ -66,19 +67,19 @@ impl Turn<'_> {
     }
 
     /// Refuses a stage that the rules do not have.
-    pub(super) fn known_stage(&self, stage: &StageName) -> Result<(), Refused> {
-        super::command::known_stage(&*self.rules_in_force()?, stage)
+    pub(in crate::engine) fn known_stage(&self, stage: &StageName) -> Result<(), Refused> {
+        known_stage(&*self.rules_in_force()?, stage)
     }
 
     /// The version of a stage that a person names by its run.
-    pub(super) fn known_version(&self, stage: &StageName, run: &RunId) -> Result<&Version, Refused> {
+    pub(in crate::engine) fn known_version(&self, stage: &StageName, run: &RunId) -> Result<&Version, Refused> {
         self.system.version(stage, run).ok_or_else(|| {
             Refused::unknown(format!("{run} verified no version of {stage} that is known"), self.versions_hint(stage))
         })
     }
 
     /// Which versions of a stage there are, the newest first.
-    pub(super) fn versions_hint(&self, stage: &StageName) -> String {
+    pub(in crate::engine) fn versions_hint(&self, stage: &StageName) -> String {
         let known: Vec<&str> =
             self.system.versions_of(stage).iter().rev().map(|version| version.verified.run.as_str()).collect();
         if known.is_empty() {

@@ -1,12 +1,13 @@
 //! Ways back: a stage goes back to a version that was verified there before, by hand or because what was deployed was not
 //! verified. Each repository gets an ordinary commit; what it starts are ordinary runs.
 
-use super::{
+use crate::engine::{
     event::{CommitSet, Principal},
     ids::{CommitId, Place, RunId, TargetKey},
+    lineage::Origin,
     plan::{self, Back, Restore, Task},
     run::{Cause, Run, RunState, StepRun, StepState, Subject},
-    system::Policy,
+    system::{Policy, Promoted, Verified},
     turn::{Refused, Turn},
     version::{HalfWay, MOST_VERSIONS, RolledBack, Version},
 };
@@ -16,15 +17,15 @@ use crate::rules::{Action, OnVerifyFailure, RepositoryName, StageName, StepId};
 const THE_RULES: &str = "the rules";
 
 /// Why a stage goes back.
-pub(super) struct Decided {
-    pub(super) by: String,
-    pub(super) reason: String,
-    pub(super) cause: Cause,
+pub(in crate::engine) struct Decided {
+    pub(in crate::engine) by: String,
+    pub(in crate::engine) reason: String,
+    pub(in crate::engine) cause: Cause,
 }
 
 impl Decided {
     /// Somebody decided it.
-    pub(super) fn by_hand(by: &Principal, reason: &str) -> Self {
+    pub(in crate::engine) fn by_hand(by: &Principal, reason: &str) -> Self {
         let (by, reason) = (by.name.clone(), reason.to_owned());
         let cause = Cause::Decision { by: by.clone(), reason: reason.clone() };
         Self { by, reason, cause }
@@ -34,7 +35,13 @@ impl Decided {
 impl Turn<'_> {
     /// Takes a stage back to a version. `away` is what is to go away where that is known; else it is what is there when
     /// the way back begins.
-    pub(super) fn roll_back(&mut self, stage: &StageName, to: &Version, away: Option<&CommitSet>, why: Decided) {
+    pub(in crate::engine) fn roll_back(
+        &mut self,
+        stage: &StageName,
+        to: &Version,
+        away: Option<&CommitSet>,
+        why: Decided,
+    ) {
         let restores = to.verified.set.iter().map(|(repository, commit)| Restore {
             repository: repository.clone(),
             back: Back::ToVersion { to: commit.clone(), from: away.and_then(|away| away.get(repository)).cloned() },
@@ -48,7 +55,7 @@ impl Turn<'_> {
     }
 
     /// Makes the run of a way back. It goes before whatever else waits to move the stage's repositories.
-    pub(super) fn go_back(
+    pub(in crate::engine) fn go_back(
         &mut self,
         subject: Subject,
         stage: &StageName,
@@ -67,7 +74,7 @@ impl Turn<'_> {
             set,
             authors: std::collections::BTreeSet::new(),
             hotfix: None,
-            origin: super::lineage::Origin::default(),
+            origin: Origin::default(),
             rules: in_force.digest.clone(),
             state: RunState::Queued,
             target: Some(TargetKey::of_promotions(stage)),
@@ -85,7 +92,7 @@ impl Turn<'_> {
 
     /// Before a repository is merged into or taken back: what the engine knows of what is there. A way back keeps what
     /// it saw when it was checked, so that what is pushed after that stays.
-    pub(super) fn look_before_moving(&mut self, number: u64, id: &StepId) {
+    pub(in crate::engine) fn look_before_moving(&mut self, number: u64, id: &StepId) {
         let at_ms = self.at_ms;
         let step = self.step_mut(number, id);
         if let Task::Release(member) = &mut step.task
@@ -137,7 +144,7 @@ impl Turn<'_> {
     }
 
     /// A step of a way back is done: what its place holds from now on.
-    pub(super) fn went_back(&mut self, number: u64, id: &StepId, restore: &Restore) {
+    pub(in crate::engine) fn went_back(&mut self, number: u64, id: &StepId, restore: &Restore) {
         let step = self.step_of(number, id);
         let (now, to, from) = (step.output_commit("commit"), step.output_commit("to"), step.output_commit("from"));
         let parent = step.output_commit("parent");
@@ -152,7 +159,7 @@ impl Turn<'_> {
     }
 
     /// A rollback is over.
-    pub(super) fn rollback_ended(&mut self, run: &Run) {
+    pub(in crate::engine) fn rollback_ended(&mut self, run: &Run) {
         let stage = &run.stage;
         if run.state == RunState::Done {
             let made = moved_to(run);
@@ -180,7 +187,7 @@ impl Turn<'_> {
         let pinned = self.system.versions.pinned.get(&run.stage).map(|pinned| &pinned.version);
         let known = named.or_else(|| pinned.filter(|version| version.verified.set == run.set)).cloned();
         known.unwrap_or_else(|| Version {
-            verified: super::system::Verified {
+            verified: Verified {
                 set: run.set.clone(),
                 run: run.id.clone(),
                 at_ms: self.at_ms,
@@ -192,7 +199,7 @@ impl Turn<'_> {
     }
 
     /// What had been promoted into the stage is not there any more: it comes back only if somebody wants it.
-    pub(super) fn took_away(&mut self, stage: &StageName, now: Option<&super::system::Promoted>) {
+    pub(in crate::engine) fn took_away(&mut self, stage: &StageName, now: Option<&Promoted>) {
         let before = match now {
             Some(now) => self.system.promoted.insert(stage.clone(), now.clone()),
             None => self.system.promoted.remove(stage),
@@ -207,7 +214,7 @@ impl Turn<'_> {
     }
 
     /// Whether what a run verified has been left behind: its stage went back after it began, or is about to.
-    pub(super) fn is_left_behind(&self, run: &Run) -> bool {
+    pub(in crate::engine) fn is_left_behind(&self, run: &Run) -> bool {
         let mut going = self.system.live_runs().filter(|other| other.subject == Subject::Rollback);
         let is_going = going.any(|other| {
             other.stage == run.stage && other.number > run.number && !self.system.same_content(&other.set, &run.set)
@@ -218,7 +225,7 @@ impl Turn<'_> {
 
     /// Where a stage goes back to because a run could not verify what it had deployed, where that is the target's policy:
     /// never twice for one set, and never again before something was verified there.
-    pub(super) fn goes_back_after(&self, run: &Run) -> Option<Version> {
+    pub(in crate::engine) fn goes_back_after(&self, run: &Run) -> Option<Version> {
         let stage = &run.stage;
         let name = run.target.as_ref()?.as_str().split_once('@')?.0;
         let rules = self.system.rules()?;
@@ -247,7 +254,7 @@ impl Turn<'_> {
     }
 
     /// Takes the stage of a run back, where what it deployed was not verified and the target's policy is that.
-    pub(super) fn verify_failed(&mut self, run: &Run) {
+    pub(in crate::engine) fn verify_failed(&mut self, run: &Run) {
         let Some(to) = self.goes_back_after(run) else { return };
         let why = Decided {
             by: THE_RULES.to_owned(),
@@ -258,7 +265,7 @@ impl Turn<'_> {
     }
 
     /// Something ended with some of its repositories moved: said until it is finished or taken back.
-    pub(super) fn note_half_way(&mut self, run: &Run, taken_back_by: Option<RunId>) {
+    pub(in crate::engine) fn note_half_way(&mut self, run: &Run, taken_back_by: Option<RunId>) {
         let (moved, open) = moved_and_open(run);
         if moved.is_empty() || open.is_empty() {
             return;
@@ -268,7 +275,7 @@ impl Turn<'_> {
     }
 
     /// What promotions into the stage merged before they failed is not there any more: tried again, they merge it anew.
-    pub(super) fn forget_merges(&mut self, stage: &StageName, by: &RunId) {
+    pub(in crate::engine) fn forget_merges(&mut self, stage: &StageName, by: &RunId) {
         let ended = self.system.runs.values_mut().filter(|run| {
             run.stage == *stage
                 && matches!(run.subject, Subject::Promotion { .. })
@@ -284,7 +291,7 @@ impl Turn<'_> {
 }
 
 /// The repositories that a run has moved, or may have, and those that it has not.
-pub(super) fn moved_and_open(run: &Run) -> (Vec<RepositoryName>, Vec<RepositoryName>) {
+pub(in crate::engine) fn moved_and_open(run: &Run) -> (Vec<RepositoryName>, Vec<RepositoryName>) {
     let moves = run.steps.iter().filter(|step| matches!(step.task, Task::Merge(_) | Task::Restore(_)));
     let (moved, open): (Vec<&StepRun>, Vec<&StepRun>) = moves.partition(|step| may_have_moved(step));
     let names = |steps: Vec<&StepRun>| steps.into_iter().filter_map(|step| step.task.moves().cloned()).collect();
@@ -292,7 +299,7 @@ pub(super) fn moved_and_open(run: &Run) -> (Vec<RepositoryName>, Vec<RepositoryN
 }
 
 /// Whether a step's commit is on its branch, or may be: its end was in doubt.
-pub(super) fn may_have_moved(step: &StepRun) -> bool {
+pub(in crate::engine) fn may_have_moved(step: &StepRun) -> bool {
     let changed = step.outputs.get("changed").and_then(serde_json::Value::as_bool) != Some(false);
     match step.state {
         StepState::Done => changed,
@@ -312,7 +319,7 @@ fn moved_to(run: &Run) -> CommitSet {
 }
 
 /// Who decided a way back, and why.
-pub(super) fn decided(run: &Run) -> (String, String) {
+pub(in crate::engine) fn decided(run: &Run) -> (String, String) {
     let restore = run.steps.iter().find_map(|step| match &step.task {
         Task::Restore(restore) => Some((restore.by.clone(), restore.reason.clone())),
         _ => None,
@@ -322,7 +329,7 @@ pub(super) fn decided(run: &Run) -> (String, String) {
 
 impl Turn<'_> {
     /// `tidegate rollback`.
-    pub(super) fn rollback_command(
+    pub(in crate::engine) fn rollback_command(
         &mut self,
         by: &Principal,
         stage: &StageName,

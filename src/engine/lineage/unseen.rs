@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
+use crate::engine::{
     event::CommitSet,
-    hotfix::Hotfix,
+    gate::hotfix::Hotfix,
     ids::{PinnerId, Place, RunId, StepKey},
     lineage::{self, Lineage},
     run::{Run, StepState, Subject},
@@ -50,7 +50,7 @@ pub struct Unseen {
 
 impl Turn<'_> {
     /// What the commit of a run's step brings with it.
-    pub(super) fn brought(&self, run: &Run, step: &StepId) -> Brought {
+    pub(in crate::engine) fn brought(&self, run: &Run, step: &StepId) -> Brought {
         let mut brought = Brought {
             by: run.id.clone(),
             set: CommitSet::new(),
@@ -68,7 +68,7 @@ impl Turn<'_> {
     }
 
     /// Keeps what a step's commit brings until a watch shows it. The oldest of too many is let go.
-    pub(super) fn keep_unseen(&mut self, number: u64, id: &StepId) {
+    pub(in crate::engine) fn keep_unseen(&mut self, number: u64, id: &StepId) {
         let Some(rules) = self.system.rules() else { return };
         let (run, step) = (self.run(number), self.step_of(number, id));
         let Some(repository) = step.task.writes_to().filter(|_| step.started_ms.is_some()) else { return };
@@ -82,7 +82,7 @@ impl Turn<'_> {
     }
 
     /// What a commit of ours that a watch shows brings, as far as that is known, and where it was made.
-    pub(super) fn shown(&mut self, key: &StepKey) -> Option<(Place, Brought)> {
+    pub(in crate::engine) fn shown(&mut self, key: &StepKey) -> Option<(Place, Brought)> {
         if let Some(Unseen { place, brought, .. }) = self.system.unseen.remove(key) {
             return Some((place, brought));
         }

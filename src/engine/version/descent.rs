@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::{
+use crate::engine::{
     event::{Artifact, CommitSet},
     ids::{CommitId, Place, RunId, StepKey},
-    system::{Head, System},
+    system::{Head, System, Watched},
     turn::Turn,
 };
 use crate::rules::{RepositoryName, StageName};
@@ -67,7 +67,7 @@ impl System {
     /// The heads of a stage's repositories.
     #[must_use]
     pub fn heads_of(&self, stage: &StageName) -> CommitSet {
-        let head = |watched: &super::system::Watched| watched.heads.get(stage).map(|head| head.commit.clone());
+        let head = |watched: &Watched| watched.heads.get(stage).map(|head| head.commit.clone());
         self.repositories.iter().filter_map(|(name, watched)| Some((name.clone(), head(watched)?))).collect()
     }
 
@@ -87,7 +87,7 @@ impl System {
 
 impl Turn<'_> {
     /// A commit of ours set pins on top of another.
-    pub(super) fn remember_pins(
+    pub(in crate::engine) fn remember_pins(
         &mut self,
         made: &CommitId,
         parent: &CommitId,
@@ -101,7 +101,13 @@ impl Turn<'_> {
     }
 
     /// A merge of ours brought a version, or, going back, left one.
-    pub(super) fn remember_merge(&mut self, made: &CommitId, parent: &CommitId, source: &CommitId, back: bool) {
+    pub(in crate::engine) fn remember_merge(
+        &mut self,
+        made: &CommitId,
+        parent: &CommitId,
+        source: &CommitId,
+        back: bool,
+    ) {
         let mut pins = self.inherited(parent).pins;
         pins.extend(self.inherited(source).pins);
         let instead = back.then(|| source.clone());
@@ -109,7 +115,7 @@ impl Turn<'_> {
     }
 
     /// A branch was taken back: `now` has the content of `to`; `exact` when nobody had pushed meanwhile.
-    pub(super) fn remember_way_back(&mut self, now: &CommitId, to: &CommitId, exact: bool) {
+    pub(in crate::engine) fn remember_way_back(&mut self, now: &CommitId, to: &CommitId, exact: bool) {
         if now == to {
             return;
         }
@@ -119,7 +125,7 @@ impl Turn<'_> {
     }
 
     /// A head that a watch saw: a commit of ours is known already; what others push stands on what was there before.
-    pub(super) fn remember_push(&mut self, commit: &CommitId, before: Option<&CommitId>) {
+    pub(in crate::engine) fn remember_push(&mut self, commit: &CommitId, before: Option<&CommitId>) {
         if self.system.versions.descent.contains_key(commit) {
             return;
         }
@@ -130,7 +136,7 @@ impl Turn<'_> {
     }
 
     /// The commit that a step of ours made in a repository under this key.
-    pub(super) fn made_under(&self, key: &StepKey, repository: &RepositoryName) -> Option<CommitId> {
+    pub(in crate::engine) fn made_under(&self, key: &StepKey, repository: &RepositoryName) -> Option<CommitId> {
         let run = self.system.run(&RunId::new(key.as_str().split('/').nth(1)?))?;
         let steps = run.steps.iter().filter(|step| step.task.writes_to() == Some(repository));
         steps.filter_map(|step| step.output_commit("commit")).next_back()
@@ -149,7 +155,7 @@ impl Turn<'_> {
     }
 
     /// Forgets the commits that nothing names any more.
-    pub(super) fn forget_descent(&mut self) {
+    pub(in crate::engine) fn forget_descent(&mut self) {
         let system = &*self.system;
         let heads = system.repositories.values().flat_map(|watched| watched.heads.values());
         let in_heads = heads.flat_map(|Head { commit, set, .. }| set.values().chain([commit]));

@@ -1,19 +1,22 @@
 //! Taking back: a promotion that ended with some of its merges made is undone in all repositories, so that no stage is left
 //! with half of a set without a word.
 
-use super::{
+use crate::engine::{
     event::Principal,
     ids::RunId,
     plan::{Back, Restore, Task},
-    rollback::{may_have_moved, moved_and_open},
     run::{Cause, Run, RunState, Subject},
     turn::{Refused, Turn},
+    version::{
+        HalfWay,
+        rollback::{Decided, may_have_moved, moved_and_open},
+    },
 };
 use crate::rules::{OnPartialFailure, StageName};
 
 impl Turn<'_> {
     /// A promotion ended otherwise than well: what it merged is taken back, or said to be half-way, as its rules want it.
-    pub(super) fn promotion_broke(&mut self, run: &Run, from: &StageName) {
+    pub(in crate::engine) fn promotion_broke(&mut self, run: &Run, from: &StageName) {
         let (moved, _) = moved_and_open(run);
         if moved.is_empty() {
             return;
@@ -50,9 +53,9 @@ impl Turn<'_> {
     }
 
     /// The taking back of a promotion is over.
-    pub(super) fn take_back_ended(&mut self, run: &Run) {
+    pub(in crate::engine) fn take_back_ended(&mut self, run: &Run) {
         if run.state == RunState::Done {
-            let is_its = |half_way: &mut super::version::HalfWay| half_way.taken_back_by.as_ref() == Some(&run.id);
+            let is_its = |half_way: &mut HalfWay| half_way.taken_back_by.as_ref() == Some(&run.id);
             if self.system.versions.half_way.get_mut(&run.stage).is_some_and(is_its) {
                 self.system.versions.half_way.remove(&run.stage);
             }
@@ -61,7 +64,12 @@ impl Turn<'_> {
     }
 
     /// `tidegate take-back`.
-    pub(super) fn take_back_command(&mut self, by: &Principal, id: &RunId, reason: &str) -> Result<(), Refused> {
+    pub(in crate::engine) fn take_back_command(
+        &mut self,
+        by: &Principal,
+        id: &RunId,
+        reason: &str,
+    ) -> Result<(), Refused> {
         let run = self.known_run(id)?.clone();
         let half_way = self.system.versions.half_way.get(&run.stage).filter(|half_way| half_way.run == *id);
         let is_promotion = matches!(run.subject, Subject::Promotion { .. });
@@ -76,7 +84,7 @@ impl Turn<'_> {
             let hint = if other.state.is_ended() { "try that again with `tidegate retry`" } else { "wait for its end" };
             return Err(Refused::not_now(id, format!("{} takes it back", other.id), hint));
         }
-        let taken_back_by = self.take_back(&run, &by.name, reason, super::rollback::Decided::by_hand(by, reason).cause);
+        let taken_back_by = self.take_back(&run, &by.name, reason, Decided::by_hand(by, reason).cause);
         if let Some(half_way) = self.system.versions.half_way.get_mut(&run.stage) {
             half_way.taken_back_by = taken_back_by;
         }

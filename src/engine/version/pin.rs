@@ -1,14 +1,14 @@
 //! Pinned stages: a stage that somebody holds at one version. Nothing else moves into it or is deployed there; what would,
 //! waits and says for whom.
 
-use super::{
+use crate::engine::{
     event::Principal,
-    hold::demand_reason,
+    gate::hold::demand_reason,
     ids::RunId,
-    rollback::Decided,
     run::{Run, StepRun, Subject},
     system::System,
     turn::{Refused, Turn},
+    version::rollback::Decided,
     version::{Pinned, Version},
 };
 use crate::rules::StageName;
@@ -31,7 +31,7 @@ impl System {
 
 impl Turn<'_> {
     /// `tidegate pin`.
-    pub(super) fn pin_command(
+    pub(in crate::engine) fn pin_command(
         &mut self,
         by: &Principal,
         stage: &StageName,
@@ -69,7 +69,7 @@ impl Turn<'_> {
     }
 
     /// `tidegate unpin`.
-    pub(super) fn unpin_command(&mut self, stage: &StageName) -> Result<(), Refused> {
+    pub(in crate::engine) fn unpin_command(&mut self, stage: &StageName) -> Result<(), Refused> {
         self.known_stage(stage)?;
         if self.system.versions.pinned.remove(stage).is_none() {
             return Err(Refused::unknown(format!("{stage} is not pinned"), "there is nothing to end"));
@@ -80,7 +80,7 @@ impl Turn<'_> {
     }
 
     /// Refuses to take a stage to another version than that at which it is pinned.
-    pub(super) fn not_pinned(&self, by: &Principal, stage: &StageName, to: &Version) -> Result<(), Refused> {
+    pub(in crate::engine) fn not_pinned(&self, by: &Principal, stage: &StageName, to: &Version) -> Result<(), Refused> {
         match self.system.versions.pinned.get(stage) {
             Some(pinned) if !self.system.same_content(&to.verified.set, &pinned.version.verified.set) => {
                 Err(Refused::NotAllowed {

@@ -8,7 +8,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{
+use crate::engine::{
     event::{CommitSet, Event, Outcome, Recorded},
     ids::{CommitId, Place, RunId, TargetKey},
     plan::Task,
@@ -343,6 +343,6 @@ fn content(system: &System, stops: &[Stop], commit: &CommitId) -> (usize, Vec<Ra
 }
 
 /// Whether a step puts something into service.
-pub(super) const fn deploys(task: &Task) -> bool {
+pub(in crate::engine) const fn deploys(task: &Task) -> bool {
     matches!(task, Task::Action(Action::Deploy(_)))
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
+use crate::engine::{
+    command::known_stage,
     effect::{Effect, Timer},
     event::Principal,
     explain::{self, Waiting},
@@ -121,7 +122,7 @@ impl Hold<'_> {
 
 impl Turn<'_> {
     /// Whether something holds this step. A run that comes as far as a freeze takes the place of older ones before it.
-    pub(super) fn is_held(&mut self, number: u64, id: &StepId) -> bool {
+    pub(in crate::engine) fn is_held(&mut self, number: u64, id: &StepId) -> bool {
         let (run, step) = (self.run(number), self.step_of(number, id));
         match hold(self.system, run, step) {
             None => return false,
@@ -131,7 +132,7 @@ impl Turn<'_> {
         true
     }
 
-    pub(super) fn pause_command(&mut self, by: &Principal, reason: &str) -> Result<(), Refused> {
+    pub(in crate::engine) fn pause_command(&mut self, by: &Principal, reason: &str) -> Result<(), Refused> {
         if let Some(pause) = &self.system.paused {
             return Err(Refused::unknown(
                 format!("it is paused already, by {}: {}", pause.by, pause.reason),
@@ -144,7 +145,7 @@ impl Turn<'_> {
         Ok(())
     }
 
-    pub(super) fn resume_command(&mut self) -> Result<(), Refused> {
+    pub(in crate::engine) fn resume_command(&mut self) -> Result<(), Refused> {
         if self.system.paused.take().is_none() {
             return Err(Refused::unknown("it is not paused", "there is nothing to resume"));
         }
@@ -152,7 +153,7 @@ impl Turn<'_> {
         Ok(())
     }
 
-    pub(super) fn freeze_command(
+    pub(in crate::engine) fn freeze_command(
         &mut self,
         by: &Principal,
         stage: Option<&StageName>,
@@ -161,7 +162,7 @@ impl Turn<'_> {
     ) -> Result<(), Refused> {
         let rules = self.rules_in_force()?;
         if let Some(stage) = stage {
-            super::command::known_stage(&rules, stage)?;
+            known_stage(&rules, stage)?;
         }
         demand_reason(reason, "a freeze")?;
         if until_ms <= self.at_ms {
@@ -192,7 +193,7 @@ impl Turn<'_> {
         Ok(())
     }
 
-    pub(super) fn thaw_command(&mut self, name: &str) -> Result<(), Refused> {
+    pub(in crate::engine) fn thaw_command(&mut self, name: &str) -> Result<(), Refused> {
         self.known_freeze(name)?;
         let timer = Timer::Freeze { freeze: name.to_owned() };
         let pending = self.system.due.values().find(|effect| effect.is_timer(&timer)).map(|effect| effect.id.clone());
@@ -203,7 +204,7 @@ impl Turn<'_> {
         Ok(())
     }
 
-    pub(super) fn override_command(
+    pub(in crate::engine) fn override_command(
         &mut self,
         by: &Principal,
         name: &str,
@@ -226,7 +227,7 @@ impl Turn<'_> {
     }
 
     /// What comes of a run in its own stage may pass what the run may pass: it is the same change.
-    pub(super) fn inherit_overrides(&mut self, run: &Run) {
+    pub(in crate::engine) fn inherit_overrides(&mut self, run: &Run) {
         let parent = match &run.cause {
             Cause::Push { by: Some(parent), .. } | Cause::Upstream { run: parent } => parent,
             Cause::NotVerified { run: parent } | Cause::HalfWay { run: parent } => parent,
@@ -241,7 +242,7 @@ impl Turn<'_> {
     }
 
     /// A freeze is over, by the clock or by hand: what it held goes on.
-    pub(super) fn freeze_ends(&mut self, name: &str) {
+    pub(in crate::engine) fn freeze_ends(&mut self, name: &str) {
         self.system.freezes.remove(name);
         self.wake_all();
     }
@@ -255,14 +256,14 @@ impl Turn<'_> {
     }
 
     /// Lets every live run look whether it can go on.
-    pub(super) fn wake_all(&mut self) {
+    pub(in crate::engine) fn wake_all(&mut self) {
         let live: Vec<u64> = self.system.live_runs().map(|run| run.number).collect();
         self.awake.extend(live);
     }
 }
 
 /// Whoever stops or waives something says why: it is in the log for ever.
-pub(super) fn demand_reason(reason: &str, what: &str) -> Result<(), Refused> {
+pub(in crate::engine) fn demand_reason(reason: &str, what: &str) -> Result<(), Refused> {
     if reason.trim().is_empty() {
         return Err(Refused::unknown(format!("{what} needs a reason"), "say it with `--reason`"));
     }

@@ -4,9 +4,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{
+use crate::engine::{
     event::Principal,
-    hold::demand_reason,
+    gate::hold::demand_reason,
     ids::{CommitId, RunId},
     run::{Run, StepRun, StepState},
     turn::{Refused, Turn},
@@ -31,7 +31,12 @@ pub struct Hotfix {
 
 impl Turn<'_> {
     /// Marks a run that goes on, or a commit, with all runs that work on it or come of it.
-    pub(super) fn hotfix_command(&mut self, by: &Principal, what: &str, reason: &str) -> Result<(), Refused> {
+    pub(in crate::engine) fn hotfix_command(
+        &mut self,
+        by: &Principal,
+        what: &str,
+        reason: &str,
+    ) -> Result<(), Refused> {
         let rules = self.rules_in_force()?;
         let lane = rules.hotfix.as_ref().ok_or_else(|| {
             Refused::unknown("the rules have no hotfix lane", "add `hotfix: { skips: [soak, window] }` to them")
@@ -62,13 +67,13 @@ impl Turn<'_> {
     }
 
     /// The mark of what a new run works on.
-    pub(super) fn hotfix_of(&self, run: &Run) -> Option<Hotfix> {
+    pub(in crate::engine) fn hotfix_of(&self, run: &Run) -> Option<Hotfix> {
         let marked = run.source.as_ref().and_then(|source| self.system.hotfixes.get(&source.commit));
         marked.cloned().or_else(|| run.hotfix.clone())
     }
 
     /// A commit of a hotfix is one itself.
-    pub(super) fn mark_commit(&mut self, commit: &CommitId, mark: &Hotfix) {
+    pub(in crate::engine) fn mark_commit(&mut self, commit: &CommitId, mark: &Hotfix) {
         let marks = &mut self.system.hotfixes;
         marks.insert(commit.clone(), mark.clone());
         while marks.len() > MOST_MARKS {
@@ -93,7 +98,7 @@ impl Turn<'_> {
     }
 
     /// Skips a step of a hotfix, where the rules say that it may be skipped.
-    pub(super) fn skip_for_hotfix(&mut self, number: u64, id: &StepId) -> bool {
+    pub(in crate::engine) fn skip_for_hotfix(&mut self, number: u64, id: &StepId) -> bool {
         let skips = self.run(number).hotfix.is_some() && self.step_of(number, id).skippable;
         if skips {
             self.skip(number, id);

@@ -1,17 +1,25 @@
 //! Versions: the sets that were verified together in a stage, by the run that verified them; what a stage can be taken back
 //! to, pinned at, or promoted from.
 
+mod command;
+pub(super) mod descent;
+mod pin;
+pub mod release;
+pub(super) mod rollback;
+mod take_back;
+mod veto;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    descent::Descent,
+use crate::engine::{
     event::CommitSet,
     ids::{CommitId, RunId},
     run::Run,
     system::{Promoted, System, Verified},
     turn::Turn,
+    version::descent::Descent,
 };
 use crate::rules::{RepositoryName, StageName};
 
@@ -122,7 +130,7 @@ impl Versions {
     }
 
     /// The sets that something here names.
-    pub(super) fn sets(&self) -> impl Iterator<Item = &CommitSet> {
+    pub(in crate::engine) fn sets(&self) -> impl Iterator<Item = &CommitSet> {
         let pinned = self.pinned.values().map(|pinned| &pinned.version);
         let back_to = self.rolled_back.values().map(|back| &back.to);
         let of_versions = self.known.values().flatten().chain(pinned).chain(back_to).flat_map(|version| {
@@ -194,7 +202,7 @@ impl System {
 
 impl Turn<'_> {
     /// Remembers what a run verified as a version of its stage. The same set again is the same version.
-    pub(super) fn remember_version(&mut self, stage: &StageName, verified: &Verified) {
+    pub(in crate::engine) fn remember_version(&mut self, stage: &StageName, verified: &Verified) {
         let promoted = self.system.promoted.get(stage).cloned();
         let known = self.system.versions.known.entry(stage.clone()).or_default();
         if known.last().is_some_and(|last| last.verified.set == verified.set) {

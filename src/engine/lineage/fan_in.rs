@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{
+use crate::engine::{
     ids::{CommitId, PinnerId},
     lineage::{Lineage, Pinner, behind, pinners, present_head},
     plan::Task,
@@ -41,7 +41,7 @@ pub fn awaited(system: &System, run: &Run) -> Vec<Awaited> {
 }
 
 /// Whether what a rule combines can be of different origin at all: two pins that have a repository in common.
-pub(super) fn is_needed(rules: &Rules, rule: &Rule, stage: &StageName) -> bool {
+pub(in crate::engine) fn is_needed(rules: &Rules, rule: &Rule, stage: &StageName) -> bool {
     let pinners = pinners(rules, stage, rule);
     let roots: Vec<Vec<&RepositoryName>> = pinners.iter().map(Pinner::roots).collect();
     let mut pairs = roots.iter().enumerate().flat_map(|(at, one)| roots[..at].iter().map(move |other| (one, other)));
@@ -49,12 +49,12 @@ pub(super) fn is_needed(rules: &Rules, rule: &Rule, stage: &StageName) -> bool {
 }
 
 /// Whether anything is combined in this stage.
-pub(super) fn is_anywhere(rules: &Rules, stage: &StageName) -> bool {
+pub(in crate::engine) fn is_anywhere(rules: &Rules, stage: &StageName) -> bool {
     rules.rules.values().any(|rule| rule.is_for(stage) && is_needed(rules, rule, stage))
 }
 
 /// What a rule still waits for, were it to work on a head with these lineages.
-pub(super) fn awaited_by(
+pub(in crate::engine) fn awaited_by(
     rules: &Rules,
     stage: &StageName,
     rule: &Rule,
@@ -104,7 +104,7 @@ impl Run {
 impl Turn<'_> {
     /// Opens the fan-in of a run that has one, or looks at it again. Returns whether the run waits there: it holds nothing
     /// meanwhile, and gives way to a newer run, whose commit has all that its own has.
-    pub(super) fn waits_at_fan_in(&mut self, number: u64) -> bool {
+    pub(in crate::engine) fn waits_at_fan_in(&mut self, number: u64) -> bool {
         let step = self.run(number).steps.iter().find(|step| step.task == Task::FanIn);
         let Some(step) = step.filter(|step| step.state != StepState::Done) else { return false };
         let (id, is_new) = (step.id.clone(), step.state == StepState::Ready);
@@ -147,7 +147,7 @@ impl Turn<'_> {
 }
 
 /// What a run waits for at its fan-in and what can end that, as clauses for people.
-pub(super) fn explained(system: &System, run: &Run) -> (String, String) {
+pub(in crate::engine) fn explained(system: &System, run: &Run) -> (String, String) {
     let awaited = awaited(system, run);
     let repository = run.source.as_ref().map_or("it", |source| source.repository.as_str());
     let for_what = |awaited: &Awaited| {
