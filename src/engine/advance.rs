@@ -267,7 +267,7 @@ impl Turn<'_> {
         self.decision.ended.push(ended);
         self.system.ended.push_back(number);
         self.forget_old_runs();
-        self.forget_descent();
+        self.forget_descent(number);
         let waiting = self.system.live_runs().filter(|run| run.steps.iter().any(|step| step.state == StepState::Ready));
         self.awake.extend(waiting.map(|run| run.number).collect::<Vec<_>>());
     }

@@ -198,6 +198,14 @@ impl Turn<'_> {
     /// A run ended. Of one that somebody ended, or whose place another took, nobody needs to be told.
     pub(super) fn tell_ended(&mut self, run: &Run) {
         let (id, stage) = (&run.id, &run.stage);
+        let is_told = match (run.state, &run.subject) {
+            (RunState::Failed, _) => self.is_wished(Notice::RunFailed),
+            (RunState::Done, Subject::Rule(_)) => self.is_wished(Notice::RunDone),
+            _ => true,
+        };
+        if !is_told {
+            return;
+        }
         let of_run = |notice, summary| Happened::of_run(notice, self.system, run, summary);
         let happened = match (run.state, &run.subject) {
             (RunState::Failed, _) => {
@@ -227,6 +235,9 @@ impl Turn<'_> {
 
     /// A deploy step put something on its target.
     pub(super) fn tell_deployed(&mut self, number: u64, id: &StepId) {
+        if !self.is_wished(Notice::Deployed) {
+            return;
+        }
         let run = self.run(number);
         let (Some(key), Some(step)) = (&run.target, run.step(id)) else { return };
         let (target, _) = parts(key);
@@ -291,6 +302,11 @@ impl Turn<'_> {
             .with("source", source)
             .with("mistakes", mistakes);
         self.tell(happened);
+    }
+
+    /// Whether anybody wishes for such a notice: what happens with every run is put in words only then.
+    fn is_wished(&self, notice: Notice) -> bool {
+        self.system.rules().is_some_and(|rules| rules.notifications.iter().any(|wish| wish.on.contains(&notice)))
     }
 
     /// Makes the notices that the rules in force wish for. Each address has one of its own: where one is refused, the

@@ -15,6 +15,9 @@ use crate::rules::{RepositoryName, StageName};
 
 /// How many commits are followed from one to the one that it carries. Each stage adds one, each way back one more.
 const LONGEST_CHAIN: usize = 64;
+/// Every how many runs it is looked what is named no more: to look costs as much as all that is remembered, and what a
+/// few runs leave is little.
+const FORGET_EVERY: u64 = 16;
 
 /// What is remembered of a commit.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -154,8 +157,11 @@ impl Turn<'_> {
         }
     }
 
-    /// Forgets the commits that nothing names any more.
-    pub(in crate::engine) fn forget_descent(&mut self) {
+    /// Forgets, now and then, the commits that nothing names any more.
+    pub(in crate::engine) fn forget_descent(&mut self, ended: u64) {
+        if !ended.is_multiple_of(FORGET_EVERY) {
+            return;
+        }
         let system = &*self.system;
         let heads = system.repositories.values().flat_map(|watched| watched.heads.values());
         let in_heads = heads.flat_map(|Head { commit, set, .. }| set.values().chain([commit]));
