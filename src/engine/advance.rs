@@ -38,7 +38,7 @@ impl Turn<'_> {
             state: RunState::Queued,
             target: Some(target.unwrap_or_else(|| TargetKey::of_rule(name, stage))),
             holds_from_start,
-            steps: plan::of_rule(&rules, rule, stage),
+            steps: plan::of_rule(&rules, rule, stage).into(),
             created_ms: self.at_ms,
             ended_ms: None,
             ends_as: None,

@@ -89,7 +89,7 @@ impl Turn<'_> {
             state: RunState::Queued,
             target: Some(TargetKey::of_promotions(to)),
             holds_from_start: false,
-            steps: plan::of_promotion(&rules, promotion, &verified.set, terms),
+            steps: plan::of_promotion(&rules, promotion, &verified.set, terms).into(),
             created_ms: self.at_ms,
             ended_ms: None,
             ends_as: None,

@@ -48,8 +48,9 @@ pub struct Run {
     pub target: Option<TargetKey>,
     /// Whether it takes the target from its start on, rather than from its first step that needs it.
     pub holds_from_start: bool,
-    /// Its steps, in the order of the plan.
-    pub steps: Vec<StepRun>,
+    /// Its steps, in the order of the plan. A plan never grows, and a boxed slice has no room to spare: a state that is
+    /// read back would otherwise keep room for four steps in every run.
+    pub steps: Box<[StepRun]>,
     /// When it was made: milliseconds since 1970, UTC.
     pub created_ms: i64,
     /// When it ended.

@@ -79,7 +79,7 @@ impl Turn<'_> {
             state: RunState::Queued,
             target: Some(TargetKey::of_promotions(stage)),
             holds_from_start: true,
-            steps: plan::of_way_back(&in_force.rules, restores),
+            steps: plan::of_way_back(&in_force.rules, restores).into(),
             created_ms: self.at_ms,
             ended_ms: None,
             ends_as: None,
