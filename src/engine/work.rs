@@ -14,10 +14,10 @@ use super::{
     ids::{CommitId, Digest, RunId, StepKey},
     notice::Message,
     plan::Task,
-    run::{Cause, Run, Source, StepState},
+    run::{Cause, Run, Source, StepRun, StepState},
     system::System,
 };
-use crate::rules::{RepositoryName, Rules, StageName, StepId, SystemName};
+use crate::rules::{Action, Commit, RepositoryName, Rules, StageName, StepId, SystemName, template};
 
 /// What is to be done, with all that it takes to do it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -108,6 +108,9 @@ pub struct StepWork {
     /// what changes without a push, such as packages from outside.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rebuild: bool,
+    /// The later commit steps of the run that pin what a build makes: one of its images that is pinned there stays.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pinned_by: Vec<Commit>,
     /// Whether another run waits for what goes on outside under the same handle, so that it must not be ended.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shared: bool,
@@ -236,6 +239,7 @@ pub(super) fn step_work(rules: &Rules, run: &Run, id: &StepId, phase: Phase) -> 
         urls: rules.repositories.iter().map(|(name, repository)| (name.clone(), repository.url.clone())).collect(),
         deployed: Vec::new(),
         rebuild: matches!(run.cause, Cause::Schedule { .. }),
+        pinned_by: pinned_by(run, step),
         shared: false,
         approved: before.iter().rev().find_map(|step| step.answers.last()).map(|answer| answer.digest.clone()),
         inputs: before
@@ -250,4 +254,25 @@ pub(super) fn step_work(rules: &Rules, run: &Run, id: &StepId, phase: Phase) -> 
         started_ms,
         deadline_ms: started_ms.saturating_add(step.timeout_ms),
     })
+}
+
+/// The commit steps after a build whose values name what it makes.
+fn pinned_by(run: &Run, build: &StepRun) -> Vec<Commit> {
+    if !matches!(build.task, Task::Action(Action::Bake(_))) {
+        return Vec::new();
+    }
+    let names_it = |value: &Value| {
+        let names = template::names_within(value).unwrap_or_default();
+        names.iter().any(|name| name.first().is_some_and(|first| first == build.id.as_str()))
+    };
+    let later = run.steps.iter().filter(|step| run.before(step).iter().any(|before| before.id == build.id));
+    let commits = later.filter_map(|step| match &step.task {
+        Task::Action(Action::Commit(commit)) => Some(commit),
+        _ => None,
+    });
+    let narrowed = commits.map(|commit| {
+        let set = commit.set.iter().filter(|(_, value)| names_it(value));
+        Commit { set: set.map(|(pointer, value)| (pointer.clone(), value.clone())).collect(), ..commit.clone() }
+    });
+    narrowed.filter(|commit| !commit.set.is_empty()).collect()
 }

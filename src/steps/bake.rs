@@ -1,26 +1,35 @@
 //! `bake`: a machine image from the trigger's repository. An image of identical inputs is used again, whatever the branch, and
-//! one that is being built is waited for.
+//! one that is being built is waited for. Of several images of the same inputs, the one that is pinned already stays.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_json::Value;
+use serde_json::{Map, Value};
+use tokio::sync::Mutex;
 
-use super::{Progress, StepLog, Tools, tools::parse};
+use super::{Progress, StepLog, Tools, time_left, tools::parse};
 use crate::{
     engine::{Artifact, Digest, Phase, StepWork, explain},
     providers::{
         Fault,
+        git::FileEdit,
         image_builder::{BuildHandle, BuildRequest, BuildState, Software},
         objects::{Objects as _, Source},
     },
-    rules::Bake,
+    rules::{Bake, Commit, template::render_value},
 };
 
 /// How often a build is looked at. A build on this machine takes seconds; looking costs one small file.
 const POLL_EVERY: Duration = Duration::from_millis(300);
 /// How many builds of the very same inputs may have failed. Whoever tries that often has not changed what fails.
 const MOST_BUILDS: u32 = 1_000;
+/// How many images of the same inputs are known: with a build every night, those of half a year. One that is older is not
+/// kept where it is pinned.
+const MOST_IMAGES: usize = 200;
+
+/// Held while an image is added to those of its inputs, so that builds that end at one moment are all kept. Only one process
+/// drives the systems of a folder.
+static KEEPING: Mutex<()> = Mutex::const_new(());
 
 /// What an image repository's file says (`config.json` unless the rule names another).
 #[derive(Deserialize)]
@@ -59,11 +68,28 @@ struct Joined {
     token: String,
 }
 
-/// What is kept of an image by the digest of its inputs.
-#[derive(Serialize, Deserialize)]
+/// An image that was baked.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Baked {
     amis: BTreeMap<String, String>,
     digest: String,
+}
+
+/// What is kept by the digest of some inputs: the images that were baked of them.
+#[derive(Serialize, Deserialize)]
+struct Images {
+    #[serde(flatten)]
+    newest: Baked,
+    /// The newest of them first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    earlier: Vec<Baked>,
+}
+
+impl Images {
+    /// All of them, the newest first.
+    fn all(&self) -> impl Iterator<Item = &Baked> {
+        std::iter::once(&self.newest).chain(&self.earlier)
+    }
 }
 
 pub(super) async fn start_or_poll(
@@ -90,15 +116,58 @@ async fn start(
     if bake.reuse && !work.rebuild {
         let index = by_inputs(inputs);
         if tools.objects.exists(&index).await? {
-            let baked: Baked = read(tools, &index).await?;
+            let images: Images = read(tools, &index).await?;
             log.line("an image of the very same inputs was baked before").await;
-            return Ok(done(&baked, &request, true));
+            let pinned = pinned(&images, &request, work, tools).await?;
+            return Ok(done(pinned.unwrap_or(&images.newest), &request, true));
         }
         request.token = build_of(inputs, &request.token, tools).await?;
         log.line(&format!("building {}", request.token)).await;
     }
     let BuildHandle(handle) = tools.builder.start(&request).await?;
     Ok(Progress::Pending { handle, after: POLL_EVERY, progress: "the build was started".to_owned() })
+}
+
+/// The image of these that is pinned where the run would pin one: it is what was promoted with the run's commit, or what
+/// the stage was taken back to, and a newer build of the same inputs does not take its place by itself.
+async fn pinned<'images>(
+    images: &'images Images,
+    request: &BuildRequest,
+    work: &StepWork,
+    tools: &Tools,
+) -> Result<Option<&'images Baked>, Fault> {
+    let mut candidates: Vec<&Baked> = images.all().collect();
+    if candidates.len() == 1 || work.pinned_by.is_empty() {
+        return Ok(None);
+    }
+    for commit in &work.pinned_by {
+        let edits: Vec<FileEdit> = candidates.iter().map(|image| edit(commit, image, request, work)).collect();
+        let says = tools.mirror(work, &commit.repository)?.says(&work.branch, &edits, time_left(work)).await?;
+        let pinned = candidates.iter().zip(says).filter(|(_, says)| *says).map(|(image, _)| *image);
+        candidates = pinned.collect();
+    }
+    Ok(candidates.first().copied())
+}
+
+/// What a later commit step would set for this image, as far as that is known yet.
+fn edit(commit: &Commit, image: &Baked, request: &BuildRequest, work: &StepWork) -> FileEdit {
+    let mut context = work.context();
+    context[work.step.as_str()] = Value::Object(outputs(image, request, true));
+    let known = |(pointer, value): (&String, &Value)| Some((pointer.clone(), render_value(value, &context).ok()?));
+    FileEdit { path: commit.file.clone(), set: commit.set.iter().filter_map(known).collect() }
+}
+
+/// Keeps an image by its inputs, as the newest of them.
+async fn keep(baked: &Baked, inputs: &str, tools: &Tools) -> Result<(), Fault> {
+    let (index, _keeping) = (by_inputs(inputs), KEEPING.lock().await);
+    let mut earlier = Vec::new();
+    if tools.objects.exists(&index).await? {
+        let before: Images = read(tools, &index).await?;
+        earlier.extend(before.all().filter(|image| *image != baked).take(MOST_IMAGES - 1).cloned());
+    }
+    let images = Images { newest: baked.clone(), earlier };
+    let record = serde_json::to_vec(&images).expect("plain values always serialise");
+    tools.objects.put(&index, Source::Bytes(&record)).await.map(drop)
 }
 
 /// The build of these inputs that a step with this key is to wait for: the one that it joined before, or the first that did
@@ -140,8 +209,7 @@ async fn poll(
         BuildState::Available { images, digest } => {
             log.output(status.log.as_bytes()).await;
             let baked = Baked { amis: images, digest };
-            let record = serde_json::to_vec(&baked).expect("plain values always serialise");
-            tools.objects.put(&by_inputs(inputs), Source::Bytes(&record)).await?;
+            keep(&baked, inputs, tools).await?;
             return Ok(done(&baked, request, false));
         }
         BuildState::Failed { reason } => {
@@ -233,20 +301,21 @@ fn by_inputs(inputs: &str) -> String {
 }
 
 fn done(baked: &Baked, request: &BuildRequest, reused: bool) -> Progress {
+    let ami = |(_, id): (&String, &String)| Artifact { kind: "ami".to_owned(), name: id.clone(), uri: String::new() };
+    let image = Artifact::of_digest("image", &Digest::new(format!("sha256:{}", baked.digest)), "");
+    let artifacts = std::iter::once(image).chain(baked.amis.iter().map(ami)).collect();
+    Progress::Done { outputs: outputs(baked, request, reused), artifacts }
+}
+
+fn outputs(baked: &Baked, request: &BuildRequest, reused: bool) -> Map<String, Value> {
     let Baked { amis, digest } = baked;
     let first = request.regions.first().and_then(|region| amis.get(region)).cloned().unwrap_or_default();
-    let ami = |(_, id): (&String, &String)| Artifact { kind: "ami".to_owned(), name: id.clone(), uri: String::new() };
-    let image = Artifact::of_digest("image", &Digest::new(format!("sha256:{digest}")), "");
-    Progress::done(
-        [
-            (
-                "amis",
-                Value::Object(amis.iter().map(|(region, id)| (region.clone(), Value::from(id.clone()))).collect()),
-            ),
-            ("ami", Value::from(first)),
-            ("digest", Value::from(format!("sha256:{digest}"))),
-            ("reused", Value::from(reused)),
-        ],
-        std::iter::once(image).chain(amis.iter().map(ami)).collect(),
-    )
+    let by_region = amis.iter().map(|(region, id)| (region.clone(), Value::from(id.clone()))).collect();
+    let outputs = [
+        ("amis", Value::Object(by_region)),
+        ("ami", Value::from(first)),
+        ("digest", Value::from(format!("sha256:{digest}"))),
+        ("reused", Value::from(reused)),
+    ];
+    outputs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }

@@ -81,6 +81,28 @@ impl Mirror {
             Published::Settled(head) => Forwarded::NothingToChange { head: head.to_string() },
         })
     }
+
+    /// Which of several edits the files at the fresh head of a branch say already; nothing is pushed. `Fail` and `Retry`
+    /// as in [`Mirror::forward`].
+    pub async fn says(&self, branch: &str, edits: &[FileEdit], deadline: Duration) -> Result<Vec<bool>, Fault> {
+        let deadline = Instant::now() + deadline;
+        super::mirror::check_branches(&[branch.to_owned()])?;
+        let head = {
+            let writing = self.writing(deadline).await?;
+            self.fresh_head(&writing, branch, deadline).await?
+        };
+        let (branch, edits) = (branch.to_owned(), edits.to_vec());
+        self.with_repository(move |repository| {
+            let tree = repository.find_commit(head).and_then(|commit| commit.tree()).map_err(|e| object_fault(&e))?;
+            let place = format!("{branch} at {}", &head.to_string()[..12]);
+            let mut each = edits.iter().map(std::slice::from_ref);
+            each.try_fold(Vec::new(), |mut says, edit| {
+                says.push(edited_tree(repository, &tree, edit, &place)?.is_none());
+                Ok(says)
+            })
+        })
+        .await
+    }
 }
 
 /// The tree with all edits made, or `None` when that changes nothing. Reads and writes only what lies on the paths.

@@ -1,5 +1,7 @@
 //! Built once, whatever the branch; built anew when the rules or the clock say so; and combined only with its like.
 
+use std::path::PathBuf;
+
 use tidegate::engine::{Cause, RunState};
 
 use super::{NEW_VERSION, delivery::Delivery, json};
@@ -10,6 +12,21 @@ const INSTALL: &str = "- cp opt/webshop/VERSION srv/webshop/VERSION";
 /// How many builds there have been.
 fn builds(delivery: &Delivery) -> usize {
     std::fs::read_dir(delivery.root().join("data/image-builder")).map_or(0, |jobs| jobs.count())
+}
+
+/// An image that takes in what a package mirror is to a real one: it changes, and no repository does.
+fn takes_packages(delivery: &Delivery) -> PathBuf {
+    let outside = delivery.root().join("packages");
+    std::fs::write(&outside, "openssl 1\n").unwrap();
+    let component = super::delivery::COMPONENT
+        .replace(INSTALL, &format!("{INSTALL}\n            - cp {} srv/webshop/packages", outside.display()));
+    delivery.image.commit("dev", "Take packages", &[("components/webshop.yaml", &component)]);
+    outside
+}
+
+/// The image that is pinned in a stage.
+fn pinned(delivery: &Delivery, stage: &str) -> String {
+    json(&delivery.infrastructure.read(stage, "config.json"))["ami"]["eu-central-1"].as_str().unwrap().to_owned()
 }
 
 #[test]
@@ -72,12 +89,7 @@ fn a_nightly_rebuild_moves_something_on_only_when_it_came_out_different() {
         assert!(rules.contains(NIGHTLY));
         rules.replace("to: qa,", "to: qa, start: manual,").replace(NIGHTLY, "manual: true")
     });
-    // What a package mirror is to a real image: it changes, and no repository does.
-    let outside = delivery.root().join("packages");
-    std::fs::write(&outside, "openssl 1\n").unwrap();
-    let component = super::delivery::COMPONENT
-        .replace(INSTALL, &format!("{INSTALL}\n            - cp {} srv/webshop/packages", outside.display()));
-    delivery.image.commit("dev", "Take packages", &[("components/webshop.yaml", &component)]);
+    let outside = takes_packages(&delivery);
     delivery.serve();
     delivery.software.commit("dev", "Sell more", &[NEW_VERSION]);
     delivery.done("deliver", "dev");
@@ -104,6 +116,39 @@ fn a_nightly_rebuild_moves_something_on_only_when_it_came_out_different() {
     delivery.quiet();
     delivery.done("deliver", "dev");
     assert_eq!(delivery.infrastructure.log("dev").len(), commits + 1, "one change, one commit");
+}
+
+#[test]
+fn an_image_that_was_promoted_or_gone_back_to_stays_whatever_was_built_of_its_inputs_since() {
+    let mut delivery = Delivery::by_hand();
+    delivery.write_rules(&delivery.rules().replace(NIGHTLY, "manual: true"));
+    let outside = takes_packages(&delivery);
+    delivery.serve();
+    delivery.software.commit("dev", "Sell more", &[NEW_VERSION]);
+    let first = delivery.done("deliver", "dev").id.to_string();
+    delivery.quiet();
+    let by_day = pinned(&delivery, "dev");
+    std::fs::write(&outside, "openssl 2\n").unwrap();
+    let rules = delivery.rules();
+    delivery.write_rules(&rules.replace("manual: true", "schedule: { cron: \"*/2 * * * * *\", stages: [dev] }"));
+    delivery.wait("the night's image", |_| (pinned(&delivery, "dev") != by_day).then_some(()));
+    delivery.write_rules(&rules);
+    delivery.quiet();
+    let by_night = pinned(&delivery, "dev");
+
+    let approved_in_qa = |command: &[&str]| {
+        delivery.granted(command);
+        let asked = delivery.asking("deliver", "qa").id.to_string();
+        delivery.granted(&["approve", &asked, "--as", "grace"]);
+        delivery.quiet();
+        assert_eq!(delivery.done("bake", "qa").steps[1].outputs["changed"], false, "{command:?}");
+    };
+    approved_in_qa(&["promote", "dev", "qa", "--version", &first, "--as", "grace"]);
+    assert_eq!(pinned(&delivery, "qa"), by_day, "what was verified is what is promoted");
+    approved_in_qa(&["promote", "dev", "qa", "--as", "grace"]);
+    assert_eq!(pinned(&delivery, "qa"), by_night);
+    approved_in_qa(&["rollback", "qa", "--reason", "the night's packages are bad", "--as", "grace"]);
+    assert_eq!(pinned(&delivery, "qa"), by_day, "and what is gone back to is what was there");
 }
 
 #[test]
