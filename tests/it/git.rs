@@ -90,6 +90,24 @@ async fn the_same_key_is_one_commit_however_often_it_is_tried() {
     );
 }
 
+#[tokio::test]
+async fn the_same_key_of_another_source_is_another_effect() {
+    let root = tempfile::tempdir().unwrap();
+    let remote = TestRepo::with(root.path().join("image.git"), "dev", &[("config.json", CONFIG)]);
+    let mirror = mirrors(root.path()).mirror(&remote.url()).unwrap();
+    let of = |version: &str| {
+        let mut change = pin("dev", "package-4", "config.json", &[("/software/tag", json!(version))]);
+        change.message.trailers.push(("Tidegate-Source".to_owned(), format!("software@{version}")));
+        change
+    };
+    let Forwarded::Committed { commit: lost, .. } = mirror.forward(&of("v3"), SOON).await.unwrap() else { panic!() };
+    // The last backup is restored: numbers of runs are given again, and commits of the lost runs are still there.
+    let Forwarded::Committed { commit, .. } = mirror.forward(&of("v4"), SOON).await.unwrap() else { panic!() };
+    assert!(remote.read("dev", "config.json").contains("v4"));
+    assert_eq!(mirror.forward(&of("v4"), SOON).await.unwrap(), Forwarded::AlreadyThere { commit });
+    assert_eq!(mirror.forward(&of("v3"), SOON).await.unwrap(), Forwarded::AlreadyThere { commit: lost });
+}
+
 fn adjacent_lines(count: usize) -> String {
     let lines: Vec<_> = (0..count).map(|line| format!("  \"pin{line}\": \"old\"")).collect();
     format!("{{\n{}\n}}\n", lines.join(",\n"))

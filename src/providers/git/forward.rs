@@ -63,7 +63,7 @@ impl Mirror {
     pub async fn forward(&self, change: &ForwardChange, deadline: Duration) -> Result<Forwarded, Fault> {
         let deadline = Instant::now() + deadline;
         change.message.check()?;
-        let (branch, key) = (change.branch.clone(), change.message.key.clone());
+        let (branch, effect) = (change.branch.clone(), change.message.effect());
         let (change, identity) = (change.clone(), Arc::clone(&self.identity));
         let propose = move |repository: &Repository, head: Oid| {
             let before = repository.find_commit(head).and_then(|commit| commit.tree()).map_err(|e| object_fault(&e))?;
@@ -73,7 +73,7 @@ impl Mirror {
                 Some(tree) => Ok(Proposal::Push(change.message.commit(repository, &identity, tree, &[head])?)),
             }
         };
-        Ok(match self.publish(&branch, &key, deadline, propose).await? {
+        Ok(match self.publish(&branch, &effect, deadline, propose).await? {
             Published::Committed { commit, parent } => {
                 Forwarded::Committed { commit: commit.to_string(), parent: parent.to_string() }
             }

@@ -13,6 +13,9 @@ const DEEPEST_SEARCH: usize = 512;
 /// How many commits are remembered; past that, the memory is emptied (a search refills what it needs).
 const MOST_REMEMBERED: usize = 16 * DEEPEST_SEARCH;
 
+/// The trailers that tell effects of one key apart.
+const MADE_FROM: [&str; 2] = ["Tidegate-Source", "Tidegate-Restores"];
+
 /// What was read of commits, which never change.
 #[derive(Default)]
 pub(super) struct History {
@@ -22,18 +25,49 @@ pub(super) struct History {
 struct Seen {
     time: i64,
     parents: Vec<Oid>,
-    key: Option<String>,
+    effect: Option<Effect>,
+}
+
+/// Which effect a commit of ours is.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Effect {
+    pub(super) key: String,
+    /// What it says of what it is made from. After a backup was restored, numbers of runs are given again, and another
+    /// effect may have the same key.
+    pub(super) made_from: Vec<(String, String)>,
+}
+
+impl Effect {
+    pub(super) fn new(key: &str, trailers: &[(String, String)]) -> Self {
+        let made_from = trailers.iter().filter(|(name, _)| MADE_FROM.contains(&name.as_str()));
+        let made_from = made_from.map(|(name, value)| (name.clone(), value.trim().to_owned())).collect();
+        Self { key: key.to_owned(), made_from }
+    }
 }
 
 impl History {
-    /// The commit that carries `key`, at or below `head` within the bound, all parents followed.
+    /// The commit of this effect, at or below `head` within the bound, all parents followed.
+    pub(super) fn find(&self, repository: &Repository, head: Oid, effect: &Effect) -> Result<Option<Oid>, Fault> {
+        self.find_where(repository, head, |found| found == effect)
+    }
+
+    /// The newest commit that carries `key`, whatever it is made from.
     pub(super) fn find_key(&self, repository: &Repository, head: Oid, key: &str) -> Result<Option<Oid>, Fault> {
+        self.find_where(repository, head, |found| found.key == key)
+    }
+
+    fn find_where(
+        &self,
+        repository: &Repository,
+        head: Oid,
+        is_it: impl Fn(&Effect) -> bool,
+    ) -> Result<Option<Oid>, Fault> {
         let mut met = BTreeSet::from([head]);
         let mut pending = BinaryHeap::from([(i64::MAX, head)]);
         for _ in 0..DEEPEST_SEARCH {
             let Some((_, id)) = pending.pop() else { break };
             let seen = self.seen(repository, id)?;
-            if seen.key.as_deref() == Some(key) {
+            if seen.effect.as_ref().is_some_and(&is_it) {
                 return Ok(Some(id));
             }
             for parent in &seen.parents {
@@ -52,8 +86,10 @@ impl History {
         }
         let commit = repository.find_commit(id).map_err(|error| object_fault(&error))?;
         let message = String::from_utf8_lossy(commit.message_bytes());
-        let key = trailers(&message).into_iter().find(|(name, _)| name == KEY_TRAILER).map(|(_, key)| key);
-        let seen = Arc::new(Seen { time: commit.time().seconds(), parents: commit.parent_ids().collect(), key });
+        let trailers = trailers(&message);
+        let key = trailers.iter().find(|(name, _)| name == KEY_TRAILER);
+        let effect = key.map(|(_, key)| Effect::new(key, &trailers));
+        let seen = Arc::new(Seen { time: commit.time().seconds(), parents: commit.parent_ids().collect(), effect });
         let mut commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
         if commits.len() >= MOST_REMEMBERED {
             commits.clear();

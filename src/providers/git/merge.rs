@@ -117,7 +117,7 @@ impl Mirror {
     pub async fn merge(&self, change: &MergeChange, deadline: Duration) -> Result<Merged, Fault> {
         let deadline = Instant::now() + deadline;
         change.message.check()?;
-        let (branch, key) = (change.branch.clone(), change.message.key.clone());
+        let (branch, effect) = (change.branch.clone(), change.message.effect());
         let (change, identity) = (change.clone(), Arc::clone(&self.identity));
         let propose = move |repository: &Repository, head: Oid| {
             Ok(match merged_tree(repository, head, &change)? {
@@ -128,7 +128,7 @@ impl Mirror {
                 }
             })
         };
-        Ok(match self.publish(&branch, &key, deadline, propose).await? {
+        Ok(match self.publish(&branch, &effect, deadline, propose).await? {
             Published::Committed { commit, .. } => Merged::Committed { commit: commit.to_string() },
             Published::AlreadyThere { commit } => Merged::AlreadyThere { commit: commit.to_string() },
             Published::Settled(answer) => answer,

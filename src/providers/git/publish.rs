@@ -2,6 +2,7 @@
 //! propose a commit on top of the head, push with compare-and-swap; begin again when the race was lost, and look
 //! again when the push ended in doubt.
 
+use super::history::Effect;
 use super::mirror::{Identity, Mirror, object_fault};
 use super::transport::Pushed;
 use crate::providers::Fault;
@@ -61,11 +62,11 @@ enum View<T> {
 }
 
 impl Mirror {
-    /// Publishes on `branch` what `propose` makes of its head, unless a commit with `key` is there.
+    /// Publishes on `branch` what `propose` makes of its head, unless a commit of this effect is there.
     pub(super) async fn publish<T: Send + 'static>(
         &self,
         branch: &str,
-        key: &str,
+        effect: &Effect,
         deadline: Instant,
         propose: impl Fn(&Repository, Oid) -> Result<Proposal<T>, Fault> + Send + Sync + 'static,
     ) -> Result<Published<T>, Fault> {
@@ -83,7 +84,7 @@ impl Mirror {
                 Some(head) => head,
                 None => self.fresh_head(&writing, branch, deadline).await.map_err(|fault| in_doubt(&doubts, fault))?,
             };
-            let commit = match self.view(head, key, Arc::clone(&propose)).await {
+            let commit = match self.view(head, effect, Arc::clone(&propose)).await {
                 Ok(View::Proposed(Proposal::Push(commit))) => commit,
                 _ if !fresh => continue,
                 Err(fault) => return Err(fault),
@@ -136,11 +137,11 @@ impl Mirror {
     async fn view<T: Send + 'static>(
         &self,
         head: Oid,
-        key: &str,
+        effect: &Effect,
         propose: Arc<impl Fn(&Repository, Oid) -> Result<Proposal<T>, Fault> + Send + Sync + 'static>,
     ) -> Result<View<T>, Fault> {
-        let (history, key) = (Arc::clone(&self.history), key.to_owned());
-        self.with_repository(move |repository| match history.find_key(repository, head, &key)? {
+        let (history, effect) = (Arc::clone(&self.history), effect.clone());
+        self.with_repository(move |repository| match history.find(repository, head, &effect)? {
             Some(commit) => Ok(View::Found(commit)),
             None => Ok(View::Proposed(propose(repository, head)?)),
         })
@@ -149,6 +150,11 @@ impl Mirror {
 }
 
 impl CommitMessage {
+    /// The effect that a commit with this message is.
+    pub(super) fn effect(&self) -> Effect {
+        Effect::new(&self.key, &self.trailers)
+    }
+
     /// Writes a commit object of ours with this message; no branch moves.
     pub(super) fn commit(
         &self,

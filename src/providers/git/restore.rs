@@ -59,7 +59,7 @@ impl Mirror {
     pub async fn restore(&self, change: &RestoreChange, deadline: Duration) -> Result<Restored, Fault> {
         let deadline = Instant::now() + deadline;
         change.message.check()?;
-        let (branch, key) = (change.branch.clone(), change.message.key.clone());
+        let (branch, effect) = (change.branch.clone(), change.message.effect());
         let (change, identity) = (change.clone(), Arc::clone(&self.identity));
         let propose = move |repository: &Repository, head: Oid| {
             Ok(match restored_tree(repository, head, &change)? {
@@ -70,7 +70,7 @@ impl Mirror {
                 }
             })
         };
-        Ok(match self.publish(&branch, &key, deadline, propose).await? {
+        Ok(match self.publish(&branch, &effect, deadline, propose).await? {
             Published::Committed { commit, parent } => {
                 Restored::Committed { commit: commit.to_string(), parent: parent.to_string() }
             }
