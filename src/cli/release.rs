@@ -18,7 +18,7 @@ use crate::{
     driver::now_ms,
     engine::{
         self, Command, Event, Recorded,
-        version::release::{self, Standing},
+        version::release::{self, HalfReleased, Standing},
     },
     rules::{StageName, SystemName},
     steps::Releases,
@@ -99,7 +99,10 @@ async fn show(house: &House, name: &str, output: Output) -> anyhow::Result<()> {
     }
     match output {
         Output::Json => output.json(&found),
-        Output::Text => found.iter().try_for_each(|(system, standing)| say(&line(system, standing))),
+        Output::Text => {
+            found.iter().try_for_each(|(system, standing)| say(&line(system, standing)))?;
+            release::half_released(&found).map_or(Ok(()), |half| say(&half_released(&half)))
+        }
     }
 }
 
@@ -109,10 +112,25 @@ fn line(system: &SystemName, standing: &Standing) -> String {
         Standing::OnItsWay { run, waits_for } => (run, format!("waits for {waits_for}")),
         Standing::Ready { run } => (run, "is ready, and waits for the others".to_owned()),
         Standing::Merging { run } => (run, "merges".to_owned()),
-        Standing::Done { run } => (run, "is done".to_owned()),
+        Standing::Done { run, .. } => (run, "is done".to_owned()),
         Standing::Ended { run, reason, .. } => (run, format!("ended: {reason}")),
     };
     format!("{system:<14} {run:<14} {words}")
+}
+
+/// What is to be said of a release that some systems have and others have not.
+fn half_released(half: &HalfReleased) -> String {
+    let with: Vec<&str> = half.with.iter().map(|system| system.as_str()).collect();
+    let without: Vec<&str> = half.without.iter().map(|(system, _)| system.as_str()).collect();
+    let retries: Vec<String> =
+        half.without.iter().map(|(system, run)| format!("`tidegate retry {run} --system {system}`")).collect();
+    format!(
+        "half-released: {} merged, {} ended before: {} finishes it, `tidegate rollback` in {} undoes it",
+        with.join(" and "),
+        without.join(" and "),
+        retries.join(" and "),
+        with.join(" and ")
+    )
 }
 
 /// Releases of the systems in this program's own store.

@@ -97,6 +97,7 @@ impl Turn<'_> {
         for step in run.steps.iter_mut().filter(|step| again.contains(&step.id)) {
             do_again(step);
         }
+        self.begin_release_again(number);
         self.awake.insert(number);
         Ok(())
     }

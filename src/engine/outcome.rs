@@ -71,6 +71,7 @@ impl Turn<'_> {
                 let due_ms = self.at_ms.saturating_add(backoff_ms(self.step_of(number, id)));
                 self.emit_step(number, id, Phase::Start, due_ms);
             }
+            StepOutcome::Done { .. } if self.release_waits_again(number, id) => {}
             StepOutcome::Done { outputs, artifacts } => self.done(number, id, outputs, artifacts),
             StepOutcome::Retry { error, after_ms } => self.try_again(number, id, phase, error, *after_ms),
             StepOutcome::Failed { error, hint } => self.fail_step(number, id, error.clone(), hint),

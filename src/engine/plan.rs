@@ -200,10 +200,11 @@ impl Task {
         }
     }
 
-    /// Whether it changes what a stage is at: its repositories, or what is deployed there.
+    /// Whether it changes what a stage is at: its repositories, or what is deployed there. What lets the other systems of a
+    /// release merge does so too: a member that is held must not be counted on.
     #[must_use]
     pub const fn is_move(&self) -> bool {
-        self.writes_to().is_some() || self.deploys()
+        self.writes_to().is_some() || self.deploys() || matches!(self, Self::Release(_))
     }
 
     /// Whether it deploys.

@@ -103,10 +103,11 @@ impl Turn<'_> {
         self.system.promoted.get(to).is_some_and(|promoted| promoted.set == *set)
     }
 
-    /// The live promotion of this very set.
+    /// The live promotion of this very set, unless another takes its place.
     pub(super) fn promotion_of(&self, set: &CommitSet, from: &StageName, to: &StageName) -> Option<&Run> {
         let subject = Subject::Promotion { from: from.clone() };
-        self.system.live_runs().find(|run| run.subject == subject && run.stage == *to && run.set == *set)
+        let mut live = self.system.live_runs().filter(|run| run.ends_as != Some(RunState::Superseded));
+        live.find(|run| run.subject == subject && run.stage == *to && run.set == *set)
     }
 
     /// Whether a promotion is moving the repositories of this stage right now.

@@ -275,10 +275,15 @@ pub struct Answer {
 }
 
 impl StepRun {
-    /// Whether it is a merge that is made, or about to be: the others of its promotion belong to it.
+    /// Whether it is a merge that is made, or about to be: the others of its promotion belong to it. A promotion of a
+    /// release that let the other systems merge has begun as well.
     #[must_use]
     pub const fn is_begun_merge(&self) -> bool {
-        matches!(self.task, Task::Merge(_)) && matches!(self.state, StepState::Active | StepState::Done)
+        match self.task {
+            Task::Merge(_) => matches!(self.state, StepState::Active | StepState::Done),
+            Task::Release(_) => matches!(self.state, StepState::Done),
+            _ => false,
+        }
     }
 
     /// Whether it is still to change what its stage is at.

@@ -74,7 +74,7 @@ impl Turn<'_> {
     }
 
     /// Ends the older runs of the same subject and stage that do not hold the target: this one brings what they would have
-    /// brought, and more.
+    /// brought, and more. What is a part of a release gives way only to that release: other systems count on it.
     pub(super) fn supersede_older(&mut self, number: u64) {
         let run = self.run(number);
         let Some(key) = &run.target else { return };
@@ -86,6 +86,7 @@ impl Turn<'_> {
             .live_runs()
             .filter(|other| other.number < number && other.state != RunState::Ending)
             .filter(|other| other.subject == run.subject && other.stage == run.stage && Some(other.number) != holder)
+            .filter(|other| other.release().is_none_or(|release| run.release() == Some(release)))
             .map(|other| other.number)
             .collect();
         let reason = format!("{} is newer and came as far", run.id);

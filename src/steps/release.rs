@@ -8,7 +8,7 @@ use super::{Progress, StepLog, Tools};
 use crate::{
     engine::{
         StepWork,
-        version::release::{Member, Standing},
+        version::release::{Counted, Member, Standing},
     },
     providers::Fault,
     rules::SystemName,
@@ -38,20 +38,19 @@ impl Releases for NoReleases {
 }
 
 pub(super) async fn wait(member: &Member, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
-    let Member { release, since_ms } = member;
+    let release = &member.release;
     let mut waits = Vec::new();
     for system in release.systems.iter().filter(|system| **system != work.system) {
-        match tools.releases.standing(system, &release.name).await.map_err(Fault::retry)? {
-            Standing::Ready { .. } | Standing::Merging { .. } | Standing::Done { .. } => {}
-            Standing::Missing => waits.push(format!("{system}, which was not asked yet")),
-            Standing::OnItsWay { run, waits_for } => waits.push(format!("{system} {run}, which waits for {waits_for}")),
-            Standing::Ended { run, reason, at_ms } if at_ms >= *since_ms => {
+        let standing = tools.releases.standing(system, &release.name).await.map_err(Fault::retry)?;
+        match member.counts(system, standing) {
+            Counted::Ready => {}
+            Counted::Awaited(what) => waits.push(what),
+            Counted::Ends(why) => {
                 return Err(Fault::fail(
-                    format!("the release {} ends, because {system} {run} ended: {reason}", release.name),
+                    format!("the release {} ends, because {why}", release.name),
                     format!("mend that, then `tidegate retry` it and {}", work.run),
                 ));
             }
-            Standing::Ended { run, .. } => waits.push(format!("{system} {run} to be tried again")),
         }
     }
     if waits.is_empty() {

@@ -84,12 +84,15 @@ fn blocked(run: &Run, step: &StepRun) -> Waiting {
     }
 }
 
+/// What holds a step that would move something: a pin of its stage, a freeze or the pause.
+pub(in crate::engine) fn held(system: &System, run: &Run, step: &StepRun) -> Option<Waiting> {
+    let pinned = system.kept_out(run, step).map(|pinned| kept_out(run, pinned));
+    pinned.or_else(|| Some(hold::hold(system, run, step)?.waiting(run)))
+}
+
 fn ready(system: &System, run: &Run, step: &StepRun) -> Waiting {
-    if let Some(pinned) = system.kept_out(run, step) {
-        return kept_out(run, pinned);
-    }
-    if let Some(hold) = hold::hold(system, run, step) {
-        return hold.waiting(run);
+    if let Some(held) = held(system, run, step) {
+        return held;
     }
     let place = step.task.writes_to();
     let writer = system.live_runs().filter(|other| other.stage == run.stage && other.id != run.id).find(|other| {

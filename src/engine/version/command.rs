@@ -5,7 +5,7 @@ use crate::engine::{
     event::{CommitSet, Principal},
     ids::RunId,
     plan::Terms,
-    run::Cause,
+    run::{Cause, RunState},
     system::Verified,
     turn::{Refused, Turn},
     version::Version,
@@ -45,7 +45,10 @@ impl Turn<'_> {
         };
         let is_older = wanted.set != newest.set;
         release.map_or(Ok(()), |release| release.allows(&rules.system))?;
-        if let Some(run) = self.promotion_of(&wanted.set, from, to) {
+        let under_way = self.promotion_of(&wanted.set, from, to);
+        let gives_way = under_way.filter(|run| release.is_some() && run.may_give_way_to_release());
+        let gives_way = gives_way.map(|run| run.number);
+        if let Some(run) = under_way.filter(|_| gives_way.is_none()) {
             return Err(Refused::not_now(
                 &run.id,
                 format!("it promotes this very set to {to} already"),
@@ -60,7 +63,12 @@ impl Turn<'_> {
         }
         self.not_vetoed(by, &format!("promote {} to {to}", wanted.run), &wanted.set)?;
         let back_from = if is_older { self.system.heads_of(from) } else { CommitSet::new() };
-        let release = release.map(|release| Member { release: release.clone(), since_ms: self.at_ms });
+        if let (Some(number), Some(release)) = (gives_way, release) {
+            let reason = format!("the release {} promotes this very set, with those of other systems", release.name);
+            self.stop_run(number, RunState::Superseded, reason);
+        }
+        let at_ms = self.at_ms;
+        let release = release.map(|release| Member { release: release.clone(), since_ms: at_ms, asked_ms: at_ms });
         let terms = Terms { verified_ms: wanted.at_ms, back_from, release };
         self.promote((from, to), Cause::Command { by: by.name.clone() }, &wanted, &terms);
         Ok(())

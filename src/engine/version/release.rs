@@ -1,7 +1,7 @@
 //! Releases: promotions of several systems that go on together. Each system decides for itself; what this says of one, the
 //! others look at.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -9,11 +9,11 @@ use crate::engine::{
     explain,
     ids::RunId,
     plan::Task,
-    run::{Run, RunState, StepState},
+    run::{Run, RunState, StepRun, StepState},
     system::System,
-    turn::Refused,
+    turn::{Refused, Turn},
 };
-use crate::rules::SystemName;
+use crate::rules::{StepId, SystemName};
 
 /// A name, and the systems whose promotions it holds together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,9 @@ pub struct Member {
     pub release: Release,
     /// What ended before this moment is of an earlier try: milliseconds since 1970, UTC.
     pub since_ms: i64,
+    /// When it was asked for: what merged before that is of an earlier release of the same name. Milliseconds since 1970, UTC.
+    #[serde(default)]
+    pub asked_ms: i64,
 }
 
 /// How far a system's promotion for a release is.
@@ -60,6 +63,8 @@ pub enum Standing {
     Done {
         /// Its run.
         run: RunId,
+        /// When: milliseconds since 1970, UTC.
+        at_ms: i64,
     },
     /// It ended otherwise.
     Ended {
@@ -69,7 +74,69 @@ pub enum Standing {
         reason: String,
         /// When: milliseconds since 1970, UTC.
         at_ms: i64,
+        /// When it was asked for: milliseconds since 1970, UTC.
+        asked_ms: i64,
     },
+}
+
+/// What one member makes of another's standing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Counted {
+    /// It can merge, or has.
+    Ready,
+    /// It is waited for, in these words.
+    Awaited(String),
+    /// It ended, and so does the release, for this reason.
+    Ends(String),
+}
+
+impl Member {
+    /// What this member makes of another system's standing: what ended before this one was last tried waits to be tried
+    /// again, and what merged before it was asked for is an earlier release of that name.
+    #[must_use]
+    pub fn counts(&self, system: &SystemName, standing: Standing) -> Counted {
+        match standing {
+            Standing::Ready { .. } | Standing::Merging { .. } => Counted::Ready,
+            Standing::Done { at_ms, .. } if at_ms >= self.asked_ms => Counted::Ready,
+            Standing::Missing | Standing::Done { .. } => Counted::Awaited(format!("{system}, which was not asked yet")),
+            Standing::OnItsWay { run, waits_for } => {
+                Counted::Awaited(format!("{system} {run}, which waits for {waits_for}"))
+            }
+            Standing::Ended { run, reason, at_ms, .. } if at_ms >= self.since_ms => {
+                Counted::Ends(format!("{system} {run} ended: {reason}"))
+            }
+            Standing::Ended { run, .. } => Counted::Awaited(format!("{system} {run} to be tried again")),
+        }
+    }
+}
+
+/// A release of which some systems have merged and others ended before they could.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HalfReleased {
+    /// The systems that have it, or are about to.
+    pub with: Vec<SystemName>,
+    /// Those that have not, with the promotions that ended.
+    pub without: Vec<(SystemName, RunId)>,
+}
+
+/// Whether a release stands half-way, seen over all its systems.
+#[must_use]
+pub fn half_released(standings: &BTreeMap<SystemName, Standing>) -> Option<HalfReleased> {
+    let ended = standings.iter().filter_map(|(system, standing)| match standing {
+        Standing::Ended { run, asked_ms, .. } => Some((system.clone(), run.clone(), *asked_ms)),
+        _ => None,
+    });
+    let ended: Vec<(SystemName, RunId, i64)> = ended.collect();
+    let asked_ms = ended.iter().map(|(_, _, asked_ms)| *asked_ms).min()?;
+    let has = |standing: &Standing| match standing {
+        Standing::Merging { .. } => true,
+        Standing::Done { at_ms, .. } => *at_ms >= asked_ms,
+        _ => false,
+    };
+    let with: Vec<SystemName> =
+        standings.iter().filter(|(_, standing)| has(standing)).map(|(system, _)| system.clone()).collect();
+    let without = ended.into_iter().map(|(system, run, _)| (system, run)).collect();
+    (!with.is_empty()).then_some(HalfReleased { with, without })
 }
 
 impl Release {
@@ -92,16 +159,20 @@ impl Release {
 /// How far a system is with a release.
 #[must_use]
 pub fn standing(system: &System, name: &str) -> Standing {
-    let Some((run, state)) = newest(system, name) else { return Standing::Missing };
+    let Some((run, step)) = newest(system, name) else { return Standing::Missing };
     let id = run.id.clone();
-    match (run.state, state) {
-        (RunState::Done, _) => Standing::Done { run: id },
+    match (run.state, step.state) {
+        (RunState::Done, _) => Standing::Done { run: id, at_ms: run.ended_ms.unwrap_or(system.at_ms) },
         (ended, _) if ended.is_ended() || ended == RunState::Ending => {
             let reason = run.reason.clone().unwrap_or_else(|| "it ended".to_owned());
-            Standing::Ended { run: id, reason, at_ms: run.ended_ms.unwrap_or(system.at_ms) }
+            let asked_ms = run.created_ms;
+            Standing::Ended { run: id, reason, at_ms: run.ended_ms.unwrap_or(system.at_ms), asked_ms }
         }
         (_, StepState::Done) => Standing::Merging { run: id },
-        (_, StepState::Active) => Standing::Ready { run: id },
+        (_, StepState::Active) => match explain::held(system, run, step) {
+            Some(held) => Standing::OnItsWay { run: id, waits_for: held.for_what },
+            None => Standing::Ready { run: id },
+        },
         _ => {
             let waiting = explain::run(system, run);
             let waits_for = waiting.map_or_else(|| "its checks".to_owned(), |waiting| waiting.for_what);
@@ -110,10 +181,51 @@ pub fn standing(system: &System, name: &str) -> Standing {
     }
 }
 
-/// The newest promotion of a release, with the state of the step that waits for the others.
-fn newest<'system>(system: &'system System, name: &str) -> Option<(&'system Run, StepState)> {
+/// The newest promotion of a release, with the step that waits for the others.
+fn newest<'system>(system: &'system System, name: &str) -> Option<(&'system Run, &'system StepRun)> {
     system.runs.values().rev().find_map(|run| {
         let is_its = |task: &Task| matches!(task, Task::Release(member) if member.release.name == name);
-        run.steps.iter().find(|step| is_its(&step.task)).map(|step| (run, step.state))
+        run.steps.iter().find(|step| is_its(&step.task)).map(|step| (run, step))
     })
+}
+
+impl Run {
+    /// Whether a promotion may end for a release that promotes the same set: it is in none, and moves nothing yet.
+    pub(in crate::engine) fn may_give_way_to_release(&self) -> bool {
+        let has_begun = self.steps.iter().any(StepRun::is_begun_merge);
+        self.release().is_none() && !has_begun && self.state != RunState::Ending
+    }
+
+    /// The name of the release that it is a part of.
+    pub(in crate::engine) fn release(&self) -> Option<&str> {
+        self.steps.iter().find_map(|step| match &step.task {
+            Task::Release(member) => Some(member.release.name.as_str()),
+            _ => None,
+        })
+    }
+}
+
+impl Turn<'_> {
+    /// Whether the others of a release are ready while something holds this one: it then does not merge, and looks at
+    /// them anew when the hold ends.
+    pub(in crate::engine) fn release_waits_again(&mut self, number: u64, id: &StepId) -> bool {
+        let (run, step) = (self.run(number), self.step_of(number, id));
+        if !matches!(step.task, Task::Release(_)) || explain::held(self.system, run, step).is_none() {
+            return false;
+        }
+        let step = self.step_mut(number, id);
+        step.state = StepState::Ready;
+        (step.started_ms, step.handle, step.progress, step.error) = (None, None, None, None);
+        true
+    }
+
+    /// A promotion is tried again: what ended until now is of the try before, however far this one had come.
+    pub(in crate::engine) fn begin_release_again(&mut self, number: u64) {
+        let at_ms = self.at_ms;
+        for step in self.run_mut(number).steps.iter_mut().filter(|step| step.state != StepState::Done) {
+            if let Task::Release(member) = &mut step.task {
+                member.since_ms = at_ms;
+            }
+        }
+    }
 }

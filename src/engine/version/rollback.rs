@@ -93,13 +93,6 @@ impl Turn<'_> {
     /// Before a repository is merged into or taken back: what the engine knows of what is there. A way back keeps what
     /// it saw when it was checked, so that what is pushed after that stays.
     pub(in crate::engine) fn look_before_moving(&mut self, number: u64, id: &StepId) {
-        let at_ms = self.at_ms;
-        let step = self.step_mut(number, id);
-        if let Task::Release(member) = &mut step.task
-            && step.round > 1
-        {
-            member.since_ms = at_ms;
-        }
         let stage = self.run(number).stage.clone();
         let Some(repository) = self.step_of(number, id).task.moves().cloned() else { return };
         let place = Place { repository, stage };
