@@ -1,6 +1,6 @@
 //! Heads: what the watches see, what our own commits make, and which rules that starts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::ids::Place;
 use super::{
@@ -16,6 +16,8 @@ use crate::rules::{RepositoryName, Rule, Span, StageName, StepId, matches_any};
 
 /// How often a repository is looked at when its rules do not say.
 pub(super) const POLL_INTERVAL: Span = Span::from_secs(10);
+/// How many changed paths are kept of pushes that wait; more of them match every filter.
+const MOST_HELD_PATHS: usize = 4_000;
 
 impl Turn<'_> {
     /// A watch found heads that differ from those known. A head that we made ourselves since the watch was asked for may be
@@ -193,8 +195,7 @@ impl Turn<'_> {
     /// repositories one after the other, so that no run sees half of a set.
     fn pushed(&mut self, repository: &RepositoryName, stage: &StageName, changed: Option<&[String]>) {
         if self.promotion_moves(stage) {
-            self.system.held.entry(stage.clone()).or_default().insert(repository.clone());
-            return;
+            return self.hold_push(repository, stage, changed);
         }
         let Some(rules) = self.system.rules().cloned() else { return };
         let watched = self.system.repositories.get_mut(repository);
@@ -214,10 +215,24 @@ impl Turn<'_> {
         }
     }
 
+    /// Keeps a push for later, with the paths of all that were kept before.
+    fn hold_push(&mut self, repository: &RepositoryName, stage: &StageName, changed: Option<&[String]>) {
+        let is_first = self.system.held.entry(stage.clone()).or_default().insert(repository.clone());
+        let paths = self.system.held_paths.entry(stage.clone()).or_default();
+        let before = if is_first { Some(BTreeSet::new()) } else { paths.remove(repository) };
+        let Some((mut all, changed)) = before.zip(changed) else { return };
+        all.extend(changed.iter().cloned());
+        if all.len() <= MOST_HELD_PATHS {
+            paths.insert(repository.clone(), all);
+        }
+    }
+
     /// A promotion into the stage is over: starts what its merges, and pushes meanwhile, would have started.
     pub(super) fn release_held(&mut self, stage: &StageName) {
+        let mut paths = self.system.held_paths.remove(stage).unwrap_or_default();
         for repository in self.system.held.remove(stage).unwrap_or_default() {
-            self.pushed(&repository, stage, None);
+            let changed: Option<Vec<String>> = paths.remove(&repository).map(|changed| changed.into_iter().collect());
+            self.pushed(&repository, stage, changed.as_deref());
         }
     }
 

@@ -232,7 +232,8 @@ impl Turn<'_> {
                     self.remember_merge(&made, &parent, &merge.commit, back);
                 }
                 let place = Place { repository: merge.repository, stage: self.run(number).stage.clone() };
-                self.made_head(number, id, &place, None);
+                let changed = self.step_of(number, id).changed_paths();
+                self.made_head(number, id, &place, changed.as_deref());
             }
             Task::Action(Action::Deploy(_)) => self.deployed(number, id),
             _ => {}

@@ -292,6 +292,13 @@ impl StepRun {
         self.task.is_move() && matches!(self.state, StepState::Blocked | StepState::Ready)
     }
 
+    /// The paths that a merge or a way back changed in its stage; none when any may have.
+    #[must_use]
+    pub fn changed_paths(&self) -> Option<Vec<String>> {
+        let paths = self.outputs.get("paths")?.as_array()?.iter();
+        paths.map(|path| path.as_str().map(str::to_owned)).collect()
+    }
+
     /// An output that names a commit.
     #[must_use]
     pub fn output_commit(&self, name: &str) -> Option<CommitId> {

@@ -73,6 +73,9 @@ pub struct System {
     pub succeeded: BTreeMap<String, CommitId>,
     /// Pushes that wait for a promotion into their stage to end.
     pub held: BTreeMap<StageName, BTreeSet<RepositoryName>>,
+    /// The paths that the pushes among them changed, where they are known and few; of any other, all may have changed.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub held_paths: BTreeMap<StageName, BTreeMap<RepositoryName, BTreeSet<String>>>,
     /// Our own commits that no watch has shown yet, by their keys.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unseen: BTreeMap<StepKey, Unseen>,

@@ -52,12 +52,15 @@ pub(super) async fn make(merge: &Merge, work: &StepWork, tools: &Tools, log: &St
     log.line(&format!("merged as {made}")).await;
     // A merge has two parents; the way back to an older version, one.
     let parents = mirror.commit_info(&made).await?.parents;
+    let parent = parents.first().cloned().unwrap_or_default();
+    let paths = mirror.few_changed_paths(&parent, &made).await?;
     Ok(Progress::done(
         [
             ("commit", Value::from(made.clone())),
             ("changed", Value::from(true)),
             ("back", Value::from(parents.len() == 1)),
-            ("parent", Value::from(parents.into_iter().next().unwrap_or_default())),
+            ("parent", Value::from(parent)),
+            ("paths", Value::from(paths)),
             ("subject", Value::from(change.message.subject)),
         ],
         vec![Artifact::commit(&merge.repository, &CommitId::new(made))],

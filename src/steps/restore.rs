@@ -49,11 +49,13 @@ pub(super) async fn make(restore: &Restore, work: &StepWork, tools: &Tools, log:
         }
     };
     log.line(&format!("brought back as {made}")).await;
+    let paths = mirror.few_changed_paths(&parent, &made).await?;
     Ok(Progress::done(
         [
             ("commit", Value::from(made.clone())),
             ("changed", Value::from(true)),
             ("parent", Value::from(parent)),
+            ("paths", Value::from(paths)),
             ("to", Value::from(change.to)),
             ("from", Value::from(change.from)),
             ("subject", Value::from(change.message.subject)),

@@ -29,8 +29,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 const FAILURES_BEFORE_NEWS: u32 = 2;
 /// How far back a new head is searched for commits of ours: more pushes between two looks than this are not told apart.
 const MOST_NEW_COMMITS: usize = 100;
-/// More changed paths than this are not listed: they match every filter.
-const MOST_CHANGED_PATHS: usize = 2_000;
 
 /// Looks until there is news: heads that differ from those known, or a repository that can no longer be reached.
 pub async fn watch(work: &WatchWork, mirrors: &Mirrors, looks: &Arc<Semaphore>) -> Outcome {
@@ -127,8 +125,7 @@ async fn describe(mirror: &Mirror, known: Option<&CommitId>, commit: &str) -> Re
         return Ok(seen);
     }
     seen.forced = !mirror.is_ancestor(known.as_str(), commit).await?;
-    let changed = mirror.changed_paths(Some(known.as_str()), commit).await?;
-    seen.changed = Some(changed).filter(|changed| changed.len() <= MOST_CHANGED_PATHS);
+    seen.changed = mirror.few_changed_paths(known.as_str(), commit).await?;
     describe_between(mirror, known, &mut seen).await?;
     Ok(seen)
 }

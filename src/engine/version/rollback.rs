@@ -140,7 +140,7 @@ impl Turn<'_> {
     pub(in crate::engine) fn went_back(&mut self, number: u64, id: &StepId, restore: &Restore) {
         let step = self.step_of(number, id);
         let (now, to, from) = (step.output_commit("commit"), step.output_commit("to"), step.output_commit("from"));
-        let parent = step.output_commit("parent");
+        let (parent, changed) = (step.output_commit("parent"), step.changed_paths());
         let to = to.or_else(|| match &restore.back {
             Back::ToVersion { to, .. } => Some(to.clone()),
             Back::Undo { .. } => None,
@@ -148,7 +148,7 @@ impl Turn<'_> {
         let (Some(now), Some(to)) = (now, to) else { return };
         self.remember_way_back(&now, &to, parent.is_some() && parent == from);
         let place = Place { repository: restore.repository.clone(), stage: self.run(number).stage.clone() };
-        self.made_head(number, id, &place, None);
+        self.made_head(number, id, &place, changed.as_deref());
     }
 
     /// A rollback is over.

@@ -9,6 +9,9 @@ use std::fs;
 use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
 
+/// More changed paths than this are not listed: they match every filter.
+const MOST_CHANGED_PATHS: usize = 2_000;
+
 /// What a commit says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommitInfo {
@@ -53,6 +56,12 @@ impl Mirror {
             })
         })
         .await
+    }
+
+    /// The paths that differ between two commits, as [`Mirror::changed_paths`] gives them, unless they are too many to list.
+    pub async fn few_changed_paths(&self, from: &str, to: &str) -> Result<Option<Vec<String>>, Fault> {
+        let changed = self.changed_paths(Some(from), to).await?;
+        Ok(Some(changed).filter(|changed| changed.len() <= MOST_CHANGED_PATHS))
     }
 
     /// The paths that differ between two commits, sorted; without `from`, all paths of `to`. A rename is two paths.

@@ -1,8 +1,10 @@
 //! Promotions: what was verified together goes on together, when its conditions hold.
 
-use tidegate::engine::{Command, CommitSet, Digest, EffectKind, RunId, RunState, StepState};
+use tidegate::engine::{Command, CommitSet, Digest, EffectKind, Outcome, RunId, RunState, StepOutcome, StepState};
 
-use super::support::{HOUR_MS, NOON_MS, World, abort, approve, failed, promote, repository, retry, rules, stage};
+use super::support::{
+    HOUR_MS, NOON_MS, World, abort, approve, failed, promote, repository, retry, roll_back, rules, stage,
+};
 
 const SHOP: &str = "
 version: 1
@@ -194,4 +196,69 @@ fn rules_that_change_leave_a_promotion_its_plan() {
     world.load(rules(&SHOP.replace("soak: 2h", "soak: 9h")));
     assert_eq!(world.effect(&run, "soak").due_ms, NOON_MS + 2 * HOUR_MS);
     assert!(world.system.due.values().any(|effect| matches!(effect.kind, EffectKind::Watch { .. })));
+}
+
+const PARTS: &str = "
+version: 1
+system: shop
+stages: { dev: { environment: Development }, qa: { environment: QA } }
+repositories: { infrastructure: { url: n.git } }
+targets: { web: {}, worker: { on_verify_failure: rollback } }
+rules:
+  web:
+    on: { push: infrastructure, paths: [web/] }
+    target: web
+    steps: [{ synth: { template: web.yaml } }, { deploy: {} }, { verify: { command: [smoke] } }]
+  worker:
+    on: { push: infrastructure, paths: [worker/] }
+    target: worker
+    steps: [{ synth: { template: worker.yaml } }, { deploy: {} }, { verify: { command: [smoke] } }]
+promotions:
+  - { from: dev, to: qa }
+";
+
+/// A step is done, and says which paths it changed.
+fn done_changing(world: &mut World, run: &str, step: &str, paths: &[&str]) {
+    let effect = world.effect(run, step);
+    let mut outcome = world.success(&effect);
+    if let Outcome::Step(StepOutcome::Done { outputs, .. }) = &mut outcome {
+        outputs.insert("paths".to_owned(), serde_json::json!(paths));
+    }
+    world.answer(&effect.id, outcome);
+}
+
+#[test]
+fn a_merge_starts_what_its_paths_are_for_and_nothing_else() {
+    let mut world = World::new(PARTS);
+    world.push_of("infrastructure", "dev", &["web/a"], false);
+    world.settle_until(|world| world.live_subjects() == ["promote"]);
+    let promotion = world.newest("promote");
+    world.done(&promotion, "check-infrastructure");
+    done_changing(&mut world, &promotion, "merge-infrastructure", &["web/a"]);
+    assert_eq!(world.live_subjects(), ["web"]);
+    world.settle();
+
+    world.push_of("infrastructure", "dev", &["web/a"], false);
+    world.settle_until(|world| world.live_subjects() == ["promote"]);
+    let promotion = world.newest("promote");
+    world.done(&promotion, "check-infrastructure");
+    world.push_of("infrastructure", "qa", &["worker/b"], false);
+    done_changing(&mut world, &promotion, "merge-infrastructure", &["web/a"]);
+    world.watch(&repository("infrastructure"));
+    assert_eq!(world.live_subjects(), ["web", "worker"], "what was pushed meanwhile is made up for");
+    world.replays(world.log.len() / 2);
+}
+
+#[test]
+fn a_rollback_starts_what_its_paths_are_for_and_nothing_else() {
+    let mut world = World::new(PARTS);
+    for _ in 0..2 {
+        world.push_of("infrastructure", "dev", &["web/a"], false);
+        world.settle();
+    }
+    world.asked("grace", roll_back("dev", None));
+    let rollback = world.newest("rollback");
+    world.done(&rollback, "check-infrastructure");
+    done_changing(&mut world, &rollback, "restore-infrastructure", &["web/a"]);
+    assert_eq!(world.live_subjects(), ["web"]);
 }
