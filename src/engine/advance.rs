@@ -296,7 +296,8 @@ impl Turn<'_> {
                 if let Some(source) = &run.source {
                     self.system.succeeded.insert(format!("{rule}@{}", run.stage), source.commit.clone());
                 }
-                if !run.holds_from_start && !self.is_left_behind(run) {
+                let is_whole = || self.system.unverified_beside(run).is_none();
+                if !run.holds_from_start && !self.is_left_behind(run) && is_whole() {
                     self.set_verified(run);
                 }
                 let Some(rules) = self.system.rules().cloned() else { return };

@@ -1,15 +1,39 @@
 //! Promotions: what was verified together in one stage is merged, as one set, into the next.
 
+use std::collections::BTreeMap;
+
 use super::{
     event::CommitSet,
     ids::TargetKey,
     lineage::Origin,
     plan::{self, Task},
-    run::{Cause, Run, RunState, StepState, Subject},
-    system::{Head, Policy, Promoted, Verified},
+    run::{Cause, Run, RunState, Source, StepState, Subject},
+    system::{Head, Policy, Promoted, System, Verified},
     turn::Turn,
 };
 use crate::rules::{PromotionStart, StageName};
+
+impl System {
+    /// The run on another target of the same stage and commit without whose success that commit is not verified there: the
+    /// newest of its rule, and it goes on or has ended otherwise.
+    #[must_use]
+    pub fn unverified_beside(&self, run: &Run) -> Option<&Run> {
+        let beside = |other: &&Run| {
+            other.stage == run.stage
+                && !other.holds_from_start
+                && other.target != run.target
+                && matches!(other.subject, Subject::Rule(_))
+        };
+        let mut newest: BTreeMap<&Subject, &Run> = BTreeMap::new();
+        newest.extend(self.runs.values().filter(beside).map(|other| (&other.subject, other)));
+        let is_of = |source: &Source| {
+            let source_of = run.source.as_ref();
+            source_of.is_some_and(|own| (&own.repository, &own.commit) == (&source.repository, &source.commit))
+        };
+        let mut of_it = newest.into_values().filter(|other| other.source.as_ref().is_some_and(is_of));
+        of_it.find(|other| other.state != RunState::Done)
+    }
+}
 
 impl Turn<'_> {
     /// A run with a target succeeded: what it deployed was verified, and may be promoted.

@@ -199,6 +199,22 @@ impl<'a> Walk<'a> {
         true
     }
 
+    /// What is said where one target of the stage has verified it and another has not.
+    fn verified_in_part(&self, place: &Place, position: usize) -> Option<(String, String)> {
+        let brings = |run: &&Run| {
+            run.stage == place.stage
+                && run.state == RunState::Done
+                && matches!(run.subject, Subject::Rule(_))
+                && !run.holds_from_start
+                && self.whereabouts.set_brings(&run.set, place, position)
+        };
+        let run = self.system.runs.values().rev().find(brings)?;
+        let beside = self.system.unverified_beside(run)?;
+        let (id, by) = (&beside.id, if beside.state.is_ended() { "`tidegate retry" } else { "the success of" });
+        let end = if beside.state.is_ended() { "`" } else { "" };
+        Some((format!("{} has verified it, and {id} has not", run.id), format!("{by} {id}{end}")))
+    }
+
     /// Verification and promotion, from a stage that it has come to.
     fn onward(&mut self, rules: &Rules, place: &Place, position: usize, next: Option<&StageName>) {
         let Some(next) = next else { return };
@@ -210,10 +226,13 @@ impl<'a> Walk<'a> {
                 let what = format!("{} verified it", verified.run);
                 self.conditions.push(Condition::passed(name, verified.at_ms, what));
             }
-            None => {
-                let by = format!("the success of a run in {} that deploys it", place.stage);
-                self.not_yet_because(name, "it is verified when a run that deploys it has succeeded", by);
-            }
+            None => match self.verified_in_part(place, position) {
+                Some((what, by)) => self.not_yet_because(name, what, by),
+                None => {
+                    let by = format!("the success of a run in {} that deploys it", place.stage);
+                    self.not_yet_because(name, "it is verified when a run that deploys it has succeeded", by);
+                }
+            },
         }
         let Some(promotion) = promotion(rules, &place.stage, next) else { return };
         let subject = Subject::Promotion { from: place.stage.clone() };

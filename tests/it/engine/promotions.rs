@@ -262,3 +262,44 @@ fn a_rollback_starts_what_its_paths_are_for_and_nothing_else() {
     done_changing(&mut world, &rollback, "restore-infrastructure", &["web/a"]);
     assert_eq!(world.live_subjects(), ["web"]);
 }
+
+#[test]
+fn a_commit_with_several_targets_is_verified_when_all_of_them_have_it() {
+    let mut world = World::new(PARTS);
+    world.push_of("infrastructure", "dev", &["web/a", "worker/b"], false);
+    let (web, worker) = (world.newest("web"), world.newest("worker"));
+    let commit = world.run(&web).source.unwrap().commit;
+    for step in ["synth", "deploy", "verify"] {
+        world.done(&web, step);
+    }
+    assert_eq!(world.live_subjects(), ["worker"], "one of two is not enough");
+    let waits = |world: &World| {
+        let conditions = world.journey("infrastructure", &commit, "qa").conditions;
+        let verified = conditions.into_iter().find(|condition| condition.name == "verified in dev").unwrap();
+        format!("{verified:?}")
+    };
+    assert!(waits(&world).contains(&format!("{web} has verified it, and {worker} has not")), "{}", waits(&world));
+    world.done(&worker, "synth");
+    world.done(&worker, "deploy");
+    world.answers(&worker, "verify", failed("it answers 500"));
+    assert!(world.live().is_empty(), "a set that failed is not promoted: {:?}", world.live());
+    assert!(waits(&world).contains(&format!("`tidegate retry {worker}`")), "{}", waits(&world));
+    world.asked("grace", retry(&worker));
+    world.settle_until(|world| world.live_subjects() == ["promote"]);
+    world.settle();
+
+    world.push_of("infrastructure", "dev", &["web/a", "worker/b"], false);
+    let (web, worker) = (world.newest("web"), world.newest("worker"));
+    for step in ["synth", "deploy", "verify"] {
+        world.done(&web, step);
+    }
+    world.done(&worker, "synth");
+    world.done(&worker, "deploy");
+    world.answers(&worker, "verify", failed("it answers 500"));
+    assert_eq!(
+        world.live_subjects(),
+        ["rollback"],
+        "what one target verified is no reason to keep what another did not"
+    );
+    world.replays(world.log.len() / 2);
+}
