@@ -119,6 +119,9 @@ pub struct Watched {
     pub seen: BTreeSet<StageName>,
     /// The head of each stage's branch that exists.
     pub heads: BTreeMap<StageName, Head>,
+    /// The last head of each stage's branch that was deleted: made again, it is compared with that.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub gone: BTreeMap<StageName, CommitId>,
     /// Why it cannot be reached, and since when.
     pub unreachable: Option<Unreachable>,
     /// The place in the log of the event that asked for its pending watch: of a head that is newer, it knows nothing.
