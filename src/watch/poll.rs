@@ -148,7 +148,8 @@ async fn describe(
         repository: work.repository.to_string(),
         branch: branch.clone(),
     };
-    let places: Vec<CommitPlace> = work.branches.values().map(place).collect();
+    let others = work.branches.iter().filter(|(other, _)| *other != stage).map(|(_, branch)| branch);
+    let places: Vec<CommitPlace> = work.branches.get(stage).into_iter().chain(others).map(place).collect();
     let new = mirror.new_commits(&places, &since, commit).await?;
     seen.authors = new.authors;
     seen.others_wrote = lost || !new.complete;

@@ -31,7 +31,8 @@ pub struct NewCommits {
 
 impl Mirror {
     /// What is at or below `head` and neither at nor below one of `known`, of which those count that are in the mirror.
-    /// A commit is ours when it was made at one of `places`, and proves it.
+    /// A commit is ours when it was made at one of `places`, and proves it. The first of them is where `head` is: what a
+    /// merge of ours brought there is not new, for it was new where it came from.
     pub async fn new_commits(&self, places: &[CommitPlace], known: &[String], head: &str) -> Result<NewCommits, Fault> {
         let (places, known, head) = (places.to_vec(), known.to_vec(), head.to_owned());
         let (history, identity) = (self.history.clone(), self.identity.clone());
@@ -42,15 +43,32 @@ impl Mirror {
                 .filter_map(|commit| paths::find_commit(repository, commit).ok())
                 .map(|commit| commit.id())
                 .collect();
-            let ids = between(repository, &known, head).map_err(|error| object_fault(&error))?;
+            let mut ids = between(repository, &known, head).map_err(|error| object_fault(&error))?;
+            let mut merged = Vec::new();
+            for id in &ids {
+                let commit = repository.find_commit(*id).map_err(|error| object_fault(&error))?;
+                if commit.parent_count() > 1
+                    && key_of(&commit).is_some()
+                    && history.is_ours(repository, &places[..1], *id)?
+                {
+                    merged.extend(commit.parent_ids().skip(1));
+                }
+            }
+            if !merged.is_empty() {
+                merged.extend(known);
+                ids = between(repository, &merged, head).map_err(|error| object_fault(&error))?;
+            }
             let mut new = NewCommits { complete: ids.len() <= MOST_COMMITS, ..NewCommits::default() };
             for id in ids.into_iter().take(MOST_COMMITS) {
                 let commit = repository.find_commit(id).map_err(|error| object_fault(&error))?;
-                let said = trailers(&String::from_utf8_lossy(commit.message_bytes()));
-                let key = said.into_iter().find(|(name, _)| name == KEY_TRAILER).map(|(_, key)| key);
-                match key {
+                match key_of(&commit) {
                     Some(key) if history.is_ours(repository, &places, id)? => new.keys.push(key),
-                    _ => new.take_in(&commit, &identity),
+                    key => {
+                        if key.is_some() {
+                            history.doubt(id);
+                        }
+                        new.take_in(&commit, &identity);
+                    }
                 }
             }
             new.keys.reverse();
@@ -58,6 +76,12 @@ impl Mirror {
         })
         .await
     }
+}
+
+/// The key that a commit says, proved or not.
+fn key_of(commit: &Commit<'_>) -> Option<String> {
+    let said = trailers(&String::from_utf8_lossy(commit.message_bytes()));
+    said.into_iter().find(|(name, _)| name == KEY_TRAILER).map(|(_, key)| key)
 }
 
 impl NewCommits {

@@ -52,8 +52,11 @@ impl History {
         for _ in 0..DEEPEST_SEARCH {
             let Some((_, id)) = pending.pop() else { break };
             let seen = self.seen(repository, id)?;
-            if seen.key.as_deref() == Some(key) && self.is_ours(repository, std::slice::from_ref(place), id)? {
-                return Ok(Some(id));
+            if seen.key.as_deref() == Some(key) {
+                if self.is_ours(repository, std::slice::from_ref(place), id)? {
+                    return Ok(Some(id));
+                }
+                self.doubt(id);
             }
             for parent in &seen.parents {
                 if met.insert(*parent) {
@@ -64,13 +67,18 @@ impl History {
         Ok(None)
     }
 
-    /// Whether we made a commit, which says so, at one of these places. Says once of a commit that we did not.
+    /// Whether we made a commit, which says so, at one of these places.
     pub(super) fn is_ours(&self, repository: &Repository, places: &[CommitPlace], id: Oid) -> Result<bool, Fault> {
         for place in places {
             if self.proofs.is_ours(place, repository, id)? {
                 return Ok(true);
             }
         }
+        Ok(false)
+    }
+
+    /// Says once of a commit that it says that it is ours, and is not.
+    pub(super) fn doubt(&self, id: Oid) {
         let mut doubted = self.doubted.lock().unwrap_or_else(PoisonError::into_inner);
         if doubted.len() >= MOST_REMEMBERED {
             doubted.clear();
@@ -78,7 +86,6 @@ impl History {
         if doubted.insert(id) {
             tracing::warn!(commit = %id, "a commit says that it is ours and cannot prove it; it counts as its author's");
         }
-        Ok(false)
     }
 
     fn seen(&self, repository: &Repository, id: Oid) -> Result<Arc<Seen>, Fault> {
