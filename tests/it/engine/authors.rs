@@ -172,6 +172,24 @@ fn a_commit_of_ours_of_which_nothing_is_known_any_more_leaves_its_authors_unknow
 }
 
 #[test]
+fn nobody_is_forgotten_however_many_push() {
+    let mut world = World::new(APP);
+    for number in 0..150 {
+        world.push_by(&format!("p{number}"), "app", "dev");
+    }
+    world.settle();
+    let production = live(&world, "production");
+    assert_eq!(authors(&world, &production).len(), 151, "and whose the first was");
+    assert!(!world.system.written(&world.run(&production)).others_wrote);
+    assert!(world.system.pushes.values().all(|pushes| pushes.len() <= 64));
+    world.asked("grace", approve(&production));
+    world.settle();
+    world.push_by("p0", "app", "dev");
+    world.settle();
+    assert_eq!(authors(&world, &live(&world, "production")), ["p0".to_owned()].into());
+}
+
+#[test]
 fn an_address_is_the_same_in_whatever_case() {
     let mut world = World::new(APP);
     let app = repository("app");
