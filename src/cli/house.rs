@@ -10,13 +10,13 @@ use crate::{
     engine::{Access, Command, Digest, Event},
     providers::{
         commit_status::NoCommitStatuses,
-        git::{GitOptions, Identity, Mirrors},
+        git::{GitOptions, Identity, Mirrors, Proofs},
         image_builder::LocalImageBuilder,
         objects::DirectoryObjects,
     },
     rules::{Rules, SystemName},
     steps::Tools,
-    store::{Entry, Ledger, SqliteStore},
+    store::{Entry, Ledger, SqliteStore, Store as _},
 };
 
 /// An open house: the settings and the ledger over the store.
@@ -25,6 +25,8 @@ pub struct House {
     pub settings: Settings,
     /// The systems.
     pub ledger: Arc<Ledger>,
+    /// What proves commits to be ours.
+    proofs: Proofs,
 }
 
 impl House {
@@ -36,7 +38,7 @@ impl House {
         let settings = Settings::read(config)?;
         std::fs::create_dir_all(&settings.data).with_context(|| format!("cannot make {}", settings.data.display()))?;
         let store = SqliteStore::open(&settings.database()).await?;
-        Ok(Self { settings, ledger: Arc::new(Ledger::open(Arc::new(store))) })
+        Self::over(settings, store).await
     }
 
     /// Reads the settings and opens the store to look at what is in it: nothing is written, and nothing made.
@@ -49,8 +51,12 @@ impl House {
         if !database.exists() {
             bail!("no system has been started yet: `tidegate serve` reads the rules and begins");
         }
-        let store = SqliteStore::open_to_read(&database).await?;
-        Ok(Self { settings, ledger: Arc::new(Ledger::open(Arc::new(store))) })
+        Self::over(settings, SqliteStore::open_to_read(&database).await?).await
+    }
+
+    async fn over(settings: Settings, store: SqliteStore) -> anyhow::Result<Self> {
+        let proofs = Proofs::with(store.secret().await?.expose());
+        Ok(Self { settings, ledger: Arc::new(Ledger::open(Arc::new(store))), proofs })
     }
 
     /// The names of the systems in the store.
@@ -219,7 +225,7 @@ impl House {
     pub(super) fn git_options(&self) -> GitOptions {
         let identity =
             Identity { name: self.settings.identity.name.clone(), email: self.settings.identity.email.clone() };
-        let mut options = GitOptions::new(identity);
+        let mut options = GitOptions::new(identity, self.proofs.clone());
         options.environment = self.settings.git_environment.clone().into_iter().collect();
         options
     }

@@ -23,6 +23,8 @@ impl Turn<'_> {
         let source = Source { repository: repository.clone(), commit: head.commit.clone(), order: head.order };
         let target = rule.target.as_ref().map(|target| TargetKey::of_target(target, stage));
         let holds_from_start = target.is_none();
+        let target = target.unwrap_or_else(|| TargetKey::of_rule(name, stage));
+        let written = self.system.written_for_target(&head.set, &target);
         let run = Run {
             id: RunId::new(""),
             number: 0,
@@ -31,12 +33,13 @@ impl Turn<'_> {
             cause,
             source: Some(source),
             set: head.set.clone(),
-            authors: head.authors.clone(),
+            authors: written.authors,
+            others_wrote: written.others_wrote,
             origin: head.origin.clone(),
             hotfix: None,
             rules: digest,
             state: RunState::Queued,
-            target: Some(target.unwrap_or_else(|| TargetKey::of_rule(name, stage))),
+            target: Some(target),
             holds_from_start,
             steps: plan::of_rule(&rules, rule, stage).into(),
             created_ms: self.at_ms,
@@ -296,6 +299,7 @@ impl Turn<'_> {
                 if let Some(source) = &run.source {
                     self.system.succeeded.insert(format!("{rule}@{}", run.stage), source.commit.clone());
                 }
+                self.verified_on_target(run);
                 if !run.holds_from_start && !self.is_left_behind(run) {
                     self.set_verified(run);
                 }

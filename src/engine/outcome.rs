@@ -219,7 +219,9 @@ impl Turn<'_> {
                     let before = self.run(number).before(step).into_iter();
                     let artifacts: Vec<Artifact> = before.flat_map(|step| step.artifacts.clone()).collect();
                     let pins = commit.set.keys().map(|pointer| format!("{} {pointer}", commit.file));
+                    let brought = self.system.brought_by(self.run(number), self.step_of(number, id));
                     self.remember_pins(&made, &parent, pins, &artifacts);
+                    self.takes_in(&made, &brought);
                 }
                 self.made_head(number, id, &place, Some(&[commit.file]));
             }
@@ -229,6 +231,10 @@ impl Turn<'_> {
                 if let (Some(made), Some(parent)) = (step.output_commit("commit"), step.output_commit("parent")) {
                     let back = step.outputs.get("back").and_then(Value::as_bool) == Some(true);
                     self.remember_merge(&made, &parent, &merge.commit, back);
+                    if back {
+                        let stage = self.run(number).stage.clone();
+                        self.goes_back_to(&made, &merge.commit, Some((&parent, &stage)));
+                    }
                 }
                 let place = Place { repository: merge.repository, stage: self.run(number).stage.clone() };
                 self.made_head(number, id, &place, None);

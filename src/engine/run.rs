@@ -34,6 +34,9 @@ pub struct Run {
     pub set: CommitSet,
     /// Who wrote the changes in it.
     pub authors: BTreeSet<String>,
+    /// That there are others who wrote some of it, whom nobody can tell.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub others_wrote: bool,
     /// What was pinned in its commit when it was made, and what that was made from.
     #[serde(default, skip_serializing_if = "Origin::is_empty")]
     pub origin: Origin,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     access::AccessInForce,
+    authors::{Pushed, Taken},
     effect::Effect,
     event::{Artifact, CommitSet, StepPlace},
     gate::approval::DeployedContent,
@@ -71,6 +72,9 @@ pub struct System {
     pub pins: BTreeMap<String, Pin>,
     /// Per `rule@stage`, the commit that it last succeeded on.
     pub succeeded: BTreeMap<String, CommitId>,
+    /// Per `repository stage`, the pushes to it, oldest first. Not left out when it is empty: a snapshot of before these
+    /// were kept cannot be read, and the log, which has them, is read instead.
+    pub pushes: BTreeMap<String, Vec<Pushed>>,
     /// Pushes that wait for a promotion into their stage to end.
     pub held: BTreeMap<StageName, BTreeSet<RepositoryName>>,
     /// Our own commits that no watch has shown yet, by their keys.
@@ -119,6 +123,9 @@ pub struct Watched {
     pub seen: BTreeSet<StageName>,
     /// The head of each stage's branch that exists.
     pub heads: BTreeMap<StageName, Head>,
+    /// The last head of each stage's branch that was deleted: made again, it is compared with that.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub gone: BTreeMap<StageName, CommitId>,
     /// Why it cannot be reached, and since when.
     pub unreachable: Option<Unreachable>,
     /// The place in the log of the event that asked for its pending watch: of a head that is newer, it knows nothing.
@@ -149,8 +156,6 @@ pub struct Head {
     pub subject: String,
     /// The commits of all repositories that led to it, its own among them.
     pub set: CommitSet,
-    /// Who wrote the changes in it that were not yet promoted further.
-    pub authors: BTreeSet<String>,
     /// The run that made it, if one did.
     pub by: Option<RunId>,
     /// That the branch was force-pushed to it.
@@ -175,6 +180,9 @@ pub struct TargetState {
     pub deployed: Option<Deployed>,
     /// Why it is broken.
     pub broken: Option<String>,
+    /// How far the pushes were in what was last verified on it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub verified: Taken,
 }
 
 /// Where a target is in its life. (Those between are for targets that are provisioned first.)

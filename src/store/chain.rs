@@ -148,7 +148,7 @@ impl Replay<'_> {
             return Err("the event or its hash was changed".to_owned());
         }
         let recorded = row.recorded(self.system).map_err(|error| error.to_string())?;
-        engine::step(&mut self.state, &recorded).map_err(|refused| format!("it cannot be taken in: {refused}"))?;
+        engine::retrace(&mut self.state, &recorded).map_err(|refused| format!("it cannot be taken in: {refused}"))?;
         self.previous.clone_from(&row.hash);
         Ok(())
     }

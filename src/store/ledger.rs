@@ -176,7 +176,7 @@ async fn up_to_date(store: &dyn Store, name: &SystemName, known: Option<System>)
     loop {
         let events = store.events(name, state.seq + 1, PAGE_ROWS).await?;
         for recorded in &events {
-            engine::step(&mut state, recorded).map_err(|refused| StoreError::Unreadable {
+            engine::retrace(&mut state, recorded).map_err(|refused| StoreError::Unreadable {
                 system: name.clone(),
                 seq: recorded.seq,
                 error: refused.to_string(),

@@ -11,6 +11,7 @@ mod error;
 mod ledger;
 mod lock;
 mod replay;
+mod secret;
 mod sqlite;
 mod trace;
 
@@ -24,6 +25,7 @@ pub use error::StoreError;
 pub use ledger::{Entry, Ledger, RecordError};
 pub use lock::{DriverLock, LockError};
 pub use replay::replay;
+pub use secret::InstallationSecret;
 pub use sqlite::{SqliteOptions, SqliteStore};
 pub use trace::{MOST_LINKS, Traced};
 
@@ -109,6 +111,9 @@ pub trait Store: Send + Sync {
         direction: Direction,
         limit: u32,
     ) -> Result<Vec<Link>, StoreError>;
+
+    /// What proves our commits to be ours: made with the store, once, and the same for all that share it.
+    async fn secret(&self) -> Result<InstallationSecret, StoreError>;
 
     /// A number that moves whenever something was appended, by this process or, within about
     /// a tenth of a second, by another.

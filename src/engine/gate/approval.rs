@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{
     access::Permission,
+    authors::Written,
     effect::Phase,
     event::Principal,
     ids::{Digest, RunId},
@@ -96,9 +97,11 @@ pub fn deciders(system: &System, run: &Run, step: &StepRun) -> Vec<(String, Voic
     let Some(quorum) = step.task.quorum(&run.stage) else { return Vec::new() };
     let Some(in_force) = &system.access else { return Vec::new() };
     let people = in_force.access.people.keys().filter_map(|name| in_force.access.principal(name));
+    let written = system.written(run);
     people
         .filter(|who| in_force.access.allows(who, Permission::Approve, Some(&run.stage)))
         .filter_map(|who| Some((may_answer(system, run, step, quorum, &who, system.at_ms).ok()?, who)))
+        .filter(|(voice, who)| may_judge(system, run, quorum, &written, (who, voice)).is_ok())
         .map(|(voice, who)| (who.name, voice))
         .collect()
 }
@@ -118,18 +121,6 @@ fn may_answer(
     let Some(voice) = voice(system, quorum, by, at_ms) else {
         return refuse(format!("it asks {}", named(system, quorum)));
     };
-    if !quorum.author_may_approve {
-        if run.authors.iter().any(|author| wrote(by, author)) {
-            return refuse("it holds a change that they wrote themselves; somebody else has to look at it".to_owned());
-        }
-        let delegator = match &voice {
-            Voice::InPlaceOf(name) => system.access.as_ref().and_then(|in_force| in_force.access.principal(name)),
-            Voice::Own => None,
-        };
-        if let Some(of) = delegator.filter(|of| run.authors.iter().any(|author| wrote(of, author))) {
-            return refuse(format!("it holds a change by {}, in whose place they would answer", of.name));
-        }
-    }
     let seat = match &voice {
         Voice::Own => &by.name,
         Voice::InPlaceOf(of) => of,
@@ -147,6 +138,42 @@ fn may_answer(
             "somebody else has to, as well",
         )),
     }
+}
+
+/// Whether somebody may judge a change, given who wrote it; or why not.
+fn may_judge(
+    system: &System,
+    run: &Run,
+    quorum: &Quorum,
+    written: &Written,
+    (by, voice): (&Principal, &Voice),
+) -> Result<(), Refused> {
+    if quorum.author_may_approve {
+        return Ok(());
+    }
+    let refuse = |reason: String| {
+        let what = format!("approve {}", run.id);
+        Err(Refused::NotAllowed { who: by.name.clone(), what, reason })
+    };
+    let access = system.access.as_ref().map(|in_force| &in_force.access);
+    if written.authors.iter().any(|author| wrote(by, author)) {
+        return refuse("it holds a change that they wrote themselves; somebody else has to look at it".to_owned());
+    }
+    let delegator = match voice {
+        Voice::InPlaceOf(name) => access.and_then(|access| access.principal(name)),
+        Voice::Own => None,
+    };
+    if let Some(of) = delegator.filter(|of| written.authors.iter().any(|author| wrote(of, author))) {
+        return refuse(format!("it holds a change by {}, in whose place they would answer", of.name));
+    }
+    let overrides = access.is_none_or(|access| access.allows(by, Permission::Override, Some(&run.stage)));
+    if written.others_wrote && !overrides {
+        return refuse(
+            "not all who wrote it are known, and they may be among them; it takes somebody with the permission `override`"
+                .to_owned(),
+        );
+    }
+    Ok(())
 }
 
 /// Whom a quorum asks, for people, with the members of groups where they are known.
@@ -175,6 +202,9 @@ impl Turn<'_> {
             ));
         }
         let voice = may_answer(self.system, run, step, quorum, by, self.at_ms)?;
+        if !self.retraces {
+            may_judge(self.system, run, quorum, &self.system.written(run), (by, &voice))?;
+        }
         let in_place_of = match voice {
             Voice::Own => None,
             Voice::InPlaceOf(of) => Some(of),
@@ -268,8 +298,9 @@ fn names(given: &Digest, digest: &Digest) -> bool {
     given.len() >= 8 && whole.starts_with(&given)
 }
 
-/// Whether the author of a change, `Ada <ada@example.com>`, is this person.
+/// Whether the author of a change, `Ada <ada@example.com>`, is this person. No mail system in use tells addresses apart by
+/// the case of their letters.
 fn wrote(by: &Principal, author: &str) -> bool {
     let (name, email) = author.split_once(" <").map_or((author, ""), |(name, rest)| (name, rest.trim_end_matches('>')));
-    by.name == name || (!email.is_empty() && by.emails.contains(email))
+    by.name == name || (!email.is_empty() && by.emails.iter().any(|own| own.eq_ignore_ascii_case(email)))
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{
+    authors::Taken,
     event::{Artifact, CommitSet},
     ids::{CommitId, Place, RunId, StepKey},
     system::{Head, System, Watched},
@@ -34,6 +35,9 @@ pub struct Descent {
     /// Pins in it, `file pointer` → the names of the artifacts that they are of.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pins: BTreeMap<String, BTreeSet<String>>,
+    /// How far the pushes to each place are in it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub taken: Taken,
 }
 
 impl Descent {
@@ -114,7 +118,9 @@ impl Turn<'_> {
         let mut pins = self.inherited(parent).pins;
         pins.extend(self.inherited(source).pins);
         let instead = back.then(|| source.clone());
-        self.remember(made, Descent { of: Some(source.clone()), exact: false, instead, pins });
+        let taken = self.inherited(parent).taken;
+        self.remember(made, Descent { of: Some(source.clone()), exact: false, instead, pins, taken });
+        self.takes_in_commits(made, [source]);
     }
 
     /// A branch was taken back: `now` has the content of `to`; `exact` when nobody had pushed meanwhile.
@@ -124,7 +130,7 @@ impl Turn<'_> {
         }
         let Descent { instead, pins, .. } = self.inherited(to);
         let instead = Some(instead.unwrap_or_else(|| to.clone()));
-        self.remember(now, Descent { of: Some(to.clone()), exact, instead, pins });
+        self.remember(now, Descent { of: Some(to.clone()), exact, instead, pins, taken: Taken::new() });
     }
 
     /// A head that a watch saw: a commit of ours is known already; what others push stands on what was there before.
@@ -164,13 +170,15 @@ impl Turn<'_> {
         }
         let system = &*self.system;
         let heads = system.repositories.values().flat_map(|watched| watched.heads.values());
+        let gone = system.repositories.values().flat_map(|watched| watched.gone.values());
         let in_heads = heads.flat_map(|Head { commit, set, .. }| set.values().chain([commit]));
         let sets = system.runs.values().map(|run| &run.set).chain(system.versions.sets());
         let sets = sets.chain(system.promoted.values().map(|promoted| &promoted.set));
         let mut named: BTreeSet<CommitId> = BTreeSet::new();
         let made: Vec<CommitId> =
             system.runs.values().flat_map(|run| &run.steps).filter_map(|step| step.output_commit("commit")).collect();
-        let mut open: Vec<&CommitId> = in_heads.chain(sets.flat_map(|set| set.values())).chain(&made).collect();
+        let mut open: Vec<&CommitId> =
+            gone.chain(in_heads).chain(sets.flat_map(|set| set.values())).chain(&made).collect();
         while let Some(commit) = open.pop() {
             let Some(descent) = system.versions.descent.get(commit).filter(|_| !named.contains(commit)) else {
                 continue;

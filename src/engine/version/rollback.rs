@@ -73,6 +73,7 @@ impl Turn<'_> {
             source: None,
             set,
             authors: std::collections::BTreeSet::new(),
+            others_wrote: false,
             hotfix: None,
             origin: Origin::default(),
             rules: in_force.digest.clone(),
@@ -153,7 +154,10 @@ impl Turn<'_> {
             Back::Undo { .. } => None,
         });
         let (Some(now), Some(to)) = (now, to) else { return };
-        self.remember_way_back(&now, &to, parent.is_some() && parent == from);
+        let exact = parent.is_some() && parent == from;
+        self.remember_way_back(&now, &to, exact);
+        let stage = self.run(number).stage.clone();
+        self.goes_back_to(&now, &to, parent.as_ref().filter(|_| !exact).map(|parent| (parent, &stage)));
         let place = Place { repository: restore.repository.clone(), stage: self.run(number).stage.clone() };
         self.made_head(number, id, &place, None);
     }

@@ -1,6 +1,7 @@
-//! Looking down from a head for a commit of ours by its key.
+//! Looking down from a head for a commit of ours by its key, and knowing ours from those that only say so.
 
 use super::mirror::object_fault;
+use super::proof::{CommitPlace, Proofs};
 use super::publish::KEY_TRAILER;
 use crate::providers::Fault;
 use git2::{Oid, Repository};
@@ -14,27 +15,48 @@ const DEEPEST_SEARCH: usize = 512;
 const MOST_REMEMBERED: usize = 16 * DEEPEST_SEARCH;
 
 /// What was read of commits, which never change.
-#[derive(Default)]
 pub(super) struct History {
+    proofs: Proofs,
     commits: Mutex<BTreeMap<Oid, Arc<Seen>>>,
+    /// The commits of which it has been said that they are not ours.
+    doubted: Mutex<BTreeSet<Oid>>,
 }
 
 struct Seen {
     time: i64,
     parents: Vec<Oid>,
+    /// The key that it says, proved or not.
     key: Option<String>,
 }
 
 impl History {
-    /// The commit that carries `key`, at or below `head` within the bound, all parents followed.
-    pub(super) fn find_key(&self, repository: &Repository, head: Oid, key: &str) -> Result<Option<Oid>, Fault> {
+    pub(super) fn new(proofs: Proofs) -> Self {
+        Self { proofs, commits: Mutex::default(), doubted: Mutex::default() }
+    }
+
+    /// What proves commits to be ours.
+    pub(super) const fn proofs(&self) -> &Proofs {
+        &self.proofs
+    }
+
+    /// The commit that we made at `place` under `key`, at or below `head` within the bound, all parents followed.
+    pub(super) fn find_key(
+        &self,
+        repository: &Repository,
+        head: Oid,
+        place: &CommitPlace,
+        key: &str,
+    ) -> Result<Option<Oid>, Fault> {
         let mut met = BTreeSet::from([head]);
         let mut pending = BinaryHeap::from([(i64::MAX, head)]);
         for _ in 0..DEEPEST_SEARCH {
             let Some((_, id)) = pending.pop() else { break };
             let seen = self.seen(repository, id)?;
             if seen.key.as_deref() == Some(key) {
-                return Ok(Some(id));
+                if self.is_ours(repository, std::slice::from_ref(place), id)? {
+                    return Ok(Some(id));
+                }
+                self.doubt(id);
             }
             for parent in &seen.parents {
                 if met.insert(*parent) {
@@ -43,6 +65,27 @@ impl History {
             }
         }
         Ok(None)
+    }
+
+    /// Whether we made a commit, which says so, at one of these places.
+    pub(super) fn is_ours(&self, repository: &Repository, places: &[CommitPlace], id: Oid) -> Result<bool, Fault> {
+        for place in places {
+            if self.proofs.is_ours(place, repository, id)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Says once of a commit that it says that it is ours, and is not.
+    pub(super) fn doubt(&self, id: Oid) {
+        let mut doubted = self.doubted.lock().unwrap_or_else(PoisonError::into_inner);
+        if doubted.len() >= MOST_REMEMBERED {
+            doubted.clear();
+        }
+        if doubted.insert(id) {
+            tracing::warn!(commit = %id, "a commit says that it is ours and cannot prove it; it counts as its author's");
+        }
     }
 
     fn seen(&self, repository: &Repository, id: Oid) -> Result<Arc<Seen>, Fault> {

@@ -6,6 +6,7 @@ mod claims;
 mod failure;
 mod history;
 mod schema;
+mod secret;
 mod writer;
 
 use std::{
@@ -23,7 +24,7 @@ use sqlx::{
 use tokio::sync::watch;
 
 use self::{append::Append, failure::Place, writer::Writer};
-use super::{Claimed, Direction, LogRow, RunFilter, Snapshot, Store, StoreError};
+use super::{Claimed, Direction, InstallationSecret, LogRow, RunFilter, Snapshot, Store, StoreError};
 use crate::{
     engine::{Artifact, Decision, Effect, EffectId, Event, Link, Recorded, Run, RunId},
     rules::SystemName,
@@ -243,6 +244,10 @@ impl Store for SqliteStore {
         limit: u32,
     ) -> Result<Vec<Link>, StoreError> {
         self.links_of(system, artifact, direction, limit).await
+    }
+
+    async fn secret(&self) -> Result<InstallationSecret, StoreError> {
+        self.installation_secret().await
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

@@ -1,6 +1,7 @@
 //! The engine, driven by hand: no store, no clock, no outside. What a driver would answer, the tests say.
 
 mod approvals;
+mod authors;
 mod builds;
 mod diamonds;
 mod ends;

@@ -15,7 +15,7 @@ use tidegate::{
     },
     providers::{
         commit_status::NoCommitStatuses,
-        git::{GitOptions, Identity, Mirrors},
+        git::{GitOptions, Identity, Mirrors, Proofs},
         image_builder::{BuildRequest, BuildState, LocalImageBuilder},
         local_service::LocalService,
         objects::DirectoryObjects,
@@ -285,8 +285,8 @@ fn is_awaited(state: &System, next: &Effect) -> bool {
 }
 
 fn git_options() -> GitOptions {
-    let mut options =
-        GitOptions::new(Identity { name: "Tidegate".to_owned(), email: "tidegate@example.org".to_owned() });
+    let identity = Identity { name: "Tidegate".to_owned(), email: "tidegate@example.org".to_owned() };
+    let mut options = GitOptions::new(identity, Proofs::with(&[7; 32]));
     options.environment = HERMETIC.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     options
 }

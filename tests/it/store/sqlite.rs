@@ -50,6 +50,33 @@ async fn a_changed_log_shows_where_it_was_changed() {
 }
 
 #[tokio::test]
+async fn the_secret_is_made_once_and_not_for_everybody() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tidegate.db");
+    let store = open(&path).await;
+    let secret = store.secret().await.unwrap();
+    assert_ne!(secret.expose(), &[0; 32]);
+    assert_eq!(format!("{secret:?}"), "InstallationSecret(…)");
+    assert_eq!(open(&path).await.secret().await.unwrap(), secret, "beside the first");
+    let looking = SqliteStore::open_to_read(&path).await.unwrap();
+    assert_eq!(looking.secret().await.unwrap(), secret, "for who only looks");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
+    assert_eq!(mode & 0o007, 0, "{mode:o}");
+    let other = open(&folder.path().join("other.db")).await;
+    assert_ne!(other.secret().await.unwrap(), secret);
+}
+
+#[tokio::test]
+async fn an_older_database_gets_its_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tidegate.db");
+    change(&path, include_str!("../../../src/store/sqlite/migrations/0001_log.sql")).await;
+    change(&path, "PRAGMA application_id = 0x54696465; PRAGMA user_version = 1").await;
+    let secret = open(&path).await.secret().await.unwrap();
+    assert_eq!(open(&path).await.secret().await.unwrap(), secret);
+}
+
+#[tokio::test]
 async fn a_newer_database_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tidegate.db");
