@@ -6,6 +6,7 @@ mod delivery;
 mod gates;
 mod looking;
 mod notices;
+mod troubles;
 mod versions;
 
 use serde_json::Value;
