@@ -16,7 +16,7 @@ use crate::{
         Fault,
         git::{KEY_TRAILER, Mirror, Mirrors},
     },
-    rules::StageName,
+    rules::{StageName, printable_line},
 };
 
 /// How long one look may take. A remote that hangs longer is as good as unreachable.
@@ -108,12 +108,12 @@ async fn look(
 /// What a head says of itself, and what lies between it and the head known before.
 async fn describe(mirror: &Mirror, known: Option<&CommitId>, commit: &str) -> Result<HeadSeen, Fault> {
     let info = mirror.commit_info(commit).await?;
-    let author = format!("{} <{}>", info.author_name, info.author_email);
+    let author = printable_line(&format!("{} <{}>", info.author_name, info.author_email));
     let mut seen = HeadSeen {
         commit: CommitId::new(commit),
         author,
         authors: BTreeSet::new(),
-        subject: info.subject,
+        subject: printable_line(&info.subject),
         changed: None,
         forced: false,
         keys: Vec::new(),
@@ -145,7 +145,10 @@ async fn describe_between(mirror: &Mirror, known: &CommitId, seen: &mut HeadSeen
         let info = mirror.commit_info(&commit).await?;
         match info.trailers.iter().find(|(name, _)| name == KEY_TRAILER) {
             Some((_, key)) => seen.keys.push(StepKey::new(key.as_str())),
-            None => drop(seen.authors.insert(format!("{} <{}>", info.author_name, info.author_email))),
+            None => {
+                let author = format!("{} <{}>", info.author_name, info.author_email);
+                seen.authors.insert(printable_line(&author));
+            }
         }
         waiting.extend(info.parents);
     }
