@@ -1,5 +1,6 @@
 //! The acceptance scenarios 1 to 9, and what bad input is answered, on real repositories through the real program.
 
+mod asking;
 mod bad_input;
 mod build_once;
 mod delivery;
