@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    House,
+    Asking, House,
     output::{Output, Tone, paint, say},
     progress::Progress,
     run::parse_run,
@@ -37,9 +37,8 @@ pub(super) struct Explain {
     /// The stage that the commit or artifact is asked about
     #[arg(long)]
     stage: Option<StageName>,
-    /// The system, where there is more than one
-    #[arg(long, short)]
-    system: Option<SystemName>,
+    #[command(flatten)]
+    asking: Asking,
 }
 
 /// A run and its conditions, as one document.
@@ -66,15 +65,21 @@ struct JourneyExplained {
 impl Explain {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
         let house = House::open(config).await?;
-        let system = house.system(self.system.as_ref()).await?;
+        let system = house.system(&self.asking).await?;
         match &self.stage {
-            None => explain_run(&house, system, &self.what, output).await,
-            Some(stage) => explain_journey(&house, system, &self.what, stage, output).await,
+            None => explain_run(&house, system, &self.what, &self.asking, output).await,
+            Some(stage) => explain_journey(&house, system, (&self.what, stage), &self.asking, output).await,
         }
     }
 }
 
-async fn explain_run(house: &House, system: SystemName, what: &str, output: Output) -> anyhow::Result<()> {
+async fn explain_run(
+    house: &House,
+    system: SystemName,
+    what: &str,
+    asking: &Asking,
+    output: Output,
+) -> anyhow::Result<()> {
     let Ok(id) = parse_run(what) else {
         bail!("`{what}` is no run; for a commit or an artifact say on the way to which stage: `--stage STAGE`");
     };
@@ -100,14 +105,14 @@ async fn explain_run(house: &House, system: SystemName, what: &str, output: Outp
     }
     let RunExplained { run, stage, state, conditions, .. } = &explained;
     say(&format!("{}  {stage}  {}", paint(run.as_str(), Tone::Strong), words::run_state(*state)))?;
-    say(&text(conditions))
+    say(&house.complete(asking, &explained.system, &text(conditions)).await?)
 }
 
 async fn explain_journey(
     house: &House,
     system: SystemName,
-    what: &str,
-    stage: &StageName,
+    (what, stage): (&str, &StageName),
+    asking: &Asking,
     output: Output,
 ) -> anyhow::Result<()> {
     let store = house.ledger.store().as_ref();
@@ -134,7 +139,8 @@ async fn explain_journey(
     let Journey { summary, since_ms, verdict, .. } = &explained.journey;
     let since = if *verdict == Verdict::Passed { "" } else { "since " };
     say(&format!("{}  {summary}, {since}{}", paint(&title, Tone::Strong), words::ago(*since_ms)))?;
-    say(&text(&explained.journey.conditions))
+    let conditions = text(&explained.journey.conditions);
+    say(&house.complete(asking, &explained.system, &conditions).await?)
 }
 
 /// The present state, and what became of every commit.

@@ -6,7 +6,7 @@ use anyhow::bail;
 use clap::Args;
 
 use super::{
-    House, history, moment,
+    Asking, House, history, moment,
     output::{Output, say},
     progress::Progress,
     status::{
@@ -34,15 +34,14 @@ pub(super) struct Replay {
     /// The place in the log of the last event that is taken in, as `history` numbers them
     #[arg(long)]
     seq: Option<u64>,
-    /// The system, where there is more than one
-    #[arg(long, short)]
-    system: Option<SystemName>,
+    #[command(flatten)]
+    asking: Asking,
 }
 
 impl Replay {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
         let house = House::open(config).await?;
-        let system = house.system(self.system.as_ref()).await?;
+        let system = house.system(&self.asking).await?;
         let store = house.ledger.store().as_ref();
         let at_ms = self.at.as_ref().map(|text| moment::parse(text, now_ms())).transpose()?;
         let to_seq = match (self.seq, at_ms) {
@@ -60,7 +59,7 @@ impl Replay {
         let seen_from_ms = report.past.as_ref().map_or_else(now_ms, |past| past.at_ms);
         match output {
             Output::Json => output.json(&[report]),
-            Output::Text => say(&text::of(&report, seen_from_ms)),
+            Output::Text => say(&house.complete(&self.asking, &system, &text::of(&report, seen_from_ms)).await?),
         }
     }
 }

@@ -5,15 +5,11 @@ use std::path::Path;
 use clap::Args;
 
 use super::{
-    House,
+    Asking, House,
     output::{Output, say},
     words,
 };
-use crate::{
-    engine::Run,
-    rules::{StageName, SystemName},
-    store::RunFilter,
-};
+use crate::{engine::Run, rules::StageName, store::RunFilter};
 
 /// List runs, the newest first: those that go on, then those that ended.
 #[derive(Debug, Args)]
@@ -28,15 +24,14 @@ pub(super) struct Runs {
     /// How many at most
     #[arg(long, default_value_t = 20)]
     limit: u32,
-    /// The system, where there is more than one
-    #[arg(long, short)]
-    system: Option<SystemName>,
+    #[command(flatten)]
+    asking: Asking,
 }
 
 impl Runs {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
         let house = House::open(config).await?;
-        let system = house.system(self.system.as_ref()).await?;
+        let system = house.system(&self.asking).await?;
         let filter =
             RunFilter { subject: self.rule.clone(), stage: self.stage.clone(), ..RunFilter::newest(self.limit) };
         let wanted = |run: &&Run| {

@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    House, moment,
+    Asking, House, moment,
     output::{Output, Tone, paint, say},
     progress::Progress,
     words,
@@ -37,9 +37,8 @@ pub(super) struct Stats {
     /// Only this stage
     #[arg(long)]
     stage: Option<StageName>,
-    /// Only this system
-    #[arg(long, short)]
-    system: Option<SystemName>,
+    #[command(flatten)]
+    asking: Asking,
 }
 
 /// The figures of one system.
@@ -57,10 +56,7 @@ const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
 impl Stats {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
         let house = House::open(config).await?;
-        let systems = match &self.system {
-            Some(_) => vec![house.system(self.system.as_ref()).await?],
-            None => house.visible_systems().await?,
-        };
+        let systems = house.systems_shown(&self.asking).await?;
         let until_ms = now_ms();
         // A length alone is so long ago.
         let since_ms = match self.since.parse::<Span>() {

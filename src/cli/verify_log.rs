@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    House,
+    Asking, House,
     output::{Output, Tone, paint, say},
     progress::Progress,
 };
@@ -17,9 +17,8 @@ use crate::{rules::SystemName, store::LogCheck};
 #[derive(Debug, Args)]
 #[command(after_help = "Example: tidegate verify-log --system webshop")]
 pub(super) struct VerifyLog {
-    /// Only this system
-    #[arg(long, short)]
-    system: Option<SystemName>,
+    #[command(flatten)]
+    asking: Asking,
 }
 
 /// What was checked of one system, and what was found.
@@ -38,10 +37,7 @@ struct Changed(Vec<String>);
 impl VerifyLog {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
         let house = House::open(config).await?;
-        let systems = match &self.system {
-            Some(_) => vec![house.system(self.system.as_ref()).await?],
-            None => house.visible_systems().await?,
-        };
+        let systems = house.systems_shown(&self.asking).await?;
         let mut all = Vec::new();
         for system in systems {
             let progress = Progress::of(format!("checking {system}"));

@@ -31,9 +31,9 @@ impl Turn<'_> {
             Command::Unlock { target, stage } => self.unlock_command(target, stage),
             Command::Withdraw { run } => self.withdraw_command(by, run),
             Command::Pause { reason } => self.pause_command(by, reason),
-            Command::Resume => self.resume_command(),
+            Command::Resume => self.resume_command(by),
             Command::Freeze { stage, until_ms, reason } => self.freeze_command(by, stage.as_ref(), *until_ms, reason),
-            Command::Thaw { freeze } => self.thaw_command(freeze),
+            Command::Thaw { freeze } => self.thaw_command(by, freeze),
             Command::Override { freeze, run, reason } => self.override_command(by, freeze, run, reason),
             Command::Hotfix { what, reason } => self.hotfix_command(by, what, reason),
         }

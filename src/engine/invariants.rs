@@ -7,7 +7,7 @@ use super::{
     effect::{Effect, EffectKind, Timer},
     explain,
     ids::EffectId,
-    notice::{MOST_GIVEN_UP, MOST_UNDELIVERED},
+    notice::{MOST_GIVEN_UP, MOST_UNTRIED},
     plan::Task,
     run::{Run, RunState, StepRun, StepState},
     system::{Policy, System, TargetLife},
@@ -173,7 +173,7 @@ fn notices_are_accounted_for(system: &System, broken: &mut Vec<String>) {
         }
     }
     let (undelivered, given_up) = (system.notices.undelivered.len(), system.notices.given_up.len());
-    if undelivered > MOST_UNDELIVERED || given_up > MOST_GIVEN_UP {
+    if undelivered > MOST_UNTRIED || given_up > MOST_GIVEN_UP {
         broken.push(format!("{undelivered} notices are undelivered and {given_up} remembered, which is too many"));
     }
 }

@@ -36,7 +36,9 @@ pub use lineage::{
     Ancestor, Lineage, Origin, Point,
     unseen::{Brought, Unseen},
 };
-pub use notice::{GivenUp, MOST_GIVEN_UP, MOST_UNDELIVERED, Message, NOTICE_ATTEMPTS, Notices, Undelivered};
+pub use notice::{
+    GivenUp, MOST_GIVEN_UP, MOST_UNDELIVERED, MOST_UNTRIED, Message, NOTICE_ATTEMPTS, Notices, Undelivered,
+};
 pub use run::*;
 pub use system::*;
 pub use turn::{Decision, Link, Refused, retrace, step};

@@ -16,7 +16,7 @@ use crate::{
         Fault,
         git::{CommitPlace, Mirror, Mirrors},
     },
-    rules::StageName,
+    rules::{StageName, printable_line},
 };
 
 /// How long one look may take. A remote that hangs longer is as good as unreachable.
@@ -113,13 +113,13 @@ async fn describe(
     commit: &str,
 ) -> Result<HeadSeen, Fault> {
     let info = mirror.commit_info(commit).await?;
-    let author = format!("{} <{}>", info.author_name, info.author_email);
+    let author = printable_line(&format!("{} <{}>", info.author_name, info.author_email));
     let mut seen = HeadSeen {
         commit: CommitId::new(commit),
         authors: BTreeSet::from([author.clone()]),
         author,
         others_wrote: false,
-        subject: info.subject,
+        subject: printable_line(&info.subject),
         changed: None,
         forced: false,
         keys: Vec::new(),
@@ -151,7 +151,7 @@ async fn describe(
     let others = work.branches.iter().filter(|(other, _)| *other != stage).map(|(_, branch)| branch);
     let places: Vec<CommitPlace> = work.branches.get(stage).into_iter().chain(others).map(place).collect();
     let new = mirror.new_commits(&places, &since, commit).await?;
-    seen.authors = new.authors;
+    seen.authors = new.authors.iter().map(|author| printable_line(author)).collect();
     seen.others_wrote = lost || !new.complete;
     seen.keys = new.keys.iter().map(|key| StepKey::new(key.as_str())).collect();
     Ok(seen)

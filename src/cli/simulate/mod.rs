@@ -8,9 +8,9 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 
 use super::{
-    House,
+    Asking, House,
     check::mistakes_in,
-    house::{self, absolute_url},
+    house::absolute_url,
     moment,
     output::{Output, say},
 };
@@ -18,7 +18,7 @@ use crate::{
     driver::now_ms,
     engine::{Digest, Principal, System, explain},
     providers::git::commit_in,
-    rules::{self, RepositoryName, Rules, StageName, SystemName},
+    rules::{self, RepositoryName, Rules, StageName},
     simulate::{Originals, Question, Supposed, predict, report::Prediction},
 };
 
@@ -79,12 +79,8 @@ pub(super) struct How {
     /// Run the commands of the rules' `synth` and `lint` steps, on copies, rather than supposing that they succeed
     #[arg(long)]
     run_commands: bool,
-    /// The system, where there is more than one
-    #[arg(long, short)]
-    system: Option<SystemName>,
-    /// Who asks; must be among the people of the settings file where it lists any
-    #[arg(long = "as", value_name = "NAME", default_value_t = house::asker(), hide_default_value = true)]
-    who: String,
+    #[command(flatten)]
+    asking: Asking,
 }
 
 impl Simulate {
@@ -124,7 +120,7 @@ impl Simulate {
             }
         };
         let house = House::open_to_read(config).await?;
-        let system = house.system(how.system.as_ref()).await?;
+        let system = house.system(&how.asking).await?;
         let state = house.ledger.read(&system, System::clone).await?;
         let rules = how.rules.as_deref().map(|file| changed_rules(file, &state, &house, output)).transpose()?;
         let question = Question {
@@ -132,7 +128,7 @@ impl Simulate {
             rules,
             now_ms,
             horizon_ms: until_ms.unwrap_or(now_ms + how.days * DAY_MS),
-            by: asking(&house, &how.who),
+            by: asking(&house, &how.asking.who),
             access: house.settings.access().for_system(&system),
             run_commands: how.run_commands,
             originals: Originals { data: house.settings.data.clone(), git: house.git_options(), brought },

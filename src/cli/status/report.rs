@@ -42,6 +42,9 @@ pub struct StatusReport {
     /// What people and programs were to be told and could not be, yet or at all; oldest first.
     #[serde(default)]
     pub untold: Vec<UntoldNotice>,
+    /// How many notices were given up besides those listed.
+    #[serde(default)]
+    pub more_given_up: u64,
     /// What holds it, by hand: the pause and the freezes.
     #[serde(default)]
     pub holds: Vec<HoldStatus>,
@@ -183,6 +186,7 @@ impl StatusReport {
             failed: failed(state),
             refused_rules: state.refused_rules.as_ref().map(|refused| refused.mistakes.clone()),
             untold: untold::of(state),
+            more_given_up: state.notices.more_given_up,
             holds: holds::of(state),
             versions: VersionsStatus::of(state, &stages),
         }

@@ -138,7 +138,7 @@ fn trouble(report: &StatusReport, half_way: Vec<String>, lines: &mut Vec<String>
     let refused = report.refused_rules.iter().map(|mistakes| {
         format!("  {}; the last good ones stay in force\n{mistakes}", paint("the rules file was refused", Tone::Bad))
     });
-    let untold = report.untold.iter().filter(|untold| !untold.error.is_empty()).map(untold::line);
+    let untold = untold::lines(&report.untold, report.more_given_up);
     let trouble = half_way.into_iter().chain(failed).chain(unreachable).chain(refused).chain(untold);
     let trouble: Vec<String> = trouble.collect();
     if !trouble.is_empty() {

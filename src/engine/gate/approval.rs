@@ -211,6 +211,7 @@ impl Turn<'_> {
         };
         let (number, step) = (run.number, step.id.clone());
         let answer = Answer { by: by.clone(), digest: waits, at_ms: self.at_ms, in_place_of };
+        self.tell_approved(number, &step, &answer);
         self.approved(number, &step, answer);
         Ok(())
     }
@@ -231,6 +232,7 @@ impl Turn<'_> {
             });
         }
         let (number, step) = (run.number, step.id.clone());
+        self.tell_rejected(number, &step, &by.name, reason);
         self.fail_step(
             number,
             &step,
@@ -254,6 +256,7 @@ impl Turn<'_> {
         }
         let (number, step, name) = (run.number, step.id.clone(), by.name.clone());
         self.step_mut(number, &step).answers.retain(|answer| answer.by.name != name && answer.seat() != name);
+        self.tell_withdrawn(number, &step, &name);
         Ok(())
     }
 

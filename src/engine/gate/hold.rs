@@ -145,10 +145,11 @@ impl Turn<'_> {
         Ok(())
     }
 
-    pub(in crate::engine) fn resume_command(&mut self) -> Result<(), Refused> {
-        if self.system.paused.take().is_none() {
+    pub(in crate::engine) fn resume_command(&mut self, by: &Principal) -> Result<(), Refused> {
+        let Some(pause) = self.system.paused.take() else {
             return Err(Refused::unknown("it is not paused", "there is nothing to resume"));
-        }
+        };
+        self.tell_resumed(&by.name, &pause);
         self.wake_all();
         Ok(())
     }
@@ -193,8 +194,9 @@ impl Turn<'_> {
         Ok(())
     }
 
-    pub(in crate::engine) fn thaw_command(&mut self, name: &str) -> Result<(), Refused> {
-        self.known_freeze(name)?;
+    pub(in crate::engine) fn thaw_command(&mut self, by: &Principal, name: &str) -> Result<(), Refused> {
+        let freeze = self.known_freeze(name)?.clone();
+        self.tell_thawed(&by.name, name, &freeze);
         let timer = Timer::Freeze { freeze: name.to_owned() };
         let pending = self.system.due.values().find(|effect| effect.is_timer(&timer)).map(|effect| effect.id.clone());
         if let Some(pending) = pending {
@@ -222,6 +224,7 @@ impl Turn<'_> {
         if let Some(freeze) = self.system.freezes.get_mut(name) {
             freeze.overrides.insert(id.clone(), said);
         }
+        self.tell_overridden(&by.name, name, number, reason);
         self.awake.insert(number);
         Ok(())
     }
