@@ -4,6 +4,7 @@
 pub mod approval;
 pub mod hold;
 pub(super) mod hotfix;
+pub(super) mod reopen;
 
 use serde_json::{Map, Value};
 
