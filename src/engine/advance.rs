@@ -141,7 +141,7 @@ impl Turn<'_> {
             self.supersede_older(number);
             return;
         }
-        if self.window_has_shut(number, id) || !self.has_its_target(number, id) {
+        if self.deploys_unseen(number, id) || self.window_has_shut(number, id) || !self.has_its_target(number, id) {
             return;
         }
         if self.writer_before(number, id).is_some() {

@@ -148,7 +148,7 @@ fn gate(system: &System, run: &Run, step: &StepRun, since_ms: i64) -> Waiting {
     let due_ms = step.effect.as_ref().and_then(|id| system.due.get(id)).map(|effect| effect.due_ms);
     if let Some(quorum) = step.task.quorum(&run.stage) {
         let who = if quorum.from.is_empty() { "anybody".to_owned() } else { quorum.from.join(", ") };
-        let (given, count, id) = (step.answers.len(), quorum.count, &run.id);
+        let (given, count, id) = (approval::standing(system, run, step, system.at_ms).count(), quorum.count, &run.id);
         let people = who_may(system, run, step, &who);
         return Waiting {
             for_what: format!("approval by {who} ({given} of {count})"),
@@ -181,7 +181,8 @@ fn who_may(system: &System, run: &Run, step: &StepRun, asked: &str) -> String {
         Voice::InPlaceOf(of) => format!("{name} (in the place of {of})"),
     };
     let people: Vec<String> = approval::deciders(system, run, step).into_iter().map(named).collect();
-    let missing = step.task.quorum(&run.stage).map_or(1, |quorum| quorum.count as usize) - step.answers.len();
+    let given = approval::standing(system, run, step, system.at_ms).count();
+    let missing = step.task.quorum(&run.stage).map_or(1, |quorum| quorum.count as usize).saturating_sub(given);
     match people.as_slice() {
         [] => format!("nobody who is known and may still ({asked} are asked; authors and those who answered are not)"),
         people if people.len() < missing => {

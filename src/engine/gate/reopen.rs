@@ -3,6 +3,7 @@
 //! back behind it; the run holds no target meanwhile.
 
 use crate::engine::{
+    gate::approval::unseen,
     plan::Task,
     run::{Run, StepRun, StepState, Subject},
     turn::Turn,
@@ -25,6 +26,15 @@ pub(in crate::engine) fn heeds_window(run: &Run, step: &StepRun) -> bool {
 }
 
 impl Turn<'_> {
+    /// Fails a deployment of what nobody was shown who approved; says whether it is one.
+    pub(in crate::engine) fn deploys_unseen(&mut self, number: u64, id: &StepId) -> bool {
+        let Some((made, asked)) = unseen(self.run(number), self.step_of(number, id)) else { return false };
+        let error = format!("what {} made was not shown to those who approved at {}", made.id, asked.id);
+        let hint = format!("move `{}` before `{}` in the rules, then start anew", made.id, asked.id);
+        self.fail_step(number, id, error, &hint);
+        true
+    }
+
     /// Opens the window again that has shut before the first merge of a promotion; says whether one has.
     pub(in crate::engine) fn window_has_shut(&mut self, number: u64, id: &StepId) -> bool {
         let (run, step) = (self.run(number), self.step_of(number, id));
