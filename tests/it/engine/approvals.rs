@@ -237,6 +237,16 @@ fn a_hotfix_is_marked_by_whoever_may_override_wherever_it_goes() {
 }
 
 #[test]
+fn a_question_says_when_it_expires() {
+    let world = asking();
+    let waiting = world.waits_for("deliver-1");
+    assert_eq!((waiting.until_ms, waiting.expires_ms), (None, Some(NOON_MS + 3 * 24 * HOUR_MS)));
+    assert!(waiting.ended_by.ends_with("; it expires at 2026-11-23 12:00:00 UTC"), "{}", waiting.ended_by);
+    let asked = world.chain("deliver-1").into_iter().find(|condition| condition.name == "approve").unwrap();
+    assert_eq!((asked.earliest_ms, asked.expires_ms), (None, waiting.expires_ms));
+}
+
+#[test]
 fn a_delegate_speaks_in_anothers_place_and_with_one_voice() {
     let mut world = asking();
     ask_as(&mut world, "linus", approve("deliver-1")).unwrap();
