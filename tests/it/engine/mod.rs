@@ -6,6 +6,7 @@ mod diamonds;
 mod ends;
 mod explanations;
 mod fan_in;
+mod gate_model;
 mod gates;
 mod heads;
 mod histories;
