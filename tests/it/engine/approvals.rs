@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proptest::{prelude::*, sample::Index};
+use proptest::{prelude::*, sample::Index, strategy::ValueTree};
 use tidegate::engine::{Access, Command, Event, Grant, Person, Role, RunId, RunState, StepState};
 
 use super::support::{HOUR_MS, MINUTE_MS, NOON_MS, World, abort, approve, failed, freeze, retry};
@@ -465,6 +465,19 @@ fn any_command() -> impl Strategy<Value = Command> {
         run().prop_map(move |run| Command::Override { freeze: "freeze-1".to_owned(), run, reason: reason() }),
         run().prop_map(move |run| Command::Hotfix { what: run.to_string(), reason: reason() }),
     ]
+}
+
+#[test]
+fn the_property_below_tries_every_command_there_is() {
+    let name = |command: &Command| serde_json::to_value(command).unwrap()["type"].as_str().unwrap().to_owned();
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let tried = (0..1_000).map(|_| any_command().new_tree(&mut runner).unwrap().current());
+    let tried: BTreeSet<String> = tried.map(|command| name(&command)).collect();
+    // Whoever reads a command that does not exist says which do.
+    let unknown = serde_json::from_value::<Command>(serde_json::json!({ "type": "dance" })).unwrap_err().to_string();
+    let known: BTreeSet<String> = unknown.split('`').skip(3).step_by(2).map(str::to_owned).collect();
+    assert!(known.len() > 15, "{unknown}");
+    assert_eq!(tried, known);
 }
 
 proptest! {

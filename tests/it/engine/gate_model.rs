@@ -46,6 +46,8 @@ enum Move {
     Later(i64),
     Says(Answer),
     Approves(Index),
+    /// All who have not approved yet do.
+    Others,
     Withdraws(Index),
     Rejects,
     Freezes(i64),
@@ -85,6 +87,16 @@ fn moves() -> impl Strategy<Value = Move> {
         1 => Just(Move::Conflicts),
         3 => Just(Move::Retries),
     ]
+}
+
+/// Any moves, and among them, in many stories, those that bring the promotion to its window while it is open.
+fn stories() -> impl Strategy<Value = Vec<Move>> {
+    let some = |most: usize| prop::collection::vec(moves(), 0..most);
+    let quick = (some(4), some(3), some(3), some(30)).prop_map(|(first, then, before_last, rest)| {
+        let asked = [vec![Move::Later(HOUR_MS)], first, vec![Move::Says(Answer::Yes)], then].concat();
+        [asked, vec![Move::Others], before_last, rest].concat()
+    });
+    prop_oneof![quick, some(50)]
 }
 
 /// What there is to know of the promotion's gates, told as simply as can be.
@@ -155,6 +167,13 @@ impl Play {
                 let name = *who.get(&NAMES);
                 if self.granted(name, approve(RUN)) {
                     assert!(self.model.answers.insert(name), "{name} has one voice");
+                }
+            }
+            Move::Others => {
+                for name in NAMES {
+                    if self.granted(name, approve(RUN)) {
+                        assert!(self.model.answers.insert(name), "{name} has one voice");
+                    }
                 }
             }
             Move::Withdraws(who) => {
@@ -251,7 +270,7 @@ proptest! {
 
     #[test]
     fn a_promotion_merges_at_the_moments_that_the_model_says_and_at_no_other(
-        moves in prop::collection::vec(moves(), 1..60),
+        moves in stories(),
     ) {
         let mut play = Play::new();
         for (number, what) in moves.iter().enumerate() {
