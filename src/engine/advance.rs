@@ -102,7 +102,10 @@ impl Turn<'_> {
             if self.run(number).state != RunState::Running {
                 break;
             }
-            self.start_step(number, &step);
+            // One that was started before it may have put it back.
+            if self.step_of(number, &step).state == StepState::Ready {
+                self.start_step(number, &step);
+            }
         }
         self.finish_if_over(number);
     }
@@ -141,7 +144,7 @@ impl Turn<'_> {
             self.supersede_older(number);
             return;
         }
-        if self.step_of(number, id).task.holds_target() && self.claim_target(number) != Claim::Held {
+        if self.deploys_unseen(number, id) || self.window_has_shut(number, id) || !self.has_its_target(number, id) {
             return;
         }
         if self.writer_before(number, id).is_some() {
@@ -157,6 +160,15 @@ impl Turn<'_> {
         step.state = StepState::Active;
         step.started_ms = Some(at_ms);
         self.emit_step(number, id, Phase::Start, at_ms);
+    }
+
+    /// Whether the run has the target, where the step needs it; taking it, what passed unasked is looked at again.
+    fn has_its_target(&mut self, number: u64, id: &StepId) -> bool {
+        if !self.step_of(number, id).task.holds_target() {
+            return true;
+        }
+        let had_it = self.holds_target(number);
+        self.claim_target(number) == Claim::Held && (had_it || !self.differs_by_now(number))
     }
 
     /// Makes the next effect of a step pending.

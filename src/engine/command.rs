@@ -3,7 +3,7 @@
 use super::{
     event::{Command, Principal},
     ids::{RunId, TargetKey},
-    run::{Cause, Run, RunState, StepRun, StepState, Subject},
+    run::{Cause, Run, RunState, StepState, Subject},
     system::{Policy, TargetLife},
     turn::{Refused, Turn},
 };
@@ -95,7 +95,7 @@ impl Turn<'_> {
         let run = self.run_mut(number);
         (run.state, run.ended_ms, run.ends_as, run.reason) = (RunState::Queued, None, None, None);
         for step in run.steps.iter_mut().filter(|step| again.contains(&step.id)) {
-            do_again(step);
+            step.do_again("the steps before it were done again, and what was shown then is no more");
         }
         self.awake.insert(number);
         Ok(())
@@ -159,19 +159,6 @@ fn steps_to_do_again(run: &Run) -> Vec<StepId> {
         }
     }
     again
-}
-
-fn do_again(step: &mut StepRun) {
-    let begun = step.started_ms.is_some();
-    step.state = if step.needs.is_empty() { StepState::Ready } else { StepState::Blocked };
-    step.round += u32::from(begun);
-    (step.tries, step.ticks) = (0, if begun { 0 } else { step.ticks });
-    (step.started_ms, step.ended_ms, step.effect) = (None, None, None);
-    (step.handle, step.progress, step.error, step.hint) = (None, None, None, None);
-    step.outputs = serde_json::Map::new();
-    step.artifacts.clear();
-    step.void_answers("the steps before it were done again, and what was shown then is no more");
-    step.skipped = None;
 }
 
 pub(super) fn known_stage(rules: &Rules, stage: &StageName) -> Result<(), Refused> {

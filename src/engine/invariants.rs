@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     effect::{Effect, EffectKind, Timer},
     explain,
+    gate::approval::unseen,
     ids::EffectId,
     notice::{MOST_GIVEN_UP, MOST_UNTRIED},
     plan::Task,
@@ -93,6 +94,9 @@ fn works_on_target(run: &Run) -> bool {
 fn approvals_are_of_what_is_deployed(run: &Run, broken: &mut Vec<String>) {
     let deploys = run.steps.iter().filter(|step| matches!(step.task, Task::Action(Action::Deploy(_))));
     for deploy in deploys.filter(|step| step.state == StepState::Active) {
+        if let Some((made, asked)) = unseen(run, deploy) {
+            broken.push(format!("I4: {} deploys what {} made, which nobody saw at {}", run.id, made.id, asked.id));
+        }
         for asked in run.before(deploy) {
             let digest = run.digest(asked);
             if asked.answers.iter().any(|answer| answer.digest != digest) {

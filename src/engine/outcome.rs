@@ -98,9 +98,17 @@ impl Turn<'_> {
         }
         let step = self.step_mut(number, id);
         let limit = Span::from_ms(step.timeout_ms);
-        step.error = Some(format!("it took longer than {limit}"));
-        step.hint = Some("give the step a longer `timeout`, or find out why it hangs".to_owned());
-        self.stop_run(number, RunState::Failed, format!("{id} took longer than {limit}"));
+        let (error, hint) = match (&step.task, &step.progress) {
+            (Task::Action(Action::Check(_)), said) => {
+                let said = said.as_ref().map_or_else(String::new, |said| format!("; it last said: {said}"));
+                let hint = "raise `within`, or make what is asked say yes and then `tidegate retry`";
+                (format!("did not pass within {limit}{said}"), hint)
+            }
+            _ => (format!("took longer than {limit}"), "give the step a longer `timeout`, or find out why it hangs"),
+        };
+        step.error = Some(format!("it {error}"));
+        step.hint = Some(hint.to_owned());
+        self.stop_run(number, RunState::Failed, format!("{id} {error}"));
         self.cancel_step(number, id);
     }
 

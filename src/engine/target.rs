@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::{
     authors::Taken,
     ids::{RunId, TargetKey},
-    run::{Run, RunState, StepState},
+    run::{Run, RunState, StepRun, StepState},
     system::{Policy, TargetLife, TargetState},
     turn::Turn,
 };
@@ -17,6 +17,13 @@ pub(super) enum Claim {
     Held,
     /// It waits in the queue.
     Waits,
+}
+
+impl TargetState {
+    /// Where a target is in its life that nobody holds.
+    const fn at_rest(&self) -> TargetLife {
+        if self.deployed.is_some() { TargetLife::Available } else { TargetLife::Unprovisioned }
+    }
 }
 
 impl Turn<'_> {
@@ -120,11 +127,34 @@ impl Turn<'_> {
             target.broken = Some(format!("{} failed on it", run.id));
             self.tell_target_broken(run, key);
         } else {
-            target.life = if target.deployed.is_some() || run.holds_from_start {
-                TargetLife::Available
-            } else {
-                TargetLife::Unprovisioned
-            };
+            target.life = if run.holds_from_start { TargetLife::Available } else { target.at_rest() };
+            let next = target.queue.front().copied();
+            self.awake.extend(next);
+        }
+    }
+
+    /// Whether the run holds its target, or has none.
+    pub(super) fn holds_target(&self, number: u64) -> bool {
+        let key = self.run(number).target.as_ref();
+        let target = key.and_then(|key| self.system.targets.get(key));
+        target.is_none_or(|target| target.holder == Some(number))
+    }
+
+    /// Takes a run that waits before its target again out of the queue, and frees the target if nothing that needs it has
+    /// begun.
+    pub(super) fn give_back_target(&mut self, number: u64) {
+        let run = self.run(number);
+        let needs_it =
+            |step: &StepRun| step.task.holds_target() && !matches!(step.state, StepState::Blocked | StepState::Ready);
+        if run.holds_from_start || run.steps.iter().any(needs_it) {
+            return;
+        }
+        let Some(key) = run.target.clone() else { return };
+        self.leave_queue(number);
+        let target = self.target_mut(&key);
+        if target.holder == Some(number) {
+            target.holder = None;
+            target.life = target.at_rest();
             let next = target.queue.front().copied();
             self.awake.extend(next);
         }

@@ -156,7 +156,7 @@ impl Notice {
     #[must_use]
     pub const fn own_names(self) -> &'static [&'static str] {
         match self {
-            Self::ApprovalWanted => &["step", "asked", "needed", "digest", "verdict", "report", "command"],
+            Self::ApprovalWanted => &["step", "asked", "needed", "digest", "verdict", "report", "expires", "command"],
             Self::RunDone => &[],
             Self::RunFailed => &["reason", "hint", "command"],
             Self::Deployed => &["target", "address", "image"],

@@ -59,7 +59,9 @@ impl Simulation {
                 image: Some(out("image")).filter(|image| !image.is_empty()),
             },
             Task::Action(Action::Verify(_)) => passes("what was deployed works".to_owned()),
-            Task::Action(Action::Check(check)) => passes(format!("it waits for {}", check.question())),
+            Task::Action(Action::Check(check)) => {
+                passes(format!("it waits for {}", check.rendered(&work.context()).question()))
+            }
             Task::Require(_) => passes(format!("what {} demands holds", work.environment)),
             Task::CheckMerge(merge) => passes(format!("{} can be merged", merge.repository)),
             Task::CheckRestore(restore) => passes(format!("{} can be taken back", restore.repository)),

@@ -141,6 +141,9 @@ pub struct LiveRun {
     pub since_ms: i64,
     /// The earliest moment at which that can end, where the clock ends it.
     pub until_ms: Option<i64>,
+    /// When it fails if nobody ends it before: milliseconds since 1970, UTC.
+    #[serde(default)]
+    pub expires_ms: Option<i64>,
     /// Who or what can end it.
     pub ended_by: String,
     /// Who marked it as a hotfix, and why.
@@ -243,6 +246,7 @@ fn live(state: &System, run: &Run) -> LiveRun {
         hotfix: run.hotfix.as_ref().map(|hotfix| format!("{}: {}", hotfix.by, hotfix.reason)),
         since_ms: waiting.as_ref().map_or(run.created_ms, |waiting| waiting.since_ms),
         until_ms: waiting.as_ref().and_then(|waiting| waiting.until_ms),
+        expires_ms: waiting.as_ref().and_then(|waiting| waiting.expires_ms),
         waiting_for: waiting.as_ref().map(|waiting| waiting.for_what.clone()).unwrap_or_default(),
         ended_by: waiting.map(|waiting| waiting.ended_by).unwrap_or_default(),
     }

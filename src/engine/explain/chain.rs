@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     engine::{
         gate::hold::{Hold, hold},
+        gate::reopen::{heeds_window, shut_window},
         plan::Task,
         run::{Run, RunState, StepRun, StepState, Subject},
         system::System,
@@ -26,6 +27,9 @@ pub struct Condition {
     pub since_ms: i64,
     /// The earliest moment at which it can pass, where the clock has a say.
     pub earliest_ms: Option<i64>,
+    /// When it fails if nobody ends it before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_ms: Option<i64>,
     /// What happened, what it waits for, or why it was refused.
     pub what: String,
     /// Who or what can end it; empty only for what has passed.
@@ -59,12 +63,12 @@ impl Condition {
         ended_by: impl Into<String>,
     ) -> Self {
         let (name, what, ended_by) = (name.into(), what.into(), ended_by.into());
-        Self { name, verdict, since_ms, earliest_ms: None, what, ended_by }
+        Self { name, verdict, since_ms, earliest_ms: None, expires_ms: None, what, ended_by }
     }
 
     fn waiting(name: impl Into<String>, waiting: super::Waiting) -> Self {
-        let super::Waiting { for_what, since_ms, until_ms, ended_by } = waiting;
-        Self { earliest_ms: until_ms, ..Self::of(Verdict::Waiting, name, since_ms, for_what, ended_by) }
+        let super::Waiting { for_what, since_ms, until_ms, expires_ms, ended_by } = waiting;
+        Self { earliest_ms: until_ms, expires_ms, ..Self::of(Verdict::Waiting, name, since_ms, for_what, ended_by) }
     }
 }
 
@@ -97,7 +101,7 @@ fn condition(system: &System, run: &Run, step: &StepRun) -> Condition {
     let since_ms = step.ended_ms.or(step.started_ms).unwrap_or(run.created_ms);
     let over = run.state.is_ended() || run.state == RunState::Ending;
     match step.state {
-        StepState::Done => Condition::passed(name, since_ms, made(run, step)),
+        StepState::Done => Condition::passed(name, since_ms, made(system, run, step)),
         StepState::Failed | StepState::Cancelled => {
             let what = match (&step.error, step.state) {
                 (Some(error), _) => error.clone(),
@@ -108,19 +112,19 @@ fn condition(system: &System, run: &Run, step: &StepRun) -> Condition {
             Condition::of(Verdict::Refused, name, since_ms, what, ended_by)
         }
         StepState::Blocked | StepState::Ready if over => {
-            let what = format!("{} was not begun: the run has come to its end", asked(run, step));
+            let what = format!("{} was not begun: the run has come to its end", asked(system, run, step));
             Condition::of(Verdict::Refused, name, since_ms, what, again(system, run))
         }
         StepState::Blocked => {
             let waiting = super::step(system, run, step);
             let (after, ended_by) = waiting.map(|waiting| (waiting.for_what, waiting.ended_by)).unwrap_or_default();
-            let what = format!("{}, after {after}", asked(run, step));
+            let what = format!("{}, after {after}", asked(system, run, step));
             Condition::of(Verdict::NotYet, name, since_ms, what, ended_by)
         }
         StepState::Ready | StepState::Active => {
             let waiting = super::step(system, run, step);
             waiting.map_or_else(
-                || Condition::passed(name.clone(), since_ms, made(run, step)),
+                || Condition::passed(name.clone(), since_ms, made(system, run, step)),
                 |waiting| Condition::waiting(name.clone(), waiting),
             )
         }
@@ -128,7 +132,7 @@ fn condition(system: &System, run: &Run, step: &StepRun) -> Condition {
 }
 
 /// What a step that is done has done.
-fn made(run: &Run, step: &StepRun) -> String {
+fn made(system: &System, run: &Run, step: &StepRun) -> String {
     if let Some(why) = &step.skipped {
         return format!("skipped, as {why}");
     }
@@ -146,12 +150,12 @@ fn made(run: &Run, step: &StepRun) -> String {
     let commit = step.outputs.get("commit").and_then(|commit| commit.as_str()).and_then(|commit| commit.get(..10));
     match (step.task.writes_to(), commit) {
         (Some(place), Some(commit)) => format!("{} is in {place} {}", commit, run.stage),
-        _ => format!("{} is done", asked(run, step)),
+        _ => format!("{} is done", asked(system, run, step)),
     }
 }
 
 /// What a step asks of the world, as a clause.
-fn asked(run: &Run, step: &StepRun) -> String {
+fn asked(system: &System, run: &Run, step: &StepRun) -> String {
     if let Some(quorum) = step.task.quorum(&run.stage) {
         let who = if quorum.from.is_empty() { "anybody".to_owned() } else { quorum.from.join(", ") };
         return format!("approval by {who}");
@@ -161,7 +165,7 @@ fn asked(run: &Run, step: &StepRun) -> String {
         Task::Window { window, .. } => format!("the window {window}"),
         Task::Require(_) => format!("what {} demands", run.stage),
         Task::CheckMerge(merge) => format!("a merge of {} {} without conflict", merge.repository, merge.commit.short()),
-        Task::Action(Action::Check(check)) => check.question(),
+        Task::Action(Action::Check(check)) => super::question(system, run, step, check),
         Task::CheckRestore(restore) => format!("a way back of {} without conflict", restore.repository),
         Task::Restore(restore) => format!("the way back of {}", restore.repository),
         Task::Release(member) => format!("the other systems of the release {}", member.release.name),
@@ -218,6 +222,11 @@ fn earliest<'run>(system: &System, run: &'run Run) -> BTreeMap<&'run StepId, i64
             _ if step.ended_ms.is_some() => system.at_ms,
             Task::Soak { until_ms } => after_ms.max(*until_ms),
             Task::Window { window, holidays } => opening(window, holidays, after_ms),
+            // The window that let it pass must be open still.
+            _ if heeds_window(run, step) => match shut_window(run, step, after_ms).map(|gate| &gate.task) {
+                Some(Task::Window { window, holidays }) => opening(window, holidays, after_ms),
+                _ => after_ms,
+            },
             _ => after_ms,
         };
         earliest.insert(&step.id, own_ms);

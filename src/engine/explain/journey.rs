@@ -262,8 +262,16 @@ impl<'a> Walk<'a> {
                 format!("{verified}, and the clock"),
             );
         }
+        let environment = rules.stages.get(to).map(|stage| stage.environment.as_str());
+        let known = serde_json::json!({
+            "system": rules.system, "stage": to, "environment": environment, "branch": rules.branch(to),
+        });
         for (id, check) in &requires.checks {
-            self.not_yet_because(name(id.as_str()), check.question(), format!("{verified}, and its answer"));
+            self.not_yet_because(
+                name(id.as_str()),
+                check.rendered(&known).question(),
+                format!("{verified}, and its answer"),
+            );
         }
         if let Some(quorum) = &requires.approvals {
             let who = if quorum.from.is_empty() { "anybody".to_owned() } else { quorum.from.join(", ") };

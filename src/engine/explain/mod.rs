@@ -11,15 +11,16 @@ pub use chain::{Condition, Verdict, chain};
 pub use journey::{Journey, journey};
 
 use super::{
-    effect::EffectKind,
+    effect::{EffectKind, Phase},
     gate::approval::{self, Voice},
     gate::hold,
     plan::Task,
     run::{Run, RunState, StepRun, StepState},
     system::{System, TargetLife},
     version::Pinned,
+    work,
 };
-use crate::rules::Action;
+use crate::rules::{Action, Check};
 
 /// What ends a wait that should have ended already. No state that the engine makes has one: it would be a lost wake-up.
 pub(super) const BY_THE_NEXT_EVENT: &str = "the engine, with the next event";
@@ -33,6 +34,9 @@ pub struct Waiting {
     pub since_ms: i64,
     /// The earliest moment at which it can end, where the clock ends it.
     pub until_ms: Option<i64>,
+    /// When it fails if nobody ends it before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_ms: Option<i64>,
     /// Who or what can end it.
     pub ended_by: String,
 }
@@ -55,6 +59,7 @@ pub fn run(system: &System, run: &Run) -> Option<Waiting> {
             for_what: "its end to be recorded".to_owned(),
             since_ms: run.created_ms,
             until_ms: None,
+            expires_ms: None,
             ended_by: BY_THE_NEXT_EVENT.to_owned(),
         }),
     }
@@ -69,7 +74,7 @@ pub fn step(system: &System, run: &Run, step: &StepRun) -> Option<Waiting> {
         StepState::Blocked => Some(blocked(run, step)),
         StepState::Ready => Some(ready(system, run, step)),
         StepState::Active if step.task.is_gate() => Some(gate(system, run, step, since_ms)),
-        StepState::Active => Some(active(system, step, since_ms)),
+        StepState::Active => Some(active(system, run, step, since_ms)),
     }
 }
 
@@ -80,6 +85,7 @@ fn blocked(run: &Run, step: &StepRun) -> Waiting {
         for_what: open.join(", "),
         since_ms: run.created_ms,
         until_ms: None,
+        expires_ms: None,
         ended_by: "the steps before it".to_owned(),
     }
 }
@@ -101,6 +107,7 @@ fn ready(system: &System, run: &Run, step: &StepRun) -> Waiting {
             for_what: format!("{} to finish its commit to {place} {}", writer.id, run.stage),
             since_ms: run.created_ms,
             until_ms: None,
+            expires_ms: None,
             ended_by: writer.id.to_string(),
         },
         _ => target(system, run, run.created_ms),
@@ -113,6 +120,7 @@ fn kept_out(run: &Run, pinned: &Pinned) -> Waiting {
         for_what: format!("the end of the pin of {stage} at {at} ({by}: {})", pinned.reason),
         since_ms: run.created_ms.max(pinned.at_ms),
         until_ms: None,
+        expires_ms: None,
         ended_by: format!("{by} or an operator: `tidegate unpin {stage}`"),
     }
 }
@@ -128,6 +136,7 @@ fn target(system: &System, run: &Run, since_ms: i64) -> Waiting {
             for_what: format!("{name}, which is broken: {why}"),
             since_ms,
             until_ms: None,
+            expires_ms: None,
             ended_by: format!("an operator: `tidegate unlock {target} --stage {stage}`"),
         };
     }
@@ -138,9 +147,16 @@ fn target(system: &System, run: &Run, since_ms: i64) -> Waiting {
             for_what: format!("{name}, which {} holds", holder.id),
             since_ms,
             until_ms: None,
+            expires_ms: None,
             ended_by: format!("the end of {}, or `tidegate abort {}`", holder.id, holder.id),
         },
-        None => Waiting { for_what: name, since_ms, until_ms: None, ended_by: BY_THE_NEXT_EVENT.to_owned() },
+        None => Waiting {
+            for_what: name,
+            since_ms,
+            until_ms: None,
+            expires_ms: None,
+            ended_by: BY_THE_NEXT_EVENT.to_owned(),
+        },
     }
 }
 
@@ -148,18 +164,20 @@ fn gate(system: &System, run: &Run, step: &StepRun, since_ms: i64) -> Waiting {
     let due_ms = step.effect.as_ref().and_then(|id| system.due.get(id)).map(|effect| effect.due_ms);
     if let Some(quorum) = step.task.quorum(&run.stage) {
         let who = if quorum.from.is_empty() { "anybody".to_owned() } else { quorum.from.join(", ") };
-        let (given, count, id) = (step.answers.len(), quorum.count, &run.id);
+        let (given, count, id) = (approval::standing(system, run, step, system.at_ms).count(), quorum.count, &run.id);
+        let expires = due_ms.map_or_else(String::new, |due_ms| format!("; it expires at {}", time(due_ms)));
         let people = who_may(system, run, step, &who);
         return Waiting {
             for_what: format!("approval by {who} ({given} of {count})"),
             since_ms,
             until_ms: None,
-            ended_by: format!("{people}: `tidegate approve {id}` or `tidegate reject {id}`"),
+            expires_ms: due_ms,
+            ended_by: format!("{people}: `tidegate approve {id}` or `tidegate reject {id}`{expires}"),
         };
     }
     if step.task == Task::FanIn {
         let (for_what, ended_by) = super::lineage::fan_in::explained(system, run);
-        return Waiting { for_what, since_ms, until_ms: None, ended_by };
+        return Waiting { for_what, since_ms, until_ms: None, expires_ms: None, ended_by };
     }
     let for_what = match &step.task {
         Task::Soak { .. } => "the soak time since it was verified".to_owned(),
@@ -167,7 +185,7 @@ fn gate(system: &System, run: &Run, step: &StepRun, since_ms: i64) -> Waiting {
         Task::Window { window, .. } => format!("the window {window}, which is shut on holidays"),
         task => task.kind().to_owned(),
     };
-    Waiting { for_what, since_ms, until_ms: due_ms, ended_by: "the clock".to_owned() }
+    Waiting { for_what, since_ms, until_ms: due_ms, expires_ms: None, ended_by: "the clock".to_owned() }
 }
 
 /// Who may answer, by name where the people are known.
@@ -181,7 +199,8 @@ fn who_may(system: &System, run: &Run, step: &StepRun, asked: &str) -> String {
         Voice::InPlaceOf(of) => format!("{name} (in the place of {of})"),
     };
     let people: Vec<String> = approval::deciders(system, run, step).into_iter().map(named).collect();
-    let missing = step.task.quorum(&run.stage).map_or(1, |quorum| quorum.count as usize) - step.answers.len();
+    let given = approval::standing(system, run, step, system.at_ms).count();
+    let missing = step.task.quorum(&run.stage).map_or(1, |quorum| quorum.count as usize).saturating_sub(given);
     match people.as_slice() {
         [] => format!("nobody who is known and may still ({asked} are asked; authors and those who answered are not)"),
         people if people.len() < missing => {
@@ -191,15 +210,16 @@ fn who_may(system: &System, run: &Run, step: &StepRun, asked: &str) -> String {
     }
 }
 
-fn active(system: &System, step: &StepRun, since_ms: i64) -> Waiting {
+fn active(system: &System, run: &Run, step: &StepRun, since_ms: i64) -> Waiting {
     let pending = step.effect.as_ref().and_then(|id| system.due.get(id));
-    let cancelling =
-        pending.is_some_and(|effect| matches!(effect.kind, EffectKind::Step { phase: super::Phase::Cancel, .. }));
+    let cancelling = pending.is_some_and(|effect| matches!(effect.kind, EffectKind::Step { phase: Phase::Cancel, .. }));
     let deadline_ms = since_ms.saturating_add(step.timeout_ms);
     let for_what = match (&step.progress, &step.error) {
         _ if cancelling => format!("{} to be cancelled", step.id),
         (Some(progress), _) => match &step.task {
-            Task::Action(Action::Check(check)) => format!("{}: {} ({progress})", step.id, check.question()),
+            Task::Action(Action::Check(check)) => {
+                format!("{}: {} ({progress})", step.id, question(system, run, step, check))
+            }
             _ => format!("{}: {progress}", step.id),
         },
         (None, Some(error)) => format!("{} to be tried again ({} tries so far): {error}", step.id, step.tries),
@@ -210,8 +230,16 @@ fn active(system: &System, step: &StepRun, since_ms: i64) -> Waiting {
         for_what,
         since_ms,
         until_ms: again,
+        expires_ms: None,
         ended_by: format!("its outcome, or its deadline at {}", super::explain::time(deadline_ms)),
     }
+}
+
+/// What a check of a run asks, with its templates filled in.
+#[must_use]
+pub fn question(system: &System, run: &Run, step: &StepRun, check: &Check) -> String {
+    let known = system.rules().and_then(|rules| work::step_work(rules, run, &step.id, Phase::Poll).ok());
+    known.map_or_else(|| check.question(), |known| check.rendered(&known.context()).question())
 }
 
 /// A moment as people read it, in UTC to the second.

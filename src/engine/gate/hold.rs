@@ -102,6 +102,7 @@ impl Hold<'_> {
                 for_what: format!("the end of the pause by {by}: {reason}"),
                 since_ms: *since_ms,
                 until_ms: None,
+                expires_ms: None,
                 ended_by: "an operator: `tidegate resume`".to_owned(),
             },
             Self::Freeze(name, Freeze { stage, by, reason, since_ms, until_ms, .. }) => {
@@ -111,6 +112,7 @@ impl Hold<'_> {
                     for_what: format!("the end of {name}, the freeze of {of} by {by}: {reason}"),
                     since_ms: *since_ms,
                     until_ms: Some(*until_ms),
+                    expires_ms: None,
                     ended_by: format!(
                         "its end at {end}, `tidegate thaw {name}`, or `tidegate override {name} {id} --reason …`"
                     ),

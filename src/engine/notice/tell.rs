@@ -24,6 +24,7 @@ impl Turn<'_> {
         let digits = digest.as_str().trim_start_matches("sha256:").get(..DIGEST_DIGITS).unwrap_or_default();
         let command = format!("tidegate approve {} --digest {digits}", run.id);
         let before = run.before(step);
+        let expires = quorum.expires.map_or_else(String::new, |after| explain::time(self.at_ms + after.as_ms()));
         let summary = format!("{} in {} waits for approval", run.id, run.stage);
         let happened = Happened::of_run(Notice::ApprovalWanted, self.system, run, summary)
             .with("step", id.as_str())
@@ -32,6 +33,7 @@ impl Turn<'_> {
             .with("digest", digest.as_str())
             .with("verdict", output(&before, "verdict"))
             .with("report", output(&before, "report"))
+            .with("expires", expires)
             .with("command", command);
         self.tell(happened);
     }

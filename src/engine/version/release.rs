@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{
     explain,
+    gate::reopen::shut_window,
     ids::RunId,
     plan::Task,
-    run::{Run, RunState, StepState},
+    run::{Run, RunState, StepRun, StepState},
     system::System,
     turn::Refused,
 };
@@ -92,16 +93,23 @@ impl Release {
 /// How far a system is with a release.
 #[must_use]
 pub fn standing(system: &System, name: &str) -> Standing {
-    let Some((run, state)) = newest(system, name) else { return Standing::Missing };
+    let Some((run, step)) = newest(system, name) else { return Standing::Missing };
     let id = run.id.clone();
-    match (run.state, state) {
+    // Looking at the others, it has just recorded what time it is.
+    let shut = shut_window(run, step, system.at_ms);
+    match (run.state, step.state) {
         (RunState::Done, _) => Standing::Done { run: id },
         (ended, _) if ended.is_ended() || ended == RunState::Ending => {
             let reason = run.reason.clone().unwrap_or_else(|| "it ended".to_owned());
             Standing::Ended { run: id, reason, at_ms: run.ended_ms.unwrap_or(system.at_ms) }
         }
         (_, StepState::Done) => Standing::Merging { run: id },
-        (_, StepState::Active) => Standing::Ready { run: id },
+        (_, StepState::Active) => match shut.map(|gate| &gate.task) {
+            Some(Task::Window { window, .. }) => {
+                Standing::OnItsWay { run: id, waits_for: format!("the window {window}") }
+            }
+            _ => Standing::Ready { run: id },
+        },
         _ => {
             let waiting = explain::run(system, run);
             let waits_for = waiting.map_or_else(|| "its checks".to_owned(), |waiting| waiting.for_what);
@@ -110,10 +118,10 @@ pub fn standing(system: &System, name: &str) -> Standing {
     }
 }
 
-/// The newest promotion of a release, with the state of the step that waits for the others.
-fn newest<'system>(system: &'system System, name: &str) -> Option<(&'system Run, StepState)> {
+/// The newest promotion of a release, with the step that waits for the others.
+fn newest<'system>(system: &'system System, name: &str) -> Option<(&'system Run, &'system StepRun)> {
     system.runs.values().rev().find_map(|run| {
         let is_its = |task: &Task| matches!(task, Task::Release(member) if member.release.name == name);
-        run.steps.iter().find(|step| is_its(&step.task)).map(|step| (run, step.state))
+        run.steps.iter().find(|step| is_its(&step.task)).map(|step| (run, step))
     })
 }
