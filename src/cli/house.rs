@@ -76,8 +76,16 @@ impl House {
     /// # Errors
     /// When there are systems and none of them may be looked at; when the store cannot be read.
     pub async fn visible_systems(&self) -> anyhow::Result<Vec<SystemName>> {
+        self.visible_of(self.systems().await?)
+    }
+
+    /// Those of the systems that whoever asks may look at.
+    ///
+    /// # Errors
+    /// When there are systems and none of them may be looked at.
+    pub fn visible_of(&self, systems: impl IntoIterator<Item = SystemName>) -> anyhow::Result<Vec<SystemName>> {
         let (mut visible, mut refused) = (Vec::new(), None);
-        for system in self.systems().await? {
+        for system in systems {
             match self.may_view(&system) {
                 Ok(()) => visible.push(system),
                 Err(error) => refused = Some(error),

@@ -6,10 +6,11 @@ mod claims;
 mod failure;
 mod history;
 mod schema;
+mod standing;
 mod writer;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     ffi::OsStr,
     path::Path,
     time::{Duration, Instant},
@@ -23,7 +24,7 @@ use sqlx::{
 use tokio::sync::watch;
 
 use self::{append::Append, failure::Place, writer::Writer};
-use super::{Claimed, Direction, LogRow, RunFilter, Snapshot, Store, StoreError};
+use super::{Claimed, Direction, LogRow, RunFilter, Snapshot, Standing, Store, StoreError};
 use crate::{
     engine::{Artifact, Decision, Effect, EffectId, Event, Link, Recorded, Run, RunId},
     rules::SystemName,
@@ -243,6 +244,14 @@ impl Store for SqliteStore {
         limit: u32,
     ) -> Result<Vec<Link>, StoreError> {
         self.links_of(system, artifact, direction, limit).await
+    }
+
+    async fn named_anywhere(&self) -> Result<BTreeSet<SystemName>, StoreError> {
+        self.all_named().await
+    }
+
+    async fn standing(&self, system: &SystemName) -> Result<Standing, StoreError> {
+        self.all_standing(system).await
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

@@ -31,6 +31,12 @@ fn a_flipped_byte_in_the_database_is_found_and_named() {
     let (delivery, ..) = delivered();
     let whole = delivery.granted(&["verify-log"]);
     assert!(whole.contains("✓ webshop: ") && whole.contains("pending effects: as they were written"), "{whole}");
+    let kept = whole.lines().find_map(|line| line.trim().strip_prefix("to keep elsewhere: ")).unwrap();
+    assert!(delivery.granted(&["verify-log", "--expect", kept]).contains("as they were written"));
+    let cut = delivery.command(&["verify-log", "--expect", &format!("9{kept}")]);
+    assert_eq!(cut.status.code(), Some(1));
+    assert!(String::from_utf8(cut.stdout).unwrap().contains("it was cut"));
+    assert!(delivery.refused(&["verify-log", "--expect", "84"], 2).contains("64 hexadecimal digits"));
     let events = delivery.json(&["history", "--since", "1", "--limit", "1000"]);
     let seen = events.as_array().unwrap().iter().find(|event| event.to_string().contains("Sell more")).unwrap();
     let seq = seen["seq"].as_u64().unwrap();
@@ -57,13 +63,38 @@ fn a_flipped_byte_in_the_database_is_found_and_named() {
     assert_eq!((&told[0]["broken"]["seq"], &told[0]["events"]), (&seq.into(), &(seq - 1).into()));
 }
 
+#[test]
+fn falsified_approvals_and_a_log_without_a_head_are_found() {
+    let (delivery, ..) = delivered();
+    let database = delivery.root().join("data/tidegate.db");
+    by_hand(&database, "UPDATE runs SET run = replace(run, 'grace', 'mallory')");
+    let output = delivery.command(&["verify-log"]);
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("is not what the events give in the history of runs"), "{told}");
+    let why = String::from_utf8(output.stderr).unwrap();
+    assert!(why.contains("what is stored of webshop is not as it was written"), "{why}");
+    by_hand(&database, "PRAGMA foreign_keys = OFF; DELETE FROM systems");
+    for arguments in [&["verify-log"][..], &["verify-log", "--system", "webshop"]] {
+        let output = delivery.command(arguments);
+        let told = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains("events and no head"), "{told}");
+    }
+}
+
 /// Writes all of the write-ahead log into the database's own file.
 fn checkpoint(database: &std::path::Path) {
+    by_hand(database, "PRAGMA wal_checkpoint(TRUNCATE)");
+}
+
+/// Does something to the database, as somebody without Tidegate can.
+fn by_hand(database: &std::path::Path, sql: &'static str) {
     use sqlx::{Connection as _, SqliteConnection};
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut connection = SqliteConnection::connect(&format!("sqlite://{}", database.display())).await.unwrap();
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await.unwrap();
+        sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
     });
 }
