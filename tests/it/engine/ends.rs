@@ -93,6 +93,26 @@ fn a_step_that_outlives_its_deadline_is_cancelled_and_fails() {
     assert_eq!(world.run("bake-1").reason.unwrap(), "bake took longer than 10m");
 }
 
+/// A service that is never healthy, asked about every 200 ms: each answer is in the log for ever.
+#[test]
+fn what_takes_long_is_looked_at_less_and_less_often() {
+    const SECOND_MS: i64 = 1_000;
+    let mut world = baking();
+    let mut looks = vec![0];
+    while *looks.last().unwrap() < 5 * MINUTE_MS {
+        world.answers("bake-1", "bake", pending(200));
+        let due_ms = world.effect("bake-1", "bake").due_ms - NOON_MS;
+        world.later(due_ms - looks.last().unwrap());
+        looks.push(due_ms);
+    }
+    let within = |seconds: i64| looks.iter().filter(|look| **look <= seconds * SECOND_MS).count();
+    assert_eq!(within(2), 11, "every 200 ms at first");
+    assert!(within(300) < 80, "{looks:?}");
+    assert_eq!(looks[looks.len() - 1] - looks[looks.len() - 2], 10 * SECOND_MS);
+    world.answers("bake-1", "bake", pending(MINUTE_MS));
+    assert_eq!(world.effect("bake-1", "bake").due_ms - NOON_MS - looks.last().unwrap(), MINUTE_MS, "as asked for");
+}
+
 #[test]
 fn a_cancellation_that_never_ends_is_given_up() {
     let mut world = baking();
