@@ -232,9 +232,10 @@ fn steps_that_wait_for_one_another_are_a_deadlock_which_is_an_error() {
 /// More pairs of rule and stage than the state keeps ended runs: the newer of two runs is aborted, then the older one ends.
 #[test]
 fn the_newest_run_of_a_rule_is_kept_when_an_older_one_ends_after_it() {
-    let lane = |number: usize| format!("  lane{number}: {{ on: {{ push: image }}, steps: [package: {{}}] }}\n");
+    let lane = |number: usize| format!("  lane{number}: {{ on: {{ push: lanes }}, steps: [package: {{}}] }}\n");
     let lanes: String = (0..9).map(lane).collect();
-    let mut world = World::new(&format!("{}{lanes}", SHOP.trim_end_matches(' ')));
+    let shop = SHOP.replace("repositories: {", "repositories: { lanes: { url: l.git },");
+    let mut world = World::new(&format!("{shop}{lanes}"));
     for _ in 0..2 {
         world.push("infrastructure", "dev");
     }
@@ -242,7 +243,7 @@ fn the_newest_run_of_a_rule_is_kept_when_an_older_one_ends_after_it() {
     for run in [older, newer] {
         world.done(run, "synth");
     }
-    world.push("image", "dev");
+    world.push("lanes", "dev");
     world.settle();
     for run in [newer, older] {
         world.asked("ada", abort(run));
@@ -256,6 +257,7 @@ fn the_newest_run_of_a_rule_is_kept_when_an_older_one_ends_after_it() {
     for _ in 0..9 {
         world.push("infrastructure", "dev");
         let run = world.live().pop().unwrap();
+        world.done(&run, "synth");
         world.asked("ada", abort(&run));
     }
     assert!(world.system.run(&tidegate::engine::RunId::new(older)).is_none());
