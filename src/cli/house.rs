@@ -19,6 +19,9 @@ use crate::{
     store::{Entry, Ledger, SqliteStore, Store as _},
 };
 
+/// What is said where there is nothing to look at.
+pub(super) const NOTHING_YET: &str = "no system has been started yet: `tidegate serve` reads the rules and begins";
+
 /// An open house: the settings and the ledger over the store.
 pub struct House {
     /// What `tidegate.toml` says.
@@ -47,16 +50,25 @@ impl House {
     /// When the settings are not as they should be, or there is no database yet; each says what to do.
     pub async fn open_to_read(config: &Path) -> anyhow::Result<Self> {
         let settings = Settings::read(config)?;
-        let database = settings.database();
-        if !database.exists() {
-            bail!("no system has been started yet: `tidegate serve` reads the rules and begins");
+        if !has_begun(&settings) {
+            bail!(NOTHING_YET);
         }
-        Self::over(settings, SqliteStore::open_to_read(&database).await?).await
+        let store = SqliteStore::open_to_read(&settings.database()).await?;
+        Self::over(settings, store).await
     }
 
     async fn over(settings: Settings, store: SqliteStore) -> anyhow::Result<Self> {
         let proofs = Proofs::with(store.secret().await?.expose());
         Ok(Self { settings, ledger: Arc::new(Ledger::open(Arc::new(store))), proofs })
+    }
+
+    /// [`House::open_to_read`] for what looks at the systems that are asked for; `None` where all are, and there is none yet.
+    ///
+    /// # Errors
+    /// When the settings are not as they should be, or the database cannot be read.
+    pub(super) async fn open_for(asking: &Asking, config: &Path) -> anyhow::Result<Option<Self>> {
+        let is_there = asking.system.is_some() || has_begun(&Settings::read(config)?);
+        if is_there { Self::open_to_read(config).await.map(Some) } else { Ok(None) }
     }
 
     /// The names of the systems in the store.
@@ -93,7 +105,14 @@ impl House {
     /// # Errors
     /// When there are systems and none of them may be looked at; when the store cannot be read.
     pub async fn visible_systems(&self, who: &str) -> anyhow::Result<Vec<SystemName>> {
-        let systems = self.systems().await?;
+        self.visible_of(self.systems().await?, who)
+    }
+
+    /// Those of the systems that whoever asks may look at.
+    ///
+    /// # Errors
+    /// When there are systems and none of them may be looked at.
+    pub fn visible_of(&self, systems: Vec<SystemName>, who: &str) -> anyhow::Result<Vec<SystemName>> {
         if let [only] = systems.as_slice() {
             self.may_view(only, who)?;
         }
@@ -133,7 +152,7 @@ impl House {
             return Ok(named.clone());
         }
         match (&asking.system, systems.as_slice()) {
-            (_, []) => bail!("no system has been started yet: `tidegate serve` reads the rules and begins"),
+            (_, []) => bail!(NOTHING_YET),
             (None, [only]) => return Ok(only.clone()),
             _ => {}
         }
@@ -286,6 +305,11 @@ impl House {
             logs: self.settings.logs(),
         })
     }
+}
+
+/// Whether there is a database with something in it.
+fn has_begun(settings: &Settings) -> bool {
+    std::fs::metadata(settings.database()).is_ok_and(|database| database.len() > 0)
 }
 
 /// Who asks, where the command line does not say so with `--as`: `TIDEGATE_AS`, or who is logged in.

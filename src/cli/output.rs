@@ -5,6 +5,7 @@ use std::io::{IsTerminal as _, Write as _};
 use clap::ValueEnum;
 use serde::Serialize;
 
+use super::house::NOTHING_YET;
 use crate::rules::printable;
 
 /// How a command prints.
@@ -32,6 +33,14 @@ impl Output {
         match self {
             Self::Text => say(sentence),
             Self::Json => self.json(facts),
+        }
+    }
+
+    /// Says that no system has been started yet, or lists none.
+    pub(super) fn nothing_yet(self) -> anyhow::Result<()> {
+        match self {
+            Self::Text => say(NOTHING_YET),
+            Self::Json => say("[]"),
         }
     }
 

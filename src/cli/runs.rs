@@ -30,7 +30,7 @@ pub(super) struct Runs {
 
 impl Runs {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        let house = House::open(config).await?;
+        let house = House::open_to_read(config).await?;
         let system = house.system(&self.asking).await?;
         let filter =
             RunFilter { subject: self.rule.clone(), stage: self.stage.clone(), ..RunFilter::newest(self.limit) };

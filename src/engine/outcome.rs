@@ -15,6 +15,10 @@ use super::{
 };
 use crate::rules::{Action, Span, StepId};
 
+/// How long a step that goes on is left alone at most, unless it asks for longer: an end is noticed soon enough for people,
+/// and a service that is never healthy makes six events a minute.
+const LONGEST_PATIENCE_MS: i64 = 10_000;
+
 impl Turn<'_> {
     /// Takes in what came of an effect.
     pub(super) fn outcome(&mut self, id: &EffectId, outcome: &Outcome) {
@@ -94,7 +98,8 @@ impl Turn<'_> {
     fn poll_later(&mut self, number: u64, id: &StepId, after_ms: i64) {
         let (at_ms, deadline_ms) = (self.at_ms, self.deadline_ms(number, id));
         if at_ms < deadline_ms {
-            return self.emit_step(number, id, Phase::Poll, deadline_ms.min(at_ms.saturating_add(after_ms.max(0))));
+            let after_ms = after_ms.max(patience_ms(self.step_of(number, id), at_ms));
+            return self.emit_step(number, id, Phase::Poll, deadline_ms.min(at_ms.saturating_add(after_ms)));
         }
         let step = self.step_mut(number, id);
         let limit = Span::from_ms(step.timeout_ms);
@@ -337,6 +342,13 @@ const fn answers(kind: &EffectKind, outcome: &Outcome) -> bool {
 fn found_there(outputs: &Map<String, Value>) -> Option<CommitId> {
     let unchanged = outputs.get("changed") == Some(&Value::Bool(false));
     outputs.get("head").and_then(Value::as_str).filter(|_| unchanged).map(CommitId::new)
+}
+
+/// How long to wait at least before a step that goes on is looked at again: what takes long is not news every moment, and
+/// each look is an event in the log for ever. A tenth of the time that it has taken already, bounded.
+fn patience_ms(step: &StepRun, at_ms: i64) -> i64 {
+    let taken_ms = at_ms.saturating_sub(step.started_ms.unwrap_or(at_ms)).max(0);
+    (taken_ms / 10).min(LONGEST_PATIENCE_MS)
 }
 
 /// How long to wait before the next try: doubled each time, bounded.

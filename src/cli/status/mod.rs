@@ -27,7 +27,7 @@ pub(super) struct Status {
 
 impl Status {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        let house = House::open(config).await?;
+        let Some(house) = House::open_for(&self.asking, config).await? else { return output.nothing_yet() };
         let systems = house.systems_shown(&self.asking).await?;
         let mut reports = Vec::new();
         for system in &systems {
@@ -35,9 +35,7 @@ impl Status {
         }
         match output {
             Output::Json => output.json(&reports),
-            Output::Text if reports.is_empty() => {
-                say("no system has been started yet: `tidegate serve` reads the rules and begins")
-            }
+            Output::Text if reports.is_empty() => output.nothing_yet(),
             Output::Text => {
                 for (system, report) in systems.iter().zip(&reports) {
                     say(&house.complete(&self.asking, system, &text::of(report, now_ms())).await?)?;

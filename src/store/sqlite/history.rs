@@ -2,11 +2,11 @@
 
 use sqlx::{Row as _, query, sqlite::SqliteRow};
 
-use super::{SqliteStore, append::state_name};
+use super::SqliteStore;
 use crate::{
     engine::{Artifact, Link, Run, RunId, StepPlace},
     rules::{StageName, StepId, SystemName},
-    store::{Direction, RunFilter, StoreError},
+    store::{Direction, RunFilter, StoreError, standing::state_name},
 };
 
 impl SqliteStore {
@@ -87,7 +87,7 @@ impl SqliteStore {
         serde_json::from_str(row.get(0)).map_err(damaged)
     }
 
-    fn link(&self, row: &SqliteRow) -> Result<Link, StoreError> {
+    pub(super) fn link(&self, row: &SqliteRow) -> Result<Link, StoreError> {
         // An id that the engine made need not be a valid name for rules: it is read as JSON, as it was written.
         let step: StepId =
             serde_json::from_value(row.get::<&str, _>(7).into()).map_err(|error| self.place.damaged(error))?;
@@ -96,6 +96,6 @@ impl SqliteStore {
     }
 }
 
-fn artifact(row: &SqliteRow, first: usize) -> Artifact {
+pub(super) fn artifact(row: &SqliteRow, first: usize) -> Artifact {
     Artifact { kind: row.get(first), name: row.get(first + 1), uri: row.get(first + 2) }
 }

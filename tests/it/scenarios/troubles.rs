@@ -1,7 +1,7 @@
 //! The driver in trouble of its own: a store whose reads fail, and code that panics. What was claimed is never stuck.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -48,6 +48,12 @@ impl Store for Unsteady {
             1 => panic!("the test wants to see a panic here"),
             _ => self.store.last_seq(system).await,
         }
+    }
+    async fn named_anywhere(&self) -> Result<BTreeSet<SystemName>, StoreError> {
+        self.store.named_anywhere().await
+    }
+    async fn standing(&self, system: &SystemName) -> Result<Standing, StoreError> {
+        self.store.standing(system).await
     }
     async fn secret(&self) -> Result<InstallationSecret, StoreError> {
         self.store.secret().await
