@@ -272,15 +272,20 @@ impl Turn<'_> {
         self.awake.extend(waiting.map(|run| run.number).collect::<Vec<_>>());
     }
 
-    /// Keeps the last ended runs, and of every subject and stage the last one, however long ago that was.
+    /// Keeps the last ended runs, and of every subject and stage the newest and the one that ended last, however long ago
+    /// that was: an older run may end after a newer one, and it is the newer that is asked about.
     fn forget_old_runs(&mut self) {
-        while self.system.ended.len() > RECENT_RUNS {
-            let of = |number: &u64| self.system.runs.get(number).map(|run| (&run.subject, &run.stage));
-            let has_newer = |position: &usize| {
-                let mut newer = self.system.ended.iter().skip(position + 1);
-                newer.any(|newer| of(newer) == of(&self.system.ended[*position]))
+        loop {
+            let ended = &self.system.ended;
+            let pair = |number: &u64| self.system.runs.get(number).map(|run| (&run.subject, &run.stage));
+            let like = |position: usize| {
+                ended.iter().enumerate().filter(move |(_, other)| pair(other) == pair(&ended[position]))
             };
-            let Some(position) = (0..self.system.ended.len()).find(has_newer) else { return };
+            let is_newest = |position: usize| like(position).all(|(_, other)| *other <= ended[position]);
+            let ended_last = |position: usize| like(position).all(|(other, _)| other <= position);
+            let besides = (0..ended.len()).filter(|position| is_newest(*position) && !ended_last(*position)).count();
+            let old = (0..ended.len()).find(|position| !is_newest(*position) && !ended_last(*position));
+            let Some(position) = old.filter(|_| ended.len() - besides > RECENT_RUNS) else { return };
             let forgotten = self.system.ended.remove(position);
             forgotten.and_then(|number| self.system.runs.remove(&number));
         }

@@ -23,8 +23,8 @@ use super::{
 };
 use crate::rules::{QueuePolicy, RepositoryName, RuleQueue, Rules, StageName};
 
-/// How many ended runs the state keeps, for status and retry, besides the last of every rule and stage; all others are in
-/// the store. The bound keeps a system small however long it lives.
+/// How many ended runs the state keeps, for status and retry, besides the newest of every rule and stage; all others are
+/// in the store. The bound keeps a system small however long it lives.
 pub const RECENT_RUNS: usize = 8;
 
 /// The state of one system.

@@ -228,3 +228,38 @@ fn steps_that_wait_for_one_another_are_a_deadlock_which_is_an_error() {
     assert_eq!(world.state("bake-1"), RunState::Failed);
     assert_eq!(world.run("bake-1").reason.unwrap(), "deadlock: only steps that wait for one another are left");
 }
+
+/// More pairs of rule and stage than the state keeps ended runs: the newer of two runs is aborted, then the older one ends.
+#[test]
+fn the_newest_run_of_a_rule_is_kept_when_an_older_one_ends_after_it() {
+    let lane = |number: usize| format!("  lane{number}: {{ on: {{ push: lanes }}, steps: [package: {{}}] }}\n");
+    let lanes: String = (0..9).map(lane).collect();
+    let shop = SHOP.replace("repositories: {", "repositories: { lanes: { url: l.git },");
+    let mut world = World::new(&format!("{shop}{lanes}"));
+    for _ in 0..2 {
+        world.push("infrastructure", "dev");
+    }
+    let [older, newer] = ["deliver-1", "deliver-2"];
+    for run in [older, newer] {
+        world.done(run, "synth");
+    }
+    world.push("lanes", "dev");
+    world.settle();
+    for run in [newer, older] {
+        world.asked("ada", abort(run));
+    }
+    assert!(world.system.ended.len() > 8, "{:?}", world.system.ended);
+    assert_eq!(world.state(newer), RunState::Aborted, "it is known still");
+    world.asked("ada", retry(newer));
+    assert_eq!(world.state(newer), RunState::Running);
+    // And forgotten when it is not the newest any more.
+    world.asked("ada", abort(newer));
+    for _ in 0..9 {
+        world.push("infrastructure", "dev");
+        let run = world.live().pop().unwrap();
+        world.done(&run, "synth");
+        world.asked("ada", abort(&run));
+    }
+    assert!(world.system.run(&tidegate::engine::RunId::new(older)).is_none());
+    assert!(world.system.run(&tidegate::engine::RunId::new(newer)).is_none());
+}
