@@ -42,6 +42,9 @@ pub(super) struct Stats {
     system: Option<SystemName>,
 }
 
+/// How many weeks have a bar: half a year, which leaves room for the other columns on a terminal of 100 characters.
+const MOST_BARS: usize = 26;
+
 /// The figures of one system.
 #[derive(Serialize)]
 struct SystemStats {
@@ -100,6 +103,7 @@ impl Stats {
             let there: Vec<&str> = stages.iter().map(StageName::as_str).collect();
             bail!("{system} has no stage `{stage}`; it has: {}", there.join(", "));
         }
+        let period = period.known_since(whereabouts.first_ms());
         let mut stages = stats::of(&whereabouts, &stages, period);
         stages.retain(|stats| self.stage.as_ref().is_none_or(|stage| stats.stage == *stage));
         Ok(SystemStats { system, period, stages })
@@ -118,6 +122,10 @@ fn text(stats: &SystemStats) -> String {
         lines.extend(table(&rows));
     }
     for stage in &stats.stages {
+        let (name, attempts) = (&stage.stage, stage.did_not_take_place);
+        let more =
+            (attempts > 0).then(|| format!("  {name}: {attempts} more did not take place: what ran before still ran"));
+        lines.extend(more);
         lines.extend(stage.not_restored.iter().map(|outage| {
             let since = words::ago(outage.since_ms);
             let words = format!("{} has not been restored since {} failed, {since}", outage.target, outage.run);
@@ -148,14 +156,16 @@ fn times(times: &Times) -> String {
     format!("{} / {}", words::duration(times.median_ms), words::duration(times.p90_ms))
 }
 
-/// One character per week, as high as there were deployments.
+/// One character per week, as high as there were deployments; of many weeks the last.
 fn bars(weeks: &[Week]) -> String {
+    let cut = weeks.len().saturating_sub(MOST_BARS);
+    let (more, weeks) = (if cut > 0 { "…" } else { "" }, &weeks[cut..]);
     let most = weeks.iter().map(|week| week.deployments).max().unwrap_or(0).max(1);
     let bar = |week: &Week| match week.deployments {
         0 => ' ',
         some => BARS[(some * BARS.len()).div_ceil(most) - 1],
     };
-    weeks.iter().map(bar).collect()
+    more.chars().chain(weeks.iter().map(bar)).collect()
 }
 
 /// Rows as columns that are as wide as they must be; the first row is the heading.
@@ -179,5 +189,13 @@ mod tests {
         let weeks = [0, 1, 4, 8].map(|deployments| Week { from_ms: 0, deployments, failed: 0 });
         assert_eq!(bars(&weeks), " ▁▄█");
         assert_eq!(bars(&[]), "");
+    }
+
+    #[test]
+    fn of_many_weeks_the_last_have_bars() {
+        let weeks: Vec<Week> = (0..900).map(|number| Week { from_ms: 0, deployments: number, failed: 0 }).collect();
+        let bars = bars(&weeks);
+        assert!(bars.starts_with('…') && bars.ends_with('█'), "{bars}");
+        assert_eq!(bars.chars().count(), MOST_BARS + 1);
     }
 }

@@ -79,6 +79,8 @@ pub struct Deployment {
     pub stage: StageName,
     /// What it deployed to.
     pub target: TargetKey,
+    /// Whether something was put into service. Where no `deploy` step of the run was done, what ran before still runs.
+    pub took_place: bool,
     /// When the run ended for the first time after that: milliseconds since 1970, UTC.
     pub at_ms: i64,
     /// Whether it then ended in any other way than well.
@@ -278,6 +280,7 @@ impl Whereabouts {
                     run: run.id.clone(),
                     stage: run.stage.clone(),
                     target: target.clone(),
+                    took_place: run.steps.iter().any(|step| deploys(&step.task) && step.state == StepState::Done),
                     at_ms,
                     failed: good_ms.is_none(),
                     good_ms,
