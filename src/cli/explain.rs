@@ -65,7 +65,7 @@ struct JourneyExplained {
 
 impl Explain {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        let house = House::open(config).await?;
+        let house = House::open_to_read(config).await?;
         let system = house.system(self.system.as_ref()).await?;
         match &self.stage {
             None => explain_run(&house, system, &self.what, output).await,

@@ -30,7 +30,7 @@ pub(super) struct History {
 
 impl History {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        let house = House::open(config).await?;
+        let house = House::open_to_read(config).await?;
         let system = house.system(self.system.as_ref()).await?;
         let last = house.ledger.read(&system, |state| state.seq).await?;
         let since = self.since.unwrap_or_else(|| (last + 1).saturating_sub(u64::from(self.limit)).max(1));

@@ -19,6 +19,9 @@ use crate::{
     store::{Entry, Ledger, SqliteStore},
 };
 
+/// What is said where there is nothing to look at.
+pub(super) const NOTHING_YET: &str = "no system has been started yet: `tidegate serve` reads the rules and begins";
+
 /// An open house: the settings and the ledger over the store.
 pub struct House {
     /// What `tidegate.toml` says.
@@ -45,12 +48,19 @@ impl House {
     /// When the settings are not as they should be, or there is no database yet; each says what to do.
     pub async fn open_to_read(config: &Path) -> anyhow::Result<Self> {
         let settings = Settings::read(config)?;
-        let database = settings.database();
-        if !database.exists() {
-            bail!("no system has been started yet: `tidegate serve` reads the rules and begins");
+        if !has_begun(&settings) {
+            bail!(NOTHING_YET);
         }
-        let store = SqliteStore::open_to_read(&database).await?;
+        let store = SqliteStore::open_to_read(&settings.database()).await?;
         Ok(Self { settings, ledger: Arc::new(Ledger::open(Arc::new(store))) })
+    }
+
+    /// [`House::open_to_read`] for what looks at all systems; `None` where nothing is yet to be looked at.
+    ///
+    /// # Errors
+    /// When the settings are not as they should be, or the database cannot be read.
+    pub async fn open_if_begun(config: &Path) -> anyhow::Result<Option<Self>> {
+        if has_begun(&Settings::read(config)?) { Self::open_to_read(config).await.map(Some) } else { Ok(None) }
     }
 
     /// The names of the systems in the store.
@@ -114,7 +124,7 @@ impl House {
         match (named, systems.as_slice()) {
             (Some(name), systems) if systems.contains(name) => Ok(name.clone()),
             (None, [only]) => Ok(only.clone()),
-            (_, []) => bail!("no system has been started yet: `tidegate serve` reads the rules and begins"),
+            (_, []) => bail!(NOTHING_YET),
             (_, systems) => {
                 let names: Vec<&str> = systems.iter().map(SystemName::as_str).collect();
                 match named {
@@ -256,6 +266,11 @@ impl House {
             logs: self.settings.logs(),
         })
     }
+}
+
+/// Whether there is a database with something in it.
+fn has_begun(settings: &Settings) -> bool {
+    std::fs::metadata(settings.database()).is_ok_and(|database| database.len() > 0)
 }
 
 /// Who asks, where no command line says so: `TIDEGATE_AS`, or who is logged in.

@@ -41,7 +41,7 @@ pub(super) struct Logs {
 
 impl Logs {
     pub(super) async fn execute(self, config: &Path) -> anyhow::Result<()> {
-        let house = House::open(config).await?;
+        let mut house = House::open_to_read(config).await?;
         let system = house.system(self.system.as_ref()).await?;
         let folder = house.settings.logs().join(system.as_str()).join(self.run.as_str());
         let known = house.ledger.read(&system, |state| state.run(&self.run).map(|run| run.state)).await?;
@@ -59,6 +59,8 @@ impl Logs {
                 return reader.end();
             }
             tokio::time::sleep(LOOK_EVERY).await;
+            // What was at rest when it was opened is read as it was then.
+            house = House::open_to_read(config).await?;
         }
     }
 }

@@ -5,6 +5,8 @@ use std::io::{IsTerminal as _, Write as _};
 use clap::ValueEnum;
 use serde::Serialize;
 
+use super::house::NOTHING_YET;
+
 /// How a command prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
@@ -30,6 +32,14 @@ impl Output {
         match self {
             Self::Text => say(sentence),
             Self::Json => self.json(facts),
+        }
+    }
+
+    /// Says that no system has been started yet, or lists none.
+    pub(super) fn nothing_yet(self) -> anyhow::Result<()> {
+        match self {
+            Self::Text => say(NOTHING_YET),
+            Self::Json => say("[]"),
         }
     }
 

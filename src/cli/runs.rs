@@ -35,7 +35,7 @@ pub(super) struct Runs {
 
 impl Runs {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        let house = House::open(config).await?;
+        let house = House::open_to_read(config).await?;
         let system = house.system(self.system.as_ref()).await?;
         let filter =
             RunFilter { subject: self.rule.clone(), stage: self.stage.clone(), ..RunFilter::newest(self.limit) };

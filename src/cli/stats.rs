@@ -32,7 +32,7 @@ use crate::{
 )]
 pub(super) struct Stats {
     /// From when on: `30d`, `2026-11-20 12:00` (UTC) or `2026-11-20T12:00:00Z`
-    #[arg(long, value_name = "TIME", default_value = "30d")]
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = since)]
     since: String,
     /// Only this stage
     #[arg(long)]
@@ -44,6 +44,11 @@ pub(super) struct Stats {
 
 /// How many weeks have a bar: half a year, which leaves room for the other columns on a terminal of 100 characters.
 const MOST_BARS: usize = 26;
+
+/// For the command line: the text, if it is a length of time or a moment.
+fn since(text: &str) -> Result<String, String> {
+    if text.parse::<Span>().is_ok() { Ok(text.to_owned()) } else { moment::as_typed(text) }
+}
 
 /// The figures of one system.
 #[derive(Serialize)]
@@ -59,7 +64,13 @@ const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
 
 impl Stats {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        let house = House::open(config).await?;
+        let house = match &self.system {
+            Some(_) => House::open_to_read(config).await?,
+            None => match House::open_if_begun(config).await? {
+                Some(house) => house,
+                None => return output.nothing_yet(),
+            },
+        };
         let systems = match &self.system {
             Some(_) => vec![house.system(self.system.as_ref()).await?],
             None => house.visible_systems().await?,
@@ -80,9 +91,7 @@ impl Stats {
         }
         match output {
             Output::Json => output.json(&all),
-            Output::Text if all.is_empty() => {
-                say("no system has been started yet: `tidegate serve` reads the rules and begins")
-            }
+            Output::Text if all.is_empty() => output.nothing_yet(),
             Output::Text => all.iter().try_for_each(|stats| say(&text(stats))),
         }
     }

@@ -28,7 +28,7 @@ pub(super) struct Trace {
 
 impl Trace {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        let house = House::open(config).await?;
+        let house = House::open_to_read(config).await?;
         let system = house.system(self.system.as_ref()).await?;
         let traced = house.ledger.store().trace(&system, &self.name).await?;
         if output == Output::Json {

@@ -44,7 +44,13 @@ struct Changed(Vec<String>);
 
 impl VerifyLog {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        let house = House::open(config).await?;
+        let house = match &self.system {
+            Some(_) => House::open_to_read(config).await?,
+            None => match House::open_if_begun(config).await? {
+                Some(house) => house,
+                None => return output.nothing_yet(),
+            },
+        };
         let systems = self.systems(&house).await?;
         let mut all = Vec::new();
         for system in systems {
@@ -59,7 +65,7 @@ impl VerifyLog {
         }
         match output {
             Output::Json => output.json(&all)?,
-            Output::Text if all.is_empty() => say("no system has been started yet: there is no log")?,
+            Output::Text if all.is_empty() => output.nothing_yet()?,
             Output::Text => {}
         }
         let broken = |checked: &Checked| {

@@ -195,6 +195,9 @@ async fn from_snapshot(store: &dyn Store, name: &SystemName) -> Result<System, S
         Ok(state) => tracing::warn!(system = %name, seq, found = state.seq, "a snapshot of another place is dropped"),
         Err(error) => tracing::warn!(system = %name, seq, %error, "a snapshot that cannot be read is dropped"),
     }
-    store.drop_snapshot(name).await?;
+    // Where it cannot be dropped, it stays until the next one takes its place; the log is read all the same.
+    if let Err(error) = store.drop_snapshot(name).await {
+        tracing::debug!(system = %name, %error, "a snapshot that cannot be used could not be dropped");
+    }
     Ok(System::default())
 }

@@ -54,7 +54,7 @@ impl Run {
 }
 
 async fn show(config: &Path, output: Output, id: &RunId, system: Option<&SystemName>) -> anyhow::Result<()> {
-    let house = House::open(config).await?;
+    let house = House::open_to_read(config).await?;
     let system = house.system(system).await?;
     let known = house.ledger.read(&system, |state| {
         let run = state.run(id)?.clone();

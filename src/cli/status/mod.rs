@@ -28,7 +28,13 @@ pub(super) struct Status {
 
 impl Status {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        let house = House::open(config).await?;
+        let house = match &self.system {
+            Some(_) => House::open_to_read(config).await?,
+            None => match House::open_if_begun(config).await? {
+                Some(house) => house,
+                None => return output.nothing_yet(),
+            },
+        };
         let systems = match &self.system {
             Some(_) => vec![house.system(self.system.as_ref()).await?],
             None => house.visible_systems().await?,
@@ -39,9 +45,7 @@ impl Status {
         }
         match output {
             Output::Json => output.json(&reports),
-            Output::Text if reports.is_empty() => {
-                say("no system has been started yet: `tidegate serve` reads the rules and begins")
-            }
+            Output::Text if reports.is_empty() => output.nothing_yet(),
             Output::Text => reports.iter().try_for_each(|report| say(&text::of(report, now_ms()))),
         }
     }

@@ -35,14 +35,13 @@ pub(super) async fn migrate(connection: &mut SqliteConnection, place: &Place) ->
 /// Checks that the database has [`VERSION`].
 ///
 /// # Errors
-/// [`StoreError::Newer`], [`StoreError::Foreign`], and a failure that says what to do for an older one.
+/// [`StoreError::Newer`], [`StoreError::Foreign`], and [`StoreError::Older`], which says what to do.
 pub(super) async fn check(connection: &mut SqliteConnection, place: &Place) -> Result<(), StoreError> {
     let version = checked_version(connection, place).await?;
     if version == VERSION {
         return Ok(());
     }
-    let error = format!("it has schema version {version}, and {VERSION} is needed: `tidegate serve` brings it there");
-    Err(StoreError::Failed { place: place.path.clone(), doing: "read the database".to_owned(), error })
+    Err(StoreError::Older { place: place.path.clone(), found: version, needed: VERSION })
 }
 
 async fn checked_version(connection: &mut SqliteConnection, place: &Place) -> Result<i64, StoreError> {

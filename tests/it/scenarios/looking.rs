@@ -83,6 +83,112 @@ fn falsified_approvals_and_a_log_without_a_head_are_found() {
     }
 }
 
+#[test]
+fn looking_where_nothing_is_makes_nothing() {
+    let delivery = Delivery::careful();
+    for command in ["status", "stats", "verify-log"] {
+        let told = delivery.granted(&[command]);
+        assert!(told.starts_with("no system has been started yet"), "{told}");
+        assert_eq!(delivery.json(&[command]), Value::Array(Vec::new()));
+        let why = delivery.refused(&[command, "--system", "webshop"], 1);
+        assert!(why.contains("no system has been started yet"), "{why}");
+    }
+    for arguments in [
+        &["runs"][..],
+        &["run", "show", "deliver-1"],
+        &["explain", "deliver-1"],
+        &["trace", "a"],
+        &["history"],
+        &["logs", "deliver-1"],
+    ] {
+        let why = delivery.refused(arguments, 1);
+        assert!(why.contains("no system has been started yet"), "{arguments:?}: {why}");
+    }
+    assert!(!delivery.root().join("data").exists());
+}
+
+/// A copy, or the place itself, of which somebody else may read everything and write nothing.
+#[test]
+fn looking_needs_no_permission_to_write() {
+    let (delivery, first, _) = delivered();
+    let runs = delivery.json(&["runs"]);
+    let run = runs[0]["id"].as_str().unwrap();
+    let looks = [
+        &["status"][..],
+        &["runs"],
+        &["run", "show", run],
+        &["explain", run],
+        &["explain", &first, "--stage", "dev"],
+        &["trace", &first],
+        &["history"],
+        &["replay", "--seq", "9"],
+        &["verify-log"],
+    ];
+    let expected = looks.map(|arguments| delivery.json(arguments));
+    let look_without_permission = || {
+        for (arguments, expected) in looks.iter().zip(&expected) {
+            let output = delivery.as_guest(&[arguments, &["-o", "json"][..]].concat());
+            assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+            let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert_eq!(told, *expected, "{arguments:?}");
+        }
+        assert!(delivery.as_guest(&["stats"]).status.success());
+        assert!(delivery.as_guest(&["logs", run]).status.success());
+    };
+    delivery.writable(false);
+    look_without_permission();
+
+    // A copy of only a part says so, and is not taken for the whole.
+    delivery.writable(true);
+    let data = delivery.root().join("data");
+    std::fs::remove_file(data.join("tidegate.db-shm")).unwrap();
+    delivery.writable(false);
+    let output = delivery.as_guest(&["status"]);
+    let why = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && why.contains("copy the database with the files beside it"), "{why}");
+
+    delivery.writable(true);
+    checkpoint(&data.join("tidegate.db"));
+    assert!(!data.join("tidegate.db-wal").exists());
+    delivery.writable(false);
+    look_without_permission();
+    delivery.writable(true);
+}
+
+impl Delivery {
+    /// Types a command as somebody who may not write: where that is root, as nobody.
+    fn as_guest(&self, arguments: &[&str]) -> std::process::Output {
+        use std::os::unix::process::CommandExt as _;
+        const NOBODY: u32 = 65_534;
+        let mut command = self.tidegate(arguments);
+        if rustix::process::geteuid().is_root() {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        command.output().unwrap()
+    }
+
+    /// Lets everybody read the whole folder, and its owner write there or nobody.
+    fn writable(&self, is_writable: bool) {
+        use std::{fs::Permissions, os::unix::fs::PermissionsExt as _};
+        let bits = if is_writable { 0o200 } else { 0 };
+        let mut folders = vec![self.root().to_owned()];
+        while let Some(folder) = folders.pop() {
+            std::fs::set_permissions(&folder, Permissions::from_mode(0o555 | bits)).unwrap();
+            for entry in std::fs::read_dir(&folder).unwrap().map(Result::unwrap) {
+                match entry.file_type().unwrap() {
+                    kind if kind.is_dir() => folders.push(entry.path()),
+                    kind if kind.is_file()
+                        && entry.path().extension().is_some_and(|end| end.to_string_lossy().starts_with("db")) =>
+                    {
+                        std::fs::set_permissions(entry.path(), Permissions::from_mode(0o444 | bits)).unwrap();
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
 /// Writes all of the write-ahead log into the database's own file.
 fn checkpoint(database: &std::path::Path) {
     by_hand(database, "PRAGMA wal_checkpoint(TRUNCATE)");
@@ -132,7 +238,13 @@ fn the_past_is_told_as_the_present_was() {
         let why = delivery.refused(&["replay", arguments[0], arguments[1]], 1);
         assert!(why.contains(&expected), "{arguments:?}: {why}");
     }
-    assert!(delivery.refused(&["replay", "--at", "yesterday"], 1).contains("is not a time"));
+    for arguments in [&["replay", "--at", "yesterday"][..], &["stats", "--since", "yesterday"]] {
+        let why = delivery.refused(arguments, 2);
+        assert!(why.contains("is not a time") && why.contains("`in 2h`"), "{why}");
+    }
+    let why = delivery.refused(&["replay"], 2);
+    assert!(why.contains("--at <TIME>") && why.contains("--seq <SEQ>"), "{why}");
+    assert_eq!(delivery.json(&["replay", "--seq", "1"])[0]["system"], "webshop", "before there were rules");
 }
 
 #[test]
