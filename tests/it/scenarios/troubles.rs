@@ -21,7 +21,8 @@ use tidegate::{
     },
     rules::{StageName, SystemName},
     store::{
-        Claimed, Direction, InstallationSecret, Ledger, LogRow, RunFilter, Snapshot, SqliteStore, Store, StoreError,
+        Claimed, Direction, InstallationSecret, Ledger, LogRow, RunFilter, Snapshot, SqliteStore, Standing, Store,
+        StoreError,
     },
 };
 use tokio::sync::watch;
