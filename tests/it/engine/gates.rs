@@ -207,7 +207,7 @@ fn checks_are_asked_at_once_and_all_of_them_must_pass() {
     };
     world.answers("promote-3", load, answer("GET answered 503"));
     let waiting = world.waits_for("promote-3");
-    assert_eq!(waiting.for_what, "load-test: https://{{stage}}.example/load to answer 200 (GET answered 503)");
+    assert_eq!(waiting.for_what, "load-test: https://main.example/load to answer 200 (GET answered 503)");
     assert_eq!(world.effect("promote-3", load).due_ms, world.now_ms + 5 * MINUTE_MS);
     world.done("promote-3", nightly);
     assert_eq!(world.step_state("promote-3", "window"), StepState::Blocked);
