@@ -39,5 +39,5 @@ pub use merge::{CheckedMerge, MergeChange, Merged, Pin};
 pub use mirror::{GitOptions, Identity, Mirror, Mirrors};
 pub use patch::{ChangedFile, Patch};
 pub use publish::{CommitMessage, KEY_TRAILER};
-pub use read::CommitInfo;
+pub use read::{CommitInfo, first_head_with};
 pub use restore::{RestoreChange, Restored};
