@@ -189,6 +189,9 @@ fn end(system: &System, run: &Run) -> Condition {
     Condition::of(Verdict::Refused, "end", at_ms, reason("it did not succeed"), again(system, run))
 }
 
+/// How advice begins that helps only when the run has ended.
+const AT_ITS_END: &str = "when it has ended: ";
+
 /// What brings a run that did not succeed, or what it would have brought, on.
 pub(super) fn again(system: &System, run: &Run) -> String {
     if let Some(reason) = system.vetoed_run(run) {
@@ -204,7 +207,8 @@ pub(super) fn again(system: &System, run: &Run) -> String {
     match run.state.is_ended().then_some(run.state).or(run.ends_as).unwrap_or(run.state) {
         RunState::Superseded => "the newer run, which brings what this one would have brought".to_owned(),
         RunState::Rejected => format!("{anew}, when the target is free"),
-        _ => format!("`tidegate retry {}`, or {anew}", run.id),
+        _ if run.state.is_ended() => format!("`tidegate retry {}`, or {anew}", run.id),
+        _ => format!("{AT_ITS_END}`tidegate retry {}`, or {anew}", run.id),
     }
 }
 

@@ -4,6 +4,7 @@ mod approvals;
 mod builds;
 mod diamonds;
 mod ends;
+mod explained;
 mod explanations;
 mod fan_in;
 mod gates;
