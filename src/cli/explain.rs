@@ -20,6 +20,7 @@ use crate::{
         explain::whereabouts::{Stop, Whereabouts},
         explain::{self, Condition, Journey, Verdict},
     },
+    providers::git::{Mirrors, first_head_with},
     rules::{RepositoryName, StageName, SystemName},
     store::{Store, Traced, replay},
 };
@@ -32,7 +33,8 @@ use crate::{
                   tidegate explain ami-0123456789abcdef0 --stage qa"
 )]
 pub(super) struct Explain {
-    /// A run; or, with `--stage`, a commit, an AMI id or the SHA-256 of an artifact, of which the first digits are enough
+    /// A run; or, with `--stage`, a commit (also `image@193772ea94`), an AMI id, or the tag or SHA-256 of an artifact, of which
+    /// the first digits are enough
     what: String,
     /// The stage that the commit or artifact is asked about
     #[arg(long)]
@@ -40,6 +42,9 @@ pub(super) struct Explain {
     #[command(flatten)]
     asking: Asking,
 }
+
+/// The fewest digits of a commit that are looked for in the mirrors; git itself takes no fewer.
+const FEWEST_DIGITS: usize = 4;
 
 /// A run and its conditions, as one document.
 #[derive(Serialize)]
@@ -58,6 +63,9 @@ struct JourneyExplained {
     /// The artifact that was asked about, when it was not the commit itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     artifact: Option<Artifact>,
+    /// The commit that was asked about, when it was never a head: the journey is that of the first head that contains it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contains: Option<CommitId>,
     #[serde(flatten)]
     journey: Journey,
 }
@@ -121,24 +129,43 @@ async fn explain_journey(
     if !stages.contains(&stage.as_str()) {
         bail!("{system} has no stage `{stage}`; it has: {}", stages.join(", "));
     }
-    let (found, artifact) = match heads(&whereabouts, what).as_slice() {
-        [only] => (only.clone(), None),
-        [] => of_artifact(store, &system, what).await?,
+    if let Ok(id) = parse_run(what)
+        && (state.run(&id).is_some() || store.run(&system, &id).await?.is_some())
+    {
+        bail!("`{id}` is a run, which is in one stage; `tidegate explain {id}` says why it is where it is");
+    }
+    let (found, artifact, contains) = match heads(&whereabouts, what).as_slice() {
+        [only] => (only.clone(), None, None),
+        [] => match head_with(house, &state, &whereabouts, what).await {
+            Some((head, commit)) => (head, None, Some(commit)),
+            None => {
+                let (found, artifact) = of_artifact(store, &system, what).await?;
+                (found, artifact, None)
+            }
+        },
         several => bail!("several commits begin with `{what}`; which one?\n{}", listed(several)),
     };
     let (repository, commit) = found;
     let journey = explain::journey(&state, &whereabouts, &repository, &commit, stage);
-    let explained = JourneyExplained { system, artifact, journey };
+    let explained = JourneyExplained { system, artifact, contains, journey };
     if output == Output::Json {
         return output.json(&explained);
     }
     if let Some(artifact) = &explained.artifact {
         say(&format!("{} {} was made from {repository} {commit}", artifact.kind, artifact.name))?;
     }
+    if let Some(contains) = &explained.contains {
+        say(&format!(
+            "{} was pushed with others; {repository} {} is the first head that contains it",
+            contains.short(),
+            commit.short()
+        ))?;
+    }
     let title = format!("{repository} {} → {stage}", commit.short());
-    let Journey { summary, since_ms, verdict, .. } = &explained.journey;
+    let Journey { summary, since_ms, earliest_ms, verdict, .. } = &explained.journey;
     let since = if *verdict == Verdict::Passed { "" } else { "since " };
-    say(&format!("{}  {summary}, {since}{}", paint(&title, Tone::Strong), words::ago(*since_ms)))?;
+    let earliest = earliest_ms.map_or_else(String::new, |at_ms| format!(", not before {}", explain::time(at_ms)));
+    say(&format!("{}  {summary}, {since}{}{earliest}", paint(&title, Tone::Strong), words::ago(*since_ms)))?;
     let conditions = text(&explained.journey.conditions);
     say(&house.complete(asking, &explained.system, &conditions).await?)
 }
@@ -155,15 +182,54 @@ async fn past(store: &dyn Store, system: &SystemName) -> anyhow::Result<(System,
     Ok((state.await?, whereabouts))
 }
 
+/// The repository, where it is said, and the beginning of the commit: `image@193772ea94`.
+fn parts(what: &str) -> (Option<&str>, &str) {
+    what.rsplit_once('@').map_or((None, what), |(repository, commit)| (Some(repository), commit))
+}
+
 /// The heads whose commit begins so.
-fn heads(whereabouts: &Whereabouts, prefix: &str) -> Vec<(RepositoryName, CommitId)> {
-    let bare = prefix.rsplit_once('@').map_or(prefix, |(_, commit)| commit);
+fn heads(whereabouts: &Whereabouts, what: &str) -> Vec<(RepositoryName, CommitId)> {
+    let (repository, prefix) = parts(what);
     let of_place = |(place, stops): (&Place, &[Stop])| {
-        let named = stops.iter().filter(|stop| stop.commit.as_str().starts_with(bare));
+        let named = stops.iter().filter(|stop| stop.commit.as_str().starts_with(prefix));
         named.map(|stop| (place.repository.clone(), stop.commit.clone())).collect::<Vec<_>>()
     };
-    let found: std::collections::BTreeSet<_> = whereabouts.stops().flat_map(of_place).collect();
+    let places =
+        whereabouts.stops().filter(|(place, _)| repository.is_none_or(|name| place.repository.as_str() == name));
+    let found: std::collections::BTreeSet<_> = places.flat_map(of_place).collect();
     found.into_iter().collect()
+}
+
+/// The first head that contains the commit that begins so, in the first stage where there is one, and that commit: of
+/// commits that are pushed together only the last is a head. The mirrors know the others.
+async fn head_with(
+    house: &House,
+    state: &System,
+    whereabouts: &Whereabouts,
+    what: &str,
+) -> Option<((RepositoryName, CommitId), CommitId)> {
+    let (named, prefix) = parts(what);
+    let rules = state.rules()?;
+    if prefix.len() < FEWEST_DIGITS || !prefix.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let repositories = rules.repositories.iter().filter(|(name, _)| named.is_none_or(|named| name.as_str() == named));
+    for (name, repository) in repositories {
+        let Ok(mirror) = Mirrors::directory_in(&house.settings.data.join("mirrors"), &repository.url) else { continue };
+        let stages = rules.stages.keys().map(|stage| Place { repository: name.clone(), stage: stage.clone() });
+        let of_place = |place: Place| whereabouts.stops().find(|(of, _)| **of == place).map(|(_, stops)| stops);
+        let stops = stages.filter_map(of_place).flatten();
+        let heads: Vec<String> = stops.map(|stop| stop.commit.to_string()).collect();
+        let prefix = prefix.to_owned();
+        let search = tokio::task::spawn_blocking(move || {
+            let (commit, place) = first_head_with(&mirror, &prefix, &heads)?;
+            Some((CommitId::new(commit), CommitId::new(&heads[place])))
+        });
+        if let Ok(Some((commit, head))) = search.await {
+            return Some(((name.clone(), head), commit));
+        }
+    }
+    None
 }
 
 /// The commit that an artifact was made from, by what the store knows of its making.

@@ -18,7 +18,8 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "Examples: tidegate trace ami-0123456789abcdef0\n          tidegate trace 193772ea94")]
 pub(super) struct Trace {
-    /// A commit, an AMI id, the SHA-256 of a tarball, template or image, or a deployment; its first digits are enough
+    /// A commit, an AMI id, a tarball's tag, the SHA-256 of a tarball, template or image, or a deployment; its first digits are
+    /// enough
     name: String,
     #[command(flatten)]
     asking: Asking,

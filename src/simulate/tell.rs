@@ -10,9 +10,7 @@ use super::{
     report::{FileChange, Foreseen, Gate, StillWaits},
 };
 use crate::{
-    engine::{
-        Message, NoticeWork, Run, RunId, RunState, StepOutcome, StepState, StepWork, explain, gate::hold, plan::Task,
-    },
+    engine::{Message, NoticeWork, Run, RunId, RunState, StepOutcome, StepState, StepWork, explain, plan::Task},
     rules::{Action, RepositoryName},
 };
 
@@ -136,7 +134,7 @@ impl Simulation {
     /// Writes down what holds a run that could go on.
     fn tell_hold(&mut self, run: &Run) {
         let mut ready = run.steps.iter().filter(|step| step.state == StepState::Ready);
-        let held = ready.find_map(|step| Some((step, hold::hold(&self.system, run, step)?.waiting(run))));
+        let held = ready.find_map(|step| Some((step, explain::held(&self.system, run, step)?)));
         if let Some((step, waiting)) = held {
             let place = format!("{} held since {}", step.id, waiting.since_ms);
             let gate = gate(step.id.as_str(), waiting, None);

@@ -84,7 +84,7 @@ fn head_lines(head: &HeadStatus, now_ms: i64) -> (String, String) {
 }
 
 fn target_lines(target: &TargetStatus) -> (String, String) {
-    let verified = if target.verified { " ✓ verified" } else { "" };
+    let verified = if target.verified && target.state != "BROKEN" { " ✓ verified" } else { "" };
     let first = match &target.deployed_by {
         Some(run) if target.state == "AVAILABLE" => format!("{run}{verified}"),
         _ => format!("{}{verified}", target.state),

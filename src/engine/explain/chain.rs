@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::question;
 use crate::{
     engine::{
-        gate::hold::{Hold, hold},
         gate::reopen::{heeds_window, shut_window},
         plan::Task,
         run::{Run, RunState, StepRun, StepState, Subject},
         system::System,
     },
-    rules::{Action, Day, StepId, Window},
+    rules::{Action, Day, Quorum, StepId, Window},
 };
 
 /// One condition between a thing and where it is to go.
@@ -148,8 +148,10 @@ fn made(system: &System, run: &Run, step: &StepRun) -> String {
         return "nobody had to approve it: nothing differs".to_owned();
     }
     let commit = step.outputs.get("commit").and_then(|commit| commit.as_str()).and_then(|commit| commit.get(..10));
-    match (step.task.writes_to(), commit) {
-        (Some(place), Some(commit)) => format!("{} is in {place} {}", commit, run.stage),
+    match (&step.task, step.task.writes_to(), commit) {
+        (_, Some(place), Some(commit)) => format!("{} is in {place} {}", commit, run.stage),
+        (Task::Action(Action::Approve(_)), ..) => format!("nobody is asked in {}", run.stage),
+        (Task::Require(_), ..) => format!("{} has what it demands", run.stage),
         _ => format!("{} is done", asked(system, run, step)),
     }
 }
@@ -157,15 +159,14 @@ fn made(system: &System, run: &Run, step: &StepRun) -> String {
 /// What a step asks of the world, as a clause.
 fn asked(system: &System, run: &Run, step: &StepRun) -> String {
     if let Some(quorum) = step.task.quorum(&run.stage) {
-        let who = if quorum.from.is_empty() { "anybody".to_owned() } else { quorum.from.join(", ") };
-        return format!("approval by {who}");
+        return format!("approval by {}", who(quorum));
     }
     match &step.task {
         Task::Soak { until_ms } => format!("the soak time until {}", super::time(*until_ms)),
         Task::Window { window, .. } => format!("the window {window}"),
         Task::Require(_) => format!("what {} demands", run.stage),
         Task::CheckMerge(merge) => format!("a merge of {} {} without conflict", merge.repository, merge.commit.short()),
-        Task::Action(Action::Check(check)) => super::question(system, run, step, check),
+        Task::Action(Action::Check(check)) => question::of_run(system, run, step, check),
         Task::CheckRestore(restore) => format!("a way back of {} without conflict", restore.repository),
         Task::Restore(restore) => format!("the way back of {}", restore.repository),
         Task::Release(member) => format!("the other systems of the release {}", member.release.name),
@@ -177,6 +178,11 @@ fn asked(system: &System, run: &Run, step: &StepRun) -> String {
     }
 }
 
+/// Whom a quorum asks.
+pub(super) fn who(quorum: &Quorum) -> String {
+    if quorum.from.is_empty() { "anybody".to_owned() } else { quorum.from.join(", ") }
+}
+
 /// How a run ended, and what to do about it.
 fn end(system: &System, run: &Run) -> Condition {
     let at_ms = run.ended_ms.unwrap_or(run.created_ms);
@@ -186,6 +192,9 @@ fn end(system: &System, run: &Run) -> Condition {
     }
     Condition::of(Verdict::Refused, "end", at_ms, reason("it did not succeed"), again(system, run))
 }
+
+/// How advice begins that helps only when the run has ended.
+const AT_ITS_END: &str = "when it has ended: ";
 
 /// What brings a run that did not succeed, or what it would have brought, on.
 pub(super) fn again(system: &System, run: &Run) -> String {
@@ -202,7 +211,8 @@ pub(super) fn again(system: &System, run: &Run) -> String {
     match run.state.is_ended().then_some(run.state).or(run.ends_as).unwrap_or(run.state) {
         RunState::Superseded => "the newer run, which brings what this one would have brought".to_owned(),
         RunState::Rejected => format!("{anew}, when the target is free"),
-        _ => format!("`tidegate retry {}`, or {anew}", run.id),
+        _ if run.state.is_ended() => format!("`tidegate retry {}`, or {anew}", run.id),
+        _ => format!("{AT_ITS_END}`tidegate retry {}`, or {anew}", run.id),
     }
 }
 
@@ -213,10 +223,9 @@ fn earliest<'run>(system: &System, run: &'run Run) -> BTreeMap<&'run StepId, i64
         let after = step.needs.iter().filter_map(|need| earliest.get(need).copied()).max();
         let after_ms = after.unwrap_or(i64::MIN).max(system.at_ms);
         let until_ms = super::step(system, run, step).and_then(|waiting| waiting.until_ms);
-        let thaws_ms = match hold(system, run, step) {
-            Some(Hold::Freeze(_, freeze)) => Some(freeze.until_ms),
-            Some(Hold::Pause(_)) | None => None,
-        };
+        let is_to_begin = matches!(step.state, StepState::Blocked | StepState::Ready);
+        let held = super::held(system, run, step).filter(|_| is_to_begin);
+        let thaws_ms = held.and_then(|waiting| waiting.until_ms);
         let after_ms = after_ms.max(until_ms.unwrap_or(i64::MIN)).max(thaws_ms.unwrap_or(i64::MIN));
         let own_ms = match &step.task {
             _ if step.ended_ms.is_some() => system.at_ms,

@@ -1,7 +1,9 @@
 //! Why something has not moved: every waiting thing names what it waits for, and who or what can end it (I7).
 
+mod ahead;
 mod chain;
 mod journey;
+mod question;
 mod route;
 pub mod whereabouts;
 
@@ -18,9 +20,8 @@ use super::{
     run::{Run, RunState, StepRun, StepState},
     system::{System, TargetLife},
     version::Pinned,
-    work,
 };
-use crate::rules::{Action, Check};
+use crate::rules::Action;
 
 /// What ends a wait that should have ended already. No state that the engine makes has one: it would be a lost wake-up.
 pub(super) const BY_THE_NEXT_EVENT: &str = "the engine, with the next event";
@@ -41,6 +42,19 @@ pub struct Waiting {
     pub ended_by: String,
 }
 
+impl Waiting {
+    /// What waits for both: for whichever ends last, and each is ended by its own.
+    fn and(self, other: Self) -> Self {
+        Self {
+            for_what: format!("{}; and {}", self.for_what, other.for_what),
+            since_ms: self.since_ms.min(other.since_ms),
+            until_ms: self.until_ms.max(other.until_ms),
+            expires_ms: self.expires_ms.into_iter().chain(other.expires_ms).min(),
+            ended_by: format!("{}; and {}", self.ended_by, other.ended_by),
+        }
+    }
+}
+
 /// What a run waits for; `None` when it has ended. A run that works waits for its active steps.
 #[must_use]
 pub fn run(system: &System, run: &Run) -> Option<Waiting> {
@@ -49,7 +63,7 @@ pub fn run(system: &System, run: &Run) -> Option<Waiting> {
     }
     let fan_in = run.steps.iter().find(|step| step.state == StepState::Active && step.task == Task::FanIn);
     if run.state == RunState::Queued && fan_in.is_none() {
-        return Some(target(system, run, run.created_ms));
+        return Some(target(system, run, queued_ms(run)));
     }
     let first = |state| run.steps.iter().find(|step| step.state == state);
     let gate = run.steps.iter().find(|step| step.state == StepState::Active && step.task.is_gate());
@@ -90,13 +104,32 @@ fn blocked(run: &Run, step: &StepRun) -> Waiting {
     }
 }
 
+/// Since when all that a step needs is done: milliseconds since 1970, UTC.
+fn ready_ms(run: &Run, step: &StepRun) -> i64 {
+    let needs = step.needs.iter().filter_map(|need| run.step(need)?.ended_ms);
+    needs.fold(run.created_ms, i64::max)
+}
+
+/// Since when a run waits for its lane: since it was made, or since what it did before that is done.
+fn queued_ms(run: &Run) -> i64 {
+    let ready = run.steps.iter().filter(|step| step.state == StepState::Ready);
+    ready.map(|step| ready_ms(run, step)).min().unwrap_or(run.created_ms)
+}
+
+/// What keeps a step from starting whatever else is free: the pin of its stage, and every hold; `None` when nothing does.
+#[must_use]
+pub fn held(system: &System, run: &Run, step: &StepRun) -> Option<Waiting> {
+    let ready_ms = ready_ms(run, step);
+    let pin = system.kept_out(run, step).map(|pinned| kept_out(run, pinned, ready_ms));
+    let holds = hold::holds(system, run, step).into_iter().map(|hold| hold.waiting(run, ready_ms));
+    pin.into_iter().chain(holds).reduce(Waiting::and)
+}
+
 fn ready(system: &System, run: &Run, step: &StepRun) -> Waiting {
-    if let Some(pinned) = system.kept_out(run, step) {
-        return kept_out(run, pinned);
+    if let Some(held) = held(system, run, step) {
+        return held;
     }
-    if let Some(hold) = hold::hold(system, run, step) {
-        return hold.waiting(run);
-    }
+    let since_ms = ready_ms(run, step);
     let place = step.task.writes_to();
     let writer = system.live_runs().filter(|other| other.stage == run.stage && other.id != run.id).find(|other| {
         let mut active = other.steps.iter().filter(|step| step.state == StepState::Active);
@@ -105,20 +138,20 @@ fn ready(system: &System, run: &Run, step: &StepRun) -> Waiting {
     match (writer, place) {
         (Some(writer), Some(place)) => Waiting {
             for_what: format!("{} to finish its commit to {place} {}", writer.id, run.stage),
-            since_ms: run.created_ms,
+            since_ms,
             until_ms: None,
             expires_ms: None,
             ended_by: writer.id.to_string(),
         },
-        _ => target(system, run, run.created_ms),
+        _ => target(system, run, since_ms),
     }
 }
 
-fn kept_out(run: &Run, pinned: &Pinned) -> Waiting {
+fn kept_out(run: &Run, pinned: &Pinned, ready_ms: i64) -> Waiting {
     let (stage, at, by) = (&run.stage, &pinned.version.verified.run, &pinned.by);
     Waiting {
         for_what: format!("the end of the pin of {stage} at {at} ({by}: {})", pinned.reason),
-        since_ms: run.created_ms.max(pinned.at_ms),
+        since_ms: ready_ms.max(pinned.at_ms),
         until_ms: None,
         expires_ms: None,
         ended_by: format!("{by} or an operator: `tidegate unpin {stage}`"),
@@ -172,7 +205,7 @@ fn gate(system: &System, run: &Run, step: &StepRun, since_ms: i64) -> Waiting {
             since_ms,
             until_ms: None,
             expires_ms: due_ms,
-            ended_by: format!("{people}: `tidegate approve {id}` or `tidegate reject {id}`{expires}"),
+            ended_by: format!("{people}: `tidegate approve {id}` or `tidegate reject {id} --reason …`{expires}"),
         };
     }
     if step.task == Task::FanIn {
@@ -180,7 +213,7 @@ fn gate(system: &System, run: &Run, step: &StepRun, since_ms: i64) -> Waiting {
         return Waiting { for_what, since_ms, until_ms: None, expires_ms: None, ended_by };
     }
     let for_what = match &step.task {
-        Task::Soak { .. } => "the soak time since it was verified".to_owned(),
+        Task::Soak { .. } => "the soak time after its verification".to_owned(),
         Task::Window { window, holidays } if holidays.is_empty() => format!("the window {window}"),
         Task::Window { window, .. } => format!("the window {window}, which is shut on holidays"),
         task => task.kind().to_owned(),
@@ -218,7 +251,7 @@ fn active(system: &System, run: &Run, step: &StepRun, since_ms: i64) -> Waiting 
         _ if cancelling => format!("{} to be cancelled", step.id),
         (Some(progress), _) => match &step.task {
             Task::Action(Action::Check(check)) => {
-                format!("{}: {} ({progress})", step.id, question(system, run, step, check))
+                format!("{}: {} ({progress})", step.id, question::of_run(system, run, step, check))
             }
             _ => format!("{}: {progress}", step.id),
         },
@@ -233,13 +266,6 @@ fn active(system: &System, run: &Run, step: &StepRun, since_ms: i64) -> Waiting 
         expires_ms: None,
         ended_by: format!("its outcome, or its deadline at {}", super::explain::time(deadline_ms)),
     }
-}
-
-/// What a check of a run asks, with its templates filled in.
-#[must_use]
-pub fn question(system: &System, run: &Run, step: &StepRun, check: &Check) -> String {
-    let known = system.rules().and_then(|rules| work::step_work(rules, run, &step.id, Phase::Poll).ok());
-    known.map_or_else(|| check.question(), |known| check.rendered(&known.context()).question())
 }
 
 /// A moment as people read it, in UTC to the second.

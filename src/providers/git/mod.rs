@@ -44,5 +44,5 @@ pub use mirror::{GitOptions, Identity, Mirror, Mirrors};
 pub use patch::{ChangedFile, Patch};
 pub use proof::{CommitPlace, PROOF_TRAILER, Proofs};
 pub use publish::{CommitMessage, KEY_TRAILER};
-pub use read::CommitInfo;
+pub use read::{CommitInfo, first_head_with};
 pub use restore::{RestoreChange, Restored};

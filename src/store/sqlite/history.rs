@@ -51,7 +51,27 @@ impl SqliteStore {
         if artifacts.iter().any(is_exact) {
             artifacts.retain(is_exact);
         }
+        if artifacts.is_empty() {
+            return self.artifacts_filed(system, prefix, limit).await;
+        }
         Ok(artifacts)
+    }
+
+    /// The artifacts whose file's name begins so: a tarball is pinned by that, `software-d6118725803a`, not by its digest.
+    async fn artifacts_filed(
+        &self,
+        system: &SystemName,
+        prefix: &str,
+        limit: u32,
+    ) -> Result<Vec<Artifact>, StoreError> {
+        // What is trimmed is all but the slashes at the end: the file's name, which begins after the last of them.
+        let sql = "SELECT kind, name, uri FROM artifacts
+                   WHERE system = ?1 AND ?2 <> '' AND instr(uri, '/') > 0
+                     AND instr(substr(uri, length(rtrim(uri, replace(uri, '/', ''))) + 1), ?2) = 1
+                   ORDER BY name, kind LIMIT ?3";
+        let query = query(sql).bind(system.as_str()).bind(prefix).bind(limit);
+        let rows = self.rows("look for an artifact by its file", query).await?;
+        Ok(rows.iter().map(|row| artifact(row, 0)).collect())
     }
 
     pub(super) async fn links_of(

@@ -12,7 +12,10 @@ fn delivered() -> (Delivery, String, String) {
     let asked = delivery.asking("deliver", "dev").id.to_string();
     delivery.granted(&["approve", &asked, "--as", "grace"]);
     delivery.done("deliver", "dev");
-    let second = delivery.software.commit("dev", "Sell less", &[("VERSION", "webshop 3.0\n")]);
+    delivery.software.set_branch("feature", &first);
+    let less = [("VERSION", "webshop 3.0\n")];
+    delivery.software.commit("feature", "Sell less", &less);
+    let second = delivery.software.merge("dev", "feature", "Merge what sells less", &less);
     delivery.wait("the second question", |state| {
         state.live_runs().find(|run| run.asking().is_some() && run.id.as_str() != asked).map(drop)
     });
@@ -266,6 +269,20 @@ fn a_run_a_commit_and_an_artifact_are_explained() {
     assert!(there.contains(&format!("{done} deployed it to webshop@dev")), "{there}");
     let asks = delivery.json(&["explain", &second, "--stage", "dev"]);
     assert_eq!((&asks["verdict"], &asks["repository"]), (&"waiting".into(), &"software".into()));
+    let merged = delivery.software.git(&["rev-parse", &format!("{second}^2")]);
+    let of_merged = delivery.json(&["explain", &merged[..10], "--stage", "dev"]);
+    assert_eq!((&of_merged["contains"], &of_merged["commit"]), (&merged.trim().into(), &second.as_str().into()));
+    let named = delivery.granted(&["explain", &format!("software@{}", &merged[..10]), "--stage", "dev"]);
+    assert!(named.contains(&format!("software {} is the first head that contains it", &second[..10])), "{named}");
+    let why = delivery.refused(&["explain", &format!("image@{}", &first[..10]), "--stage", "dev"], 1);
+    assert!(why.contains("begins with `image@"), "of another repository: {why}");
+    let packages = delivery.json(&["runs", "--rule", "package"]);
+    let tag = packages[1]["steps"][0]["outputs"]["tag"].as_str().unwrap();
+    let of_tag = delivery.json(&["explain", tag, "--stage", "dev"]);
+    assert_eq!((&of_tag["artifact"]["kind"], &of_tag["commit"]), (&"tarball".into(), &first.as_str().into()));
+    assert!(delivery.granted(&["trace", tag]).contains(&first), "what people see in a pin is traced");
+    let why = delivery.refused(&["explain", done, "--stage", "main"], 1);
+    assert!(why.contains(&format!("`tidegate explain {done}`")), "{why}");
     let ami = runs[1]["steps"].as_array().unwrap().iter().find_map(|step| step["outputs"]["image"].as_str()).unwrap();
     let of_image = delivery.json(&["explain", ami, "--stage", "qa"]);
     assert_eq!((&of_image["artifact"]["name"], &of_image["repository"]), (&ami.into(), &"image".into()));
