@@ -28,6 +28,7 @@ mod run;
 mod runs;
 mod serve;
 pub mod settings;
+mod signals;
 mod simulate;
 mod stats;
 pub mod status;
