@@ -320,13 +320,12 @@ pub(super) fn push(repository: &str, stage: &str, commit: &str) -> Supposed {
         repository: RepositoryName::new(repository).unwrap(),
         stage: StageName::new(stage).unwrap(),
         commit: Some(commit.to_owned()),
+        force: false,
     }
 }
 
 pub(super) fn promotion(from: &str, to: &str) -> (Supposed, Command) {
     let (from, to) = (StageName::new(from).unwrap(), StageName::new(to).unwrap());
-    (
-        Supposed::Promote { from: from.clone(), to: to.clone() },
-        Command::Promote { from, to, version: None, release: None },
-    )
+    let command = Command::Promote { from, to, version: None, release: None };
+    (Supposed::Asked { command: command.clone() }, command)
 }

@@ -288,6 +288,17 @@ async fn guestbook_a_push_goes_through_as_predicted() {
     let held =
         gates(&prediction).into_iter().find(|gate| gate.for_what.contains("a fair")).expect("the freeze is told");
     assert_eq!(held.passes_ms, Some(until_ms));
+
+    // The way back.
+    company.made = Made::default();
+    let stage = "dev".parse().unwrap();
+    let command = Command::Rollback { stage, to: None, reason: "they are no friends".to_owned() };
+    let prediction = company.predict(Supposed::Asked { command: command.clone() }, |_| {}).await;
+    assert_eq!(prediction.supposed, "dev were rolled back to the version before");
+    assert!(company.ask("ada", command).await);
+    company.settle().await;
+    assert_came_true(&prediction, &company.made);
+    assert!(prediction.summary.commits >= 1, "{:?}", prediction.summary);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -92,6 +92,7 @@ impl Made {
                 return self.things.push((whose, Thing::Deployment { target }));
             }
             Task::Action(Action::Commit(commit)) if is_new => (&commit.repository, false),
+            Task::Restore(restore) if is_new => (&restore.repository, false),
             Task::Merge(merge) if is_new => (&merge.repository, true),
             _ => return,
         };

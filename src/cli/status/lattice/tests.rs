@@ -1,3 +1,5 @@
+//! The lattice with names as long as they are in earnest, on terminals of many widths.
+
 use super::*;
 use crate::engine::System;
 
