@@ -48,6 +48,8 @@ impl Cell {
             return whole;
         }
         let room = width.saturating_sub(length(short_tail));
+        // An address is known without its scheme.
+        let text = if *end_tells_more { text.split_once("://").map_or(text.as_str(), |(_, rest)| rest) } else { text };
         if length(text) <= room {
             return format!("{text}{short_tail}");
         }

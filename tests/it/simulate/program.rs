@@ -247,7 +247,7 @@ fn commands_are_granted_or_refused_as_in_earnest() {
     let demo = Demo::new();
     let back = demo.refused(&["simulate", "rollback", "dev"], 3);
     assert!(back.contains("dev has no earlier version to go back to"), "{back}");
-    let done = demo.refused(&["simulate", "retry", "deliver-11"], 3);
+    let done = demo.refused(&["simulate", "retry", "deliver-3"], 3);
     assert!(done.contains("only a failed or aborted run"), "{done}");
     let run = demo.granted(&["simulate", "run", "deliver", "--stage", "dev", "--fail-on", "failure"]);
     assert!(run.contains("deliver were run in dev") && run.contains("1 deployment"), "{run}");
