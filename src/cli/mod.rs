@@ -29,6 +29,7 @@ mod run;
 mod runs;
 mod serve;
 pub mod settings;
+mod signals;
 mod simulate;
 mod stats;
 pub mod status;
@@ -214,7 +215,7 @@ impl Cli {
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     use crate::{engine::Refused, simulate::Unpredictable, store::RecordError};
     let refused = matches!(error.downcast_ref::<RecordError>(), Some(RecordError::Refused(_)))
-        || matches!(error.downcast_ref::<Unpredictable>(), Some(Unpredictable::Refused(_)))
+        || matches!(error.downcast_ref(), Some(Unpredictable::Refused(_) | Unpredictable::NotPushed { .. }))
         || error.is::<Refused>();
     match () {
         () if error.is::<check::HasMistakes>() => 4,

@@ -91,6 +91,13 @@ pub(super) fn colours() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
+/// How many columns the terminal has; none where the output does not go to one.
+pub(super) fn width() -> Option<usize> {
+    let output = std::io::stdout();
+    let size = output.is_terminal().then(|| rustix::termios::tcgetwinsize(output).ok())??;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
 /// A word in its colour, on a terminal.
 pub(super) fn paint(word: &str, tone: Tone) -> String {
     if !colours() {

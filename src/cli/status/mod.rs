@@ -1,6 +1,7 @@
 //! `tidegate status`: the lattice, what goes on in it, and what waits for whom.
 
 mod holds;
+mod lattice;
 pub mod report;
 pub(super) mod text;
 mod untold;

@@ -87,18 +87,20 @@ impl VersionsStatus {
     }
 
     /// As lines for people, as it is seen at `now_ms`, and those that are trouble.
-    pub(super) fn lines(&self, now_ms: i64) -> (Vec<String>, Vec<String>) {
+    pub(super) fn lines(&self, stages: usize, now_ms: i64) -> (Vec<String>, Vec<String>) {
         let (mut said, mut trouble) = (Vec::new(), Vec::new());
         for StageVersions { stage, pinned, rolled_back, half_way, .. } in &self.stages {
             let since = |at_ms: i64| words::before(now_ms, at_ms);
             said.extend(pinned.iter().map(|Decided { version, by, reason, at_ms }| {
                 let since = since(*at_ms);
-                format!("  {stage:<6}pinned at {version} by {by}, {since}: {reason} (`tidegate unpin {stage}` ends it)")
+                format!("  {stage:<stages$} pinned at {version} by {by}, {since}: {reason} (`tidegate unpin {stage}` ends it)")
             }));
             said.extend(rolled_back.iter().map(|Decided { version, by, reason, at_ms }| {
-                format!("  {stage:<6}rolled back to {version} by {by}, {}: {reason}", since(*at_ms))
+                format!("  {stage:<stages$} rolled back to {version} by {by}, {}: {reason}", since(*at_ms))
             }));
-            trouble.extend(half_way.iter().map(|text| format!("  {stage:<6}{} {text}", paint("half-way:", Tone::Bad))));
+            trouble.extend(
+                half_way.iter().map(|text| format!("  {stage:<stages$} {} {text}", paint("half-way:", Tone::Bad))),
+            );
         }
         for VetoStatus { what, by, reason, at_ms } in &self.vetoes {
             let vetoed = paint("vetoed", Tone::Bad);

@@ -37,7 +37,7 @@ mod transport;
 
 pub use archive::{ArchiveFormat, ArchiveInfo, ArchiveOptions};
 pub use authorship::NewCommits;
-pub use borrow::{Borrowed, borrow, commit_in, point};
+pub use borrow::{Borrowed, Standing, borrow, commit_in, point, standing};
 pub use forward::{FileEdit, ForwardChange, Forwarded};
 pub use merge::{CheckedMerge, MergeChange, Merged, Pin};
 pub use mirror::{GitOptions, Identity, Mirror, Mirrors};
