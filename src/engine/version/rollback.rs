@@ -141,6 +141,24 @@ impl Turn<'_> {
         for older in older.map(|run| run.number).collect::<Vec<_>>() {
             self.stop_run(older, RunState::Superseded, format!("{id} takes {stage} back"));
         }
+        self.go_on_with_what_comes_back(number);
+    }
+
+    /// What is promoted from a stage that goes back is from now on what it goes back to: a promotion of anything else ends,
+    /// unless it has begun to merge. Half of a set is worse.
+    fn go_on_with_what_comes_back(&mut self, number: u64) {
+        let run = self.run(number);
+        let to = self.rolled_back_to(run).verified;
+        let from = Subject::Promotion { from: run.stage.clone() };
+        let onward = self.system.live_runs().filter(|other| other.subject == from && other.state != RunState::Ending);
+        let onward = onward.filter(|other| !other.steps.iter().any(StepRun::is_begun_merge));
+        let onward = onward.filter(|other| !self.system.same_content(&other.set, &run.set));
+        let reason = format!("{} takes {} back to {}", run.id, run.stage, to.run);
+        let (stage, onward): (StageName, Vec<u64>) = (run.stage.clone(), onward.map(|other| other.number).collect());
+        for onward in onward {
+            self.stop_run(onward, RunState::Superseded, reason.clone());
+        }
+        self.system.verified.insert(stage, to);
     }
 
     /// A step of a way back is done: what its place holds from now on.

@@ -19,3 +19,4 @@ mod stats;
 mod support;
 mod take_backs;
 mod versions;
+mod ways_back;
