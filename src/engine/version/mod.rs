@@ -3,6 +3,7 @@
 
 mod command;
 pub(super) mod descent;
+mod half_way;
 mod pin;
 pub mod release;
 pub(super) mod rollback;
@@ -88,8 +89,11 @@ pub struct RolledBack {
 pub struct HalfWay {
     /// The promotion or way back.
     pub run: RunId,
-    /// The repositories in which it is done, or may be.
+    /// The repositories in which it is done.
     pub moved: Vec<RepositoryName>,
+    /// Those in which it may be: its end is in doubt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doubtful: Vec<RepositoryName>,
     /// Those in which it is not.
     pub open: Vec<RepositoryName>,
     /// The run that takes it back, when one was started.

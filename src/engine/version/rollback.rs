@@ -9,9 +9,9 @@ use crate::engine::{
     run::{Cause, Run, RunState, StepRun, StepState, Subject},
     system::{Policy, Promoted, Verified},
     turn::{Refused, Turn},
-    version::{HalfWay, MOST_VERSIONS, RolledBack, Version},
+    version::{MOST_VERSIONS, RolledBack, Version},
 };
-use crate::rules::{Action, OnVerifyFailure, RepositoryName, StageName, StepId};
+use crate::rules::{Action, OnVerifyFailure, StageName, StepId};
 
 /// Who decides where the rules do.
 const THE_RULES: &str = "the rules";
@@ -282,16 +282,6 @@ impl Turn<'_> {
         self.roll_back(&run.stage, &to, Some(&run.set), why);
     }
 
-    /// Something ended with some of its repositories moved: said until it is finished or taken back.
-    pub(in crate::engine) fn note_half_way(&mut self, run: &Run, taken_back_by: Option<RunId>) {
-        let (moved, open) = moved_and_open(run);
-        if moved.is_empty() || open.is_empty() {
-            return;
-        }
-        let half_way = HalfWay { run: run.id.clone(), moved, open, taken_back_by, since_ms: self.at_ms };
-        self.system.versions.half_way.insert(run.stage.clone(), half_way);
-    }
-
     /// What promotions into the stage merged before they failed is not there any more: tried again, they merge it anew.
     pub(in crate::engine) fn forget_merges(&mut self, stage: &StageName, by: &RunId) {
         let ended = self.system.runs.values_mut().filter(|run| {
@@ -305,25 +295,6 @@ impl Turn<'_> {
                 step.hint = Some(format!("{by} took it back"));
             }
         }
-    }
-}
-
-/// The repositories that a run has moved, or may have, and those that it has not.
-pub(in crate::engine) fn moved_and_open(run: &Run) -> (Vec<RepositoryName>, Vec<RepositoryName>) {
-    let moves = run.steps.iter().filter(|step| matches!(step.task, Task::Merge(_) | Task::Restore(_)));
-    let (moved, open): (Vec<&StepRun>, Vec<&StepRun>) = moves.partition(|step| may_have_moved(step));
-    let names = |steps: Vec<&StepRun>| steps.into_iter().filter_map(|step| step.task.moves().cloned()).collect();
-    (names(moved), names(open))
-}
-
-/// Whether a step's commit is on its branch, or may be: its end was in doubt.
-pub(in crate::engine) fn may_have_moved(step: &StepRun) -> bool {
-    let changed = step.outputs.get("changed").and_then(serde_json::Value::as_bool) != Some(false);
-    match step.state {
-        StepState::Done => changed,
-        StepState::Cancelled => step.started_ms.is_some(),
-        StepState::Failed => step.tries > 0,
-        StepState::Blocked | StepState::Ready | StepState::Active => false,
     }
 }
 
