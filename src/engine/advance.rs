@@ -141,7 +141,8 @@ impl Turn<'_> {
         if self.step_of(number, id).task.holds_target() && self.claim_target(number) != Claim::Held {
             return;
         }
-        if self.writer_before(number, id).is_some() {
+        let (run, step) = (self.run(number), self.step_of(number, id));
+        if self.system.mover_before(run, step).is_some() || self.writer_before(number, id).is_some() {
             return;
         }
         if let Some(reason) = self.pin_is_newer(number, id) {

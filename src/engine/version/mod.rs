@@ -4,6 +4,7 @@
 mod command;
 pub(super) mod descent;
 mod half_way;
+mod moves;
 mod pin;
 pub mod release;
 pub(super) mod rollback;

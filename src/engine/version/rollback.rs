@@ -174,6 +174,7 @@ impl Turn<'_> {
         self.remember_way_back(&now, &to, parent.is_some() && parent == from);
         let place = Place { repository: restore.repository.clone(), stage: self.run(number).stage.clone() };
         self.made_head(number, id, &place, None);
+        self.pins_moved(number, id, &place);
     }
 
     /// A rollback is over.

@@ -1,8 +1,9 @@
 //! Ways back among all else that goes on: promotions, runs in flight, pins, freezes, and other ways back.
 
-use tidegate::engine::RunState;
+use serde_json::{Map, json};
+use tidegate::engine::{RunState, StepOutcome, StepState};
 
-use super::support::{World, promote, promote_version, roll_back, verified::*};
+use super::support::{World, promote, promote_version, repository, roll_back, stage, verified::*};
 
 /// The way from qa to main, with a soak time.
 fn soaked() -> String {
@@ -21,6 +22,25 @@ fn asked_for_main() -> (World, [String; 2], String) {
 fn checked(world: &mut World, run: &str) {
     world.done(run, "check-software");
     world.done(run, "check-infrastructure");
+}
+
+/// Steps of dev succeed until a new promotion has begun.
+fn deliver_beside(world: &mut World) -> String {
+    let before = world.newest("promote");
+    world.push("software", "dev");
+    while world.newest("promote") == before {
+        let dev = world.step_effects().into_iter().find(|effect| effect.id.as_str().contains("@dev"));
+        let dev = dev.or_else(|| {
+            let of_dev = |run: &&tidegate::engine::Run| run.stage == stage("dev");
+            let runs: Vec<String> = world.system.live_runs().filter(of_dev).map(|run| run.id.to_string()).collect();
+            let mut effects = world.step_effects().into_iter();
+            effects.find(|effect| runs.iter().any(|run| effect.id.as_str().starts_with(&format!("{run}/"))))
+        });
+        let dev = dev.unwrap_or_else(|| panic!("{:?}", world.live()));
+        let outcome = world.success(&dev);
+        world.answer(&dev.id, outcome);
+    }
+    world.newest("promote")
 }
 
 #[test]
@@ -52,4 +72,44 @@ fn a_promotion_that_has_begun_to_merge_is_finished_though_its_stage_goes_back() 
     world.asked("grace", roll_back("qa", None));
     world.settle();
     assert_eq!(world.state(&onward), RunState::Done);
+}
+
+#[test]
+fn a_run_in_flight_sets_no_older_pin_on_what_a_promotion_merges() {
+    let (mut world, _) = two_versions();
+    world.push_after_ours("software", "qa");
+    let flight = world.newest("package");
+    let promotion = deliver_beside(&mut world);
+    world.reproducible = false;
+    checked(&mut world, &promotion);
+    world.done(&promotion, "merge-infrastructure");
+    world.done(&flight, "package");
+    assert_eq!(world.step_state(&flight, "commit"), StepState::Ready);
+    let waiting = world.waits_for(&flight);
+    assert_eq!(waiting.for_what, format!("{promotion} to move the repositories of qa as one set"));
+    assert!(waiting.ended_by.contains(&promotion), "{waiting:?}");
+    world.done(&promotion, "merge-software");
+    assert_eq!((world.state(&promotion), world.state(&flight)), (RunState::Done, RunState::Superseded));
+    let reason = world.run(&flight).reason.unwrap();
+    assert!(reason.contains(&format!("`/tag` in infrastructure qa was already set by {promotion}")), "{reason}");
+    world.settle();
+    let software = world.system.heads_of(&stage("qa"))[&repository("software")].clone();
+    assert_eq!(world.system.pins["infrastructure qa config.json /tag"].source, software);
+    world.replays(60);
+}
+
+#[test]
+fn a_run_on_what_a_promotion_leaves_alone_may_still_pin() {
+    let (mut world, _) = two_versions();
+    world.push_after_ours("software", "qa");
+    let flight = world.newest("package");
+    let promotion = deliver_beside(&mut world);
+    world.reproducible = false;
+    checked(&mut world, &promotion);
+    let head = world.system.heads_of(&stage("qa"))[&repository("software")].clone();
+    let held = Map::from_iter([("commit".to_owned(), json!(head)), ("changed".to_owned(), json!(false))]);
+    world.answers(&promotion, "merge-software", StepOutcome::Done { outputs: held, artifacts: Vec::new() });
+    world.done(&promotion, "merge-infrastructure");
+    world.settle();
+    assert_eq!(world.state(&flight), RunState::Done, "its commit is still the newest");
 }
