@@ -71,7 +71,7 @@ pub struct Version {
 pub struct RolledBack {
     /// By this run.
     pub run: RunId,
-    /// The number of that run: what was begun before it is not verified any more.
+    /// The number of the last run that was made by then: what was begun until then is not verified any more.
     pub number: u64,
     /// To this version.
     pub to: Version,

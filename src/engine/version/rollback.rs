@@ -127,19 +127,20 @@ impl Turn<'_> {
         }
     }
 
-    /// A stage's repositories begin to go back: what was begun there before and is still to be written would write over
-    /// that. What holds a target goes on, and is not verified any more.
+    /// A stage's repositories begin to go back: what was begun there and is still to be written would write over that,
+    /// unless it is of what comes back. What holds a target goes on, and is not verified any more.
     fn stop_what_would_overwrite(&mut self, number: u64) {
         let (id, stage) = (self.run(number).id.clone(), self.run(number).stage.clone());
-        let older = self.system.live_runs().filter(|run| run.stage == stage && run.number < number);
-        let older = older.filter(|run| matches!(run.subject, Subject::Rule(_)) && run.state != RunState::Ending);
+        let to = self.rolled_back_to(self.run(number));
+        let begun = self.system.live_runs().filter(|run| run.stage == stage && run.state != RunState::Ending);
+        let begun = begun.filter(|run| matches!(run.subject, Subject::Rule(_)) && !self.system.is_of_version(run, &to));
         let holds = |run: &&Run| {
             let target = run.target.as_ref().and_then(|key| self.system.targets.get(key));
             !run.holds_from_start && target.is_some_and(|target| target.holder == Some(run.number))
         };
-        let older = older.filter(|run| !holds(run) && run.steps.iter().any(|step| step.is_to_move()));
-        for older in older.map(|run| run.number).collect::<Vec<_>>() {
-            self.stop_run(older, RunState::Superseded, format!("{id} takes {stage} back"));
+        let begun = begun.filter(|run| !holds(run) && run.steps.iter().any(|step| step.is_to_move()));
+        for begun in begun.map(|run| run.number).collect::<Vec<_>>() {
+            self.stop_run(begun, RunState::Superseded, format!("{id} takes {stage} back"));
         }
         self.go_on_with_what_comes_back(number);
     }
@@ -189,7 +190,8 @@ impl Turn<'_> {
             let to = self.rolled_back_to(run);
             self.took_away(stage, to.promoted.as_ref());
             let (by, reason) = decided(run);
-            let (at_ms, id, number) = (self.at_ms, run.id.clone(), run.number);
+            // Whatever has begun until now began on what went away.
+            let (at_ms, id, number) = (self.at_ms, run.id.clone(), self.system.runs_made);
             let back = RolledBack { run: id, number, to, made, at_ms, by, reason };
             self.system.versions.rolled_back.insert(stage.clone(), back);
         } else {
@@ -235,10 +237,8 @@ impl Turn<'_> {
     /// Whether what a run verified has been left behind: its stage went back after it began, or is about to.
     pub(in crate::engine) fn is_left_behind(&self, run: &Run) -> bool {
         let mut going = self.system.live_runs().filter(|other| other.subject == Subject::Rollback);
-        let is_going = going.any(|other| {
-            other.stage == run.stage && other.number > run.number && !self.system.same_content(&other.set, &run.set)
-        });
-        let back = self.system.versions.rolled_back.get(&run.stage).filter(|back| back.number > run.number);
+        let is_going = going.any(|other| other.stage == run.stage && !self.system.same_content(&other.set, &run.set));
+        let back = self.system.versions.rolled_back.get(&run.stage).filter(|back| back.number >= run.number);
         is_going || back.is_some_and(|back| !self.system.same_content(&back.to.verified.set, &run.set))
     }
 

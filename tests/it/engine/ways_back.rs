@@ -1,9 +1,11 @@
 //! Ways back among all else that goes on: promotions, runs in flight, pins, freezes, and other ways back.
 
 use serde_json::{Map, json};
-use tidegate::engine::{RunState, StepOutcome, StepState};
+use tidegate::engine::{Command, RunState, StepOutcome, StepState};
 
-use super::support::{World, promote, promote_version, repository, roll_back, stage, verified::*};
+use super::support::{
+    HOUR_MS, World, freeze, promote, promote_version, repository, roll_back, run_rule, stage, verified::*,
+};
 
 /// The way from qa to main, with a soak time.
 fn soaked() -> String {
@@ -112,4 +114,32 @@ fn a_run_on_what_a_promotion_leaves_alone_may_still_pin() {
     world.done(&promotion, "merge-infrastructure");
     world.settle();
     assert_eq!(world.state(&flight), RunState::Done, "its commit is still the newest");
+}
+
+#[test]
+fn runs_that_begin_while_a_way_back_waits_neither_overwrite_it_nor_are_verified() {
+    let (mut world, _) = two_versions();
+    world.asked("grace", freeze(Some("qa"), world.now_ms + HOUR_MS));
+    world.asked("grace", roll_back("qa", None));
+    let back = world.newest("rollback");
+    world.asked("ada", run_rule("package", "qa"));
+    let package = world.newest("package");
+    world.settle();
+    world.asked("grace", Command::Thaw { freeze: "freeze-1".to_owned() });
+    assert_eq!((world.state(&back), world.state(&package)), (RunState::Running, RunState::Superseded));
+
+    let (mut world, [first, _]) = two_versions();
+    world.asked("grace", roll_back("qa", None));
+    world.asked("ada", run_rule("deliver", "qa"));
+    let deliver = world.newest("deliver");
+    world.done(&deliver, "synth");
+    world.done(&deliver, "deploy");
+    let (back, known) = (world.newest("rollback"), world.system.versions_of(&stage("qa")).to_vec());
+    checked(&mut world, &back);
+    world.done(&back, "restore-software");
+    world.done(&back, "restore-infrastructure");
+    world.done(&deliver, "verify");
+    assert_eq!(world.state(&deliver), RunState::Done, "what is just deploying finishes");
+    assert_eq!(world.system.versions_of(&stage("qa")), known, "and is no version");
+    assert_eq!(world.system.verified[&stage("qa")].run.as_str(), first);
 }
