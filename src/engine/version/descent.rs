@@ -98,6 +98,8 @@ impl Turn<'_> {
         artifacts: &[Artifact],
     ) {
         let mut descent = self.inherited(parent);
+        // What is written on top is another content; found as it would have been written, it is the same.
+        descent.exact &= made == parent;
         let names: BTreeSet<String> = artifacts.iter().map(|artifact| artifact.name.clone()).collect();
         descent.pins.extend(pins.map(|pin| (pin, names.clone())));
         self.remember(made, descent);

@@ -143,3 +143,14 @@ fn runs_that_begin_while_a_way_back_waits_neither_overwrite_it_nor_are_verified(
     assert_eq!(world.system.versions_of(&stage("qa")), known, "and is no version");
     assert_eq!(world.system.verified[&stage("qa")].run.as_str(), first);
 }
+
+#[test]
+fn what_is_pinned_anew_on_top_of_a_way_back_is_another_version() {
+    let (mut world, [first, _]) = two_versions();
+    world.asked("grace", roll_back("qa", None));
+    world.reproducible = false;
+    world.settle();
+    assert_eq!(world.run(&world.newest("package")).stage, stage("qa"));
+    let here = world.system.version_here(&stage("qa")).map(|version| version.verified.run.to_string());
+    assert_ne!(here, Some(first));
+}
