@@ -4,8 +4,8 @@
 use crate::engine::{
     ids::RunId,
     plan::Task,
-    run::{Run, StepRun, StepState},
-    turn::Turn,
+    run::{Run, StepRun, StepState, Subject},
+    turn::{Refused, Turn},
     version::HalfWay,
 };
 use crate::rules::RepositoryName;
@@ -51,6 +51,28 @@ pub(in crate::engine) fn may_have_moved_any(run: &Run) -> bool {
 }
 
 impl Turn<'_> {
+    /// Refuses to try a way back again that what happened since has made out of date: it would put an older content over
+    /// what came after it.
+    pub(in crate::engine) fn is_still_the_way_back(&self, run: &Run) -> Result<(), Refused> {
+        if !matches!(run.subject, Subject::Rollback | Subject::TakeBack) {
+            return Ok(());
+        }
+        let stage = &run.stage;
+        let hint = format!("`tidegate rollback {stage}` goes back from what is there now");
+        let half_way = self.system.versions.half_way.get(stage);
+        let is_its = half_way.is_some_and(|half_way| half_way.taken_back_by.as_ref() == Some(&run.id));
+        if run.subject == Subject::TakeBack && !is_its {
+            let why = "what it was to take back does not stand half-way any more";
+            return Err(Refused::not_now(&run.id, why, hint));
+        }
+        let since = self.system.ended.iter().rev().take_while(|ended| **ended != run.number);
+        let mut since = since.filter_map(|number| self.system.runs.get(number));
+        match since.find(|other| other.stage == *stage && may_have_moved_any(other)) {
+            Some(other) => Err(Refused::not_now(&run.id, format!("{} has moved {stage} since", other.id), hint)),
+            None => Ok(()),
+        }
+    }
+
     /// Something ended otherwise than well after it moved a repository, or may have: said until it is finished or taken
     /// back.
     pub(in crate::engine) fn note_half_way(&mut self, run: &Run, taken_back_by: Option<RunId>) {

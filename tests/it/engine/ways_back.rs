@@ -4,7 +4,8 @@ use serde_json::{Map, json};
 use tidegate::engine::{Command, RunState, StepOutcome, StepState};
 
 use super::support::{
-    HOUR_MS, World, freeze, promote, promote_version, repository, roll_back, run_rule, stage, verified::*,
+    HOUR_MS, World, failed, freeze, promote, promote_version, repository, retry, roll_back, run_rule, stage,
+    verified::*,
 };
 
 /// The way from qa to main, with a soak time.
@@ -153,4 +154,34 @@ fn what_is_pinned_anew_on_top_of_a_way_back_is_another_version() {
     assert_eq!(world.run(&world.newest("package")).stage, stage("qa"));
     let here = world.system.version_here(&stage("qa")).map(|version| version.verified.run.to_string());
     assert_ne!(here, Some(first));
+}
+
+#[test]
+fn a_way_back_that_is_out_of_date_is_not_tried_again() {
+    let (mut world, _) = two_versions();
+    world.deliver_in_dev();
+    let promotion = world.newest("promote");
+    checked(&mut world, &promotion);
+    world.done(&promotion, "merge-infrastructure");
+    world.answers(&promotion, "merge-software", failed("protected branch"));
+    let back = world.newest("take-back");
+    world.answers(&back, "check-infrastructure", failed("protected branch"));
+    world.settle();
+    world.deliver_in_dev();
+    world.settle();
+    assert!(world.system.versions.half_way.is_empty(), "the next set came whole");
+    let refused = world.ask("ada", retry(&back)).unwrap_err().to_string();
+    assert!(refused.contains("does not stand half-way any more"), "{refused}");
+    assert!(refused.contains("`tidegate rollback qa`"), "{refused}");
+
+    let (mut world, _) = two_versions();
+    world.asked("grace", roll_back("qa", None));
+    let back = world.newest("rollback");
+    world.answers(&back, "check-software", failed("somebody mended it"));
+    world.settle();
+    world.deliver_in_dev();
+    world.settle();
+    let refused = world.ask("ada", retry(&back)).unwrap_err().to_string();
+    assert!(refused.contains(&format!("{} has moved qa since", world.newest("promote"))), "{refused}");
+    assert!(refused.contains("`tidegate rollback qa`"), "{refused}");
 }
