@@ -90,10 +90,14 @@ impl Subject {
         }
     }
 
-    /// Whether its runs go before others in the lane that they wait for: a way back before what would go on.
-    #[must_use]
-    pub const fn goes_first(&self) -> bool {
-        matches!(self, Self::Rollback | Self::TakeBack)
+    /// Where its runs stand among others in the lane that they wait for: what half of a set left behind is taken back
+    /// before a way back looks at what is there, and a way back goes before what would go on.
+    const fn rank(&self) -> u8 {
+        match self {
+            Self::TakeBack => 0,
+            Self::Rollback => 1,
+            Self::Promotion { .. } | Self::Rule(_) => 2,
+        }
     }
 }
 
@@ -305,8 +309,8 @@ impl StepRun {
 impl Run {
     /// Where it stands in a queue: those that go first, then by number.
     #[must_use]
-    pub const fn place_in_queue(&self) -> (bool, u64) {
-        (!self.subject.goes_first(), self.number)
+    pub const fn place_in_queue(&self) -> (u8, u64) {
+        (self.subject.rank(), self.number)
     }
 
     /// The step of that id.

@@ -7,7 +7,7 @@ use crate::engine::{
     event::StepPlace,
     ids::{Place, TargetKey},
     lineage,
-    run::{Run, StepRun},
+    run::{Run, StepRun, Subject},
     system::{Pin, System},
     turn::Turn,
 };
@@ -25,9 +25,14 @@ impl System {
 }
 
 impl Turn<'_> {
-    /// Whether a promotion is moving the repositories of this stage right now.
+    /// Whether the stage's repositories are moved as one set right now, or will be before anything else happens there.
     pub(in crate::engine) fn promotion_moves(&self, stage: &StageName) -> bool {
-        self.system.targets.get(&TargetKey::of_promotions(stage)).is_some_and(|lane| lane.holder.is_some())
+        let lane = self.system.targets.get(&TargetKey::of_promotions(stage));
+        lane.is_some_and(|lane| {
+            let next = lane.queue.front().and_then(|number| self.system.runs.get(number));
+            lane.holder.is_some()
+                || next.is_some_and(|next| matches!(next.subject, Subject::Rollback | Subject::TakeBack))
+        })
     }
 
     /// A promotion or a way back brought a place to a new commit. What rules pin from there into the other repositories

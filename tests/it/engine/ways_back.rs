@@ -185,3 +185,40 @@ fn a_way_back_that_is_out_of_date_is_not_tried_again() {
     assert!(refused.contains(&format!("{} has moved qa since", world.newest("promote"))), "{refused}");
     assert!(refused.contains("`tidegate rollback qa`"), "{refused}");
 }
+
+#[test]
+fn a_way_back_that_waits_comes_after_the_taking_back_and_nothing_starts_between() {
+    let (mut world, [first, _]) = two_versions();
+    world.deliver_in_dev();
+    let promotion = world.newest("promote");
+    checked(&mut world, &promotion);
+    world.done(&promotion, "merge-infrastructure");
+    world.asked("grace", roll_back("qa", Some(&first)));
+    let back = world.newest("rollback");
+    world.answers(&promotion, "merge-software", failed("protected branch"));
+    let taken = world.newest("take-back");
+    assert_eq!(world.live(), [back.clone(), taken.clone()]);
+    assert_eq!((world.state(&back), world.state(&taken)), (RunState::Queued, RunState::Running));
+    world.done(&taken, "check-infrastructure");
+    world.done(&taken, "restore-infrastructure");
+    assert_eq!((world.state(&taken), world.live()), (RunState::Done, vec![back.clone()]));
+    world.settle();
+    assert_eq!(world.system.version_here(&stage("qa")).unwrap().verified.run.as_str(), first);
+    assert!(world.system.same_content(&world.version("qa", &first).set, &world.deployed("qa").set));
+    world.replays(60);
+}
+
+#[test]
+fn what_a_promotion_merged_starts_nothing_where_a_way_back_waits_behind_it() {
+    let (mut world, [first, _]) = two_versions();
+    world.deliver_in_dev();
+    let promotion = world.newest("promote");
+    checked(&mut world, &promotion);
+    world.done(&promotion, "merge-infrastructure");
+    world.asked("grace", roll_back("qa", Some(&first)));
+    let back = world.newest("rollback");
+    world.done(&promotion, "merge-software");
+    assert_eq!((world.state(&promotion), world.live()), (RunState::Done, vec![back]));
+    world.settle();
+    assert!(world.system.same_content(&world.version("qa", &first).set, &world.deployed("qa").set));
+}
