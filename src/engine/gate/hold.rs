@@ -76,7 +76,7 @@ pub fn hold<'system>(system: &'system System, run: &Run, step: &StepRun) -> Opti
         return Some(Hold::Pause(pause));
     }
     // No freeze keeps half of a set where it is.
-    let half_made = run.subject == Subject::TakeBack || run.steps.iter().any(StepRun::is_begun_merge);
+    let half_made = run.subject == Subject::TakeBack || run.steps.iter().any(StepRun::is_begun_move);
     if !step.task.is_move() || half_made || skips_freezes(system, run) {
         return None;
     }

@@ -4,7 +4,7 @@ use serde_json::{Map, json};
 use tidegate::engine::{Command, RunState, StepOutcome, StepState};
 
 use super::support::{
-    HOUR_MS, World, failed, freeze, promote, promote_version, repository, retry, roll_back, run_rule, stage,
+    HOUR_MS, World, failed, freeze, pin, promote, promote_version, repository, retry, roll_back, run_rule, stage,
     verified::*,
 };
 
@@ -221,4 +221,46 @@ fn what_a_promotion_merged_starts_nothing_where_a_way_back_waits_behind_it() {
     assert_eq!((world.state(&promotion), world.live()), (RunState::Done, vec![back]));
     world.settle();
     assert!(world.system.same_content(&world.version("qa", &first).set, &world.deployed("qa").set));
+}
+
+#[test]
+fn a_pin_ends_a_way_back_to_another_version_that_has_not_begun() {
+    let (mut world, [first, second]) = two_versions();
+    world.asked("grace", freeze(Some("qa"), world.now_ms + HOUR_MS));
+    world.asked("grace", roll_back("qa", Some(&first)));
+    let back = world.newest("rollback");
+    world.settle();
+    world.asked("grace", pin("qa", Some(&second)));
+    assert_eq!(world.state(&back), RunState::Superseded);
+    assert_eq!(world.run(&back).reason.unwrap(), format!("grace pinned qa at {second}"));
+    world.asked("grace", Command::Thaw { freeze: "freeze-1".to_owned() });
+    world.settle();
+    assert_eq!(world.live(), Vec::<String>::new());
+    assert_eq!(world.system.version_here(&stage("qa")).unwrap().verified.run.as_str(), second);
+}
+
+#[test]
+fn neither_a_freeze_nor_a_pin_keeps_a_way_back_half_made() {
+    for pinned in [false, true] {
+        let (mut world, [first, second]) = two_versions();
+        world.push_after_ours("software", "qa");
+        let package = world.newest("package");
+        world.done(&package, "package");
+        world.asked("grace", roll_back("qa", Some(&first)));
+        let back = world.newest("rollback");
+        checked(&mut world, &back);
+        world.done(&back, "restore-software");
+        assert_eq!(world.step_state(&back, "restore-infrastructure"), StepState::Ready, "it waits for the commit");
+        if pinned {
+            world.asked("grace", pin("qa", Some(&second)));
+        } else {
+            world.asked("grace", freeze(Some("qa"), world.now_ms + HOUR_MS));
+        }
+        world.answers(&package, "commit", StepOutcome::Cancelled);
+        assert_eq!(world.step_state(&back, "restore-infrastructure"), StepState::Active);
+        world.settle();
+        assert_eq!(world.state(&back), RunState::Done);
+        let here = if pinned { &second } else { &first };
+        assert_eq!(world.system.version_here(&stage("qa")).unwrap().verified.run.as_str(), here);
+    }
 }
