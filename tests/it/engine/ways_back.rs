@@ -264,3 +264,18 @@ fn neither_a_freeze_nor_a_pin_keeps_a_way_back_half_made() {
         assert_eq!(world.system.version_here(&stage("qa")).unwrap().verified.run.as_str(), here);
     }
 }
+
+#[test]
+fn what_a_pin_keeps_out_does_not_end_the_deployment_of_what_is_pinned() {
+    let (mut world, [first, _]) = two_versions();
+    world.asked("grace", pin("qa", Some(&first)));
+    world.settle_until(|world| world.at_step("deliver", "synth"));
+    let wanted = world.newest("deliver");
+    world.push_after_ours("infrastructure", "qa");
+    let kept_out = world.newest("deliver");
+    world.done(&kept_out, "synth");
+    assert_eq!(world.step_state(&kept_out, "deploy"), StepState::Ready);
+    world.settle();
+    assert_eq!((world.state(&wanted), world.state(&kept_out)), (RunState::Done, RunState::Running));
+    assert_eq!(world.deployed("qa").run.as_str(), wanted);
+}
