@@ -121,7 +121,7 @@ impl Turn<'_> {
 
     /// A branch was taken back: `now` has the content of `to`; `exact` when nobody had pushed meanwhile.
     pub(in crate::engine) fn remember_way_back(&mut self, now: &CommitId, to: &CommitId, exact: bool) {
-        if now == to {
+        if now == to || self.system.original(now) == self.system.original(to) {
             return;
         }
         let Descent { instead, pins, .. } = self.inherited(to);

@@ -167,12 +167,17 @@ impl Turn<'_> {
         let step = self.step_of(number, id);
         let (now, to, from) = (step.output_commit("commit"), step.output_commit("to"), step.output_commit("from"));
         let parent = step.output_commit("parent");
+        let made = parent.is_some();
         let to = to.or_else(|| match &restore.back {
             Back::ToVersion { to, .. } => Some(to.clone()),
             Back::Undo { .. } => None,
         });
         let (Some(now), Some(to)) = (now, to) else { return };
-        self.remember_way_back(&now, &to, parent.is_some() && parent == from);
+        // With nothing to change, the head itself is what is there.
+        let exact = from.as_ref() == Some(parent.as_ref().unwrap_or(&now));
+        if made || exact {
+            self.remember_way_back(&now, &to, exact);
+        }
         let place = Place { repository: restore.repository.clone(), stage: self.run(number).stage.clone() };
         self.made_head(number, id, &place, None);
         self.pins_moved(number, id, &place);

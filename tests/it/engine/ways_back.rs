@@ -279,3 +279,23 @@ fn what_a_pin_keeps_out_does_not_end_the_deployment_of_what_is_pinned() {
     assert_eq!((world.state(&wanted), world.state(&kept_out)), (RunState::Done, RunState::Running));
     assert_eq!(world.deployed("qa").run.as_str(), wanted);
 }
+
+#[test]
+fn a_repository_that_is_already_there_keeps_its_identity() {
+    let (mut world, [first, _]) = two_versions();
+    world.asked("grace", roll_back("qa", None));
+    world.settle();
+    world.push_after_ours("software", "qa");
+    world.settle();
+    assert!(world.system.version_here(&stage("qa")).is_none_or(|here| here.verified.run.as_str() != first));
+    world.asked("grace", roll_back("qa", Some(&first)));
+    let back = world.newest("rollback");
+    checked(&mut world, &back);
+    let head = world.system.heads_of(&stage("qa"))[&repository("infrastructure")].clone();
+    let to = world.version("qa", &first).set[&repository("infrastructure")].clone();
+    let outputs = json!({ "commit": head, "to": to, "from": head, "changed": false });
+    let outputs = outputs.as_object().unwrap().clone();
+    world.answers(&back, "restore-infrastructure", StepOutcome::Done { outputs, artifacts: Vec::new() });
+    world.settle();
+    assert_eq!(world.system.version_here(&stage("qa")).unwrap().verified.run.as_str(), first);
+}
