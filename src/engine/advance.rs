@@ -147,7 +147,8 @@ impl Turn<'_> {
         if self.deploys_unseen(number, id) || self.window_has_shut(number, id) || !self.has_its_target(number, id) {
             return;
         }
-        if self.writer_before(number, id).is_some() {
+        let (run, step) = (self.run(number), self.step_of(number, id));
+        if self.system.mover_before(run, step).is_some() || self.writer_before(number, id).is_some() {
             return;
         }
         if let Some(reason) = self.pin_is_newer(number, id) {

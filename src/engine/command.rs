@@ -79,6 +79,7 @@ impl Turn<'_> {
                 "do the newer one again, or start anew with `tidegate run start`",
             ));
         }
+        self.is_still_the_way_back(run)?;
         let target = run.target.as_ref();
         let refuses = target.and_then(|key| self.system.targets.get(key)).is_some_and(|t| t.policy == Policy::Reject);
         let is_on_it = |other: &&Run| other.target.as_ref() == target && !other.waits_at_fan_in();

@@ -251,6 +251,7 @@ impl Turn<'_> {
                 }
                 let place = Place { repository: merge.repository, stage: self.run(number).stage.clone() };
                 self.made_head(number, id, &place, None);
+                self.pins_moved(number, id, &place);
             }
             Task::Action(Action::Deploy(_)) => self.deployed(number, id),
             _ => {}

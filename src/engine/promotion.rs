@@ -97,11 +97,6 @@ impl Turn<'_> {
         self.system.live_runs().find(|run| run.subject == subject && run.stage == *to && run.set == *set)
     }
 
-    /// Whether a promotion is moving the repositories of this stage right now.
-    pub(super) fn promotion_moves(&self, stage: &StageName) -> bool {
-        self.system.targets.get(&TargetKey::of_promotions(stage)).is_some_and(|lane| lane.holder.is_some())
-    }
-
     /// A promotion is over: its merges belong together, and what they trigger may start.
     pub(super) fn promotion_ended(&mut self, run: &Run, from: &StageName) {
         let merges = run.steps.iter().filter(|step| step.state == StepState::Done);

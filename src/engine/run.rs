@@ -93,10 +93,14 @@ impl Subject {
         }
     }
 
-    /// Whether its runs go before others in the lane that they wait for: a way back before what would go on.
-    #[must_use]
-    pub const fn goes_first(&self) -> bool {
-        matches!(self, Self::Rollback | Self::TakeBack)
+    /// Where its runs stand among others in the lane that they wait for: what half of a set left behind is taken back
+    /// before a way back looks at what is there, and a way back goes before what would go on.
+    const fn rank(&self) -> u8 {
+        match self {
+            Self::TakeBack => 0,
+            Self::Rollback => 1,
+            Self::Promotion { .. } | Self::Rule(_) => 2,
+        }
     }
 }
 
@@ -284,6 +288,13 @@ impl StepRun {
         matches!(self.task, Task::Merge(_)) && matches!(self.state, StepState::Active | StepState::Done)
     }
 
+    /// Whether it is a merge or a way back that is made, or about to be: the others of its set belong to it.
+    #[must_use]
+    pub const fn is_begun_move(&self) -> bool {
+        matches!(self.task, Task::Merge(_) | Task::Restore(_))
+            && matches!(self.state, StepState::Active | StepState::Done)
+    }
+
     /// Whether it is still to change what its stage is at.
     #[must_use]
     pub fn is_to_move(&self) -> bool {
@@ -301,8 +312,8 @@ impl StepRun {
 impl Run {
     /// Where it stands in a queue: those that go first, then by number.
     #[must_use]
-    pub const fn place_in_queue(&self) -> (bool, u64) {
-        (!self.subject.goes_first(), self.number)
+    pub const fn place_in_queue(&self) -> (u8, u64) {
+        (self.subject.rank(), self.number)
     }
 
     /// The step of that id.

@@ -90,11 +90,16 @@ impl Turn<'_> {
         let target = self.system.targets.get(key);
         let Some(target) = target.filter(|target| target.policy == Policy::Supersede) else { return };
         let holder = target.holder;
+        // What a pin keeps out brings nothing of what is pinned.
+        let pinned = self.system.versions.pinned.get(&run.stage).map(|pinned| &pinned.version);
+        let pinned = pinned.filter(|version| !self.system.is_of_version(run, version));
+        let is_pinned = |other: &&Run| pinned.is_some_and(|version| self.system.is_of_version(other, version));
         let older: Vec<u64> = self
             .system
             .live_runs()
             .filter(|other| other.number < number && other.state != RunState::Ending)
             .filter(|other| other.subject == run.subject && other.stage == run.stage && Some(other.number) != holder)
+            .filter(|other| !is_pinned(other))
             .map(|other| other.number)
             .collect();
         let reason = format!("{} is newer and came as far", run.id);

@@ -142,7 +142,11 @@ fn half_way(state: &System, stage: &StageName) -> Option<String> {
     let names =
         |names: &[crate::rules::RepositoryName]| names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let (run, moved, open) = (&half_way.run, names(&half_way.moved), names(&half_way.open));
-    let what = format!("{run} moved {moved}, but not {open}");
+    let did = [("moved", moved), ("may have moved", names(&half_way.doubtful))];
+    let did: Vec<String> =
+        did.iter().filter(|(_, names)| !names.is_empty()).map(|(did, names)| format!("{did} {names}")).collect();
+    let but = if open.is_empty() { String::new() } else { format!(", but not {open}") };
+    let what = format!("{run} {}{but}", did.join(" and "));
     let back = half_way.taken_back_by.as_ref();
     Some(match back.map(|back| (back, state.run(back).map(|run| run.state))) {
         Some((back, Some(RunState::Failed | RunState::Aborted))) => {

@@ -130,6 +130,15 @@ fn ready(system: &System, run: &Run, step: &StepRun) -> Waiting {
         return held;
     }
     let since_ms = ready_ms(run, step);
+    if let Some(mover) = system.mover_before(run, step) {
+        return Waiting {
+            for_what: format!("{} to move the repositories of {} as one set", mover.id, run.stage),
+            since_ms,
+            until_ms: None,
+            expires_ms: None,
+            ended_by: format!("the end of {}, or `tidegate abort {}`", mover.id, mover.id),
+        };
+    }
     let place = step.task.writes_to();
     let writer = system.live_runs().filter(|other| other.stage == run.stage && other.id != run.id).find(|other| {
         let mut active = other.steps.iter().filter(|step| step.state == StepState::Active);

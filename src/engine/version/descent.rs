@@ -102,6 +102,8 @@ impl Turn<'_> {
         artifacts: &[Artifact],
     ) {
         let mut descent = self.inherited(parent);
+        // What is written on top is another content; found as it would have been written, it is the same.
+        descent.exact &= made == parent;
         let names: BTreeSet<String> = artifacts.iter().map(|artifact| artifact.name.clone()).collect();
         descent.pins.extend(pins.map(|pin| (pin, names.clone())));
         self.remember(made, descent);
@@ -125,7 +127,7 @@ impl Turn<'_> {
 
     /// A branch was taken back: `now` has the content of `to`; `exact` when nobody had pushed meanwhile.
     pub(in crate::engine) fn remember_way_back(&mut self, now: &CommitId, to: &CommitId, exact: bool) {
-        if now == to {
+        if now == to || self.system.original(now) == self.system.original(to) {
             return;
         }
         let Descent { instead, pins, .. } = self.inherited(to);

@@ -5,8 +5,11 @@ use std::{collections::BTreeMap, sync::LazyLock};
 
 use proptest::{prelude::*, sample::Index};
 use tidegate::{
-    engine::{Command, Delivery, Effect, EffectId, EffectKind, Outcome, Pin, RunState, StepOutcome, TargetLife},
-    rules::{RepositoryName, Rules, StageName},
+    engine::{
+        Command, CommitId, Delivery, Effect, EffectId, EffectKind, Outcome, Pin, RunState, StepOutcome, StepState,
+        TargetLife, plan::Task,
+    },
+    rules::{Action, RepositoryName, Rules, StageName},
 };
 
 use super::{
@@ -71,6 +74,10 @@ struct History {
     lengths: BTreeMap<EffectId, BTreeMap<(RepositoryName, StageName), usize>>,
     pins: BTreeMap<String, Pin>,
     told: Told,
+    /// Per repository, another, and stage: when a set last moved both, and with it what is pinned from one in the other.
+    moved: BTreeMap<(RepositoryName, RepositoryName, StageName), u64>,
+    /// When each merge and way back was made.
+    landed: BTreeMap<CommitId, u64>,
 }
 
 impl History {
@@ -82,7 +89,14 @@ impl History {
             }
         }
         world.load(VARIANTS[variant].clone());
-        let mut history = Self { world, lengths: BTreeMap::new(), pins: BTreeMap::new(), told: Told::default() };
+        let mut history = Self {
+            world,
+            lengths: BTreeMap::new(),
+            pins: BTreeMap::new(),
+            moved: BTreeMap::new(),
+            landed: BTreeMap::new(),
+            told: Told::default(),
+        };
         history.look();
         history
     }
@@ -118,7 +132,7 @@ impl History {
     }
 
     /// Where a commit is in the life of its branch; all branches of these histories only grow.
-    fn position(&self, commit: &tidegate::engine::CommitId) -> Option<usize> {
+    fn position(&self, commit: &CommitId) -> Option<usize> {
         self.world.remotes.values().find_map(|commits| {
             commits.iter().position(|made| made.as_ref().is_some_and(|made| made.commit == *commit))
         })
@@ -200,9 +214,35 @@ impl History {
             3 | 4 => Outcome::Step(pending(10_000)),
             5 => Outcome::Step(StepOutcome::Cancelled),
             6 => Outcome::Fired,
-            _ => self.world.success(&effect),
+            _ => return self.succeeds(&effect),
         };
         self.world.answer(&effect.id, outcome);
+    }
+
+    /// A step succeeds. I3, also for what merges and ways back bring: what was in flight on a commit that a set has replaced
+    /// pins nothing over what came with the set.
+    fn succeeds(&mut self, effect: &Effect) {
+        let EffectKind::Step { run: id, step, .. } = &effect.kind else { panic!("{effect:?}") };
+        let run = self.world.run(id.as_str());
+        if let (Task::Action(Action::Commit(commit)), Some(source)) = (&run.step(step).unwrap().task, &run.source) {
+            let moved = self.moved.get(&(source.repository.clone(), commit.repository.clone(), run.stage.clone()));
+            assert!(moved.is_none_or(|moved| *moved <= source.order), "I3: {id} pins what a set replaced: {run:#?}");
+        }
+        let outcome = self.world.success(effect);
+        self.world.answer(&effect.id, outcome);
+        let run = self.world.run(id.as_str());
+        let made: BTreeMap<&RepositoryName, CommitId> = run
+            .steps
+            .iter()
+            .filter(|step| matches!(step.task, Task::Merge(_) | Task::Restore(_)) && step.state == StepState::Done)
+            .filter_map(|step| Some((step.task.moves()?, step.output_commit("commit")?)))
+            .collect();
+        for (one, commit) in &made {
+            let landed = *self.landed.entry(commit.clone()).or_insert(self.world.system.seq);
+            for other in made.keys().filter(|other| *other != one) {
+                self.moved.insert(((*one).clone(), (*other).clone(), run.stage.clone()), landed);
+            }
+        }
     }
 
     fn fire(&mut self, which: &Index) {
@@ -288,8 +328,7 @@ impl History {
                 return;
             }
             if let Some(effect) = self.world.step_effects().into_iter().next() {
-                let outcome = self.world.success(&effect);
-                self.world.answer(&effect.id, outcome);
+                self.succeeds(&effect);
             } else if !self.people_say_yes() && !self.gates_open() {
                 panic!("nothing can end {:?}: {:#?}", self.world.live(), self.world.system);
             }

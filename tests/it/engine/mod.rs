@@ -24,4 +24,5 @@ mod support;
 mod take_backs;
 mod versions;
 mod waits;
+mod ways_back;
 mod windows;
