@@ -66,6 +66,7 @@ fn outcome(system: &System, effect: &Effect, pushes: u64) -> Outcome {
                 commit: CommitId::new(format!("{pushes:040x}")),
                 author: "Ada <ada@example.com>".to_owned(),
                 authors: ["Ada <ada@example.com>".to_owned()].into(),
+                others_wrote: false,
                 subject: "Sell more".to_owned(),
                 changed: Some(vec!["VERSION".to_owned()]),
                 forced: false,

@@ -25,7 +25,9 @@ use std::{
 use http_git::HttpGit;
 use repo::hermetic_git;
 use serde_json::json;
-use tidegate::providers::git::{CommitMessage, FileEdit, ForwardChange, Forwarded, GitOptions, Identity, Mirrors};
+use tidegate::providers::git::{
+    CommitMessage, FileEdit, ForwardChange, Forwarded, GitOptions, Identity, Mirrors, Proofs,
+};
 
 /// How often the quick ways are measured, and the slow ones.
 const QUICK: usize = 15;
@@ -72,7 +74,8 @@ fn measure(root: &Path, server: &HttpGit, files: usize, commits: usize) -> Figur
     let url = server.url("", &format!("{name}.git"));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let identity = Identity { name: "Tidegate".to_owned(), email: "tidegate@localhost".to_owned() };
-    let mirrors = Mirrors::open(root.join(format!("{name}-mirrors")), GitOptions::new(identity)).unwrap();
+    let mirrors =
+        Mirrors::open(root.join(format!("{name}-mirrors")), GitOptions::new(identity, Proofs::with(&[7; 32]))).unwrap();
     let mirror = mirrors.mirror(&url).unwrap();
     let warm = root.join(format!("{name}-warm.git"));
     git(root, &["clone", "--quiet", "--bare", &url, warm.to_str().unwrap()]);
@@ -126,6 +129,8 @@ fn change(number: usize) -> ForwardChange {
             set: vec![("/software/tag".to_owned(), json!(format!("ours-{number}")))],
         }],
         message: CommitMessage {
+            system: "bench".to_owned(),
+            repository: "image".to_owned(),
             subject: "Pin".to_owned(),
             body: String::new(),
             trailers: vec![("Tidegate-Run".to_owned(), "bench".to_owned())],

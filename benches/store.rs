@@ -58,6 +58,7 @@ fn push(state: &System, number: usize) -> Event {
             commit,
             author: "Ada <ada@example.com>".to_owned(),
             authors: ["Ada <ada@example.com>".to_owned()].into(),
+            others_wrote: false,
             subject: "Sell more".to_owned(),
             changed: Some(vec!["VERSION".to_owned()]),
             forced: false,

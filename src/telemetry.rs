@@ -4,6 +4,8 @@ use std::io::{IsTerminal as _, Write as _};
 
 use tracing_subscriber::EnvFilter;
 
+use crate::rules::printable;
+
 /// Starts logging: what a server does at level `info`, other commands only warnings; `TIDEGATE_LOG` says otherwise.
 pub fn start(is_server: bool) {
     let default = if is_server { "tidegate=info,warn" } else { "tidegate=warn,error" };
@@ -25,5 +27,5 @@ pub fn say_error(error: &anyhow::Error) {
         }
     }
     // Where standard error is gone there is nobody to tell.
-    drop(writeln!(std::io::stderr(), "{text}"));
+    drop(writeln!(std::io::stderr(), "{}", printable(&text)));
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    House,
+    Asking, House,
     output::{Output, Tone, paint, say},
     progress::Progress,
     run::parse_run,
@@ -20,6 +20,7 @@ use crate::{
         explain::whereabouts::{Stop, Whereabouts},
         explain::{self, Condition, Journey, Verdict},
     },
+    providers::git::{Mirrors, first_head_with},
     rules::{RepositoryName, StageName, SystemName},
     store::{Store, Traced, replay},
 };
@@ -32,15 +33,18 @@ use crate::{
                   tidegate explain ami-0123456789abcdef0 --stage qa"
 )]
 pub(super) struct Explain {
-    /// A run; or, with `--stage`, a commit, an AMI id or the SHA-256 of an artifact, of which the first digits are enough
+    /// A run; or, with `--stage`, a commit (also `image@193772ea94`), an AMI id, or the tag or SHA-256 of an artifact, of which
+    /// the first digits are enough
     what: String,
     /// The stage that the commit or artifact is asked about
     #[arg(long)]
     stage: Option<StageName>,
-    /// The system, where there is more than one
-    #[arg(long, short)]
-    system: Option<SystemName>,
+    #[command(flatten)]
+    asking: Asking,
 }
+
+/// The fewest digits of a commit that are looked for in the mirrors; git itself takes no fewer.
+const FEWEST_DIGITS: usize = 4;
 
 /// A run and its conditions, as one document.
 #[derive(Serialize)]
@@ -59,22 +63,31 @@ struct JourneyExplained {
     /// The artifact that was asked about, when it was not the commit itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     artifact: Option<Artifact>,
+    /// The commit that was asked about, when it was never a head: the journey is that of the first head that contains it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    contains: Option<CommitId>,
     #[serde(flatten)]
     journey: Journey,
 }
 
 impl Explain {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        let house = House::open(config).await?;
-        let system = house.system(self.system.as_ref()).await?;
+        let house = House::open_to_read(config).await?;
+        let system = house.system(&self.asking).await?;
         match &self.stage {
-            None => explain_run(&house, system, &self.what, output).await,
-            Some(stage) => explain_journey(&house, system, &self.what, stage, output).await,
+            None => explain_run(&house, system, &self.what, &self.asking, output).await,
+            Some(stage) => explain_journey(&house, system, (&self.what, stage), &self.asking, output).await,
         }
     }
 }
 
-async fn explain_run(house: &House, system: SystemName, what: &str, output: Output) -> anyhow::Result<()> {
+async fn explain_run(
+    house: &House,
+    system: SystemName,
+    what: &str,
+    asking: &Asking,
+    output: Output,
+) -> anyhow::Result<()> {
     let Ok(id) = parse_run(what) else {
         bail!("`{what}` is no run; for a commit or an artifact say on the way to which stage: `--stage STAGE`");
     };
@@ -100,14 +113,14 @@ async fn explain_run(house: &House, system: SystemName, what: &str, output: Outp
     }
     let RunExplained { run, stage, state, conditions, .. } = &explained;
     say(&format!("{}  {stage}  {}", paint(run.as_str(), Tone::Strong), words::run_state(*state)))?;
-    say(&text(conditions))
+    say(&house.complete(asking, &explained.system, &text(conditions)).await?)
 }
 
 async fn explain_journey(
     house: &House,
     system: SystemName,
-    what: &str,
-    stage: &StageName,
+    (what, stage): (&str, &StageName),
+    asking: &Asking,
     output: Output,
 ) -> anyhow::Result<()> {
     let store = house.ledger.store().as_ref();
@@ -116,25 +129,45 @@ async fn explain_journey(
     if !stages.contains(&stage.as_str()) {
         bail!("{system} has no stage `{stage}`; it has: {}", stages.join(", "));
     }
-    let (found, artifact) = match heads(&whereabouts, what).as_slice() {
-        [only] => (only.clone(), None),
-        [] => of_artifact(store, &system, what).await?,
+    if let Ok(id) = parse_run(what)
+        && (state.run(&id).is_some() || store.run(&system, &id).await?.is_some())
+    {
+        bail!("`{id}` is a run, which is in one stage; `tidegate explain {id}` says why it is where it is");
+    }
+    let (found, artifact, contains) = match heads(&whereabouts, what).as_slice() {
+        [only] => (only.clone(), None, None),
+        [] => match head_with(house, &state, &whereabouts, what).await {
+            Some((head, commit)) => (head, None, Some(commit)),
+            None => {
+                let (found, artifact) = of_artifact(store, &system, what).await?;
+                (found, artifact, None)
+            }
+        },
         several => bail!("several commits begin with `{what}`; which one?\n{}", listed(several)),
     };
     let (repository, commit) = found;
     let journey = explain::journey(&state, &whereabouts, &repository, &commit, stage);
-    let explained = JourneyExplained { system, artifact, journey };
+    let explained = JourneyExplained { system, artifact, contains, journey };
     if output == Output::Json {
         return output.json(&explained);
     }
     if let Some(artifact) = &explained.artifact {
         say(&format!("{} {} was made from {repository} {commit}", artifact.kind, artifact.name))?;
     }
+    if let Some(contains) = &explained.contains {
+        say(&format!(
+            "{} was pushed with others; {repository} {} is the first head that contains it",
+            contains.short(),
+            commit.short()
+        ))?;
+    }
     let title = format!("{repository} {} → {stage}", commit.short());
-    let Journey { summary, since_ms, verdict, .. } = &explained.journey;
+    let Journey { summary, since_ms, earliest_ms, verdict, .. } = &explained.journey;
     let since = if *verdict == Verdict::Passed { "" } else { "since " };
-    say(&format!("{}  {summary}, {since}{}", paint(&title, Tone::Strong), words::ago(*since_ms)))?;
-    say(&text(&explained.journey.conditions))
+    let earliest = earliest_ms.map_or_else(String::new, |at_ms| format!(", not before {}", explain::time(at_ms)));
+    say(&format!("{}  {summary}, {since}{}{earliest}", paint(&title, Tone::Strong), words::ago(*since_ms)))?;
+    let conditions = text(&explained.journey.conditions);
+    say(&house.complete(asking, &explained.system, &conditions).await?)
 }
 
 /// The present state, and what became of every commit.
@@ -149,15 +182,54 @@ async fn past(store: &dyn Store, system: &SystemName) -> anyhow::Result<(System,
     Ok((state.await?, whereabouts))
 }
 
+/// The repository, where it is said, and the beginning of the commit: `image@193772ea94`.
+fn parts(what: &str) -> (Option<&str>, &str) {
+    what.rsplit_once('@').map_or((None, what), |(repository, commit)| (Some(repository), commit))
+}
+
 /// The heads whose commit begins so.
-fn heads(whereabouts: &Whereabouts, prefix: &str) -> Vec<(RepositoryName, CommitId)> {
-    let bare = prefix.rsplit_once('@').map_or(prefix, |(_, commit)| commit);
+fn heads(whereabouts: &Whereabouts, what: &str) -> Vec<(RepositoryName, CommitId)> {
+    let (repository, prefix) = parts(what);
     let of_place = |(place, stops): (&Place, &[Stop])| {
-        let named = stops.iter().filter(|stop| stop.commit.as_str().starts_with(bare));
+        let named = stops.iter().filter(|stop| stop.commit.as_str().starts_with(prefix));
         named.map(|stop| (place.repository.clone(), stop.commit.clone())).collect::<Vec<_>>()
     };
-    let found: std::collections::BTreeSet<_> = whereabouts.stops().flat_map(of_place).collect();
+    let places =
+        whereabouts.stops().filter(|(place, _)| repository.is_none_or(|name| place.repository.as_str() == name));
+    let found: std::collections::BTreeSet<_> = places.flat_map(of_place).collect();
     found.into_iter().collect()
+}
+
+/// The first head that contains the commit that begins so, in the first stage where there is one, and that commit: of
+/// commits that are pushed together only the last is a head. The mirrors know the others.
+async fn head_with(
+    house: &House,
+    state: &System,
+    whereabouts: &Whereabouts,
+    what: &str,
+) -> Option<((RepositoryName, CommitId), CommitId)> {
+    let (named, prefix) = parts(what);
+    let rules = state.rules()?;
+    if prefix.len() < FEWEST_DIGITS || !prefix.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return None;
+    }
+    let repositories = rules.repositories.iter().filter(|(name, _)| named.is_none_or(|named| name.as_str() == named));
+    for (name, repository) in repositories {
+        let Ok(mirror) = Mirrors::directory_in(&house.settings.data.join("mirrors"), &repository.url) else { continue };
+        let stages = rules.stages.keys().map(|stage| Place { repository: name.clone(), stage: stage.clone() });
+        let of_place = |place: Place| whereabouts.stops().find(|(of, _)| **of == place).map(|(_, stops)| stops);
+        let stops = stages.filter_map(of_place).flatten();
+        let heads: Vec<String> = stops.map(|stop| stop.commit.to_string()).collect();
+        let prefix = prefix.to_owned();
+        let search = tokio::task::spawn_blocking(move || {
+            let (commit, place) = first_head_with(&mirror, &prefix, &heads)?;
+            Some((CommitId::new(commit), CommitId::new(&heads[place])))
+        });
+        if let Ok(Some((commit, head))) = search.await {
+            return Some(((name.clone(), head), commit));
+        }
+    }
+    None
 }
 
 /// The commit that an artifact was made from, by what the store knows of its making.

@@ -19,7 +19,10 @@ pub(super) struct Freeze {
     #[arg(long)]
     stage: Option<StageName>,
     /// When it ends, as in `2027-01-04 08:00` (UTC) or `2027-01-04T09:00:00+01:00`
-    #[arg(long, value_name = "TIME", required_unless_present = "length", conflicts_with = "length")]
+    #[arg(
+        long, value_name = "TIME", value_parser = super::moment::as_typed,
+        required_unless_present = "length", conflicts_with = "length"
+    )]
     until: Option<String>,
     /// How long it lasts, as in `90m` or `3d`
     #[arg(long = "for", id = "length", value_name = "SPAN")]

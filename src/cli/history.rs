@@ -5,13 +5,10 @@ use std::path::Path;
 use clap::Args;
 
 use super::{
-    House,
+    Asking, House,
     output::{Output, Tone, paint, say},
 };
-use crate::{
-    engine::{Command, Delivery, EffectId, Event, Outcome, Recorded, StepOutcome, explain},
-    rules::SystemName,
-};
+use crate::engine::{Command, Delivery, EffectId, Event, Outcome, Recorded, StepOutcome, explain};
 
 /// List what happened, in order. The log is never shortened; `--since` pages through it.
 #[derive(Debug, Args)]
@@ -23,15 +20,14 @@ pub(super) struct History {
     /// From this place in the log on; without it, the newest events
     #[arg(long, value_name = "SEQ")]
     since: Option<u64>,
-    /// The system, where there is more than one
-    #[arg(long, short)]
-    system: Option<SystemName>,
+    #[command(flatten)]
+    asking: Asking,
 }
 
 impl History {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        let house = House::open(config).await?;
-        let system = house.system(self.system.as_ref()).await?;
+        let house = House::open_to_read(config).await?;
+        let system = house.system(&self.asking).await?;
         let last = house.ledger.read(&system, |state| state.seq).await?;
         let since = self.since.unwrap_or_else(|| (last + 1).saturating_sub(u64::from(self.limit)).max(1));
         let events = house.ledger.store().events(&system, since, self.limit).await?;

@@ -4,20 +4,23 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, bail};
 
-use super::{channels, release::LedgerReleases, settings::Settings};
+use super::{asking::Asking, channels, release::LedgerReleases, settings::Settings, words};
 use crate::{
     driver::now_ms,
-    engine::{Access, Command, Digest, Event},
+    engine::{Access, Command, Digest, Event, Refused},
     providers::{
         commit_status::NoCommitStatuses,
-        git::{GitOptions, Identity, Mirrors},
+        git::{GitOptions, Identity, Mirrors, Proofs},
         image_builder::LocalImageBuilder,
         objects::DirectoryObjects,
     },
     rules::{Rules, SystemName},
     steps::Tools,
-    store::{Entry, Ledger, SqliteStore},
+    store::{Entry, Ledger, SqliteStore, Store as _},
 };
+
+/// What is said where there is nothing to look at.
+pub(super) const NOTHING_YET: &str = "no system has been started yet: `tidegate serve` reads the rules and begins";
 
 /// An open house: the settings and the ledger over the store.
 pub struct House {
@@ -25,6 +28,8 @@ pub struct House {
     pub settings: Settings,
     /// The systems.
     pub ledger: Arc<Ledger>,
+    /// What proves commits to be ours.
+    proofs: Proofs,
 }
 
 impl House {
@@ -36,7 +41,7 @@ impl House {
         let settings = Settings::read(config)?;
         std::fs::create_dir_all(&settings.data).with_context(|| format!("cannot make {}", settings.data.display()))?;
         let store = SqliteStore::open(&settings.database()).await?;
-        Ok(Self { settings, ledger: Arc::new(Ledger::open(Arc::new(store))) })
+        Self::over(settings, store).await
     }
 
     /// Reads the settings and opens the store to look at what is in it: nothing is written, and nothing made.
@@ -45,12 +50,25 @@ impl House {
     /// When the settings are not as they should be, or there is no database yet; each says what to do.
     pub async fn open_to_read(config: &Path) -> anyhow::Result<Self> {
         let settings = Settings::read(config)?;
-        let database = settings.database();
-        if !database.exists() {
-            bail!("no system has been started yet: `tidegate serve` reads the rules and begins");
+        if !has_begun(&settings) {
+            bail!(NOTHING_YET);
         }
-        let store = SqliteStore::open_to_read(&database).await?;
-        Ok(Self { settings, ledger: Arc::new(Ledger::open(Arc::new(store))) })
+        let store = SqliteStore::open_to_read(&settings.database()).await?;
+        Self::over(settings, store).await
+    }
+
+    async fn over(settings: Settings, store: SqliteStore) -> anyhow::Result<Self> {
+        let proofs = Proofs::with(store.secret().await?.expose());
+        Ok(Self { settings, ledger: Arc::new(Ledger::open(Arc::new(store))), proofs })
+    }
+
+    /// [`House::open_to_read`] for what looks at the systems that are asked for; `None` where all are, and there is none yet.
+    ///
+    /// # Errors
+    /// When the settings are not as they should be, or the database cannot be read.
+    pub(super) async fn open_for(asking: &Asking, config: &Path) -> anyhow::Result<Option<Self>> {
+        let is_there = asking.system.is_some() || has_begun(&Settings::read(config)?);
+        if is_there { Self::open_to_read(config).await.map(Some) } else { Ok(None) }
     }
 
     /// The names of the systems in the store.
@@ -65,56 +83,95 @@ impl House {
     ///
     /// # Errors
     /// When there is no such system, or several to choose from; when whoever asks may not look at it.
-    pub async fn system(&self, named: Option<&SystemName>) -> anyhow::Result<SystemName> {
-        let system = self.find_system(named).await?;
-        self.may_view(&system)?;
+    pub(super) async fn system(&self, asking: &Asking) -> anyhow::Result<SystemName> {
+        let system = self.find_system(asking).await?;
+        self.may_view(&system, &asking.who)?;
         Ok(system)
     }
 
-    /// The systems that whoever asks may look at.
+    /// The systems that a command shows: the one named, or all that whoever asks may look at.
+    ///
+    /// # Errors
+    /// When there is no such system, or none that may be looked at; when the store cannot be read.
+    pub(super) async fn systems_shown(&self, asking: &Asking) -> anyhow::Result<Vec<SystemName>> {
+        match &asking.system {
+            Some(_) => Ok(vec![self.system(asking).await?]),
+            None => self.visible_systems(&asking.who).await,
+        }
+    }
+
+    /// The systems that somebody may look at.
     ///
     /// # Errors
     /// When there are systems and none of them may be looked at; when the store cannot be read.
-    pub async fn visible_systems(&self) -> anyhow::Result<Vec<SystemName>> {
-        let (mut visible, mut refused) = (Vec::new(), None);
-        for system in self.systems().await? {
-            match self.may_view(&system) {
-                Ok(()) => visible.push(system),
-                Err(error) => refused = Some(error),
-            }
-        }
-        match refused {
-            Some(refused) if visible.is_empty() => Err(refused),
-            _ => Ok(visible),
-        }
+    pub async fn visible_systems(&self, who: &str) -> anyhow::Result<Vec<SystemName>> {
+        self.visible_of(self.systems().await?, who)
     }
 
-    fn may_view(&self, system: &SystemName) -> anyhow::Result<()> {
+    /// Those of the systems that whoever asks may look at.
+    ///
+    /// # Errors
+    /// When there are systems and none of them may be looked at.
+    pub fn visible_of(&self, systems: Vec<SystemName>, who: &str) -> anyhow::Result<Vec<SystemName>> {
+        if let [only] = systems.as_slice() {
+            self.may_view(only, who)?;
+        }
+        if self.settings.grants.is_empty() || systems.len() < 2 {
+            return Ok(systems);
+        }
+        let by = self.settings.principal(who)?;
+        let access = self.settings.access();
+        let is_visible = |system: &SystemName| access.for_system(system).may_view(&by, system.as_str()).is_ok();
+        let visible: Vec<SystemName> = systems.into_iter().filter(is_visible).collect();
+        if visible.is_empty() {
+            bail!(Refused::NotAllowed {
+                who: by.name,
+                what: "look at any system".to_owned(),
+                reason: "it needs the permission `view` for one".to_owned(),
+            });
+        }
+        Ok(visible)
+    }
+
+    fn may_view(&self, system: &SystemName, who: &str) -> anyhow::Result<()> {
         if self.settings.grants.is_empty() {
             return Ok(());
         }
-        let who = self.settings.principal(&asker())?;
+        let who = self.settings.principal(who)?;
         Ok(self.settings.access().for_system(system).may_view(&who, system.as_str())?)
     }
 
-    /// The same, for a command that asks the engine, which checks who asks.
+    /// The same, for a command that asks the engine, which checks who asks. Of the other systems only those are named that
+    /// whoever asks may look at.
     ///
     /// # Errors
     /// When there is no such system, or several to choose from.
-    pub async fn find_system(&self, named: Option<&SystemName>) -> anyhow::Result<SystemName> {
+    pub(super) async fn find_system(&self, asking: &Asking) -> anyhow::Result<SystemName> {
         let systems = self.systems().await?;
-        match (named, systems.as_slice()) {
-            (Some(name), systems) if systems.contains(name) => Ok(name.clone()),
-            (None, [only]) => Ok(only.clone()),
-            (_, []) => bail!("no system has been started yet: `tidegate serve` reads the rules and begins"),
-            (_, systems) => {
-                let names: Vec<&str> = systems.iter().map(SystemName::as_str).collect();
-                match named {
-                    Some(name) => bail!("there is no system `{name}`; there are: {}", names.join(", ")),
-                    None => bail!("which system? Say `--system` and one of: {}", names.join(", ")),
-                }
-            }
+        if let Some(named) = asking.system.as_ref().filter(|named| systems.contains(named)) {
+            return Ok(named.clone());
         }
+        match (&asking.system, systems.as_slice()) {
+            (_, []) => bail!(NOTHING_YET),
+            (None, [only]) => return Ok(only.clone()),
+            _ => {}
+        }
+        let visible = self.visible_systems(&asking.who).await?;
+        let names = || visible.iter().map(SystemName::as_str).collect::<Vec<_>>().join(", ");
+        match (&asking.system, visible.as_slice()) {
+            (None, [only]) => Ok(only.clone()),
+            (Some(named), _) => bail!("there is no system `{named}`; there are: {}", names()),
+            (None, _) => bail!("which system? Say `--system` and one of: {}", names()),
+        }
+    }
+
+    /// A text about a system with commands in it, each of which says which system is meant where that needs to be said.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(super) async fn complete(&self, asking: &Asking, system: &SystemName, text: &str) -> anyhow::Result<String> {
+        let several = self.visible_systems(&asking.who).await.is_ok_and(|visible| visible.len() > 1);
+        Ok(if several { words::with_system(text, system) } else { text.to_owned() })
     }
 
     /// Asks the engine for something in somebody's name.
@@ -219,7 +276,7 @@ impl House {
     pub(super) fn git_options(&self) -> GitOptions {
         let identity =
             Identity { name: self.settings.identity.name.clone(), email: self.settings.identity.email.clone() };
-        let mut options = GitOptions::new(identity);
+        let mut options = GitOptions::new(identity, self.proofs.clone());
         options.environment = self.settings.git_environment.clone().into_iter().collect();
         options
     }
@@ -250,7 +307,12 @@ impl House {
     }
 }
 
-/// Who asks, where no command line says so: `TIDEGATE_AS`, or who is logged in.
+/// Whether there is a database with something in it.
+fn has_begun(settings: &Settings) -> bool {
+    std::fs::metadata(settings.database()).is_ok_and(|database| database.len() > 0)
+}
+
+/// Who asks, where the command line does not say so with `--as`: `TIDEGATE_AS`, or who is logged in.
 pub(super) fn asker() -> String {
     let said = |name| std::env::var(name).ok().filter(|name| !name.is_empty());
     said("TIDEGATE_AS").or_else(|| said("USER")).unwrap_or_else(|| "operator".to_owned())

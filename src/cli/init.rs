@@ -12,7 +12,7 @@ use clap::Args;
 
 use super::output::{Output, say};
 use crate::{
-    providers::git::{GitOptions, Identity, Mirrors},
+    providers::git::{GitOptions, Identity, Mirrors, Proofs},
     rules::{self, SystemName},
 };
 
@@ -95,7 +95,7 @@ async fn look(url: &str) -> anyhow::Result<String> {
     let identity = Identity { name: "Tidegate".to_owned(), email: "tidegate@localhost".to_owned() };
     let stages = ["dev", "qa", "main"].map(str::to_owned);
     let looked = async {
-        let mirror = Mirrors::open(&scratch, GitOptions::new(identity))?.mirror(&absolute(url))?;
+        let mirror = Mirrors::open(&scratch, GitOptions::new(identity, Proofs::none()))?.mirror(&absolute(url))?;
         mirror.heads(&stages, LOOK_DEADLINE).await
     };
     let heads = looked.await;

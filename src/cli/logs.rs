@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::{Read as _, Seek as _, SeekFrom, Write as _},
+    io::{IsTerminal as _, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -11,13 +11,10 @@ use anyhow::bail;
 use clap::Args;
 
 use super::{
-    House,
-    output::{Tone, paint, say},
+    Asking, House,
+    output::{Tone, colours, paint, say, shown},
 };
-use crate::{
-    engine::RunId,
-    rules::{StepId, SystemName},
-};
+use crate::{engine::RunId, rules::StepId};
 
 /// How often a log that is followed is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -34,15 +31,14 @@ pub(super) struct Logs {
     /// Go on until the run has ended
     #[arg(long, short)]
     follow: bool,
-    /// The system, where there is more than one
-    #[arg(long, short)]
-    system: Option<SystemName>,
+    #[command(flatten)]
+    asking: Asking,
 }
 
 impl Logs {
     pub(super) async fn execute(self, config: &Path) -> anyhow::Result<()> {
-        let house = House::open(config).await?;
-        let system = house.system(self.system.as_ref()).await?;
+        let mut house = House::open_to_read(config).await?;
+        let system = house.system(&self.asking).await?;
         let folder = house.settings.logs().join(system.as_str()).join(self.run.as_str());
         let known = house.ledger.read(&system, |state| state.run(&self.run).map(|run| run.state)).await?;
         if known.is_none() && house.ledger.store().run(&system, &self.run).await?.is_none() {
@@ -59,8 +55,21 @@ impl Logs {
                 return reader.end();
             }
             tokio::time::sleep(LOOK_EVERY).await;
+            // What was at rest when it was opened is read as it was then.
+            house = House::open_to_read(config).await?;
         }
     }
+}
+
+/// Prints what a step printed: as it is, but for a person without what would control the terminal.
+fn print(bytes: &[u8]) -> anyhow::Result<()> {
+    let mut out = std::io::stdout();
+    if out.is_terminal() {
+        write!(out, "{}", shown(&String::from_utf8_lossy(bytes), colours()))?;
+    } else {
+        out.write_all(bytes)?;
+    }
+    Ok(())
 }
 
 /// Reads the logs of a run's steps as they grow.
@@ -88,7 +97,7 @@ impl Reader {
                 say(&paint(&format!("==> {step} <=="), Tone::Strong))?;
                 self.last = Some(path.clone());
             }
-            std::io::stdout().write_all(&bytes)?;
+            print(&bytes)?;
             self.read.insert(path, from + read as u64);
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 mod abort;
 mod approve;
+mod asking;
 pub mod channels;
 mod check;
 pub mod demo;
@@ -28,6 +29,7 @@ mod run;
 mod runs;
 mod serve;
 pub mod settings;
+mod signals;
 mod simulate;
 mod stats;
 pub mod status;
@@ -39,21 +41,15 @@ mod veto;
 mod withdraw;
 mod words;
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
+use asking::{Asking, AskingEach};
 pub use house::House;
 use output::Output;
 
-use crate::{
-    engine::{Command as EngineCommand, RunId},
-    providers::image_builder,
-    rules::SystemName,
-};
+use crate::providers::image_builder;
 
 /// Carries every change of a system forward: along its repositories by commits that pin what was built, and along its
 /// stages by merges of what was verified. Once, and never back.
@@ -160,64 +156,6 @@ enum Command {
     },
 }
 
-/// Which system, and who asks.
-#[derive(Debug, Args)]
-struct Asking {
-    /// The system, where there is more than one
-    #[arg(long, short)]
-    system: Option<SystemName>,
-    /// Who asks; must be among the people of the settings file where it lists any. `TIDEGATE_AS` says it for all commands
-    #[arg(long = "as", value_name = "NAME", default_value_t = house::asker(), hide_default_value = true)]
-    who: String,
-}
-
-impl Asking {
-    /// Asks the engine and says what came of it.
-    async fn ask(&self, config: &Path, output: Output, command: EngineCommand, done: &str) -> anyhow::Result<()> {
-        let house = House::open(config).await?;
-        let system = house.find_system(self.system.as_ref()).await?;
-        let entry = house.command(&system, &self.who, command).await?;
-        let made =
-            house.ledger.read(&system, |state| state.runs.values().next_back().map(|run| run.id.clone())).await?;
-        output.done(
-            done,
-            &serde_json::json!({ "system": system, "seq": entry.seq, "newest_run": made.as_ref().map(RunId::as_str) }),
-        )
-    }
-}
-
-/// Which systems, and who asks.
-#[derive(Debug, Args)]
-struct AskingEach {
-    /// Ask it of every system
-    #[arg(long, conflicts_with = "system")]
-    all: bool,
-    #[command(flatten)]
-    one: Asking,
-}
-
-impl AskingEach {
-    /// Asks the engine of each system. One that refuses does not keep the others from being asked; the first refusal is
-    /// the error.
-    async fn ask(self, config: &Path, output: Output, command: &EngineCommand, done: &str) -> anyhow::Result<()> {
-        let house = House::open(config).await?;
-        let systems =
-            if self.all { house.systems().await? } else { vec![house.find_system(self.one.system.as_ref()).await?] };
-        let (mut asked, mut refused) = (Vec::new(), None);
-        for system in systems {
-            match house.command(&system, &self.one.who, command.clone()).await {
-                Ok(entry) => asked.push((system, entry.seq)),
-                Err(error) => refused = refused.or(Some(error.context(format!("{system} was not asked for it")))),
-            }
-        }
-        let sentence: Vec<String> = asked.iter().map(|(system, _)| format!("{system} {done}")).collect();
-        if !asked.is_empty() {
-            output.done(&sentence.join("\n"), &serde_json::json!({ "systems": BTreeMap::from_iter(asked) }))?;
-        }
-        refused.map_or(Ok(()), Err)
-    }
-}
-
 impl Cli {
     /// Does what the command line says.
     ///
@@ -277,7 +215,7 @@ impl Cli {
 pub fn exit_code(error: &anyhow::Error) -> u8 {
     use crate::{engine::Refused, simulate::Unpredictable, store::RecordError};
     let refused = matches!(error.downcast_ref::<RecordError>(), Some(RecordError::Refused(_)))
-        || matches!(error.downcast_ref::<Unpredictable>(), Some(Unpredictable::Refused(_)))
+        || matches!(error.downcast_ref(), Some(Unpredictable::Refused(_) | Unpredictable::NotPushed { .. }))
         || error.is::<Refused>();
     match () {
         () if error.is::<check::HasMistakes>() => 4,

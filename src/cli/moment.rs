@@ -29,11 +29,19 @@ pub(crate) fn parse(text: &str, now_ms: i64) -> anyhow::Result<i64> {
     }
     let Ok(date) = plain.parse::<NaiveDate>() else {
         bail!(
-            "`{text}` is not a time: write it as in `2026-11-23 09:00` (UTC), `2026-11-23T09:00:00+01:00` or `2h ago`"
+            "`{text}` is not a time: write it as in `2026-11-23 09:00` (UTC), `2026-11-23T09:00:00+01:00`, `2h ago` or `in 2h`"
         )
     };
     let midnight = date.and_hms_opt(0, 0, 0).context("every day has a midnight in UTC")?;
     Ok(midnight.and_utc().timestamp_millis())
+}
+
+/// For the command line: the text, if it is a moment.
+///
+/// # Errors
+/// When it is none.
+pub(super) fn as_typed(text: &str) -> Result<String, String> {
+    parse(text, 0).map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -5,6 +5,9 @@ use std::io::{IsTerminal as _, Write as _};
 use clap::ValueEnum;
 use serde::Serialize;
 
+use super::house::NOTHING_YET;
+use crate::rules::printable;
+
 /// How a command prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Output {
@@ -33,23 +36,66 @@ impl Output {
         }
     }
 
+    /// Says that no system has been started yet, or lists none.
+    pub(super) fn nothing_yet(self) -> anyhow::Result<()> {
+        match self {
+            Self::Text => say(NOTHING_YET),
+            Self::Json => say("[]"),
+        }
+    }
+
     /// Prints one JSON document.
     pub(super) fn json(self, facts: &impl Serialize) -> anyhow::Result<()> {
         say(&serde_json::to_string_pretty(facts)?)
     }
 }
 
-/// Prints a line. A reader that went away (`| head`) ends the command quietly.
+/// Prints a line, without what would control the terminal but our own colours. A reader that went away (`| head`) ends the
+/// command quietly.
 pub(super) fn say(line: &str) -> anyhow::Result<()> {
-    match writeln!(std::io::stdout(), "{line}") {
+    match writeln!(std::io::stdout(), "{}", shown(line, colours())) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => std::process::exit(0),
         other => Ok(other?),
     }
 }
 
+/// A text as it may go out to a person: colours stay where they may be used, and no other sequence does. The colours are
+/// few, and none of them hides what it colours.
+pub(super) fn shown(text: &str, colours: bool) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('\u{1b}') {
+        let (before, sequence) = rest.split_at(at);
+        shown.push_str(&printable(before));
+        let colour = if colours { colour(sequence) } else { None };
+        let taken = colour.unwrap_or_else(|| '\u{1b}'.len_utf8());
+        shown.push_str(&if colour.is_some() { sequence[..taken].to_owned() } else { printable(&sequence[..taken]) });
+        rest = &sequence[taken..];
+    }
+    shown.push_str(&printable(rest));
+    shown
+}
+
+/// How long the colour is with which a text begins, if it is one.
+fn colour(sequence: &str) -> Option<usize> {
+    let (codes, _) = sequence.strip_prefix("\u{1b}[")?.split_once('m')?;
+    let is_known = |code: &str| {
+        matches!(code, "0" | "1" | "2" | "31" | "32" | "33" | "34" | "35" | "36")
+            || matches!(code, "91" | "92" | "93" | "94" | "95" | "96")
+    };
+    codes.split(';').all(is_known).then_some("\u{1b}[".len() + codes.len() + "m".len())
+}
+
 /// Whether colours may be used.
 pub(super) fn colours() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// How many columns the terminal has; none where the output does not go to one.
+pub(super) fn width() -> Option<usize> {
+    let output = std::io::stdout();
+    let size = output.is_terminal().then(|| rustix::termios::tcgetwinsize(output).ok())??;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
 }
 
 /// A word in its colour, on a terminal.
@@ -65,4 +111,18 @@ pub(super) fn paint(word: &str, tone: Tone) -> String {
         Tone::Strong => "1",
     };
     format!("\u{1b}[{code}m{word}\u{1b}[0m")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_but_colours_reaches_a_terminal() {
+        let text = "\u{1b}[31mbad\u{1b}[0m sub\u{1b}[2Jject \u{1b}[8mhidden \u{1b}]0;title\u{7} \u{202e}abc\n";
+        let coloured =
+            "\u{1b}[31mbad\u{1b}[0m sub\u{fffd}[2Jject \u{fffd}[8mhidden \u{fffd}]0;title\u{fffd} \u{fffd}abc\n";
+        assert_eq!(shown(text, true), coloured);
+        assert!(!shown(text, false).contains('\u{1b}'));
+    }
 }

@@ -12,6 +12,8 @@ use clap::Args;
 
 use super::{
     House,
+    asking::Asking,
+    house,
     output::{Output, say},
 };
 use crate::{
@@ -41,8 +43,8 @@ pub(super) struct Release {
     /// The stage they are merged into
     #[arg(long, requires = "systems")]
     to: Option<StageName>,
-    /// Who asks
-    #[arg(long = "as", value_name = "NAME", env = "USER", default_value = "operator")]
+    /// Who asks; must be among the people of the settings file where it lists any. `TIDEGATE_AS` says it for all commands
+    #[arg(long = "as", value_name = "NAME", default_value_t = house::asker(), hide_default_value = true)]
     who: String,
 }
 
@@ -57,7 +59,7 @@ impl Release {
                     Command::Promote { from: from.clone(), to: to.clone(), version: None, release: Some(release) };
                 self.ask(&house, output, &command).await
             }
-            _ => show(&house, &self.name, output).await,
+            _ => show(&house, &self.name, &self.who, output).await,
         }
     }
 
@@ -65,8 +67,10 @@ impl Release {
     async fn ask(&self, house: &House, output: Output, command: &Command) -> anyhow::Result<()> {
         let systems: BTreeSet<&SystemName> = self.systems.iter().collect();
         for name in &systems {
-            house.find_system(Some(name)).await?;
+            house.find_system(&Asking { system: Some((*name).clone()), who: self.who.clone() }).await?;
             let by = house.settings.principal(&self.who)?;
+            // With the roles of the settings as they are now, as they will be when it is asked in earnest.
+            house.load_access(name).await?;
             let event = Event::Command { by, command: command.clone() };
             let tried = house.ledger.read(name, |state| {
                 let recorded = Recorded { seq: state.seq + 1, at_ms: now_ms().max(state.at_ms), event };
@@ -86,9 +90,9 @@ impl Release {
     }
 }
 
-async fn show(house: &House, name: &str, output: Output) -> anyhow::Result<()> {
+async fn show(house: &House, name: &str, who: &str, output: Output) -> anyhow::Result<()> {
     let mut found = BTreeMap::new();
-    for system in house.visible_systems().await? {
+    for system in house.visible_systems(who).await? {
         let standing = house.ledger.read(&system, |state| release::standing(state, name)).await?;
         if standing != Standing::Missing {
             found.insert(system, standing);

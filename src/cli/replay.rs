@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use anyhow::bail;
-use clap::Args;
+use clap::{ArgGroup, Args};
 
 use super::{
-    House, history, moment,
+    Asking, House, history, moment,
     output::{Output, say},
     progress::Progress,
     status::{
@@ -24,25 +24,25 @@ use crate::{
 /// Show the lattice as it was: the log is taken in again, with its recorded clock, up to a moment or an event.
 #[derive(Debug, Args)]
 #[command(
+    group = ArgGroup::new("moment").required(true).args(["at", "seq"]),
     after_help = "Examples: tidegate replay --at \"2h ago\"\n          tidegate replay --at \"2026-11-20 12:00\"\n          \
                   tidegate replay --seq 120"
 )]
 pub(super) struct Replay {
     /// The moment: `2026-11-20T12:00:00Z`, `2026-11-20 12:00` (UTC) or `2h ago`
-    #[arg(long, value_name = "TIME", required_unless_present = "seq", conflicts_with = "seq")]
+    #[arg(long, value_name = "TIME", value_parser = moment::as_typed)]
     at: Option<String>,
     /// The place in the log of the last event that is taken in, as `history` numbers them
     #[arg(long)]
     seq: Option<u64>,
-    /// The system, where there is more than one
-    #[arg(long, short)]
-    system: Option<SystemName>,
+    #[command(flatten)]
+    asking: Asking,
 }
 
 impl Replay {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        let house = House::open(config).await?;
-        let system = house.system(self.system.as_ref()).await?;
+        let house = House::open_to_read(config).await?;
+        let system = house.system(&self.asking).await?;
         let store = house.ledger.store().as_ref();
         let at_ms = self.at.as_ref().map(|text| moment::parse(text, now_ms())).transpose()?;
         let to_seq = match (self.seq, at_ms) {
@@ -60,7 +60,7 @@ impl Replay {
         let seen_from_ms = report.past.as_ref().map_or_else(now_ms, |past| past.at_ms);
         match output {
             Output::Json => output.json(&[report]),
-            Output::Text => say(&text::of(&report, seen_from_ms)),
+            Output::Text => say(&house.complete(&self.asking, &system, &text::of(&report, seen_from_ms)).await?),
         }
     }
 }
@@ -85,7 +85,8 @@ async fn report(
         }
     });
     let state = state.await?;
-    Ok(StatusReport { past, ..StatusReport::of(&state) })
+    // The first events may be of before the rules, which name the system.
+    Ok(StatusReport { past, system: system.to_string(), ..StatusReport::of(&state) })
 }
 
 /// The last event that was recorded at that time or before: the recorded clock never goes back, so it is found by halves.

@@ -5,15 +5,11 @@ use std::path::Path;
 use clap::Args;
 
 use super::{
-    House,
+    Asking, House,
     output::{Output, say},
     words,
 };
-use crate::{
-    engine::Run,
-    rules::{StageName, SystemName},
-    store::RunFilter,
-};
+use crate::{engine::Run, rules::StageName, store::RunFilter};
 
 /// List runs, the newest first: those that go on, then those that ended.
 #[derive(Debug, Args)]
@@ -28,15 +24,14 @@ pub(super) struct Runs {
     /// How many at most
     #[arg(long, default_value_t = 20)]
     limit: u32,
-    /// The system, where there is more than one
-    #[arg(long, short)]
-    system: Option<SystemName>,
+    #[command(flatten)]
+    asking: Asking,
 }
 
 impl Runs {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        let house = House::open(config).await?;
-        let system = house.system(self.system.as_ref()).await?;
+        let house = House::open_to_read(config).await?;
+        let system = house.system(&self.asking).await?;
         let filter =
             RunFilter { subject: self.rule.clone(), stage: self.stage.clone(), ..RunFilter::newest(self.limit) };
         let wanted = |run: &&Run| {
@@ -54,14 +49,21 @@ impl Runs {
         match output {
             Output::Json => output.json(&runs),
             Output::Text if runs.is_empty() => say("there have been no such runs"),
-            Output::Text => runs.iter().try_for_each(|run| say(&line(run))),
+            Output::Text => lines(&runs).iter().try_for_each(|line| say(line)),
         }
     }
 }
 
-fn line(run: &Run) -> String {
-    let took = run.ended_ms.map_or_else(|| "goes on".to_owned(), |ended_ms| words::duration(ended_ms - run.created_ms));
-    let why = run.reason.clone().unwrap_or_else(|| words::cause(&run.cause, &run.subject));
-    let (id, stage, state, when) = (&run.id, &run.stage, words::run_state(run.state), words::ago(run.created_ms));
-    format!("{id:<14} {stage:<6} {state} {when:<9} {took:<8} {why}")
+/// One line each; the columns are as wide as what is in them.
+fn lines(runs: &[Run]) -> Vec<String> {
+    let ids = runs.iter().map(|run| run.id.as_str().len()).max().unwrap_or(0);
+    let stages = runs.iter().map(|run| run.stage.as_str().len()).max().unwrap_or(0);
+    let line = |run: &Run| {
+        let took =
+            run.ended_ms.map_or_else(|| "goes on".to_owned(), |ended_ms| words::duration(ended_ms - run.created_ms));
+        let why = run.reason.clone().unwrap_or_else(|| words::cause(&run.cause, &run.subject));
+        let (id, stage, state) = (run.id.as_str(), run.stage.as_str(), words::run_state(run.state));
+        format!("{id:<ids$}  {stage:<stages$}  {state} {:<9} {took:<8} {why}", words::ago(run.created_ms))
+    };
+    runs.iter().map(line).collect()
 }

@@ -8,24 +8,39 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
+use tokio::signal::unix::SignalKind;
 use tokio_util::sync::CancellationToken;
 
-use super::house::House;
+use super::{
+    house::{House, asker},
+    signals::told_to_stop,
+};
 use crate::{
     driver::{Breakpoints, Driver},
+    engine::Command,
     store::DriverLock,
 };
 
 /// How often the rules files are looked at for changes.
 const RULES_EVERY: Duration = Duration::from_secs(2);
 
+const AFTER_HELP: &str = "Example: tidegate serve --paused \"trying the rules\", and then \
+`tidegate simulate push software dev --from .`";
+
 /// Watch the repositories and drive what the rules say, until it is told to stop (Ctrl-C, SIGTERM). It may be killed at any
 /// moment: what goes on is found again when it is started again.
 #[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub(super) struct Serve {
     /// Stop before and after every effect and ask the debugger that listens on this Unix socket
     #[arg(long, value_name = "SOCKET", hide_short_help = true)]
     breakpoints: Option<PathBuf>,
+    /// Begin paused, for this reason: repositories are looked at, nothing starts until `tidegate resume`
+    #[arg(long, value_name = "REASON")]
+    paused: Option<String>,
+    /// Who asks for the pause; must be among the people of the settings file where it lists any
+    #[arg(long = "as", value_name = "NAME", default_value_t = asker(), hide_default_value = true)]
+    who: String,
 }
 
 impl Serve {
@@ -34,18 +49,20 @@ impl Serve {
         let stop = CancellationToken::new();
         let told = stop.clone();
         tokio::spawn(async move {
-            told_to_stop().await;
+            told_to_stop(&[SignalKind::interrupt(), SignalKind::terminate()]).await;
             tracing::info!("told to stop");
             told.cancel();
         });
-        serve(Arc::new(house), self.breakpoints, stop).await
+        let pause = self.paused.as_deref().map(|reason| (self.who.as_str(), reason));
+        serve(Arc::new(house), self.breakpoints, pause, stop).await
     }
 }
 
-/// Drives until it is told to stop.
+/// Drives until it is told to stop. With a pause (who asks for it, and why), nothing starts before that is over.
 pub(super) async fn serve(
     house: Arc<House>,
     breakpoints: Option<PathBuf>,
+    pause: Option<(&str, &str)>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let _lock = DriverLock::take(&house.settings.database())?;
@@ -63,12 +80,26 @@ pub(super) async fn serve(
     for system in house.systems().await? {
         house.load_access(&system).await?;
     }
+    if let Some((who, reason)) = pause {
+        begin_paused(&house, who, reason).await?;
+    }
     let systems = house.ledger.load_all().await?;
     tracing::info!(systems, database = %house.settings.database().display(), "driving");
     let reload = tokio::spawn(reload_rules(house.clone(), stop.clone()));
     let driven = driver.drive(stop).await;
     reload.abort();
     Ok(driven?)
+}
+
+/// Pauses every system that is not paused yet.
+async fn begin_paused(house: &House, who: &str, reason: &str) -> anyhow::Result<()> {
+    for system in house.systems().await? {
+        if !house.ledger.read(&system, |state| state.paused.is_some()).await? {
+            let pause = Command::Pause { reason: reason.to_owned() };
+            house.command(&system, who, pause).await.with_context(|| format!("{system} was not paused"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Puts changed rules files into force while driving goes on. A file that cannot be read changes nothing.
@@ -98,17 +129,4 @@ fn stamps(house: &House) -> Vec<Option<(std::time::SystemTime, u64)>> {
         Some((metadata.modified().ok()?, metadata.len()))
     };
     house.settings.rules.iter().map(stamp).collect()
-}
-
-async fn told_to_stop() {
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
-        }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        () = terminated => {}
-    }
 }

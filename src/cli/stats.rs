@@ -8,7 +8,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    House, moment,
+    Asking, House, moment,
     output::{Output, Tone, paint, say},
     progress::Progress,
     words,
@@ -32,14 +32,21 @@ use crate::{
 )]
 pub(super) struct Stats {
     /// From when on: `30d`, `2026-11-20 12:00` (UTC) or `2026-11-20T12:00:00Z`
-    #[arg(long, value_name = "TIME", default_value = "30d")]
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = since)]
     since: String,
     /// Only this stage
     #[arg(long)]
     stage: Option<StageName>,
-    /// Only this system
-    #[arg(long, short)]
-    system: Option<SystemName>,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+/// How many weeks have a bar: half a year, which leaves room for the other columns on a terminal of 100 characters.
+const MOST_BARS: usize = 26;
+
+/// For the command line: the text, if it is a length of time or a moment.
+fn since(text: &str) -> Result<String, String> {
+    if text.parse::<Span>().is_ok() { Ok(text.to_owned()) } else { moment::as_typed(text) }
 }
 
 /// The figures of one system.
@@ -56,11 +63,8 @@ const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
 
 impl Stats {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        let house = House::open(config).await?;
-        let systems = match &self.system {
-            Some(_) => vec![house.system(self.system.as_ref()).await?],
-            None => house.visible_systems().await?,
-        };
+        let Some(house) = House::open_for(&self.asking, config).await? else { return output.nothing_yet() };
+        let systems = house.systems_shown(&self.asking).await?;
         let until_ms = now_ms();
         // A length alone is so long ago.
         let since_ms = match self.since.parse::<Span>() {
@@ -77,9 +81,7 @@ impl Stats {
         }
         match output {
             Output::Json => output.json(&all),
-            Output::Text if all.is_empty() => {
-                say("no system has been started yet: `tidegate serve` reads the rules and begins")
-            }
+            Output::Text if all.is_empty() => output.nothing_yet(),
             Output::Text => all.iter().try_for_each(|stats| say(&text(stats))),
         }
     }
@@ -100,6 +102,7 @@ impl Stats {
             let there: Vec<&str> = stages.iter().map(StageName::as_str).collect();
             bail!("{system} has no stage `{stage}`; it has: {}", there.join(", "));
         }
+        let period = period.known_since(whereabouts.first_ms());
         let mut stages = stats::of(&whereabouts, &stages, period);
         stages.retain(|stats| self.stage.as_ref().is_none_or(|stage| stats.stage == *stage));
         Ok(SystemStats { system, period, stages })
@@ -118,6 +121,10 @@ fn text(stats: &SystemStats) -> String {
         lines.extend(table(&rows));
     }
     for stage in &stats.stages {
+        let (name, attempts) = (&stage.stage, stage.did_not_take_place);
+        let more =
+            (attempts > 0).then(|| format!("  {name}: {attempts} more did not take place: what ran before still ran"));
+        lines.extend(more);
         lines.extend(stage.not_restored.iter().map(|outage| {
             let since = words::ago(outage.since_ms);
             let words = format!("{} has not been restored since {} failed, {since}", outage.target, outage.run);
@@ -148,14 +155,16 @@ fn times(times: &Times) -> String {
     format!("{} / {}", words::duration(times.median_ms), words::duration(times.p90_ms))
 }
 
-/// One character per week, as high as there were deployments.
+/// One character per week, as high as there were deployments; of many weeks the last.
 fn bars(weeks: &[Week]) -> String {
+    let cut = weeks.len().saturating_sub(MOST_BARS);
+    let (more, weeks) = (if cut > 0 { "…" } else { "" }, &weeks[cut..]);
     let most = weeks.iter().map(|week| week.deployments).max().unwrap_or(0).max(1);
     let bar = |week: &Week| match week.deployments {
         0 => ' ',
         some => BARS[(some * BARS.len()).div_ceil(most) - 1],
     };
-    weeks.iter().map(bar).collect()
+    more.chars().chain(weeks.iter().map(bar)).collect()
 }
 
 /// Rows as columns that are as wide as they must be; the first row is the heading.
@@ -179,5 +188,13 @@ mod tests {
         let weeks = [0, 1, 4, 8].map(|deployments| Week { from_ms: 0, deployments, failed: 0 });
         assert_eq!(bars(&weeks), " ▁▄█");
         assert_eq!(bars(&[]), "");
+    }
+
+    #[test]
+    fn of_many_weeks_the_last_have_bars() {
+        let weeks: Vec<Week> = (0..900).map(|number| Week { from_ms: 0, deployments: number, failed: 0 }).collect();
+        let bars = bars(&weeks);
+        assert!(bars.starts_with('…') && bars.ends_with('█'), "{bars}");
+        assert_eq!(bars.chars().count(), MOST_BARS + 1);
     }
 }

@@ -6,12 +6,11 @@ use anyhow::bail;
 use clap::Args;
 
 use super::{
-    House,
+    Asking, House,
     output::{Output, Tone, paint, say},
 };
 use crate::{
     engine::{Artifact, Link},
-    rules::SystemName,
     store::Traced,
 };
 
@@ -19,17 +18,17 @@ use crate::{
 #[derive(Debug, Args)]
 #[command(after_help = "Examples: tidegate trace ami-0123456789abcdef0\n          tidegate trace 193772ea94")]
 pub(super) struct Trace {
-    /// A commit, an AMI id, the SHA-256 of a tarball, template or image, or a deployment; its first digits are enough
+    /// A commit, an AMI id, a tarball's tag, the SHA-256 of a tarball, template or image, or a deployment; its first digits are
+    /// enough
     name: String,
-    /// The system, where there is more than one
-    #[arg(long, short)]
-    system: Option<SystemName>,
+    #[command(flatten)]
+    asking: Asking,
 }
 
 impl Trace {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        let house = House::open(config).await?;
-        let system = house.system(self.system.as_ref()).await?;
+        let house = House::open_to_read(config).await?;
+        let system = house.system(&self.asking).await?;
         let traced = house.ledger.store().trace(&system, &self.name).await?;
         if output == Output::Json {
             return output.json(&traced);

@@ -6,20 +6,26 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{
-    House,
+    Asking, House,
     output::{Output, Tone, paint, say},
     progress::Progress,
 };
-use crate::{rules::SystemName, store::LogCheck};
+use crate::{
+    rules::SystemName,
+    store::{Expected, LogCheck},
+};
 
-/// Check that no event was changed, moved or taken away, and that the snapshot and the pending effects are what the events
-/// give. Exit code 1 when something is not as it was written.
+/// Check that no event was changed, moved or taken away, and that all else that is stored is what the events give: the
+/// snapshot, the pending effects, the history of runs, and what was made from what. Exit code 1 when something is not as it
+/// was written.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: tidegate verify-log --system webshop")]
 pub(super) struct VerifyLog {
-    /// Only this system
-    #[arg(long, short)]
-    system: Option<SystemName>,
+    #[command(flatten)]
+    asking: Asking,
+    /// An event that the log must have still, as this command printed it before: shows a log that was cut or written anew
+    #[arg(long, value_name = "SEQ:HASH")]
+    expect: Option<Expected>,
 }
 
 /// What was checked of one system, and what was found.
@@ -37,16 +43,13 @@ struct Changed(Vec<String>);
 
 impl VerifyLog {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        let house = House::open(config).await?;
-        let systems = match &self.system {
-            Some(_) => vec![house.system(self.system.as_ref()).await?],
-            None => house.visible_systems().await?,
-        };
+        let Some(house) = House::open_for(&self.asking, config).await? else { return output.nothing_yet() };
+        let systems = self.systems(&house).await?;
         let mut all = Vec::new();
         for system in systems {
             let progress = Progress::of(format!("checking {system}"));
             let tell = |done, whole| progress.tell(done, whole);
-            let check = house.ledger.store().verify_log_telling(&system, &tell).await?;
+            let check = house.ledger.store().verify_log_telling(&system, self.expect.as_ref(), &tell).await?;
             drop(progress);
             if output == Output::Text {
                 say(&line(&system, &check))?;
@@ -55,28 +58,50 @@ impl VerifyLog {
         }
         match output {
             Output::Json => output.json(&all)?,
-            Output::Text if all.is_empty() => say("no system has been started yet: there is no log")?,
+            Output::Text if all.is_empty() => output.nothing_yet()?,
             Output::Text => {}
         }
         let broken = |checked: &Checked| {
             let at = checked.check.broken.as_ref()?;
-            Some(format!("the log of {} at event {} is", checked.system, at.seq))
+            Some(match at.seq {
+                Some(seq) => format!("the log of {} at event {seq} is", checked.system),
+                None => format!("what is stored of {} is", checked.system),
+            })
         };
         let broken: Vec<String> = all.iter().filter_map(broken).collect();
         if broken.is_empty() { Ok(()) } else { Err(Changed(broken).into()) }
+    }
+
+    /// The systems to check, also those whose head was taken away.
+    async fn systems(&self, house: &House) -> anyhow::Result<Vec<SystemName>> {
+        let named_anywhere = house.ledger.store().named_anywhere().await?;
+        let all = house.visible_of(named_anywhere.into_iter().collect(), &self.asking.who)?;
+        match &self.asking.system {
+            Some(named) if all.contains(named) => Ok(vec![named.clone()]),
+            None if self.expect.is_none() || all.len() == 1 => Ok(all),
+            _ => Ok(vec![house.system(&self.asking).await?]),
+        }
     }
 }
 
 fn line(system: &SystemName, check: &LogCheck) -> String {
     let mut parts = vec![format!("{} events", check.events)];
     parts.extend(check.snapshot.map(|seq| format!("the snapshot of event {seq}")));
+    parts.extend(check.runs.map(|runs| format!("{runs} ended runs")));
+    parts.extend(check.links.map(|links| format!("{links} links")));
     parts.extend(check.effects.map(|effects| format!("{effects} pending effects")));
     let parts = parts.join(", ");
     match &check.broken {
-        None => format!("{} {system}: {parts}: as they were written", paint("✓", Tone::Good)),
+        None => {
+            let whole = format!("{} {system}: {parts}: as they were written", paint("✓", Tone::Good));
+            let keep =
+                |hash| format!("\n  {}", paint(&format!("to keep elsewhere: {}:{hash}", check.events), Tone::Quiet));
+            whole + &check.hash.as_ref().map(keep).unwrap_or_default()
+        }
         Some(broken) => {
-            let wrong = format!("event {}: {}", broken.seq, broken.what);
-            format!("{} {system}: {}\n  as they were written before it: {parts}", paint("✗", Tone::Bad), wrong)
+            let at = broken.seq.map(|seq| format!("event {seq}: ")).unwrap_or_default();
+            let before = if broken.seq.is_some() { "as they were written before it" } else { "as they were written" };
+            format!("{} {system}: {at}{}\n  {before}: {parts}", paint("✗", Tone::Bad), broken.what)
         }
     }
 }

@@ -3,6 +3,7 @@
 use crate::{
     driver::now_ms,
     engine::{Cause, Head, RunState, StepState, Subject, explain},
+    rules::SystemName,
 };
 
 use super::output::{Tone, paint};
@@ -101,4 +102,63 @@ pub(super) fn made_by(head: &Head) -> String {
 
 fn name_of(author: &str) -> &str {
     author.split_once(" <").map_or(author, |(name, _)| name)
+}
+
+/// The commands that are of no one system.
+const OF_NO_SYSTEM: [&str; 5] = ["check", "demo", "init", "release", "serve"];
+
+/// A text in which every command to copy, between backticks or on a line of its own, says which system it is of.
+pub(super) fn with_system(text: &str, system: &SystemName) -> String {
+    let mut completed = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        let (line, end) = line.strip_suffix('\n').map_or((line, ""), |line| (line, "\n"));
+        if line.trim_start().starts_with("tidegate ") {
+            completed.push_str(&of_system(line, system));
+        } else {
+            // Every second part stands between backticks.
+            let parts = line
+                .split('`')
+                .enumerate()
+                .map(|(number, part)| if number % 2 == 1 { of_system(part, system) } else { part.to_owned() });
+            completed.push_str(&parts.collect::<Vec<_>>().join("`"));
+        }
+        completed.push_str(end);
+    }
+    completed
+}
+
+fn of_system(command: &str, system: &SystemName) -> String {
+    let mut words = command.split_whitespace();
+    let is_command = words.next() == Some("tidegate");
+    let name = words.next().unwrap_or_default();
+    let is_of_none = OF_NO_SYSTEM.contains(&name) || name.starts_with('-') || name.is_empty();
+    if !is_command || is_of_none || words.any(|word| word == "--system" || word == "--all") {
+        return command.to_owned();
+    }
+    format!("{command} --system {system}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_to_copy_say_which_system_is_meant() {
+        let shop = SystemName::new("shop").expect("a name");
+        let completed = |text| with_system(text, &shop);
+        assert_eq!(
+            completed(
+                "ended by its end, `tidegate thaw freeze-1`, or `tidegate override freeze-1 promote-2 --reason …`"
+            ),
+            "ended by its end, `tidegate thaw freeze-1 --system shop`, or \
+             `tidegate override freeze-1 promote-2 --reason … --system shop`"
+        );
+        assert_eq!(
+            completed("To be approved\n\n  tidegate approve deliver-3 --digest sha256:12\n  rest"),
+            "To be approved\n\n  tidegate approve deliver-3 --digest sha256:12 --system shop\n  rest"
+        );
+        for as_it_is in ["`tidegate serve` reads", "`tidegate` and `code`", "`tidegate pause --all`"] {
+            assert_eq!(completed(as_it_is), as_it_is);
+        }
+    }
 }

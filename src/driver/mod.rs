@@ -2,6 +2,7 @@
 //! die at any moment: an effect whose outcome is not in the log is done again, under the same key.
 
 mod breakpoints;
+mod trouble;
 
 use std::{
     collections::BTreeMap,
@@ -17,9 +18,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use breakpoints::{Breakpoints, Resume};
+use trouble::{Trouble, Waits, apart};
 
 use crate::{
-    engine::{Delivery, Effect, EffectId, EffectKind, Event, Outcome, StepOutcome, StepWork, Work, work},
+    engine::{Effect, EffectId, EffectKind, Event, Outcome, StepOutcome, StepWork, Work, work},
     rules::SystemName,
     steps::{Tools, deliver, perform},
     store::{Claimed, Ledger, RecordError, StoreError},
@@ -35,7 +37,8 @@ const MOST_CLAIMS: usize = 4_096;
 const MOST_LOOKS: usize = 16;
 /// How many notices are delivered at once: a mail server that hangs holds up others of its kind, and no step.
 const MOST_DELIVERIES: usize = 8;
-/// How long the store is left alone after it failed (a full disk, a lock) before it is tried again.
+/// How long the store is left alone after it failed (a full disk, a lock) before it is tried again; doubled for each further
+/// failure of the same effect.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// The longest sleep when nothing is due: a safety net beneath the notices of change.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
@@ -126,40 +129,55 @@ impl Driver {
         store.next_due_ms().await
     }
 
-    /// Does one effect and records what came of it.
-    async fn carry_out(&self, system: &SystemName, effect: &Effect) {
-        let is_watch = matches!(effect.kind, EffectKind::Watch { .. });
-        if !is_watch && self.breakpoints.before(system, effect).await == Resume::Twice {
-            self.outcome_of(system, effect).await;
-        }
-        let outcome = self.outcome_of(system, effect).await;
-        if !is_watch {
-            self.breakpoints.after(system, effect).await;
-        }
+    /// Does one effect and records what came of it. Its claim is this driver's until then, so that whatever goes wrong on
+    /// the way, it is tried again.
+    async fn carry_out(self: &Arc<Self>, system: &SystemName, effect: &Effect) {
+        let mut waits = Waits::default();
+        let outcome = loop {
+            let (driver, name, wanted) = (Arc::clone(self), system.clone(), effect.clone());
+            let trouble = match apart(async move { driver.outcome_between_breakpoints(&name, &wanted).await }).await {
+                Ok(Ok(outcome)) => break outcome,
+                Ok(Err(error)) => Trouble::Store(error),
+                Err(trouble) => trouble,
+            };
+            if let Some(outcome) = trouble.as_outcome(effect) {
+                break outcome;
+            }
+            waits.wait("an effect could not be carried out", system, effect, &trouble).await;
+        };
         self.record(system, effect, outcome).await;
     }
 
-    async fn outcome_of(&self, system: &SystemName, effect: &Effect) -> Outcome {
-        match self.ledger.read(system, |state| work(state, effect)).await {
-            Ok(Ok(Work::Timer(_))) => Outcome::Fired,
-            Ok(Ok(Work::Watch(work))) => watch(&work, &self.tools.mirrors, &self.looks).await,
-            Ok(Ok(Work::Step(work))) => {
+    async fn outcome_between_breakpoints(&self, system: &SystemName, effect: &Effect) -> Result<Outcome, StoreError> {
+        let is_watch = matches!(effect.kind, EffectKind::Watch { .. });
+        if !is_watch && self.breakpoints.before(system, effect).await == Resume::Twice {
+            self.outcome_of(system, effect).await?;
+        }
+        let outcome = self.outcome_of(system, effect).await?;
+        if !is_watch {
+            self.breakpoints.after(system, effect).await;
+        }
+        Ok(outcome)
+    }
+
+    /// What comes of an effect.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it could not be read what is to be done: nothing was.
+    async fn outcome_of(&self, system: &SystemName, effect: &Effect) -> Result<Outcome, StoreError> {
+        Ok(match self.ledger.read(system, |state| work(state, effect)).await? {
+            Ok(Work::Timer(_)) => Outcome::Fired,
+            Ok(Work::Watch(work)) => watch(&work, &self.tools.mirrors, &self.looks).await,
+            Ok(Work::Step(work)) => {
                 let _turn = self.steps.acquire().await;
                 Outcome::Step(self.perform_in_time(&work).await)
             }
-            Ok(Ok(Work::Notice(work))) => {
+            Ok(Work::Notice(work)) => {
                 let _turn = self.deliveries.acquire().await;
                 Outcome::Notice(deliver(&work, &self.tools.channels).await)
             }
-            Ok(Err(reason)) if is_notice(effect) => {
-                Outcome::Notice(Delivery::Failed { error: reason, hint: String::new() })
-            }
-            Err(error) if is_notice(effect) => {
-                Outcome::Notice(Delivery::Retry { error: error.to_string(), after_ms: None })
-            }
-            Ok(Err(reason)) => Outcome::Step(StepOutcome::Failed { error: reason, hint: String::new() }),
-            Err(error) => Outcome::Step(StepOutcome::Retry { error: error.to_string(), after_ms: None }),
-        }
+            Err(reason) => trouble::cannot_be_done(effect, reason),
+        })
     }
 
     async fn perform_in_time(&self, work: &StepWork) -> StepOutcome {
@@ -174,20 +192,22 @@ impl Driver {
     }
 
     /// Appends an outcome, however long the store cannot take it: the effect is done, and must not be lost.
-    async fn record(&self, system: &SystemName, effect: &Effect, outcome: Outcome) {
+    async fn record(self: &Arc<Self>, system: &SystemName, effect: &Effect, outcome: Outcome) {
         let event = Event::Outcome { effect: effect.id.clone(), outcome };
+        let mut waits = Waits::default();
         loop {
-            match self.ledger.record(system, now_ms(), event.clone()).await {
-                Ok(_) => return,
-                Err(RecordError::Store(error)) => {
-                    tracing::warn!(%system, effect = %effect.id, %error, "an outcome could not be recorded; trying again");
-                    tokio::time::sleep(STORE_PAUSE).await;
-                }
-                Err(RecordError::Refused(refused)) => {
+            let (driver, name, event) = (Arc::clone(self), system.clone(), event.clone());
+            let recorded = apart(async move { driver.ledger.record(&name, now_ms(), event).await }).await;
+            let trouble = match recorded {
+                Ok(Ok(_)) => return,
+                Ok(Err(RecordError::Refused(refused))) => {
                     tracing::error!(%system, effect = %effect.id, %refused, "an outcome was refused");
                     return;
                 }
-            }
+                Ok(Err(RecordError::Store(error))) => Trouble::Store(error),
+                Err(trouble) => trouble,
+            };
+            waits.wait("an outcome could not be recorded", system, effect, &trouble).await;
         }
     }
 }
@@ -197,14 +217,10 @@ fn forget(running: &mut Running, ended: Result<(SystemName, EffectId), tokio::ta
         Ok(name) => drop(running.remove(&name)),
         Err(error) if error.is_cancelled() => {}
         Err(error) => {
-            tracing::error!(%error, "an effect's task ended badly; it is done again");
+            tracing::error!(%error, "an effect's task ended badly; the effect is done again when driving begins again");
             running.retain(|_, task| !task.is_finished());
         }
     }
-}
-
-const fn is_notice(effect: &Effect) -> bool {
-    matches!(effect.kind, EffectKind::Notify { .. })
 }
 
 fn wake_at(next_due_ms: Option<i64>) -> Instant {

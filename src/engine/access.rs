@@ -237,6 +237,32 @@ impl Turn<'_> {
             Command::Hotfix { what, .. } => of_run(&RunId::new(what.as_str())),
             command => command.run().map_or_else(|| command.stage().cloned(), of_run),
         };
-        self.system.demand(by, command.permission(), stage.as_ref(), &command.clause())
+        match (command, stage) {
+            (Command::Hotfix { .. }, Some(stage)) => self.may_mark(by, command, &stage),
+            (_, stage) => self.system.demand(by, command.permission(), stage.as_ref(), &command.clause()),
+        }
+    }
+
+    /// A mark goes with its change: whoever makes it may override in every stage that the change can come to.
+    fn may_mark(&self, by: &Principal, command: &Command, stage: &StageName) -> Result<(), Refused> {
+        let (permission, clause) = (command.permission(), command.clause());
+        self.system.demand(by, permission, Some(stage), &clause)?;
+        let (Some(AccessInForce { access, .. }), Some(rules)) = (&self.system.access, self.system.rules()) else {
+            return Ok(());
+        };
+        let later = rules.stages_after(stage).into_iter();
+        let lacking: Vec<String> = later
+            .filter(|later| !access.allows(by, permission, Some(later)))
+            .map(|later| format!("{later} (which these have: {})", access.holders(permission, Some(later))))
+            .collect();
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        let (name, lacking) = (permission.name(), lacking.join(", "));
+        Err(Refused::NotAllowed {
+            who: by.name.clone(),
+            what: clause,
+            reason: format!("the mark goes with the change, so it needs the permission `{name}` also for {lacking}"),
+        })
     }
 }

@@ -23,6 +23,8 @@ impl Turn<'_> {
         let source = Source { repository: repository.clone(), commit: head.commit.clone(), order: head.order };
         let target = rule.target.as_ref().map(|target| TargetKey::of_target(target, stage));
         let holds_from_start = target.is_none();
+        let target = target.unwrap_or_else(|| TargetKey::of_rule(name, stage));
+        let written = self.system.written_for_target(&head.set, &target);
         let run = Run {
             id: RunId::new(""),
             number: 0,
@@ -31,12 +33,13 @@ impl Turn<'_> {
             cause,
             source: Some(source),
             set: head.set.clone(),
-            authors: head.authors.clone(),
+            authors: written.authors,
+            others_wrote: written.others_wrote,
             origin: head.origin.clone(),
             hotfix: None,
             rules: digest,
             state: RunState::Queued,
-            target: Some(target.unwrap_or_else(|| TargetKey::of_rule(name, stage))),
+            target: Some(target),
             holds_from_start,
             steps: plan::of_rule(&rules, rule, stage).into(),
             created_ms: self.at_ms,
@@ -99,7 +102,10 @@ impl Turn<'_> {
             if self.run(number).state != RunState::Running {
                 break;
             }
-            self.start_step(number, &step);
+            // One that was started before it may have put it back.
+            if self.step_of(number, &step).state == StepState::Ready {
+                self.start_step(number, &step);
+            }
         }
         self.finish_if_over(number);
     }
@@ -138,10 +144,11 @@ impl Turn<'_> {
             self.supersede_older(number);
             return;
         }
-        if self.step_of(number, id).task.holds_target() && self.claim_target(number) != Claim::Held {
+        if self.deploys_unseen(number, id) || self.window_has_shut(number, id) || !self.has_its_target(number, id) {
             return;
         }
-        if self.writer_before(number, id).is_some() {
+        let (run, step) = (self.run(number), self.step_of(number, id));
+        if self.system.mover_before(run, step).is_some() || self.writer_before(number, id).is_some() {
             return;
         }
         if let Some(reason) = self.pin_is_newer(number, id) {
@@ -154,6 +161,15 @@ impl Turn<'_> {
         step.state = StepState::Active;
         step.started_ms = Some(at_ms);
         self.emit_step(number, id, Phase::Start, at_ms);
+    }
+
+    /// Whether the run has the target, where the step needs it; taking it, what passed unasked is looked at again.
+    fn has_its_target(&mut self, number: u64, id: &StepId) -> bool {
+        if !self.step_of(number, id).task.holds_target() {
+            return true;
+        }
+        let had_it = self.holds_target(number);
+        self.claim_target(number) == Claim::Held && (had_it || !self.differs_by_now(number))
     }
 
     /// Makes the next effect of a step pending.
@@ -272,15 +288,20 @@ impl Turn<'_> {
         self.awake.extend(waiting.map(|run| run.number).collect::<Vec<_>>());
     }
 
-    /// Keeps the last ended runs, and of every subject and stage the last one, however long ago that was.
+    /// Keeps the last ended runs, and of every subject and stage the newest and the one that ended last, however long ago
+    /// that was: an older run may end after a newer one, and it is the newer that is asked about.
     fn forget_old_runs(&mut self) {
-        while self.system.ended.len() > RECENT_RUNS {
-            let of = |number: &u64| self.system.runs.get(number).map(|run| (&run.subject, &run.stage));
-            let has_newer = |position: &usize| {
-                let mut newer = self.system.ended.iter().skip(position + 1);
-                newer.any(|newer| of(newer) == of(&self.system.ended[*position]))
+        loop {
+            let ended = &self.system.ended;
+            let pair = |number: &u64| self.system.runs.get(number).map(|run| (&run.subject, &run.stage));
+            let like = |position: usize| {
+                ended.iter().enumerate().filter(move |(_, other)| pair(other) == pair(&ended[position]))
             };
-            let Some(position) = (0..self.system.ended.len()).find(has_newer) else { return };
+            let is_newest = |position: usize| like(position).all(|(_, other)| *other <= ended[position]);
+            let ended_last = |position: usize| like(position).all(|(other, _)| other <= position);
+            let besides = (0..ended.len()).filter(|position| is_newest(*position) && !ended_last(*position)).count();
+            let old = (0..ended.len()).find(|position| !is_newest(*position) && !ended_last(*position));
+            let Some(position) = old.filter(|_| ended.len() - besides > RECENT_RUNS) else { return };
             let forgotten = self.system.ended.remove(position);
             forgotten.and_then(|number| self.system.runs.remove(&number));
         }
@@ -296,6 +317,7 @@ impl Turn<'_> {
                 if let Some(source) = &run.source {
                     self.system.succeeded.insert(format!("{rule}@{}", run.stage), source.commit.clone());
                 }
+                self.verified_on_target(run);
                 let is_whole = || self.system.unverified_beside(run).is_none();
                 if !run.holds_from_start && !self.is_left_behind(run) && is_whole() {
                     self.set_verified(run);

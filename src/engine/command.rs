@@ -3,7 +3,7 @@
 use super::{
     event::{Command, Principal},
     ids::{RunId, TargetKey},
-    run::{Cause, Run, RunState, StepRun, StepState, Subject},
+    run::{Cause, Run, RunState, StepState, Subject},
     system::{Policy, TargetLife},
     turn::{Refused, Turn},
 };
@@ -31,9 +31,9 @@ impl Turn<'_> {
             Command::Unlock { target, stage } => self.unlock_command(target, stage),
             Command::Withdraw { run } => self.withdraw_command(by, run),
             Command::Pause { reason } => self.pause_command(by, reason),
-            Command::Resume => self.resume_command(),
+            Command::Resume => self.resume_command(by),
             Command::Freeze { stage, until_ms, reason } => self.freeze_command(by, stage.as_ref(), *until_ms, reason),
-            Command::Thaw { freeze } => self.thaw_command(freeze),
+            Command::Thaw { freeze } => self.thaw_command(by, freeze),
             Command::Override { freeze, run, reason } => self.override_command(by, freeze, run, reason),
             Command::Hotfix { what, reason } => self.hotfix_command(by, what, reason),
         }
@@ -79,6 +79,7 @@ impl Turn<'_> {
                 "do the newer one again, or start anew with `tidegate run start`",
             ));
         }
+        self.is_still_the_way_back(run)?;
         let target = run.target.as_ref();
         let refuses = target.and_then(|key| self.system.targets.get(key)).is_some_and(|t| t.policy == Policy::Reject);
         let is_on_it = |other: &&Run| other.target.as_ref() == target && !other.waits_at_fan_in();
@@ -95,7 +96,7 @@ impl Turn<'_> {
         let run = self.run_mut(number);
         (run.state, run.ended_ms, run.ends_as, run.reason) = (RunState::Queued, None, None, None);
         for step in run.steps.iter_mut().filter(|step| again.contains(&step.id)) {
-            do_again(step);
+            step.do_again("the steps before it were done again, and what was shown then is no more");
         }
         self.begin_release_again(number);
         self.awake.insert(number);
@@ -160,19 +161,6 @@ fn steps_to_do_again(run: &Run) -> Vec<StepId> {
         }
     }
     again
-}
-
-fn do_again(step: &mut StepRun) {
-    let begun = step.started_ms.is_some();
-    step.state = if step.needs.is_empty() { StepState::Ready } else { StepState::Blocked };
-    step.round += u32::from(begun);
-    (step.tries, step.ticks) = (0, if begun { 0 } else { step.ticks });
-    (step.started_ms, step.ended_ms, step.effect) = (None, None, None);
-    (step.handle, step.progress, step.error, step.hint) = (None, None, None, None);
-    step.outputs = serde_json::Map::new();
-    step.artifacts.clear();
-    step.void_answers("the steps before it were done again, and what was shown then is no more");
-    step.skipped = None;
 }
 
 pub(super) fn known_stage(rules: &Rules, stage: &StageName) -> Result<(), Refused> {

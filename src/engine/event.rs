@@ -142,13 +142,16 @@ pub struct HeadSeen {
     /// approve it. Empty when all of them are ours.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub authors: BTreeSet<String>,
+    /// That there are others who wrote some of it, whom nobody can tell.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub others_wrote: bool,
     /// The first line of its message.
     pub subject: String,
     /// The paths that differ from the head known before; `None` when there was none or they are too many to list.
     pub changed: Option<Vec<String>>,
     /// That the head known before is no ancestor: the branch was force-pushed.
     pub forced: bool,
-    /// The keys of our own commits since the head known before, oldest first.
+    /// The keys of our own commits since the head known before, oldest first. Only of those that prove to be ours.
     pub keys: Vec<StepKey>,
 }
 

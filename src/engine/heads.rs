@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::ids::Place;
 use super::{
+    authors::{Taken, Written, join},
     effect::Effect,
     event::{CommitSet, HeadSeen},
     ids::CommitId,
@@ -42,7 +43,8 @@ impl Turn<'_> {
                 Some(_) => {}
                 None => {
                     let watched = self.system.repositories.get_mut(repository).expect("looked up above");
-                    watched.heads.remove(stage);
+                    let gone = watched.heads.remove(stage).map(|head| (stage.clone(), head.commit));
+                    watched.gone.extend(gone);
                 }
             }
         }
@@ -83,19 +85,29 @@ impl Turn<'_> {
     fn head_moved(&mut self, repository: &RepositoryName, stage: &StageName, seen: &HeadSeen, first_sight: bool) {
         let before = self.system.head(repository, stage);
         let mut set = before.map(|head| head.set.clone()).unwrap_or_default();
-        let mut authors = before.map(|head| head.authors.clone()).unwrap_or_default();
         let mut origin = before.map(|head| head.origin.clone()).unwrap_or_default();
         if seen.forced {
             // What is pinned now is what somebody chose; of what it was made is not known.
             origin.pinned.clear();
         }
         let (here, mut by) = (Place { repository: repository.clone(), stage: stage.clone() }, None);
-        let (mut hotfix, mut stands_on) = (None, before.map(|head| head.commit.clone()));
+        let watched = self.system.repositories.get(repository);
+        let gone = watched.and_then(|watched| watched.gone.get(stage)).cloned();
+        let (mut hotfix, mut stands_on) = (None, before.map(|head| head.commit.clone()).or(gone));
+        let (mut written, mut stood_on) = (Written::default(), Vec::from_iter(stands_on.clone()));
+        let mut taken = Taken::new();
         for key in &seen.keys {
-            stands_on = self.made_under(key, repository).or(stands_on);
-            let Some((place, brought)) = self.shown(key) else { continue };
-            authors.extend(brought.authors);
-            (by, hotfix) = (Some(brought.by), brought.hotfix);
+            let made = self.made_under(key, repository);
+            let shown = self.shown(key);
+            // It is ours, and of what it brought nothing is known any more.
+            written.others_wrote |= made.is_none() && shown.is_none();
+            stood_on.extend(made.clone());
+            stands_on = made.or(stands_on);
+            let Some((place, brought)) = shown else { continue };
+            join(&mut taken, &brought.taken);
+            if place == here {
+                (by, hotfix) = (Some(brought.by), brought.hotfix);
+            }
             match brought.pinned.filter(|_| place == here) {
                 Some((pinner, lineage)) => {
                     set.extend(brought.set);
@@ -105,9 +117,10 @@ impl Turn<'_> {
                 None => origin.pinned.clear(),
             }
         }
-        if !seen.authors.is_empty() || seen.keys.is_empty() {
-            authors.insert(seen.author.clone());
-            authors.extend(seen.authors.iter().cloned());
+        if !seen.authors.is_empty() || seen.others_wrote || seen.keys.is_empty() {
+            written.authors.insert(seen.author.clone());
+            written.authors.extend(seen.authors.iter().cloned());
+            written.others_wrote |= seen.others_wrote;
             // What others pushed with it was not marked.
             hotfix = None;
         }
@@ -115,6 +128,11 @@ impl Turn<'_> {
             self.mark_commit(&seen.commit, &hotfix);
         }
         self.remember_push(&seen.commit, stands_on.as_ref().filter(|_| !seen.forced));
+        self.takes_in_commits(&seen.commit, &stood_on);
+        self.takes_in(&seen.commit, &taken);
+        if written != Written::default() {
+            self.remember_written(&here, &seen.commit, written);
+        }
         let mut head = Head {
             commit: seen.commit.clone(),
             order: self.seq,
@@ -122,7 +140,6 @@ impl Turn<'_> {
             author: seen.author.clone(),
             subject: seen.subject.clone(),
             set,
-            authors,
             by,
             forced: seen.forced,
             origin,
@@ -145,9 +162,8 @@ impl Turn<'_> {
             return;
         };
         let brought = self.brought(self.run(number), step);
-        let (mut set, mut authors, mut origin) = (before.set, before.authors, before.origin);
+        let (mut set, mut origin) = (before.set, before.origin);
         set.extend(brought.set);
-        authors.extend(brought.authors);
         match brought.pinned {
             Some((pinner, lineage)) => drop(origin.pinned.insert(pinner, lineage)),
             None => origin.pinned.clear(),
@@ -160,7 +176,6 @@ impl Turn<'_> {
             author: "Tidegate".to_owned(),
             subject: subject.to_owned(),
             set,
-            authors,
             by: Some(brought.by),
             forced: false,
             origin,
@@ -180,7 +195,6 @@ impl Turn<'_> {
         let known = watched.and_then(|watched| watched.heads.get_mut(&place.stage));
         let Some(known) = known.filter(|known| known.commit == *head) else { return };
         known.set.extend(brought.set);
-        known.authors.extend(brought.authors);
         known.origin.pinned.extend(brought.pinned);
         known.agree_with_lineages(&place.repository);
         self.lineage_changed(place);
@@ -189,6 +203,7 @@ impl Turn<'_> {
     fn set_head(&mut self, repository: &RepositoryName, stage: &StageName, head: Head) {
         let watched = self.system.repositories.entry(repository.clone()).or_default();
         watched.heads.insert(stage.clone(), head);
+        watched.gone.remove(stage);
     }
 
     /// A head moved: starts the rules that its push triggers, or keeps that for later while a promotion moves the stage's

@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     effect::{Effect, EffectKind, Timer},
     explain,
+    gate::approval::unseen,
     ids::EffectId,
-    notice::{MOST_GIVEN_UP, MOST_UNDELIVERED},
+    notice::{MOST_GIVEN_UP, MOST_UNTRIED},
     plan::Task,
     run::{Run, RunState, StepRun, StepState},
     system::{Policy, System, TargetLife},
@@ -93,6 +94,9 @@ fn works_on_target(run: &Run) -> bool {
 fn approvals_are_of_what_is_deployed(run: &Run, broken: &mut Vec<String>) {
     let deploys = run.steps.iter().filter(|step| matches!(step.task, Task::Action(Action::Deploy(_))));
     for deploy in deploys.filter(|step| step.state == StepState::Active) {
+        if let Some((made, asked)) = unseen(run, deploy) {
+            broken.push(format!("I4: {} deploys what {} made, which nobody saw at {}", run.id, made.id, asked.id));
+        }
         for asked in run.before(deploy) {
             let digest = run.digest(asked);
             if asked.answers.iter().any(|answer| answer.digest != digest) {
@@ -173,7 +177,7 @@ fn notices_are_accounted_for(system: &System, broken: &mut Vec<String>) {
         }
     }
     let (undelivered, given_up) = (system.notices.undelivered.len(), system.notices.given_up.len());
-    if undelivered > MOST_UNDELIVERED || given_up > MOST_GIVEN_UP {
+    if undelivered > MOST_UNTRIED || given_up > MOST_GIVEN_UP {
         broken.push(format!("{undelivered} notices are undelivered and {given_up} remembered, which is too many"));
     }
 }

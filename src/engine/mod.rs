@@ -1,8 +1,9 @@
 //! Decides everything. Pure: no I/O, no async, no clock, no randomness, ordered maps; the same events give the same
-//! state, byte for byte. [`step`] is the only way in, a [`Decision`] the only thing that comes out.
+//! state, byte for byte. [`step`] is the only way in ([`retrace`] for what is in the log), a [`Decision`] the only thing that comes out.
 
 mod access;
 mod advance;
+mod authors;
 mod command;
 mod effect;
 mod event;
@@ -26,6 +27,7 @@ pub mod version;
 mod work;
 
 pub use access::*;
+pub use authors::{Pushed, Taken, Written};
 pub use effect::{Effect, EffectKind, Phase, Timer};
 pub use event::*;
 pub use gate::hotfix::Hotfix;
@@ -34,9 +36,11 @@ pub use lineage::{
     Ancestor, Lineage, Origin, Point,
     unseen::{Brought, Unseen},
 };
-pub use notice::{GivenUp, MOST_GIVEN_UP, MOST_UNDELIVERED, Message, NOTICE_ATTEMPTS, Notices, Undelivered};
+pub use notice::{
+    GivenUp, MOST_GIVEN_UP, MOST_UNDELIVERED, MOST_UNTRIED, Message, NOTICE_ATTEMPTS, Notices, Undelivered,
+};
 pub use run::*;
 pub use system::*;
-pub use turn::{Decision, Link, Refused, step};
+pub use turn::{Decision, Link, Refused, retrace, step};
 pub use version::descent::Descent;
 pub use work::{NoticeWork, StepOutput, StepWork, WatchWork, Work, work};

@@ -1,7 +1,12 @@
 //! Notices: what people and programs are told of, as the rules' `notifications` wish. A notice is an effect of its own,
 //! tried again by itself and given up in the end; nothing waits for it, so no run is held up by a mail server.
 
-use std::collections::{BTreeMap, VecDeque};
+mod tell;
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, VecDeque},
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -10,16 +15,13 @@ use super::{
     effect::Effect,
     event::Delivery,
     explain,
-    gate::hold::Freeze,
-    ids::{Digest, EffectId, TargetKey},
-    run::{Run, RunState, StepRun, Subject},
+    ids::{Digest, EffectId},
+    run::{Run, Subject},
     system::System,
     turn::Turn,
-    version::Veto,
-    version::rollback::decided,
 };
 use crate::rules::{
-    ChannelName, Notice, Notification, Quorum, RuleName, StageName, StepId, SystemName, TemplateError, template,
+    ChannelName, Notice, Notification, RuleName, StageName, SystemName, TemplateError, printable, template,
 };
 
 /// How often a notice is tried: with the waits between, for about ten hours, which outlasts a night without a mail server.
@@ -30,9 +32,13 @@ const FIRST_WAIT_MS: i64 = 5_000;
 const LONGEST_WAIT_MS: i64 = 3_600_000;
 /// The longest wait that a receiver may ask for: longer, and what it is told would be of no use any more.
 const LONGEST_ASKED_WAIT_MS: i64 = 6 * 3_600_000;
-/// How many notices may be undelivered at once. With more, the oldest is given up: what is newest matters most, and a
-/// receiver that is gone must not fill the state.
-pub const MOST_UNDELIVERED: usize = 100;
+/// How many notices may be undelivered at once: as many as one event can make by the most notifications with the most
+/// addresses. With more, those that failed the most give way, for a receiver that is gone must not fill the state; what was
+/// never tried does not.
+pub const MOST_UNDELIVERED: usize = 2_000;
+/// How many may be undelivered when none of them was tried: only where nobody drives, or far slower than things happen. With
+/// more, the oldest is given up.
+pub const MOST_UNTRIED: usize = 5 * MOST_UNDELIVERED;
 /// How many of those that were given up are remembered.
 pub const MOST_GIVEN_UP: usize = 8;
 /// The longest subject, in characters: what mail programs show, and more.
@@ -40,8 +46,6 @@ const LONGEST_SUBJECT: usize = 200;
 /// The longest text and the longest fact in it, in characters: a notice says what happened; the rest is where it leads to.
 const LONGEST_TEXT: usize = 8_000;
 const LONGEST_FACT: usize = 4_000;
-/// How many digits of a digest are enough to approve just that.
-const DIGEST_DIGITS: usize = 12;
 
 /// The notices of a system.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -52,6 +56,14 @@ pub struct Notices {
     pub undelivered: BTreeMap<u64, Undelivered>,
     /// The last that were given up, oldest first, each until something gets through the same way.
     pub given_up: VecDeque<GivenUp>,
+    /// How many more were given up since nothing was to be remembered last.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub more_given_up: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+const fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A notice that is to be delivered.
@@ -168,142 +180,12 @@ impl Happened {
     }
 
     fn with(mut self, name: &str, fact: impl Into<String>) -> Self {
-        self.facts.insert(name.to_owned(), Value::from(shortened(&fact.into(), LONGEST_FACT)));
+        self.facts.insert(name.to_owned(), Value::from(shortened(&printable(&fact.into()), LONGEST_FACT)));
         self
     }
 }
 
 impl Turn<'_> {
-    /// People are asked to approve what a run shows.
-    pub(super) fn tell_approval_wanted(&mut self, number: u64, id: &StepId, quorum: &Quorum) {
-        let run = self.run(number);
-        let Some(step) = run.step(id) else { return };
-        let asked = if quorum.from.is_empty() { "anybody".to_owned() } else { quorum.from.join(", ") };
-        let digest = run.digest(step);
-        let digits = digest.as_str().trim_start_matches("sha256:").get(..DIGEST_DIGITS).unwrap_or_default();
-        let command = format!("tidegate approve {} --digest {digits}", run.id);
-        let before = run.before(step);
-        let summary = format!("{} in {} waits for approval", run.id, run.stage);
-        let happened = Happened::of_run(Notice::ApprovalWanted, self.system, run, summary)
-            .with("step", id.as_str())
-            .with("asked", asked)
-            .with("needed", quorum.count.to_string())
-            .with("digest", digest.as_str())
-            .with("verdict", output(&before, "verdict"))
-            .with("report", output(&before, "report"))
-            .with("command", command);
-        self.tell(happened);
-    }
-
-    /// A run ended. Of one that somebody ended, or whose place another took, nobody needs to be told.
-    pub(super) fn tell_ended(&mut self, run: &Run) {
-        let (id, stage) = (&run.id, &run.stage);
-        let is_told = match (run.state, &run.subject) {
-            (RunState::Failed, _) => self.is_wished(Notice::RunFailed),
-            (RunState::Done, Subject::Rule(_)) => self.is_wished(Notice::RunDone),
-            _ => true,
-        };
-        if !is_told {
-            return;
-        }
-        let of_run = |notice, summary| Happened::of_run(notice, self.system, run, summary);
-        let happened = match (run.state, &run.subject) {
-            (RunState::Failed, _) => {
-                let hint = run.steps.iter().find_map(|step| step.hint.clone()).unwrap_or_default();
-                of_run(Notice::RunFailed, format!("{id} failed in {stage}"))
-                    .with("reason", run.reason.clone().unwrap_or_default())
-                    .with("hint", hint)
-                    .with("command", format!("tidegate retry {id}"))
-            }
-            (RunState::Done, Subject::Promotion { from }) => {
-                of_run(Notice::Promoted, format!("{id} promoted {from} to {stage}")).with("from", from.as_str())
-            }
-            (RunState::Done, Subject::Rollback | Subject::TakeBack) => {
-                let (by, reason) = decided(run);
-                let summary = match run.subject {
-                    Subject::TakeBack => format!("{id} took back in {stage} what was half-way"),
-                    _ => format!("{id} took {stage} back to an earlier version"),
-                };
-                of_run(Notice::RolledBack, summary).with("by", by).with("reason", reason)
-            }
-            (RunState::Done, Subject::Rule(_)) => of_run(Notice::RunDone, format!("{id} is done in {stage}")),
-            (RunState::Queued | RunState::Running | RunState::Ending, _) => return,
-            (RunState::Aborted | RunState::Superseded | RunState::Rejected, _) => return,
-        };
-        self.tell(happened);
-    }
-
-    /// A deploy step put something on its target.
-    pub(super) fn tell_deployed(&mut self, number: u64, id: &StepId) {
-        if !self.is_wished(Notice::Deployed) {
-            return;
-        }
-        let run = self.run(number);
-        let (Some(key), Some(step)) = (&run.target, run.step(id)) else { return };
-        let (target, _) = parts(key);
-        let summary = format!("{} was deployed to {target} in {}", run.id, run.stage);
-        let happened = Happened::of_run(Notice::Deployed, self.system, run, summary)
-            .with("target", target)
-            .with("address", output(&[step], "address"))
-            .with("image", output(&[step], "image"));
-        self.tell(happened);
-    }
-
-    /// A run failed on its target and leaves it broken.
-    pub(super) fn tell_target_broken(&mut self, run: &Run, key: &TargetKey) {
-        let (target, stage) = parts(key);
-        let summary = format!("{target} in {stage} is broken: {} failed on it", run.id);
-        let happened = Happened::of_run(Notice::TargetBroken, self.system, run, summary)
-            .with("target", target)
-            .with("reason", run.reason.clone().unwrap_or_default())
-            .with("command", format!("tidegate unlock {target} --stage {stage}"));
-        self.tell(happened);
-    }
-
-    /// Somebody paused the system.
-    pub(super) fn tell_paused(&mut self, by: &str, reason: &str) {
-        let happened = Happened::new(Notice::Paused, format!("{by} paused the system"))
-            .with("by", by)
-            .with("reason", reason)
-            .with("command", "tidegate resume");
-        self.tell(happened);
-    }
-
-    /// Somebody froze a stage, or all of them.
-    pub(super) fn tell_frozen(&mut self, name: &str, freeze: &Freeze) {
-        let Freeze { stage, by, reason, until_ms, .. } = freeze;
-        let frozen = stage.as_ref().map_or("every stage", |stage| stage.as_str());
-        let happened =
-            Happened { stage: stage.clone(), ..Happened::new(Notice::Frozen, format!("{by} froze {frozen}")) };
-        let happened = happened
-            .with("freeze", name)
-            .with("frozen", frozen)
-            .with("until", explain::time(*until_ms))
-            .with("by", by)
-            .with("reason", reason)
-            .with("command", format!("tidegate thaw {name}"));
-        self.tell(happened);
-    }
-
-    /// Somebody vetoed a version or an artifact.
-    pub(super) fn tell_vetoed(&mut self, name: &str, veto: &Veto) {
-        let Veto { by, reason, .. } = veto;
-        let happened = Happened::new(Notice::Vetoed, format!("{by} vetoed {name}"))
-            .with("vetoed", name)
-            .with("by", by)
-            .with("reason", reason)
-            .with("command", format!("tidegate veto --lift {name} --reason WHY"));
-        self.tell(happened);
-    }
-
-    /// A rules file was refused.
-    pub(super) fn tell_rules_refused(&mut self, source: &str, mistakes: &str) {
-        let happened = Happened::new(Notice::RulesRefused, "a change of the rules was refused".to_owned())
-            .with("source", source)
-            .with("mistakes", mistakes);
-        self.tell(happened);
-    }
-
     /// Whether anybody wishes for such a notice: what happens with every run is put in words only then.
     fn is_wished(&self, notice: Notice) -> bool {
         self.system.rules().is_some_and(|rules| rules.notifications.iter().any(|wish| wish.on.contains(&notice)))
@@ -313,7 +195,12 @@ impl Turn<'_> {
     /// others are told, and none is told twice because another has to be tried again.
     fn tell(&mut self, happened: Happened) {
         let Some(rules) = self.system.rules().cloned() else { return };
-        let happened = happened.with("system", rules.system.as_str()).with("at", explain::time(self.at_ms));
+        let mut happened = happened.with("system", rules.system.as_str()).with("at", explain::time(self.at_ms));
+        // Whoever reads it may have several systems, whose runs have the same names.
+        if let Some(Value::String(command)) = happened.facts.get_mut("command") {
+            command.push_str(" --system ");
+            command.push_str(rules.system.as_str());
+        }
         let (notice, stage, rule) = (happened.notice, happened.stage.as_ref(), happened.rule.as_ref());
         for wish in rules.notifications.iter().filter(|wish| wish.tells_of(notice, stage, rule)) {
             let facts = Value::Object(happened.facts.clone());
@@ -341,12 +228,27 @@ impl Turn<'_> {
         let undelivered = Undelivered { message, tries: 0, effect: effect.id.clone(), error: None };
         self.system.notices.undelivered.insert(number, undelivered);
         self.emit(effect);
-        while self.system.notices.undelivered.len() > MOST_UNDELIVERED {
-            let Some((oldest, undelivered)) = self.system.notices.undelivered.pop_first() else { return };
+        self.make_room();
+    }
+
+    /// Gives up what there is no room for.
+    fn make_room(&mut self) {
+        loop {
+            let undelivered = &self.system.notices.undelivered;
+            let count = undelivered.len();
+            if count <= MOST_UNDELIVERED {
+                return;
+            }
+            let failing = undelivered.iter().filter(|(_, undelivered)| undelivered.tries > 0);
+            let worst = failing.max_by_key(|(number, undelivered)| (undelivered.tries, Reverse(**number)));
+            let oldest = undelivered.keys().next().filter(|_| count > MOST_UNTRIED);
+            let Some(number) = worst.map(|(number, _)| number).or(oldest).copied() else { return };
+            let Some(undelivered) = self.system.notices.undelivered.remove(&number) else { return };
             self.drop_effect(&undelivered.effect);
             let error = undelivered.error.clone().unwrap_or_else(|| "it was not sent yet".to_owned());
-            let error = format!("it gave way to newer ones, more than {MOST_UNDELIVERED} being undelivered: {error}");
-            self.given_up(oldest, undelivered, error, String::new());
+            let error = format!("it gave way to others, more than {MOST_UNDELIVERED} being undelivered: {error}");
+            let hint = "mend the channel; what happens from then on is told again".to_owned();
+            self.given_up(number, undelivered, error, hint);
         }
     }
 
@@ -356,7 +258,11 @@ impl Turn<'_> {
         match outcome {
             Delivery::Delivered => {
                 let Message { via, to, .. } = &undelivered.message;
-                self.system.notices.given_up.retain(|given_up| (&given_up.via, &given_up.to) != (via, to));
+                let notices = &mut self.system.notices;
+                notices.given_up.retain(|given_up| (&given_up.via, &given_up.to) != (via, to));
+                if notices.given_up.is_empty() {
+                    notices.more_given_up = 0;
+                }
             }
             Delivery::Retry { error, after_ms } => {
                 undelivered.tries += 1;
@@ -381,10 +287,11 @@ impl Turn<'_> {
         let Message { notice, via, to, subject, .. } = undelivered.message;
         let error = shortened(&error, LONGEST_FACT);
         let given_up = GivenUp { number, notice, via, to, subject, at_ms: self.at_ms, error, hint };
-        let remembered = &mut self.system.notices.given_up;
-        remembered.push_back(given_up);
-        while remembered.len() > MOST_GIVEN_UP {
-            remembered.pop_front();
+        let notices = &mut self.system.notices;
+        notices.given_up.push_back(given_up);
+        while notices.given_up.len() > MOST_GIVEN_UP {
+            notices.given_up.pop_front();
+            notices.more_given_up += 1;
         }
     }
 }
@@ -406,17 +313,6 @@ fn words(wish: &Notification, notice: Notice, facts: &Value) -> (String, String)
 /// How long to wait before the next try, by ourselves: doubled each time, bounded.
 fn wait_ms(tries: u32) -> i64 {
     FIRST_WAIT_MS.saturating_mul(1 << tries.saturating_sub(1).min(20)).min(LONGEST_WAIT_MS)
-}
-
-/// The name and the stage of a target.
-fn parts(key: &TargetKey) -> (&str, &str) {
-    key.as_str().split_once('@').unwrap_or((key.as_str(), ""))
-}
-
-/// The last output of this name, as a text; empty when no step has it.
-fn output(steps: &[&StepRun], name: &str) -> String {
-    let found = steps.iter().rev().find_map(|step| step.outputs.get(name));
-    found.map_or_else(String::new, |value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
 }
 
 fn shortened(text: &str, longest: usize) -> String {

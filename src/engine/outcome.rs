@@ -15,6 +15,10 @@ use super::{
 };
 use crate::rules::{Action, Span, StepId};
 
+/// How long a step that goes on is left alone at most, unless it asks for longer: an end is noticed soon enough for people,
+/// and a service that is never healthy makes six events a minute.
+const LONGEST_PATIENCE_MS: i64 = 10_000;
+
 impl Turn<'_> {
     /// Takes in what came of an effect.
     pub(super) fn outcome(&mut self, id: &EffectId, outcome: &Outcome) {
@@ -95,13 +99,22 @@ impl Turn<'_> {
     fn poll_later(&mut self, number: u64, id: &StepId, after_ms: i64) {
         let (at_ms, deadline_ms) = (self.at_ms, self.deadline_ms(number, id));
         if at_ms < deadline_ms {
-            return self.emit_step(number, id, Phase::Poll, deadline_ms.min(at_ms.saturating_add(after_ms.max(0))));
+            let after_ms = after_ms.max(patience_ms(self.step_of(number, id), at_ms));
+            return self.emit_step(number, id, Phase::Poll, deadline_ms.min(at_ms.saturating_add(after_ms)));
         }
         let step = self.step_mut(number, id);
         let limit = Span::from_ms(step.timeout_ms);
-        step.error = Some(format!("it took longer than {limit}"));
-        step.hint = Some("give the step a longer `timeout`, or find out why it hangs".to_owned());
-        self.stop_run(number, RunState::Failed, format!("{id} took longer than {limit}"));
+        let (error, hint) = match (&step.task, &step.progress) {
+            (Task::Action(Action::Check(_)), said) => {
+                let said = said.as_ref().map_or_else(String::new, |said| format!("; it last said: {said}"));
+                let hint = "raise `within`, or make what is asked say yes and then `tidegate retry`";
+                (format!("did not pass within {limit}{said}"), hint)
+            }
+            _ => (format!("took longer than {limit}"), "give the step a longer `timeout`, or find out why it hangs"),
+        };
+        step.error = Some(format!("it {error}"));
+        step.hint = Some(hint.to_owned());
+        self.stop_run(number, RunState::Failed, format!("{id} {error}"));
         self.cancel_step(number, id);
     }
 
@@ -220,7 +233,9 @@ impl Turn<'_> {
                     let before = self.run(number).before(step).into_iter();
                     let artifacts: Vec<Artifact> = before.flat_map(|step| step.artifacts.clone()).collect();
                     let pins = commit.set.keys().map(|pointer| format!("{} {pointer}", commit.file));
+                    let brought = self.system.brought_by(self.run(number), self.step_of(number, id));
                     self.remember_pins(&made, &parent, pins, &artifacts);
+                    self.takes_in(&made, &brought);
                 }
                 self.made_head(number, id, &place, Some(&[commit.file]));
             }
@@ -230,10 +245,15 @@ impl Turn<'_> {
                 if let (Some(made), Some(parent)) = (step.output_commit("commit"), step.output_commit("parent")) {
                     let back = step.outputs.get("back").and_then(Value::as_bool) == Some(true);
                     self.remember_merge(&made, &parent, &merge.commit, back);
+                    if back {
+                        let stage = self.run(number).stage.clone();
+                        self.goes_back_to(&made, &merge.commit, Some((&parent, &stage)));
+                    }
                 }
                 let place = Place { repository: merge.repository, stage: self.run(number).stage.clone() };
                 let changed = self.step_of(number, id).changed_paths();
                 self.made_head(number, id, &place, changed.as_deref());
+                self.pins_moved(number, id, &place);
             }
             Task::Action(Action::Deploy(_)) => self.deployed(number, id),
             _ => {}
@@ -325,6 +345,13 @@ const fn answers(kind: &EffectKind, outcome: &Outcome) -> bool {
 fn found_there(outputs: &Map<String, Value>) -> Option<CommitId> {
     let unchanged = outputs.get("changed") == Some(&Value::Bool(false));
     outputs.get("head").and_then(Value::as_str).filter(|_| unchanged).map(CommitId::new)
+}
+
+/// How long to wait at least before a step that goes on is looked at again: what takes long is not news every moment, and
+/// each look is an event in the log for ever. A tenth of the time that it has taken already, bounded.
+fn patience_ms(step: &StepRun, at_ms: i64) -> i64 {
+    let taken_ms = at_ms.saturating_sub(step.started_ms.unwrap_or(at_ms)).max(0);
+    (taken_ms / 10).min(LONGEST_PATIENCE_MS)
 }
 
 /// How long to wait before the next try: doubled each time, bounded.

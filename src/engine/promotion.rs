@@ -8,7 +8,7 @@ use super::{
     lineage::Origin,
     plan::{self, Task},
     run::{Cause, Run, RunState, Source, StepState, Subject},
-    system::{Head, Policy, Promoted, System, Verified},
+    system::{Policy, Promoted, System, Verified},
     turn::Turn,
 };
 use crate::rules::{PromotionStart, StageName};
@@ -38,29 +38,15 @@ impl System {
 impl Turn<'_> {
     /// A run with a target succeeded: what it deployed was verified, and may be promoted.
     pub(super) fn set_verified(&mut self, run: &Run) {
-        let mut authors = run.authors.clone();
-        if let Some(before) = self.system.verified.get(&run.stage) {
-            authors.extend(before.authors.iter().cloned());
-        }
         let verified = Verified {
             set: run.set.clone(),
             run: run.id.clone(),
             at_ms: self.at_ms,
-            authors,
+            authors: run.authors.clone(),
             hotfix: run.hotfix.clone(),
         };
         self.remember_version(&run.stage, &verified);
         self.system.verified.insert(run.stage.clone(), verified.clone());
-        for (repository, commit) in &run.set {
-            let head =
-                self.system.repositories.get_mut(repository).and_then(|watched| watched.heads.get_mut(&run.stage));
-            // What was taken into the head since this run began is not in what was verified, and keeps its authors.
-            let is_whole =
-                |head: &&mut Head| head.set.iter().all(|(repository, of)| run.set.get(repository) == Some(of));
-            if let Some(head) = head.filter(|head| head.commit == *commit).filter(is_whole) {
-                head.authors.clear();
-            }
-        }
         let Some(rules) = self.system.rules().cloned() else { return };
         for promotion in rules.promotions.iter().filter(|promotion| promotion.from == run.stage) {
             let (pair, set) = ((&promotion.from, &promotion.to), &verified.set);
@@ -98,6 +84,7 @@ impl Turn<'_> {
         if self.set_is_promoted(&verified.set, to) || self.promotion_of(&verified.set, from, to).is_some() {
             return;
         }
+        let written = self.system.written_for_stage(&verified.set, to);
         let run = Run {
             id: super::RunId::new(""),
             number: 0,
@@ -106,7 +93,8 @@ impl Turn<'_> {
             cause,
             source: None,
             set: verified.set.clone(),
-            authors: verified.authors.clone(),
+            authors: written.authors,
+            others_wrote: written.others_wrote,
             origin: Origin::default(),
             hotfix: verified.hotfix.clone(),
             rules: digest,
@@ -134,11 +122,6 @@ impl Turn<'_> {
         live.find(|run| run.subject == subject && run.stage == *to && run.set == *set)
     }
 
-    /// Whether a promotion is moving the repositories of this stage right now.
-    pub(super) fn promotion_moves(&self, stage: &StageName) -> bool {
-        self.system.targets.get(&TargetKey::of_promotions(stage)).is_some_and(|lane| lane.holder.is_some())
-    }
-
     /// A promotion is over: its merges belong together, and what they trigger may start.
     pub(super) fn promotion_ended(&mut self, run: &Run, from: &StageName) {
         let merges = run.steps.iter().filter(|step| step.state == StepState::Done);
@@ -159,9 +142,6 @@ impl Turn<'_> {
                 self.system.promoted.insert(run.stage.clone(), promoted);
             }
             self.system.versions.half_way.remove(&run.stage);
-            if let Some(verified) = self.system.verified.get_mut(from).filter(|verified| verified.set == run.set) {
-                verified.authors.clear();
-            }
         } else {
             self.promotion_broke(run, from);
         }

@@ -34,6 +34,9 @@ pub struct Run {
     pub set: CommitSet,
     /// Who wrote the changes in it.
     pub authors: BTreeSet<String>,
+    /// That there are others who wrote some of it, whom nobody can tell.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub others_wrote: bool,
     /// What was pinned in its commit when it was made, and what that was made from.
     #[serde(default, skip_serializing_if = "Origin::is_empty")]
     pub origin: Origin,
@@ -90,10 +93,14 @@ impl Subject {
         }
     }
 
-    /// Whether its runs go before others in the lane that they wait for: a way back before what would go on.
-    #[must_use]
-    pub const fn goes_first(&self) -> bool {
-        matches!(self, Self::Rollback | Self::TakeBack)
+    /// Where its runs stand among others in the lane that they wait for: what half of a set left behind is taken back
+    /// before a way back looks at what is there, and a way back goes before what would go on.
+    const fn rank(&self) -> u8 {
+        match self {
+            Self::TakeBack => 0,
+            Self::Rollback => 1,
+            Self::Promotion { .. } | Self::Rule(_) => 2,
+        }
     }
 }
 
@@ -286,6 +293,13 @@ impl StepRun {
         }
     }
 
+    /// Whether it is a merge or a way back that is made, or about to be: the others of its set belong to it.
+    #[must_use]
+    pub const fn is_begun_move(&self) -> bool {
+        matches!(self.task, Task::Merge(_) | Task::Restore(_))
+            && matches!(self.state, StepState::Active | StepState::Done)
+    }
+
     /// Whether it is still to change what its stage is at.
     #[must_use]
     pub fn is_to_move(&self) -> bool {
@@ -310,8 +324,8 @@ impl StepRun {
 impl Run {
     /// Where it stands in a queue: those that go first, then by number.
     #[must_use]
-    pub const fn place_in_queue(&self) -> (bool, u64) {
-        (!self.subject.goes_first(), self.number)
+    pub const fn place_in_queue(&self) -> (u8, u64) {
+        (self.subject.rank(), self.number)
     }
 
     /// The step of that id.

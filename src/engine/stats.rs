@@ -26,6 +26,14 @@ pub struct Period {
 }
 
 impl Period {
+    /// The part of it of which the log knows: it begins with the log where that is younger. `first_ms` is the time of the
+    /// log's first event.
+    #[must_use]
+    pub fn known_since(self, first_ms: Option<i64>) -> Self {
+        let since_ms = self.since_ms.max(first_ms.unwrap_or(self.since_ms)).min(self.until_ms);
+        Self { since_ms, ..self }
+    }
+
     const fn has(&self, at_ms: i64) -> bool {
         self.since_ms <= at_ms && at_ms <= self.until_ms
     }
@@ -38,7 +46,9 @@ pub struct StageStats {
     pub stage: StageName,
     /// How many deployments there were.
     pub deployments: usize,
-    /// How many of them failed or were rolled back.
+    /// How many others were begun and put nothing into service: what ran before still ran.
+    pub did_not_take_place: usize,
+    /// How many deployments failed or were rolled back.
     pub failed: usize,
     /// `failed` of `deployments`, from 0 to 1; absent where there were none.
     pub change_failure_rate: Option<f64>,
@@ -77,7 +87,7 @@ pub struct Times {
     pub p90_ms: i64,
 }
 
-/// A failed deployment that no good one has followed.
+/// A failed deployment that no good one has followed: what it put into service is not as it must be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Outage {
     /// The target.
@@ -91,19 +101,21 @@ pub struct Outage {
 /// The figures of each of these stages, which are in promotion order: changes begin in the first.
 #[must_use]
 pub fn of(whereabouts: &Whereabouts, stages: &[StageName], period: Period) -> Vec<StageStats> {
+    let observed_ms = whereabouts.first_ms().map_or(0, |first| period.until_ms - first.max(period.since_ms));
+    let period = period.known_since(whereabouts.first_ms());
     let lead_times = lead_times(whereabouts, stages, period);
     let restored = restored(whereabouts, period);
-    let observed_ms =
-        period.until_ms - whereabouts.first_ms().map_or(period.until_ms, |first| first.max(period.since_ms));
     let stats = stages.iter().map(|stage| {
         let here = |deployment: &&Deployment| deployment.stage == *stage && period.has(deployment.at_ms);
-        let deployments: Vec<&Deployment> = whereabouts.deployments().iter().filter(here).collect();
+        let begun = whereabouts.deployments().iter().filter(here);
+        let (deployments, others): (Vec<&Deployment>, Vec<_>) = begun.partition(|deployment| deployment.took_place);
         let failed = deployments.iter().filter(|deployment| is_failure(deployment)).count();
         let (times, not_restored) = restored.get(stage).cloned().unwrap_or_default();
         let long_enough = observed_ms >= LEAST_OBSERVED_MS;
         StageStats {
             stage: stage.clone(),
             deployments: deployments.len(),
+            did_not_take_place: others.len(),
             failed,
             change_failure_rate: ratio(failed, deployments.len()),
             per_week: long_enough.then(|| deployments.len() as f64 * WEEK_MS as f64 / observed_ms as f64),
@@ -188,7 +200,8 @@ fn lead_times(whereabouts: &Whereabouts, stages: &[StageName], period: Period) -
 /// target that follow one another are one outage, from the first of them on.
 fn restored(whereabouts: &Whereabouts, period: Period) -> BTreeMap<StageName, (Vec<i64>, Vec<Outage>)> {
     let mut targets: BTreeMap<(&StageName, &TargetKey), Vec<&Deployment>> = BTreeMap::new();
-    for deployment in whereabouts.deployments().iter().filter(|deployment| deployment.at_ms <= period.until_ms) {
+    let taken_place = whereabouts.deployments().iter().filter(|deployment| deployment.took_place);
+    for deployment in taken_place.filter(|deployment| deployment.at_ms <= period.until_ms) {
         targets.entry((&deployment.stage, &deployment.target)).or_default().push(deployment);
     }
     let mut restored: BTreeMap<StageName, (Vec<i64>, Vec<Outage>)> = BTreeMap::new();

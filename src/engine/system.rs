@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     access::AccessInForce,
+    authors::{Pushed, Taken},
     effect::Effect,
     event::{Artifact, CommitSet, StepPlace},
     gate::approval::DeployedContent,
@@ -23,8 +24,8 @@ use super::{
 };
 use crate::rules::{QueuePolicy, RepositoryName, RuleQueue, Rules, StageName};
 
-/// How many ended runs the state keeps, for status and retry, besides the last of every rule and stage; all others are in
-/// the store. The bound keeps a system small however long it lives.
+/// How many ended runs the state keeps, for status and retry, besides the newest of every rule and stage; all others are
+/// in the store. The bound keeps a system small however long it lives.
 pub const RECENT_RUNS: usize = 8;
 
 /// The state of one system.
@@ -71,6 +72,9 @@ pub struct System {
     pub pins: BTreeMap<String, Pin>,
     /// Per `rule@stage`, the commit that it last succeeded on.
     pub succeeded: BTreeMap<String, CommitId>,
+    /// Per `repository stage`, the pushes to it, oldest first. Not left out when it is empty: a snapshot of before these
+    /// were kept cannot be read, and the log, which has them, is read instead.
+    pub pushes: BTreeMap<String, Vec<Pushed>>,
     /// Pushes that wait for a promotion into their stage to end.
     pub held: BTreeMap<StageName, BTreeSet<RepositoryName>>,
     /// The paths that the pushes among them changed, where they are known and few; of any other, all may have changed.
@@ -122,6 +126,9 @@ pub struct Watched {
     pub seen: BTreeSet<StageName>,
     /// The head of each stage's branch that exists.
     pub heads: BTreeMap<StageName, Head>,
+    /// The last head of each stage's branch that was deleted: made again, it is compared with that.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub gone: BTreeMap<StageName, CommitId>,
     /// Why it cannot be reached, and since when.
     pub unreachable: Option<Unreachable>,
     /// The place in the log of the event that asked for its pending watch: of a head that is newer, it knows nothing.
@@ -152,8 +159,6 @@ pub struct Head {
     pub subject: String,
     /// The commits of all repositories that led to it, its own among them.
     pub set: CommitSet,
-    /// Who wrote the changes in it that were not yet promoted further.
-    pub authors: BTreeSet<String>,
     /// The run that made it, if one did.
     pub by: Option<RunId>,
     /// That the branch was force-pushed to it.
@@ -178,6 +183,9 @@ pub struct TargetState {
     pub deployed: Option<Deployed>,
     /// Why it is broken.
     pub broken: Option<String>,
+    /// How far the pushes were in what was last verified on it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub verified: Taken,
 }
 
 /// Where a target is in its life. (Those between are for targets that are provisioned first.)

@@ -3,8 +3,9 @@
 use std::collections::VecDeque;
 
 use super::{
+    authors::Taken,
     ids::{RunId, TargetKey},
-    run::{Run, RunState, StepState},
+    run::{Run, RunState, StepRun, StepState},
     system::{Policy, TargetLife, TargetState},
     turn::Turn,
 };
@@ -18,6 +19,13 @@ pub(super) enum Claim {
     Waits,
 }
 
+impl TargetState {
+    /// Where a target is in its life that nobody holds.
+    const fn at_rest(&self) -> TargetLife {
+        if self.deployed.is_some() { TargetLife::Available } else { TargetLife::Unprovisioned }
+    }
+}
+
 impl Turn<'_> {
     /// Makes sure that the target is known, with the policy that the rules give it now. Returns the run that holds it, when
     /// the policy is to refuse any other.
@@ -29,6 +37,7 @@ impl Turn<'_> {
             queue: VecDeque::new(),
             deployed: None,
             broken: None,
+            verified: Taken::new(),
         });
         let on_it = |run: &&Run| run.target.as_ref() == Some(key) && run.number != number && !run.waits_at_fan_in();
         // A wide lane narrows only when it is empty; a queue before a lane that became wide goes on at once.
@@ -81,12 +90,17 @@ impl Turn<'_> {
         let target = self.system.targets.get(key);
         let Some(target) = target.filter(|target| target.policy == Policy::Supersede) else { return };
         let holder = target.holder;
+        // What a pin keeps out brings nothing of what is pinned.
+        let pinned = self.system.versions.pinned.get(&run.stage).map(|pinned| &pinned.version);
+        let pinned = pinned.filter(|version| !self.system.is_of_version(run, version));
+        let is_pinned = |other: &&Run| pinned.is_some_and(|version| self.system.is_of_version(other, version));
         let older: Vec<u64> = self
             .system
             .live_runs()
             .filter(|other| other.number < number && other.state != RunState::Ending)
             .filter(|other| other.subject == run.subject && other.stage == run.stage && Some(other.number) != holder)
             .filter(|other| other.release().is_none_or(|release| run.release() == Some(release)))
+            .filter(|other| !is_pinned(other))
             .map(|other| other.number)
             .collect();
         let reason = format!("{} is newer and came as far", run.id);
@@ -119,11 +133,34 @@ impl Turn<'_> {
             target.broken = Some(format!("{} failed on it", run.id));
             self.tell_target_broken(run, key);
         } else {
-            target.life = if target.deployed.is_some() || run.holds_from_start {
-                TargetLife::Available
-            } else {
-                TargetLife::Unprovisioned
-            };
+            target.life = if run.holds_from_start { TargetLife::Available } else { target.at_rest() };
+            let next = target.queue.front().copied();
+            self.awake.extend(next);
+        }
+    }
+
+    /// Whether the run holds its target, or has none.
+    pub(super) fn holds_target(&self, number: u64) -> bool {
+        let key = self.run(number).target.as_ref();
+        let target = key.and_then(|key| self.system.targets.get(key));
+        target.is_none_or(|target| target.holder == Some(number))
+    }
+
+    /// Takes a run that waits before its target again out of the queue, and frees the target if nothing that needs it has
+    /// begun.
+    pub(super) fn give_back_target(&mut self, number: u64) {
+        let run = self.run(number);
+        let needs_it =
+            |step: &StepRun| step.task.holds_target() && !matches!(step.state, StepState::Blocked | StepState::Ready);
+        if run.holds_from_start || run.steps.iter().any(needs_it) {
+            return;
+        }
+        let Some(key) = run.target.clone() else { return };
+        self.leave_queue(number);
+        let target = self.target_mut(&key);
+        if target.holder == Some(number) {
+            target.holder = None;
+            target.life = target.at_rest();
             let next = target.queue.front().copied();
             self.awake.extend(next);
         }

@@ -100,6 +100,19 @@ impl Refused {
 /// [`Refused`] when the event does not follow the last one, or is a command that cannot be granted; the state is then
 /// as it was (I8).
 pub fn step(system: &mut System, recorded: &Recorded<Event>) -> Result<Decision, Refused> {
+    take_in(system, recorded, false)
+}
+
+/// Takes in again an event that is in the log. An approval in it was granted by what was known then of who wrote the
+/// change; that is not judged anew by what is asked today.
+///
+/// # Errors
+/// As for [`step`].
+pub fn retrace(system: &mut System, recorded: &Recorded<Event>) -> Result<Decision, Refused> {
+    take_in(system, recorded, true)
+}
+
+fn take_in(system: &mut System, recorded: &Recorded<Event>, retraces: bool) -> Result<Decision, Refused> {
     if recorded.seq != system.seq + 1 {
         return Err(Refused::OutOfOrder { last: system.seq, got: recorded.seq });
     }
@@ -109,6 +122,7 @@ pub fn step(system: &mut System, recorded: &Recorded<Event>) -> Result<Decision,
         seq: recorded.seq,
         decision: Decision::default(),
         awake: BTreeSet::new(),
+        retraces,
     };
     match &recorded.event {
         Event::RulesLoaded { source, digest, rules } => {
@@ -145,6 +159,8 @@ pub(super) struct Turn<'system> {
     pub(super) decision: Decision,
     /// The numbers of runs that may go on now.
     pub(super) awake: BTreeSet<u64>,
+    /// Whether the event is in the log already.
+    pub(super) retraces: bool,
 }
 
 impl Turn<'_> {
@@ -178,7 +194,9 @@ impl Turn<'_> {
         for watched in self.system.repositories.values_mut() {
             watched.heads.retain(|stage, _| rules.stages.contains_key(stage));
             watched.seen.retain(|stage| rules.stages.contains_key(stage));
+            watched.gone.retain(|stage, _| rules.stages.contains_key(stage));
         }
+        self.forget_pushes(&rules);
         let stale: Vec<EffectId> =
             self.system.due.values().filter(|effect| is_watch(effect)).map(|effect| effect.id.clone()).collect();
         for id in &stale {

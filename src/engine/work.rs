@@ -49,14 +49,21 @@ pub struct NoticeWork {
 /// A repository whose heads are looked at until they differ from those known.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WatchWork {
+    /// The system.
+    pub system: SystemName,
     /// The repository.
     pub repository: RepositoryName,
     /// Where it is.
     pub url: String,
+    /// The stages, in their order.
+    pub stages: Vec<StageName>,
     /// Stage → its branch.
     pub branches: BTreeMap<StageName, String>,
     /// The heads known.
     pub known: BTreeMap<StageName, CommitId>,
+    /// The heads that branches had which are no more.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub gone: BTreeMap<StageName, CommitId>,
     /// Whether every stage has been looked at before.
     pub seen: bool,
     /// Whether it could be reached when last tried; if not, only its return is news.
@@ -205,10 +212,13 @@ fn watch_work(system: &System, rules: &Rules, name: &RepositoryName) -> Result<W
     let repository = rules.repositories.get(name).ok_or_else(|| format!("the rules have no repository {name}"))?;
     let watched = system.repositories.get(name).ok_or_else(|| format!("{name} is not watched"))?;
     Ok(WatchWork {
+        system: rules.system.clone(),
         repository: name.clone(),
         url: repository.url.clone(),
+        stages: rules.stages.keys().cloned().collect(),
         branches: rules.stages.keys().map(|stage| (stage.clone(), rules.branch(stage).to_owned())).collect(),
         known: watched.heads.iter().map(|(stage, head)| (stage.clone(), head.commit.clone())).collect(),
+        gone: watched.gone.clone(),
         seen: rules.stages.keys().all(|stage| watched.seen.contains(stage)),
         reachable: watched.unreachable.is_none(),
         interval_ms: repository.poll.unwrap_or(POLL_INTERVAL).as_ms(),

@@ -10,12 +10,18 @@ use serde::{Deserialize, Serialize};
 use super::{
     names::{RepositoryName, StepId},
     span::Span,
+    template::render,
 };
 
 /// How often a check is asked when its rule does not say.
 pub const CHECK_EVERY: Span = Span::from_secs(30);
 /// How long a check may take to pass when its rule does not say: a day outlasts a night's tests.
 pub const CHECK_WITHIN: Span = Span::from_secs(86_400);
+
+/// How long one run of a check's command may take when its rule does not say: one that hangs is asked again.
+pub const CHECK_COMMAND_TIMEOUT: Span = Span::from_secs(600);
+/// How long any other answer may take when its rule does not say.
+pub const CHECK_ANSWER_TIMEOUT: Span = Span::from_secs(60);
 
 /// The name by which `hotfix.skips` means freezes, which are not steps.
 const FREEZES: &str = "freeze";
@@ -49,9 +55,32 @@ pub struct Check {
     /// How long it may take to pass before it fails; 1 d unless it says otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub within: Option<Span>,
+    /// How long one answer may take, or one run of the command, before it is asked again; 10 m for a command and 1 m
+    /// otherwise, unless it says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<Span>,
 }
 
 impl Check {
+    /// How long one answer may take.
+    #[must_use]
+    pub fn answer_timeout(&self) -> Span {
+        let usual = if self.command.is_empty() { CHECK_ANSWER_TIMEOUT } else { CHECK_COMMAND_TIMEOUT };
+        self.timeout.unwrap_or(usual)
+    }
+
+    /// The same check with its templates filled in; a text that uses a name that is not known yet stays as it is.
+    #[must_use]
+    pub fn rendered(&self, context: &serde_json::Value) -> Self {
+        let rendered = |text: &String| render(text, context).unwrap_or_else(|_| text.clone());
+        Self {
+            http: self.http.as_ref().map(rendered),
+            contains: self.contains.as_ref().map(rendered),
+            command: self.command.iter().map(rendered).collect(),
+            ..self.clone()
+        }
+    }
+
     /// What it asks, for people.
     #[must_use]
     pub fn question(&self) -> String {

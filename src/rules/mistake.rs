@@ -5,6 +5,8 @@ use std::{fmt, ops::Range};
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 use serde::Serialize;
 
+use super::printable::printable_line;
+
 /// The most mistakes that are kept of one file; nobody reads more, and a hostile file could have very many.
 const MOST_MISTAKES: usize = 100;
 
@@ -59,7 +61,7 @@ impl Mistakes {
             rendered.push_str(&renderer.render(&[group]));
             rendered.push_str("\n\n");
         }
-        let (count, file) = (self.mistakes.len(), printable(&self.file));
+        let (count, file) = (self.mistakes.len(), printable_line(&self.file));
         let count = match count {
             1 => "1 mistake".to_owned(),
             MOST_MISTAKES => format!("{MOST_MISTAKES} mistakes or more"),
@@ -170,8 +172,8 @@ fn placed(finding: Finding, file: &str, text: &str) -> Mistake {
         line: before.matches('\n').count() + 1,
         column: before[line_start..].chars().count() + 1,
         bytes: start..end,
-        message: printable(&without_credentials(&finding.message)),
-        help: finding.help.as_deref().map(printable),
+        message: printable_line(&without_credentials(&finding.message)),
+        help: finding.help.as_deref().map(printable_line),
     }
 }
 
@@ -196,9 +198,4 @@ fn without_credentials(text: &str) -> String {
     }
     shown.push_str(rest);
     shown
-}
-
-/// Without characters that would control a terminal.
-fn printable(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
 }

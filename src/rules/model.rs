@@ -379,6 +379,18 @@ impl Rules {
     pub fn branch<'rules>(&'rules self, stage: &'rules StageName) -> &'rules str {
         self.stages.get(stage).and_then(|stage| stage.branch.as_deref()).unwrap_or(stage.as_str())
     }
+
+    /// The stages that what is in a stage can come to by promotions, without that stage itself, in their order.
+    #[must_use]
+    pub fn stages_after(&self, stage: &StageName) -> Vec<&StageName> {
+        let mut reached = std::collections::BTreeSet::from([stage]);
+        // Each round finds at least one more, or there are no more.
+        for _ in 0..self.stages.len() {
+            let next = self.promotions.iter().filter(|promotion| reached.contains(&promotion.from));
+            reached.extend(next.map(|promotion| &promotion.to).collect::<Vec<_>>());
+        }
+        self.stages.keys().filter(|after| *after != stage && reached.contains(after)).collect()
+    }
 }
 
 impl Target {

@@ -57,6 +57,20 @@ pub enum Notice {
     RolledBack,
     /// Somebody vetoed a version or an artifact: it never moves again.
     Vetoed,
+    /// Somebody ended the pause.
+    Resumed,
+    /// Somebody ended a freeze before its time.
+    Thawed,
+    /// Somebody let a run, and what comes of it, pass a freeze.
+    Overridden,
+    /// Somebody marked a run or commit as a hotfix, which skips the gates that the rules name.
+    Hotfix,
+    /// Somebody approved what a run shows; others may still be asked.
+    Approved,
+    /// Somebody rejected what a run shows.
+    Rejected,
+    /// Somebody took their approval back.
+    Withdrawn,
     /// A changed rules file has mistakes, and the last good rules stay in force.
     RulesRefused,
 }
@@ -68,7 +82,7 @@ const OF_A_RUN: [&str; 8] = ["stage", "environment", "rule", "run", "repository"
 
 impl Notice {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 18] = [
         Self::ApprovalWanted,
         Self::RunDone,
         Self::RunFailed,
@@ -79,6 +93,13 @@ impl Notice {
         Self::Frozen,
         Self::RolledBack,
         Self::Vetoed,
+        Self::Resumed,
+        Self::Thawed,
+        Self::Overridden,
+        Self::Hotfix,
+        Self::Approved,
+        Self::Rejected,
+        Self::Withdrawn,
         Self::RulesRefused,
     ];
 
@@ -96,6 +117,13 @@ impl Notice {
             Self::Frozen => "frozen",
             Self::RolledBack => "rolled_back",
             Self::Vetoed => "vetoed",
+            Self::Resumed => "resumed",
+            Self::Thawed => "thawed",
+            Self::Overridden => "overridden",
+            Self::Hotfix => "hotfix",
+            Self::Approved => "approved",
+            Self::Rejected => "rejected",
+            Self::Withdrawn => "withdrawn",
             Self::RulesRefused => "rules_refused",
         }
     }
@@ -103,7 +131,13 @@ impl Notice {
     /// Whether it is of a run, and so of a stage.
     #[must_use]
     pub const fn is_of_a_run(self) -> bool {
-        !matches!(self, Self::Paused | Self::Frozen | Self::Vetoed | Self::RulesRefused)
+        match self {
+            Self::ApprovalWanted | Self::Approved | Self::Rejected | Self::Withdrawn | Self::Overridden => true,
+            Self::RunDone | Self::RunFailed | Self::Deployed | Self::Promoted | Self::TargetBroken => true,
+            Self::RolledBack => true,
+            Self::Paused | Self::Resumed | Self::Frozen | Self::Thawed | Self::Hotfix | Self::Vetoed => false,
+            Self::RulesRefused => false,
+        }
     }
 
     /// Whether it can be of a rule's run.
@@ -122,7 +156,7 @@ impl Notice {
     #[must_use]
     pub const fn own_names(self) -> &'static [&'static str] {
         match self {
-            Self::ApprovalWanted => &["step", "asked", "needed", "digest", "verdict", "report", "command"],
+            Self::ApprovalWanted => &["step", "asked", "needed", "digest", "verdict", "report", "expires", "command"],
             Self::RunDone => &[],
             Self::RunFailed => &["reason", "hint", "command"],
             Self::Deployed => &["target", "address", "image"],
@@ -132,6 +166,13 @@ impl Notice {
             Self::Frozen => &["freeze", "frozen", "until", "by", "reason", "command"],
             Self::RolledBack => &["by", "reason"],
             Self::Vetoed => &["vetoed", "by", "reason", "command"],
+            Self::Resumed => &["by", "reason"],
+            Self::Thawed => &["freeze", "frozen", "until", "by", "reason"],
+            Self::Overridden => &["freeze", "by", "reason"],
+            Self::Hotfix => &["marked", "by", "reason"],
+            Self::Approved => &["step", "by", "in_place_of", "given", "needed", "digest"],
+            Self::Rejected => &["step", "by", "reason"],
+            Self::Withdrawn => &["step", "by"],
             Self::RulesRefused => &["source", "mistakes"],
         }
     }
@@ -153,9 +194,9 @@ impl Notice {
                  Authors: {{authors}}\n\
                  {{#if report}}Report:  {{verdict}}, {{report}}\n{{/if}}\
                  Digest:  {{digest}}\n\n\
-                 To look at it:  tidegate run show {{run}}\n\
+                 To look at it:  tidegate run show {{run}} --system {{system}}\n\
                  To approve it:  {{command}}\n\
-                 To refuse it:   tidegate reject {{run}} --reason WHY\n"
+                 To refuse it:   tidegate reject {{run}} --reason WHY --system {{system}}\n"
             }
             Self::RunDone => "{{summary}}.\n\nCommits: {{commits}}\nAuthors: {{authors}}\n",
             Self::RunFailed => {
@@ -183,6 +224,32 @@ impl Notice {
             Self::Frozen => "{{summary}} until {{until}}.\n\nWhy: {{reason}}\n\nTo end it before:  {{command}}\n",
             Self::RolledBack => "{{summary}}.\n\nWhy: {{reason}}\n\nCommits: {{commits}}\n",
             Self::Vetoed => "{{summary}}. It never moves again.\n\nWhy: {{reason}}\n\nTo lift it:  {{command}}\n",
+            Self::Resumed => "{{summary}}. What waited goes on.\n\nIt was paused because: {{reason}}\n",
+            Self::Thawed => {
+                "{{summary}}, before its time. What it held goes on.\n\n\
+                 It was to last until {{until}} because: {{reason}}\n"
+            }
+            Self::Overridden => {
+                "{{summary}}, and what comes of it.\n\n\
+                 Why:     {{reason}}\n\
+                 Commits: {{commits}}\n\
+                 Authors: {{authors}}\n"
+            }
+            Self::Hotfix => "{{summary}}. It skips the gates that the rules name.\n\nWhy: {{reason}}\n",
+            Self::Approved => {
+                "{{summary}}{{#if in_place_of}}, in the place of {{in_place_of}}{{/if}}.\n\n\
+                 Approvals: {{given}} of {{needed}}\n\
+                 Digest:    {{digest}}\n\
+                 Commits:   {{commits}}\n\
+                 Authors:   {{authors}}\n"
+            }
+            Self::Rejected => {
+                "{{summary}}.\n\n\
+                 Why:     {{reason}}\n\
+                 Commits: {{commits}}\n\
+                 Authors: {{authors}}\n"
+            }
+            Self::Withdrawn => "{{summary}}. It asks as before.\n\nCommits: {{commits}}\nAuthors: {{authors}}\n",
             Self::RulesRefused => "{{summary}}. The last good rules stay in force.\n\n{{mistakes}}\n",
         }
     }

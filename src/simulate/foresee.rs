@@ -61,7 +61,7 @@ impl Foresight {
                 done(outputs, Vec::new(), Certainty::Assumed)
             }
             Task::Action(Action::Check(check)) => {
-                let answer = Value::from(format!("assumed: {}", check.question()));
+                let answer = Value::from(format!("assumed: {}", check.rendered(&work.context()).question()));
                 done(Map::from_iter([("answer".to_owned(), answer)]), Vec::new(), Certainty::Assumed)
             }
             Task::Release(member) => {

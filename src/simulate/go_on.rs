@@ -22,6 +22,8 @@ impl Simulation {
     /// Goes on until nothing more comes of it.
     pub(super) async fn go_on(&mut self) -> Result<Stopped, Unpredictable> {
         let started = Instant::now();
+        // What waits already is told before anything happens: an event that would show it may never come.
+        self.tell_gates();
         for _ in 0..MOST_EFFECTS {
             if started.elapsed() > MOST_TIME {
                 return Ok(Stopped::Bound { bound: format!("{} s of real time", MOST_TIME.as_secs()) });

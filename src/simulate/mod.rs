@@ -24,7 +24,7 @@ use self::{
     scratch::Scratch,
 };
 use crate::{
-    engine::{Access, Digest, Effect, EffectId, Event, Principal, Recorded, Refused, System, step},
+    engine::{Access, Command, Digest, Effect, EffectId, Event, Principal, Recorded, Refused, System, step},
     providers::Fault,
     rules::{RepositoryName, Rules, StageName},
 };
@@ -33,7 +33,7 @@ use crate::{
 const MOST_DIFF_BYTES: usize = 32 * 1024;
 
 /// What is supposed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Supposed {
     /// A commit is pushed.
     Push {
@@ -43,13 +43,13 @@ pub enum Supposed {
         stage: StageName,
         /// The commit, or what names it; without one, the present head is carried forward again.
         commit: Option<String>,
+        /// Whether it is a forced push, which the branch's head does not stand in the way of.
+        force: bool,
     },
-    /// Somebody asks for a promotion.
-    Promote {
-        /// From this stage.
-        from: StageName,
-        /// To this one.
-        to: StageName,
+    /// Somebody asks for something: a promotion, a way back, a retry.
+    Asked {
+        /// For this.
+        command: Command,
     },
     /// The clock goes on.
     Until {
@@ -86,6 +86,14 @@ pub enum Unpredictable {
     /// The engine would refuse it.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// Git would refuse it.
+    #[error("{what}; {hint}")]
+    NotPushed {
+        /// What, and why.
+        what: String,
+        /// What to do instead.
+        hint: String,
+    },
     /// The copies could not be made.
     #[error("{0}{hint}", hint = hint(.0))]
     Copies(#[from] Fault),
@@ -101,7 +109,7 @@ fn hint(fault: &Fault) -> String {
 /// Predicts.
 ///
 /// # Errors
-/// [`Unpredictable::Refused`] when what is supposed would be refused; [`Unpredictable::Copies`] when a copy cannot be made.
+/// [`Unpredictable::Refused`] and [`Unpredictable::NotPushed`] when what is supposed would be refused; [`Unpredictable::Copies`] when a copy cannot be made.
 pub async fn predict(question: Question) -> Result<Prediction, Unpredictable> {
     let Question { supposed, mut system, rules, now_ms, horizon_ms, by, access, run_commands, originals } = question;
     let changed = rules.is_some();
@@ -187,13 +195,15 @@ impl Simulation {
         let system = self.system.rules().map_or_else(String::new, |rules| rules.system.to_string());
         let placeholders = self.foresight.placeholders.lock().map(|all| all.clone()).unwrap_or_default();
         let events = self.record.into_events(&self.scratch);
+        let (summary, besides) = Summary::of(&events, self.until_horizon);
         Prediction {
             system,
             supposed,
             rules,
             from_ms,
             to_ms: if self.until_horizon && scheduled { self.horizon_ms } else { self.at_ms },
-            summary: Summary::of(&events),
+            summary,
+            besides,
             placeholders: tell::used(placeholders, &events),
             events,
             waiting,

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// More people than these are not asked after one by one.
-const MOST_PEOPLE: usize = 200;
+pub(super) const MOST_PEOPLE: usize = 200;
 
 /// Who could approve a run that asks.
 pub(super) struct Able {

@@ -51,6 +51,19 @@ impl Record {
         number
     }
 
+    /// Adds that a run that had ended goes on, because that is supposed.
+    pub(super) fn run_again(&mut self, at_ms: i64, run: &Run) {
+        let what = What::Run {
+            rule: run.subject.name().to_owned(),
+            repository: run.source.as_ref().map(|source| source.repository.to_string()),
+            commit: run.source.as_ref().map(|source| source.commit.to_string()),
+            why: "it is tried again".to_owned(),
+            under_way: false,
+        };
+        let number = self.push(at_ms, self.supposed(), 1, Certainty::Done, Some(run), what);
+        self.runs.insert(run.number, number);
+    }
+
     /// Adds what happens in a run.
     pub(super) fn of_run(&mut self, at_ms: i64, run: &Run, certainty: Certainty, what: What) -> usize {
         let begun = self.run(at_ms, run, true);

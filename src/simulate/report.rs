@@ -25,8 +25,11 @@ pub struct Prediction {
     pub waiting: Vec<StillWaits>,
     /// Why it goes no further.
     pub stopped: Stopped,
-    /// The whole in numbers.
+    /// What comes of what is supposed, in numbers; when it is that time goes by, all of it.
     pub summary: Summary,
+    /// What happens besides, in numbers: it was under way before, or a schedule begins it.
+    #[serde(default)]
+    pub besides: Summary,
     /// Names in it that stand for what only the real run can know: name → what it stands for.
     pub placeholders: BTreeMap<String, String>,
     /// What a reader should know besides.
@@ -309,9 +312,23 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Counts what there is.
+    /// Counts what comes of what is supposed, and apart from it what happens besides; with `all`, everything comes of it.
     #[must_use]
-    pub fn of(events: &[Foreseen]) -> Self {
+    pub fn of(events: &[Foreseen], all: bool) -> (Self, Self) {
+        // A cause stands before what it causes.
+        let mut comes_of_it: Vec<bool> = Vec::with_capacity(events.len());
+        for event in events {
+            let by_cause = event.because.is_some_and(|because| comes_of_it[because - 1]);
+            comes_of_it.push(all || by_cause || matches!(event.what, What::Supposed { .. }));
+        }
+        let only = |wanted: bool| {
+            let of_it = events.iter().zip(&comes_of_it).filter(move |(_, comes_of_it)| **comes_of_it == wanted);
+            Self::count(of_it.map(|(event, _)| event))
+        };
+        (only(true), only(false))
+    }
+
+    fn count<'event>(events: impl Iterator<Item = &'event Foreseen>) -> Self {
         let mut summary = Self::default();
         for event in events {
             match &event.what {

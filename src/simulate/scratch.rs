@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs::File,
     os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::{
@@ -9,6 +10,8 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
+
+use rustix::fs::{FlockOperation, flock};
 
 use super::foresee::{ForeseenBuilder, Placeholders};
 use crate::{
@@ -97,31 +100,57 @@ fn heads(state: &System, rules: &Rules, name: &RepositoryName) -> BTreeMap<Strin
     known.map(|(stage, head)| (rules.branch(stage).to_owned(), head.commit.to_string())).collect()
 }
 
-/// A folder that is removed when it is no longer used.
-struct Folder(PathBuf);
+/// How the folders of copies are named.
+const PREFIX: &str = "tidegate-simulate-";
+/// The file that a living process holds locked in its folder.
+const LOCK: &str = "lock";
+
+/// A folder that is removed when it is no longer used: by its process, or, when that was killed, by the next that makes one.
+struct Folder(PathBuf, File);
 
 impl Folder {
     fn make() -> Result<Self, Fault> {
         static COUNTER: AtomicU64 = AtomicU64::new(0);
+        remove_left_behind(&std::env::temp_dir());
         let unique = format!("{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
-        let path = std::env::temp_dir().join(format!("tidegate-simulate-{unique}"));
-        let made = || -> std::io::Result<PathBuf> {
+        let path = std::env::temp_dir().join(format!("{PREFIX}{unique}"));
+        let made = || -> std::io::Result<Self> {
             if path.exists() {
                 // Of a process that had our number, and was killed.
                 std::fs::remove_dir_all(&path)?;
             }
             // What is copied is not for everybody on this machine.
             std::fs::DirBuilder::new().mode(0o700).create(&path)?;
-            path.canonicalize()
+            // Locked before it has its name, so that nobody finds it free.
+            let unnamed = path.join("lock.new");
+            let lock = File::create(&unnamed)?;
+            flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
+            std::fs::rename(unnamed, path.join(LOCK))?;
+            Ok(Self(path.canonicalize()?, lock))
         };
-        made().map(Self).map_err(|error| cannot(&path, &error))
+        made().map_err(|error| cannot(&path, &error))
     }
 }
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+        let Self(folder, _held) = self;
+        if let Err(error) = std::fs::remove_dir_all(folder) {
             tracing::warn!(folder = %self.0.display(), %error, "the copies were left behind");
+        }
+    }
+}
+
+/// Removes the folders of processes that were killed: nobody holds their locks. Others' folders are not ours to open.
+fn remove_left_behind(parent: &Path) {
+    let entries = std::fs::read_dir(parent).into_iter().flatten().flatten();
+    for entry in entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)) {
+        let Ok(lock) = File::open(entry.path().join(LOCK)) else { continue };
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            match std::fs::remove_dir_all(entry.path()) {
+                Ok(()) => tracing::debug!(folder = %entry.path().display(), "removed copies that were left behind"),
+                Err(error) => tracing::warn!(folder = %entry.path().display(), %error, "copies were left behind"),
+            }
         }
     }
 }

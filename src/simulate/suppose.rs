@@ -4,10 +4,13 @@ use std::{path::Path, sync::Arc};
 
 use tokio::sync::Semaphore;
 
-use super::{Simulation, Supposed, Unpredictable, report::What};
+use super::{Simulation, Supposed, Unpredictable, people::MOST_PEOPLE, report::What};
 use crate::{
-    engine::{Command, Effect, EffectId, EffectKind, Event, Principal, Refused, WatchWork, Work, explain, work},
-    providers::git,
+    engine::{
+        Command, Effect, EffectId, EffectKind, Event, Principal, Recorded, Refused, WatchWork, Work, explain, step,
+        work,
+    },
+    providers::git::{self, Standing},
     rules::{RepositoryName, RuleName, Rules, StageName},
     watch::watch,
 };
@@ -15,14 +18,21 @@ use crate::{
 impl Simulation {
     /// Lets happen what is supposed; returns it as a clause.
     pub(super) async fn suppose(&mut self, supposed: &Supposed, by: &Principal) -> Result<String, Unpredictable> {
+        self.resume_if_paused(by).await?;
         match supposed {
-            Supposed::Push { repository, stage, commit: Some(commit) } => self.pushed(repository, stage, commit).await,
-            Supposed::Push { repository, stage, commit: None } => self.carried_again(repository, stage, by).await,
-            Supposed::Promote { from, to } => {
-                let clause = format!("what was verified in {from} were promoted to {to}");
+            Supposed::Push { repository, stage, commit: Some(commit), force } => {
+                self.pushed(repository, stage, commit, *force).await
+            }
+            Supposed::Push { repository, stage, commit: None, .. } => self.carried_again(repository, stage, by).await,
+            Supposed::Asked { command } => {
+                let clause = clause(command);
                 self.suppose_that(&clause);
-                let command = Command::Promote { from: from.clone(), to: to.clone(), version: None, release: None };
-                self.take_in(Event::Command { by: by.clone(), command }).await?;
+                if let Command::Retry { run } = command
+                    && let Some(run) = self.system.run(run).cloned()
+                {
+                    self.record.run_again(self.at_ms, &run);
+                }
+                self.asked(by, command.clone()).await?;
                 Ok(clause)
             }
             Supposed::Until { until_ms } => {
@@ -33,8 +43,41 @@ impl Simulation {
         }
     }
 
+    /// People are supposed to do at once what waits for them: they end a pause as well.
+    async fn resume_if_paused(&mut self, by: &Principal) -> Result<(), Unpredictable> {
+        if let Some(pause) = &self.system.paused {
+            let note =
+                format!("it is paused, by {}: {}; `tidegate resume` is supposed at once", pause.by, pause.reason);
+            self.notes.push(note);
+            self.asked(by, Command::Resume).await?;
+        }
+        Ok(())
+    }
+
     fn suppose_that(&mut self, clause: &str) {
         self.record.root(self.at_ms, What::Supposed { what: clause.to_owned() });
+    }
+
+    /// Somebody asks for something. Looking is no asking: where whoever wants to know may not ask for it, it is supposed that
+    /// somebody does who may.
+    async fn asked(&mut self, by: &Principal, command: Command) -> Result<(), Unpredictable> {
+        let asks = |by: &Principal| Event::Command { by: by.clone(), command: command.clone() };
+        let (seq, at_ms) = (self.system.seq + 1, self.at_ms.max(self.system.at_ms));
+        let would_be = |by: &Principal| step(&mut self.system.clone(), &Recorded { seq, at_ms, event: asks(by) });
+        let Err(refused @ Refused::NotAllowed { .. }) = would_be(by) else { return self.take_in(asks(by)).await };
+        let people = self.system.access.as_ref().map(|in_force| &in_force.access.people).into_iter().flatten();
+        let mut others = people.take(MOST_PEOPLE).map(|(name, person)| Principal {
+            name: name.clone(),
+            groups: person.groups.clone(),
+            emails: person.emails.clone(),
+        });
+        let may = others.find(|other| !matches!(would_be(other), Err(Refused::NotAllowed { .. })));
+        let Some(may) = may else { return Err(refused.into()) };
+        let note = format!("{refused}; it is supposed that {} asks for it", may.name);
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
+        self.take_in(asks(&may)).await
     }
 
     /// A branch moves, and a watch sees it.
@@ -43,14 +86,16 @@ impl Simulation {
         repository: &RepositoryName,
         stage: &StageName,
         commit: &str,
+        force: bool,
     ) -> Result<String, Unpredictable> {
         let (rules, url) = self.known(repository, stage)?;
-        let commit = git::point(Path::new(&url), rules.branch(stage), commit)?;
-        let short = commit.get(..10).unwrap_or(&commit).to_owned();
+        let commit = would_be_taken((repository, stage), (&url, rules.branch(stage)), commit, force)?;
+        git::point(Path::new(&url), rules.branch(stage), &commit)?;
+        let short = short(&commit).to_owned();
         let clause = format!("{short} were pushed to {repository} {stage}");
         self.suppose_that(&clause);
         if self.system.head(repository, stage).is_some_and(|head| head.commit.as_str() == commit) {
-            self.notes.push(format!("{short} is the head of {repository} {stage} already: a push of it is none"));
+            self.notes.push(format!("{short} is the head of {repository} {stage} already: there is nothing to push"));
             return Ok(clause);
         }
         if !self.system.repositories.get(repository).is_some_and(|watched| watched.seen.contains(stage)) {
@@ -101,8 +146,7 @@ impl Simulation {
             .map(|(name, _)| name.clone())
             .collect();
         for rule in names {
-            let command = Command::Run { rule, stage: stage.clone() };
-            self.take_in(Event::Command { by: by.clone(), command }).await?;
+            self.asked(by, Command::Run { rule, stage: stage.clone() }).await?;
         }
         Ok(clause)
     }
@@ -121,5 +165,52 @@ impl Simulation {
         }
         let url = found.url.clone();
         Ok((rules, url))
+    }
+}
+
+/// The commit that is pushed, in full, when git would take it.
+fn would_be_taken(
+    (repository, stage): (&RepositoryName, &StageName),
+    (url, branch): (&str, &str),
+    commit: &str,
+    force: bool,
+) -> Result<String, Unpredictable> {
+    let (commit, standing) = git::standing(Path::new(url), branch, commit)?;
+    let name = short(&commit);
+    let (what, hint) = match &standing {
+        Standing::Before(head) if !force => (
+            format!(
+                "there is nothing to push: {repository} {stage} has {name} already, before its head {}",
+                short(head)
+            ),
+            "`--force` simulates a forced push, which takes the branch back to it",
+        ),
+        Standing::Apart(head) if !force => (
+            format!(
+                "{name} is not a descendant of the head {} of {repository} {stage}: a plain push is refused",
+                short(head)
+            ),
+            "`--force` simulates a forced one",
+        ),
+        Standing::NoBranch | Standing::Head | Standing::After(_) | Standing::Before(_) | Standing::Apart(_) => {
+            return Ok(commit);
+        }
+    };
+    Err(Unpredictable::NotPushed { what, hint: hint.to_owned() })
+}
+
+fn short(commit: &str) -> &str {
+    commit.get(..10).unwrap_or(commit)
+}
+
+/// What is asked for, as a clause.
+fn clause(command: &Command) -> String {
+    match command {
+        Command::Promote { from, to, .. } => format!("what was verified in {from} were promoted to {to}"),
+        Command::Rollback { stage, to: Some(run), .. } => format!("{stage} were rolled back to what {run} verified"),
+        Command::Rollback { stage, to: None, .. } => format!("{stage} were rolled back to the version before"),
+        Command::Retry { run } => format!("{run} were tried again"),
+        Command::Run { rule, stage } => format!("{rule} were run in {stage}"),
+        other => format!("somebody asked to {}", other.clause()),
     }
 }

@@ -10,9 +10,7 @@ use super::{
     report::{FileChange, Foreseen, Gate, StillWaits},
 };
 use crate::{
-    engine::{
-        Message, NoticeWork, Run, RunId, RunState, StepOutcome, StepState, StepWork, explain, gate::hold, plan::Task,
-    },
+    engine::{Message, NoticeWork, Run, RunId, RunState, StepOutcome, StepState, StepWork, explain, plan::Task},
     rules::{Action, RepositoryName},
 };
 
@@ -59,7 +57,9 @@ impl Simulation {
                 image: Some(out("image")).filter(|image| !image.is_empty()),
             },
             Task::Action(Action::Verify(_)) => passes("what was deployed works".to_owned()),
-            Task::Action(Action::Check(check)) => passes(format!("it waits for {}", check.question())),
+            Task::Action(Action::Check(check)) => {
+                passes(format!("it waits for {}", check.rendered(&work.context()).question()))
+            }
             Task::Require(_) => passes(format!("what {} demands holds", work.environment)),
             Task::CheckMerge(merge) => passes(format!("{} can be merged", merge.repository)),
             Task::CheckRestore(restore) => passes(format!("{} can be taken back", restore.repository)),
@@ -134,7 +134,7 @@ impl Simulation {
     /// Writes down what holds a run that could go on.
     fn tell_hold(&mut self, run: &Run) {
         let mut ready = run.steps.iter().filter(|step| step.state == StepState::Ready);
-        let held = ready.find_map(|step| Some((step, hold::hold(&self.system, run, step)?.waiting(run))));
+        let held = ready.find_map(|step| Some((step, explain::held(&self.system, run, step)?)));
         if let Some((step, waiting)) = held {
             let place = format!("{} held since {}", step.id, waiting.since_ms);
             let gate = gate(step.id.as_str(), waiting, None);

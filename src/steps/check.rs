@@ -20,8 +20,6 @@ use crate::{
     rules::{CHECK_EVERY, Check, RepositoryName, template::render},
 };
 
-/// How long one answer may take.
-const ANSWER_DEADLINE: Duration = Duration::from_secs(60);
 /// The longest answer that is shown while it is waited for.
 const SHOWN_CHARACTERS: usize = 300;
 
@@ -63,7 +61,7 @@ async fn http(check: &Check, url: &str, work: &StepWork) -> Result<Answer, Fault
         status: Some(check.status.unwrap_or(200)),
         contains: check.contains.as_deref().map(rendered).transpose()?,
         follow_redirects: false,
-        deadline: time_left(work).min(ANSWER_DEADLINE),
+        deadline: answer_deadline(check, work),
     };
     match http_check::check(&question).await {
         Ok(passed) => Ok(Answer::Yes(format!("GET {} answered {}", question.url, passed.status))),
@@ -75,7 +73,7 @@ async fn http(check: &Check, url: &str, work: &StepWork) -> Result<Answer, Fault
 async fn commit_status(check: &Check, name: &str, work: &StepWork, tools: &Tools) -> Result<Answer, Fault> {
     let (repository, commit) = subject(check, work)?;
     let url = work.urls.get(&repository).map(String::as_str).unwrap_or_default();
-    let deadline = time_left(work).min(ANSWER_DEADLINE);
+    let deadline = answer_deadline(check, work);
     let status = match tools.statuses.status(url, commit.as_str(), name, deadline).await {
         Ok(status) => status,
         Err(Fault::Retry { error, .. }) => return Ok(Answer::NotYet(error)),
@@ -98,13 +96,20 @@ async fn command(check: &Check, work: &StepWork, tools: &Tools, log: &StepLog) -
     let mirror = tools.mirror(work, &repository)?;
     bring(&mirror, work, &commit).await?;
     let name = arguments.join(" ");
-    let finished = run_in_tree(arguments, &mirror, &commit, work, tools, log).await?;
+    let finished = run_in_tree(arguments, &mirror, &commit, answer_deadline(check, work), work, tools, log).await?;
     if finished.succeeded() {
         return Ok(Answer::Yes(format!("`{name}` succeeded")));
     }
-    let how =
-        if finished.timed_out { "did not end in time".to_owned() } else { format!("ended with {}", finished.exit) };
+    let how = match finished.timed_out {
+        true => format!("did not end within {}", check.answer_timeout()),
+        false => format!("ended with {}", finished.exit),
+    };
     Ok(Answer::NotYet(format!("`{name}` {how}{}", super::synth::last_lines(&finished.stderr))))
+}
+
+/// How long one answer may take: a step's effect holds one of a few places, and a check may be asked for days.
+fn answer_deadline(check: &Check, work: &StepWork) -> Duration {
+    time_left(work).min(Duration::from_millis(u64::try_from(check.answer_timeout().as_ms()).unwrap_or(0)))
 }
 
 /// The commit that the check is about: of the repository that it names, or the one that the run works on.

@@ -30,7 +30,7 @@ pub(super) async fn make(commit: &Commit, work: &StepWork, tools: &Tools, log: &
     let change = ForwardChange {
         branch: work.branch.clone(),
         edits: vec![FileEdit { path: commit.file.clone(), set }],
-        message: message(work, subject.clone(), &source),
+        message: message(work, &commit.repository, subject.clone(), &source),
     };
     match mirror.forward(&change, time_left(work)).await? {
         Forwarded::Committed { commit: made, parent } => {

@@ -15,7 +15,7 @@ use crate::{
     rules::{Deploy, template::render},
 };
 
-/// How often a service that starts is looked at.
+/// How often a service that has just been started is looked at; the engine lets more time pass when it takes long.
 const POLL_EVERY: Duration = Duration::from_millis(200);
 
 pub(super) async fn start_or_poll(

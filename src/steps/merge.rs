@@ -88,13 +88,14 @@ async fn bring_all(merge: &Merge, work: &StepWork, tools: &Tools) -> Result<(), 
 
 fn change(merge: &Merge, work: &StepWork) -> MergeChange {
     let source = format!("{}@{}", merge.repository, merge.commit);
+    let subject = format!("Promote {} {} to {}", merge.branch, merge.commit.short(), work.stage);
     MergeChange {
         source_commit: merge.commit.to_string(),
         branch: work.branch.clone(),
         instead: merge.instead.as_ref().map(ToString::to_string),
         back_from: merge.back_from.as_ref().map(ToString::to_string),
         pins: merge.pins.iter().map(|(path, pointer)| Pin { path: path.clone(), pointer: pointer.clone() }).collect(),
-        message: message(work, format!("Promote {} {} to {}", merge.branch, merge.commit.short(), work.stage), &source),
+        message: message(work, &merge.repository, subject, &source),
     }
 }
 

@@ -29,7 +29,7 @@ pub use tools::Tools;
 use crate::{
     engine::{Artifact, Phase, StepOutcome, StepWork, plan::Task},
     providers::Fault,
-    rules::Action,
+    rules::{Action, printable, printable_line},
 };
 
 /// The shortest deadline that a call is given, so that a step tried at its last moment still gets an answer.
@@ -66,12 +66,14 @@ pub async fn perform(work: &StepWork, tools: &Tools) -> StepOutcome {
     };
     let outcome = match outcome {
         Ok(Progress::Pending { handle, after, progress }) => {
-            StepOutcome::Pending { handle, after_ms: milliseconds(after), progress: Some(progress) }
+            StepOutcome::Pending { handle, after_ms: milliseconds(after), progress: Some(printable_line(&progress)) }
         }
         Ok(Progress::Done { outputs, artifacts }) => StepOutcome::Done { outputs, artifacts },
         Ok(Progress::Cancelled) => StepOutcome::Cancelled,
-        Err(Fault::Retry { error, after }) => StepOutcome::Retry { error, after_ms: after.map(milliseconds) },
-        Err(Fault::Fail { error, hint }) => StepOutcome::Failed { error, hint },
+        Err(Fault::Retry { error, after }) => {
+            StepOutcome::Retry { error: printable(&error), after_ms: after.map(milliseconds) }
+        }
+        Err(Fault::Fail { error, hint }) => StepOutcome::Failed { error: printable(&error), hint: printable(&hint) },
     };
     log.outcome(&outcome).await;
     outcome

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Progress, StepLog, Tools, commit::parent_of, time_left, tools::message};
+use super::{Progress, StepLog, Tools, commit::parent_of, time_left, tools::commit_place, tools::message};
 use crate::{
     engine::{
         Artifact, CommitId, StepWork,
@@ -74,7 +74,8 @@ async fn change(
     let (to, from) = match &restore.back {
         Back::ToVersion { to, from } => (to.clone(), from.clone().unwrap_or_else(|| to.clone())),
         Back::Undo { key } => {
-            let found = mirror.commit_of_key(&work.branch, key.as_str(), time_left(work)).await?;
+            let place = commit_place(work, &restore.repository);
+            let found = mirror.commit_of_key(&place, key.as_str(), time_left(work)).await?;
             let Some(from) = found else { return Ok(None) };
             (CommitId::new(parent_of(mirror, &from).await?), CommitId::new(from))
         }
@@ -86,7 +87,7 @@ async fn change(
         Back::Undo { .. } => format!("Take back {} of {}", from.short(), restore.names),
     };
     let source = format!("{}@{to}", restore.repository);
-    let mut message = message(work, subject, &source);
+    let mut message = message(work, &restore.repository, subject, &source);
     let one_line = |text: &str| text.replace(char::is_control, " ");
     message.trailers.push(("Tidegate-Restores".to_owned(), restore.names.to_string()));
     message.trailers.push(("Tidegate-Decided-By".to_owned(), one_line(&restore.by)));

@@ -14,7 +14,7 @@ use crate::{
     providers::{
         Fault,
         commit_status::CommitStatuses,
-        git::{CommitMessage, Mirror, Mirrors},
+        git::{CommitMessage, CommitPlace, Mirror, Mirrors},
         image_builder::ImageBuilder,
         objects::DirectoryObjects,
     },
@@ -114,8 +114,14 @@ impl Drop for Scratch {
     }
 }
 
+/// Where a step commits in a repository.
+pub(super) fn commit_place(work: &StepWork, repository: &RepositoryName) -> CommitPlace {
+    let (system, branch) = (work.system.to_string(), work.branch.clone());
+    CommitPlace { system, repository: repository.to_string(), branch }
+}
+
 /// What a commit of ours says: where it comes from, so that it can be traced, and its key, so that it is made once.
-pub(super) fn message(work: &StepWork, subject: String, source: &str) -> CommitMessage {
+pub(super) fn message(work: &StepWork, repository: &RepositoryName, subject: String, source: &str) -> CommitMessage {
     let mut trailers = vec![
         ("Tidegate-System".to_owned(), work.system.to_string()),
         ("Tidegate-Run".to_owned(), work.run.to_string()),
@@ -127,6 +133,8 @@ pub(super) fn message(work: &StepWork, subject: String, source: &str) -> CommitM
         trailers.push(("Tidegate-Hotfix".to_owned(), format!("{by}: {reason}")));
     }
     CommitMessage {
+        system: work.system.to_string(),
+        repository: repository.to_string(),
         subject,
         body: String::new(),
         trailers,

@@ -37,7 +37,7 @@ pub(super) async fn check(verify: &Verify, work: &StepWork, tools: &Tools, log: 
     let arguments: Vec<String> = verify.command.iter().map(|word| rendered(word)).collect::<Result<_, _>>()?;
     let (mirror, commit) = tools.source(work).await?;
     let name = arguments.join(" ");
-    let finished = run_in_tree(arguments, &mirror, &commit, work, tools, log).await?;
+    let finished = run_in_tree(arguments, &mirror, &commit, time_left(work), work, tools, log).await?;
     if finished.succeeded() {
         return Ok(Progress::done([("status", Value::from(0))], Vec::new()));
     }
@@ -54,6 +54,7 @@ pub(super) async fn run_in_tree(
     arguments: Vec<String>,
     mirror: &Mirror,
     commit: &CommitId,
+    deadline: std::time::Duration,
     work: &StepWork,
     tools: &Tools,
     log: &StepLog,
@@ -69,7 +70,7 @@ pub(super) async fn run_in_tree(
         home,
         environment: std::collections::BTreeMap::new(),
         stdin: None,
-        deadline: time_left(work),
+        deadline,
         output_limit_bytes: OUTPUT_LIMIT_BYTES,
     })
     .await?;

@@ -2,10 +2,15 @@
 //! was changed or taken away shows. (Who cuts off the end of the log and its head alike can be found out only with a copy
 //! of a hash kept elsewhere.)
 
+use std::{collections::BTreeMap, str::FromStr};
+
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-use super::Store;
+use super::{
+    Snapshot, Store,
+    standing::{Given, Standing},
+};
 use crate::{
     engine::{self, Event, Recorded, System},
     rules::SystemName,
@@ -38,23 +43,56 @@ pub struct LogRow {
 pub struct LogCheck {
     /// How many events were found in order.
     pub events: u64,
+    /// The hash of the last of them, in hexadecimal digits; `None` when not all are as they were written, or there are none.
+    /// Kept elsewhere with the place, it shows later whether the log was cut or written anew.
+    pub hash: Option<String>,
     /// The place of the snapshot that was found to be what the events give; `None` when there is none, or the check ended
     /// before it.
     pub snapshot: Option<u64>,
-    /// How many pending effects were found to be those of the state; `None` when the check ended before them, or when
-    /// something was appended meanwhile.
+    /// How many pending effects were found to be those of the state; this and the next two are `None` when the check ended
+    /// before them.
     pub effects: Option<usize>,
-    /// The first place where it is not as it was written.
+    /// How many ended runs were found in the history as they ended.
+    pub runs: Option<usize>,
+    /// How many links of provenance were found as they were made.
+    pub links: Option<usize>,
+    /// How many pending effects each driver has claimed. That is not in the log: a claim ends with its process.
+    pub claims: BTreeMap<String, usize>,
+    /// The first thing that is not as it was written.
     pub broken: Option<BrokenAt>,
 }
 
-/// Where a log is not as it was written.
+/// What is not as it was written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BrokenAt {
-    /// The place.
-    pub seq: u64,
+    /// The event's place; `None` when the events are as they were written, and something that follows from them is not.
+    pub seq: Option<u64>,
     /// What is wrong there.
     pub what: String,
+}
+
+/// An event that a log must have: a place and the hash there, as an earlier check gave them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expected {
+    seq: u64,
+    hash: String,
+}
+
+impl FromStr for Expected {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once(':').and_then(|(seq, hash)| Some((seq.parse().ok()?, hash.to_lowercase())));
+        let is_hash = |hash: &str| hash.len() == HASH_BYTES * 2 && hash.chars().all(|digit| digit.is_ascii_hexdigit());
+        match parts.filter(|(seq, hash)| *seq > 0 && is_hash(hash)) {
+            Some((seq, hash)) => Ok(Self { seq, hash }),
+            None => {
+                Err("write it as `tidegate verify-log` prints it: the event's number, a colon, and 64 hexadecimal \
+                         digits"
+                    .to_owned())
+            }
+        }
+    }
 }
 
 impl LogRow {
@@ -80,63 +118,57 @@ pub(super) fn hash(previous: &[u8], system: &str, seq: u64, at_ms: i64, event: &
     hasher.finalize().into()
 }
 
-/// Reads the log from its beginning, takes every event in again, and compares. Events that are appended meanwhile are no
-/// matter: the check ends at the place that was last when it began. `progress` is told, a page at a time, how many events
-/// have been checked, of how many.
+/// Reads the log from its beginning, takes every event in again, and compares what is stored with what the events give.
+/// What is appended meanwhile is no matter: all is compared as it was in the moment at which the check began. `progress` is
+/// told, a page at a time, how many events have been checked, of how many.
 pub(super) async fn verify<S: Store + ?Sized>(
     store: &S,
     system: &SystemName,
+    expected: Option<&Expected>,
     progress: &(dyn Fn(u64, u64) + Send + Sync),
 ) -> Result<LogCheck, StoreError> {
-    // In this order, so that the snapshot cannot be of a place after the last.
-    let snapshot = store.snapshot(system).await?;
-    let last = store.last_seq(system).await?;
-    let mut replay = Replay { system, previous: FIRST_HASH.to_vec(), state: System::default() };
-    let mut check = LogCheck { events: 0, snapshot: None, effects: None, broken: None };
-    let broken = |check: LogCheck, seq, what: String| LogCheck { broken: Some(BrokenAt { seq, what }), ..check };
-    while replay.state.seq < last {
+    let mut standing = store.standing(system).await?;
+    let mut replay = Replay {
+        system,
+        previous: FIRST_HASH.to_vec(),
+        state: System::default(),
+        given: Given::default(),
+        snapshot: standing.snapshot.take(),
+        matched: None,
+        expected,
+    };
+    let mut broken = None;
+    let last = standing.last_event.max(standing.head.as_ref().map_or(0, |head| head.seq));
+    while broken.is_none() && replay.state.seq < last {
         let next = replay.state.seq + 1;
         let rows = store.log(system, next, PAGE_ROWS).await?;
         if rows.is_empty() {
             let what = format!("the event is missing, and the log's head says that there are {last}");
-            return Ok(broken(check, next, what));
+            broken = Some(BrokenAt { seq: Some(next), what });
         }
-        for row in &rows {
+        for row in rows.iter().take_while(|row| row.seq <= last) {
             let place = replay.state.seq + 1;
-            if let Err(what) = replay.take(row) {
-                return Ok(broken(check, place, what));
+            broken = replay.take(row).err().map(|what| BrokenAt { seq: Some(place), what });
+            if broken.is_some() {
+                break;
             }
-            if let Some(snapshot) = snapshot.as_ref().filter(|snapshot| snapshot.seq == row.seq) {
-                if !replay.gives(&snapshot.state) {
-                    let what = "the snapshot of this place is not what the events give".to_owned();
-                    return Ok(broken(check, place, what));
-                }
-                check.snapshot = Some(place);
-            }
-            check.events = place;
         }
-        progress(check.events, last.max(check.events));
+        progress(replay.state.seq, last);
     }
-    if let Some(snapshot) = snapshot.filter(|snapshot| snapshot.seq > check.events) {
-        let what = format!("there is a snapshot of place {}, and the log ends before it", snapshot.seq);
-        let seq = check.events + 1;
-        return Ok(broken(check, seq, what));
-    }
-    let pending = store.pending(system).await?;
-    if store.last_seq(system).await? == replay.state.seq {
-        if pending != replay.state.due {
-            let seq = check.events;
-            return Ok(broken(check, seq, "the pending effects are not those of the state (I9)".to_owned()));
-        }
-        check.effects = Some(pending.len());
-    }
-    Ok(check)
+    let broken = broken.or_else(|| replay.end(&standing));
+    Ok(replay.check(&standing, broken))
 }
 
-struct Replay<'system> {
-    system: &'system SystemName,
+struct Replay<'check> {
+    system: &'check SystemName,
     previous: Vec<u8>,
     state: System,
+    given: Given,
+    /// The stored snapshot, until its place is reached.
+    snapshot: Option<Snapshot>,
+    /// The place of the snapshot that was found to be what the events give.
+    matched: Option<u64>,
+    expected: Option<&'check Expected>,
 }
 
 impl Replay<'_> {
@@ -147,13 +179,70 @@ impl Replay<'_> {
         if hash(&self.previous, self.system.as_str(), row.seq, row.at_ms, &row.event)[..] != row.hash[..] {
             return Err("the event or its hash was changed".to_owned());
         }
+        let other = |expected: &&Expected| expected.seq == row.seq && expected.hash != hexadecimal(&row.hash);
+        if self.expected.is_some_and(|expected| other(&expected)) {
+            return Err("another hash is expected: it or one before it was written anew".to_owned());
+        }
         let recorded = row.recorded(self.system).map_err(|error| error.to_string())?;
-        engine::step(&mut self.state, &recorded).map_err(|refused| format!("it cannot be taken in: {refused}"))?;
+        let decision = engine::retrace(&mut self.state, &recorded)
+            .map_err(|refused| format!("it cannot be taken in: {refused}"))?;
+        self.given.take(&decision);
         self.previous.clone_from(&row.hash);
+        if let Some(snapshot) = self.snapshot.take_if(|snapshot| snapshot.seq == row.seq) {
+            if !serde_json::to_vec(&self.state).is_ok_and(|state| state == snapshot.state) {
+                return Err("the snapshot of this place is not what the events give".to_owned());
+            }
+            self.matched = Some(row.seq);
+        }
         Ok(())
     }
 
-    fn gives(&self, snapshot: &[u8]) -> bool {
-        serde_json::to_vec(&self.state).is_ok_and(|state| state == snapshot)
+    /// Compares what follows from all the events.
+    fn end(&mut self, standing: &Standing) -> Option<BrokenAt> {
+        let last = self.state.seq;
+        let in_all = |what: String| Some(BrokenAt { seq: None, what });
+        match &standing.head {
+            None if last > 0 => {
+                return in_all(format!("the log has {last} events and no head: its row was taken away"));
+            }
+            Some(head) if head.seq != last => {
+                return in_all(format!("the log's head says that there are {} events, and there are {last}", head.seq));
+            }
+            Some(head) if head.hash != self.previous => {
+                return in_all("the log's head has another hash than the last event".to_owned());
+            }
+            _ => {}
+        }
+        if let Some(expected) = self.expected.filter(|expected| expected.seq > last) {
+            return in_all(format!("event {} is expected, and the log ends with {last}: it was cut", expected.seq));
+        }
+        if let Some(snapshot) = &self.snapshot {
+            return in_all(format!("there is a snapshot of place {}, and no event there", snapshot.seq));
+        }
+        let given = std::mem::take(&mut self.given).rows(&self.state);
+        standing.rows.difference(&given).and_then(in_all)
     }
+
+    fn check(self, standing: &Standing, broken: Option<BrokenAt>) -> LogCheck {
+        let is_whole = broken.is_none();
+        LogCheck {
+            events: self.events(broken.as_ref()),
+            hash: (is_whole && self.state.seq > 0).then(|| hexadecimal(&self.previous)),
+            snapshot: self.matched,
+            effects: is_whole.then_some(self.state.due.len()),
+            runs: is_whole.then(|| standing.rows.runs()),
+            links: is_whole.then(|| standing.rows.links()),
+            claims: standing.claims.clone(),
+            broken,
+        }
+    }
+
+    /// How many events are as they were written: those before the one that is not.
+    fn events(&self, broken: Option<&BrokenAt>) -> u64 {
+        broken.and_then(|broken| broken.seq).map_or(self.state.seq, |seq| self.state.seq.min(seq - 1))
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -58,6 +58,16 @@ pub enum StoreError {
         /// The newest schema version that this program knows.
         known: i64,
     },
+    /// The database was last used by an older Tidegate, and is only to be read.
+    #[error("{place} has schema version {found}, and {needed} is needed: `tidegate serve` brings it there")]
+    Older {
+        /// The database.
+        place: String,
+        /// Its schema version.
+        found: i64,
+        /// The schema version that this program reads.
+        needed: i64,
+    },
     /// There is something else where the database should be.
     #[error("{place} is not a Tidegate database: {error}; name another file in `tidegate.toml`, or move this one away")]
     Foreign {
@@ -97,7 +107,11 @@ impl StoreError {
     pub const fn is_passing(&self) -> bool {
         match self {
             Self::Conflict { .. } | Self::Locked { .. } | Self::Full { .. } | Self::Failed { .. } => true,
-            Self::Corrupt { .. } | Self::Newer { .. } | Self::Foreign { .. } | Self::Unreadable { .. } => false,
+            Self::Corrupt { .. }
+            | Self::Newer { .. }
+            | Self::Older { .. }
+            | Self::Foreign { .. }
+            | Self::Unreadable { .. } => false,
         }
     }
 }

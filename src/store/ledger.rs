@@ -176,7 +176,7 @@ async fn up_to_date(store: &dyn Store, name: &SystemName, known: Option<System>)
     loop {
         let events = store.events(name, state.seq + 1, PAGE_ROWS).await?;
         for recorded in &events {
-            engine::step(&mut state, recorded).map_err(|refused| StoreError::Unreadable {
+            engine::retrace(&mut state, recorded).map_err(|refused| StoreError::Unreadable {
                 system: name.clone(),
                 seq: recorded.seq,
                 error: refused.to_string(),
@@ -195,6 +195,9 @@ async fn from_snapshot(store: &dyn Store, name: &SystemName) -> Result<System, S
         Ok(state) => tracing::warn!(system = %name, seq, found = state.seq, "a snapshot of another place is dropped"),
         Err(error) => tracing::warn!(system = %name, seq, %error, "a snapshot that cannot be read is dropped"),
     }
-    store.drop_snapshot(name).await?;
+    // Where it cannot be dropped, it stays until the next one takes its place; the log is read all the same.
+    if let Err(error) = store.drop_snapshot(name).await {
+        tracing::debug!(system = %name, %error, "a snapshot that cannot be used could not be dropped");
+    }
     Ok(System::default())
 }

@@ -11,20 +11,24 @@ mod error;
 mod ledger;
 mod lock;
 mod replay;
+mod secret;
 mod sqlite;
+mod standing;
 mod trace;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-pub use chain::{BrokenAt, LogCheck, LogRow};
+pub use chain::{BrokenAt, Expected, LogCheck, LogRow};
 pub use error::StoreError;
 pub use ledger::{Entry, Ledger, RecordError};
 pub use lock::{DriverLock, LockError};
 pub use replay::replay;
+pub use secret::InstallationSecret;
 pub use sqlite::{SqliteOptions, SqliteStore};
+pub use standing::{Head, Rows, Standing};
 pub use trace::{MOST_LINKS, Traced};
 
 use crate::{
@@ -110,6 +114,14 @@ pub trait Store: Send + Sync {
         limit: u32,
     ) -> Result<Vec<Link>, StoreError>;
 
+    /// What proves our commits to be ours: made with the store, once, and the same for all that share it.
+    async fn secret(&self) -> Result<InstallationSecret, StoreError>;
+    /// Every system that anything stored speaks of, also one without a head. For checks.
+    async fn named_anywhere(&self) -> Result<BTreeSet<SystemName>, StoreError>;
+
+    /// All that is stored of a system but its log, as of one moment. For checks.
+    async fn standing(&self, system: &SystemName) -> Result<Standing, StoreError>;
+
     /// A number that moves whenever something was appended, by this process or, within about
     /// a tenth of a second, by another.
     fn changes(&self) -> watch::Receiver<u64>;
@@ -119,19 +131,22 @@ pub trait Store: Send + Sync {
         self.log(system, from_seq, limit).await?.iter().map(|row| row.recorded(system)).collect()
     }
 
-    /// Checks the whole log of a system: that no row is missing or was changed, that the snapshot is what the events
-    /// give, and that the pending effects are (I9).
+    /// Checks all that is stored of a system: that no row of its log is missing or was changed, that its head is the last
+    /// row's, and that the snapshot, the pending effects (I9), the history of runs and the provenance are what the events
+    /// give.
     async fn verify_log(&self, system: &SystemName) -> Result<LogCheck, StoreError> {
-        self.verify_log_telling(system, &|_, _| ()).await
+        self.verify_log_telling(system, None, &|_, _| ()).await
     }
 
-    /// [`Store::verify_log`], and tells now and then how many events it has checked, of how many.
+    /// [`Store::verify_log`], which also finds out whether the log has this event still, and tells now and then how many
+    /// events it has checked, of how many.
     async fn verify_log_telling(
         &self,
         system: &SystemName,
+        expected: Option<&Expected>,
         progress: &(dyn Fn(u64, u64) + Send + Sync),
     ) -> Result<LogCheck, StoreError> {
-        chain::verify(self, system, progress).await
+        chain::verify(self, system, expected, progress).await
     }
 
     /// What an artifact was made from and what was made from it, all the way, within a bound. `name` is the artifact's

@@ -23,7 +23,7 @@ pub async fn replay(
         let room = u32::try_from(to_seq - state.seq).unwrap_or(PAGE_ROWS).min(PAGE_ROWS);
         let events = store.events(name, state.seq + 1, room).await?;
         for recorded in &events {
-            let decision = engine::step(&mut state, recorded).map_err(|refused| StoreError::Unreadable {
+            let decision = engine::retrace(&mut state, recorded).map_err(|refused| StoreError::Unreadable {
                 system: name.clone(),
                 seq: recorded.seq,
                 error: refused.to_string(),

@@ -2,7 +2,7 @@
 //! nothing is written, so that an idle system costs a request per repository and interval, and no more.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
     hash::{BuildHasher, RandomState},
     sync::Arc,
     time::Duration,
@@ -14,9 +14,9 @@ use crate::{
     engine::{CommitId, HeadSeen, Outcome, StepKey, WatchWork},
     providers::{
         Fault,
-        git::{KEY_TRAILER, Mirror, Mirrors},
+        git::{CommitPlace, Mirror, Mirrors},
     },
-    rules::StageName,
+    rules::{StageName, printable_line},
 };
 
 /// How long one look may take. A remote that hangs longer is as good as unreachable.
@@ -27,8 +27,6 @@ const FETCH_DEADLINE: Duration = Duration::from_secs(300);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// How many times in a row a look may fail before it is said: one hiccup is no news.
 const FAILURES_BEFORE_NEWS: u32 = 2;
-/// How far back a new head is searched for commits of ours: more pushes between two looks than this are not told apart.
-const MOST_NEW_COMMITS: usize = 100;
 
 /// Looks until there is news: heads that differ from those known, or a repository that can no longer be reached.
 pub async fn watch(work: &WatchWork, mirrors: &Mirrors, looks: &Arc<Semaphore>) -> Outcome {
@@ -93,9 +91,10 @@ async fn look(
     }
     let mut seen = BTreeMap::new();
     for (stage, branch) in &work.branches {
-        let known = work.known.get(stage);
+        let later = work.stages.iter().skip_while(|other| *other != stage).skip(1);
+        let later = later.filter_map(|other| head(work.branches.get(other)?)).map(str::to_owned).collect();
         let found = match head(branch) {
-            Some(commit) => Some(describe(&mirror, known, commit).await?),
+            Some(commit) => Some(describe(work, &mirror, (stage, later), commit).await?),
             None => None,
         };
         seen.insert(stage.clone(), found);
@@ -103,49 +102,54 @@ async fn look(
     Ok(Some(seen))
 }
 
-/// What a head says of itself, and what lies between it and the head known before.
-async fn describe(mirror: &Mirror, known: Option<&CommitId>, commit: &str) -> Result<HeadSeen, Fault> {
+/// What a head says of itself, and what lies between it and the head known before. Where there was none, its branch is
+/// compared with those of the stages after it: what they do not have is what may be new to anybody.
+async fn describe(
+    work: &WatchWork,
+    mirror: &Mirror,
+    (stage, later): (&StageName, Vec<String>),
+    commit: &str,
+) -> Result<HeadSeen, Fault> {
     let info = mirror.commit_info(commit).await?;
-    let author = format!("{} <{}>", info.author_name, info.author_email);
+    let author = printable_line(&format!("{} <{}>", info.author_name, info.author_email));
     let mut seen = HeadSeen {
         commit: CommitId::new(commit),
+        authors: BTreeSet::from([author.clone()]),
         author,
-        authors: BTreeSet::new(),
-        subject: info.subject,
+        others_wrote: false,
+        subject: printable_line(&info.subject),
         changed: None,
         forced: false,
         keys: Vec::new(),
     };
-    let Some(known) = known.filter(|known| known.as_str() != commit) else {
-        seen.authors.insert(seen.author.clone());
+    if work.known.get(stage).is_some_and(|known| known.as_str() == commit) {
         return Ok(seen);
+    }
+    let before = work.known.get(stage).or_else(|| work.gone.get(stage)).map(ToString::to_string);
+    let (since, lost) = match before {
+        Some(before) if mirror.commit_info(&before).await.is_ok() => {
+            seen.forced = !mirror.is_ancestor(&before, commit).await?;
+            seen.changed = mirror.few_changed_paths(&before, commit).await?;
+            (vec![before], false)
+        }
+        Some(_) => (later, true),
+        None => (later, false),
     };
-    if mirror.commit_info(known.as_str()).await.is_err() {
-        seen.authors.insert(seen.author.clone());
+    if since.is_empty() {
+        // What was in the last stage before anybody looked is what everything is compared with.
+        seen.others_wrote = lost;
         return Ok(seen);
     }
-    seen.forced = !mirror.is_ancestor(known.as_str(), commit).await?;
-    seen.changed = mirror.few_changed_paths(known.as_str(), commit).await?;
-    describe_between(mirror, known, &mut seen).await?;
+    let place = |branch: &String| CommitPlace {
+        system: work.system.to_string(),
+        repository: work.repository.to_string(),
+        branch: branch.clone(),
+    };
+    let others = work.branches.iter().filter(|(other, _)| *other != stage).map(|(_, branch)| branch);
+    let places: Vec<CommitPlace> = work.branches.get(stage).into_iter().chain(others).map(place).collect();
+    let new = mirror.new_commits(&places, &since, commit).await?;
+    seen.authors = new.authors.iter().map(|author| printable_line(author)).collect();
+    seen.others_wrote = lost || !new.complete;
+    seen.keys = new.keys.iter().map(|key| StepKey::new(key.as_str())).collect();
     Ok(seen)
-}
-
-/// Who wrote the commits that are in the head and not in the head known before, and the keys of those that are ours, oldest
-/// first.
-async fn describe_between(mirror: &Mirror, known: &CommitId, seen: &mut HeadSeen) -> Result<(), Fault> {
-    let (mut waiting, mut met) = (VecDeque::from([seen.commit.to_string()]), BTreeSet::new());
-    while let Some(commit) = waiting.pop_front() {
-        let is_new = met.len() < MOST_NEW_COMMITS && met.insert(commit.clone());
-        if !is_new || mirror.is_ancestor(&commit, known.as_str()).await? {
-            continue;
-        }
-        let info = mirror.commit_info(&commit).await?;
-        match info.trailers.iter().find(|(name, _)| name == KEY_TRAILER) {
-            Some((_, key)) => seen.keys.push(StepKey::new(key.as_str())),
-            None => drop(seen.authors.insert(format!("{} <{}>", info.author_name, info.author_email))),
-        }
-        waiting.extend(info.parents);
-    }
-    seen.keys.reverse();
-    Ok(())
 }

@@ -6,22 +6,30 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate::providers::Fault;
-use tidegate::providers::git::{CommitMessage, FileEdit, ForwardChange, Forwarded, GitOptions, Identity, Mirrors};
+use tidegate::providers::git::{
+    CommitMessage, CommitPlace, FileEdit, ForwardChange, Forwarded, GitOptions, Identity, Mirrors, Proofs,
+};
 
 pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 pub(crate) fn options() -> GitOptions {
     let identity = Identity { name: "Tidegate".to_owned(), email: "tidegate@example.org".to_owned() };
     let environment = HERMETIC.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
-    GitOptions { environment, ..GitOptions::new(identity) }
+    GitOptions { environment, ..GitOptions::new(identity, Proofs::with(&[7; 32])) }
 }
 
 pub(crate) fn mirrors(root: &Path) -> Mirrors {
     Mirrors::open(root.join("mirrors"), options()).unwrap()
 }
 
+pub(crate) fn place(branch: &str) -> CommitPlace {
+    CommitPlace { system: "webshop".to_owned(), repository: "image".to_owned(), branch: branch.to_owned() }
+}
+
 pub(crate) fn message(key: &str) -> CommitMessage {
     CommitMessage {
+        system: "webshop".to_owned(),
+        repository: "image".to_owned(),
         subject: format!("Pin {key}"),
         body: String::new(),
         trailers: vec![("Tidegate-System".to_owned(), "webshop".to_owned())],
@@ -60,7 +68,8 @@ async fn a_pin_is_one_commit_that_changes_only_the_value() {
     assert_eq!(remote.read("dev", "config.json"), CONFIG.replace("v1", "v2"));
     let info = mirror.commit_info(&commit).await.unwrap();
     assert_eq!((info.subject.as_str(), info.author_name.as_str()), ("Pin run-1", "Tidegate"));
-    assert_eq!(info.trailers.last(), Some(&("Tidegate-Key".to_owned(), "run-1".to_owned())));
+    let said: Vec<&str> = info.trailers.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(said, ["Tidegate-System", "Tidegate-Key", "Tidegate-Proof"]);
     assert_eq!(info.committed_at_ms, 1_768_000_000_000);
     let changed = mirror.changed_paths(info.parents.first().map(String::as_str), &commit).await.unwrap();
     assert_eq!(changed, ["config.json"]);

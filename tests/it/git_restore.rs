@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::git::{SOON, message, mirrors};
+use crate::git::{SOON, message, mirrors, place};
 use crate::support::repo::TestRepo;
 use tidegate::providers::git::{CheckedMerge, MergeChange, Merged, Pin, RestoreChange, Restored};
 
@@ -54,8 +54,8 @@ async fn a_restore_is_one_commit_with_one_parent_and_is_done_once() {
     let other = mirror.restore(&back(&good, &bad, "rollback-2"), SOON).await.unwrap();
     assert_eq!(other, Restored::NothingToChange { head: commit.clone() }, "an empty difference is no commit");
     assert_eq!(remote.head("qa"), Some(commit.clone()));
-    assert_eq!(mirror.commit_of_key("qa", "rollback-1", SOON).await.unwrap(), Some(commit));
-    assert_eq!(mirror.commit_of_key("qa", "rollback-2", SOON).await.unwrap(), None);
+    assert_eq!(mirror.commit_of_key(&place("qa"), "rollback-1", SOON).await.unwrap(), Some(commit));
+    assert_eq!(mirror.commit_of_key(&place("qa"), "rollback-2", SOON).await.unwrap(), None);
 }
 
 #[tokio::test]

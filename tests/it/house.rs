@@ -19,7 +19,7 @@ const ALLOWED: [(&str, &[&str]); 12] = [
     ("driver", &["engine", "rules", "store", "steps", "watch"]),
     ("simulate", &["engine", "rules", "providers", "steps", "watch"]),
     ("cli", &["driver", "engine", "providers", "report", "rules", "simulate", "steps", "store", "watch", "telemetry"]),
-    ("telemetry", &[]),
+    ("telemetry", &["rules"]),
     ("main", &["cli", "telemetry"]),
 ];
 /// What a folder that decides may not touch.

@@ -9,6 +9,7 @@ mod git;
 mod git_archive;
 mod git_edit;
 mod git_merge;
+mod git_proof;
 mod git_restore;
 mod git_transport;
 mod house;

@@ -264,6 +264,56 @@ fn steps_follow_from_one_another() {
 }
 
 #[test]
+fn what_is_deployed_is_made_before_every_approval_of_it() {
+    let with = |steps: &str| {
+        let text = format!(
+            "
+version: 1
+system: shop
+stages: {{ dev: {{ environment: Development }}, main: {{ environment: Production }} }}
+repositories: {{ infrastructure: {{ url: n.git }} }}
+targets: {{ shop: {{}} }}
+rules: {{ deliver: {{ on: {{ push: infrastructure }}, target: shop, steps: [{steps}] }} }}
+"
+        );
+        messages(&text)
+    };
+    let approve = "approve: { stages: { main: {} } }";
+    let good = [
+        format!("synth: {{ template: t.yaml }}, {{ {approve} }}, deploy: {{}}"),
+        format!("synth: {{ template: t.yaml }}, {{ {approve} }}, {{ check: {{ command: [room] }} }}, deploy: {{}}"),
+        format!(
+            "{{ {approve}, stages: [main] }}, {{ synth: {{ template: t.yaml }}, stages: [dev] }}, {{ deploy: {{}}, stages: [dev] }}"
+        ),
+    ];
+    for good in good {
+        assert_eq!(with(&good), Vec::<String>::new(), "{good}");
+    }
+    let late = format!("{{ {approve} }}, synth: {{ template: t.yaml }}, deploy: {{}}");
+    let said = with(&late);
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(
+        said[0].contains("in stage `main`, `deploy` uses what `synth` makes, and `approve` does not wait for it"),
+        "{said:?}"
+    );
+    let bad = [
+        format!("synth: {{ template: t.yaml }}, {{ {approve} }}, lint: {{}}, deploy: {{}}"),
+        format!(
+            "synth: {{ template: t.yaml }}, {{ {approve} }}, {{ needs: [synth], lint: {{}} }}, {{ needs: [lint, approve], deploy: {{}} }}"
+        ),
+        format!("synth: {{ template: t.yaml }}, {{ {approve} }}, package: {{}}, deploy: {{}}"),
+        format!(
+            "synth: {{ template: t.yaml }}, {{ {approve} }}, {{ id: room, check: {{ command: [room] }} }}, \
+             deploy: {{ parameters: {{ Room: '{{{{room.answer}}}}' }} }}"
+        ),
+    ];
+    for bad in bad {
+        let said = with(&bad);
+        assert!(said.len() == 1 && said[0].contains("does not wait for it"), "{bad}: {said:?}");
+    }
+}
+
+#[test]
 fn triggers_schedules_windows_and_urls_are_checked() {
     let one = |good: &str, bad: &str| {
         let found = spoilt(good, bad);

@@ -66,7 +66,7 @@ impl Demo {
         if !was_done {
             progress.begin()?;
             let stop = CancellationToken::new();
-            let server = tokio::spawn(serve(house.clone(), self.breakpoints.clone(), stop.clone()));
+            let server = tokio::spawn(serve(house.clone(), self.breakpoints.clone(), None, stop.clone()));
             let watched = self.watch(&house, &system, &folder, &mut progress, server).await;
             stop.cancel();
             watched?;
@@ -77,7 +77,7 @@ impl Demo {
         let report = DemoReport::of(&house, &system, folder.root(), was_done, started.elapsed()).await?;
         match output {
             Output::Json => output.json(&report),
-            Output::Text => say(&report.text()),
+            Output::Text => say(&report.text(&program(), self.keep)),
         }
     }
 
@@ -107,18 +107,27 @@ impl Demo {
                 return Ok(());
             }
             if let Some(failed) = house.ledger.read(system, failure).await? {
-                bail!("{failed}\n  look at it: tidegate --config {} status", folder.config().display());
+                bail!("{failed}\n  look at it: {} --config {} status", program(), folder.config().display());
             }
             answers.give(house, system, progress).await?;
             tokio::select! {
                 changed = changes.changed() => changed.context("the store has gone away")?,
                 ended = &mut server => return ended.context("the driver ended badly")?.and_then(|()| bail!("the driver was stopped")),
                 () = tokio::time::sleep_until(deadline) => {
-                    bail!("not done after {} s; type the same again to go on, or look: tidegate --config {} status", self.deadline, folder.config().display())
+                    bail!("not done after {} s; type the same again to go on, or look: {} --config {} status", self.deadline, program(), folder.config().display())
                 }
             }
         }
     }
+}
+
+/// How this program is started from here: by its name where that leads to it, else by its path.
+fn program() -> String {
+    let Ok(own) = std::env::current_exe().and_then(|own| own.canonicalize()) else { return "tidegate".to_owned() };
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|folder| folder.join("tidegate")).find(|file| file.is_file());
+    let is_own = found.and_then(|file| file.canonicalize().ok()).is_some_and(|file| file == own);
+    if is_own { "tidegate".to_owned() } else { own.display().to_string() }
 }
 
 fn all_seen(state: &System) -> bool {

@@ -113,8 +113,10 @@ impl DemoReport {
     }
 
     /// The report for people: what is where, and where to look.
+    ///
+    /// `program` is how the program is started; the services go on where they were to be kept.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self, program: &str, kept: bool) -> String {
         let mut text = String::from("\n");
         let first = |stage: &StageReport, kind: &str| {
             let name = stage.artifacts.get(kind).and_then(|names| names.first()).cloned().unwrap_or_default();
@@ -145,12 +147,15 @@ impl DemoReport {
         };
         text.push_str(&format!(
             "\n{when} {runs} runs, {events} events in the log.\n\nWhere to look:\n\
-             \x20 the lattice   tidegate --config {config} status\n\
-             \x20 every run     tidegate --config {config} runs\n\
+             \x20 the lattice   {program} --config {config} status\n\
+             \x20 every run     {program} --config {config} runs\n\
              \x20 a commit      git -C {folder}/repositories/infrastructure.git log dev\n\
              \x20 the reports   {folder}/data/objects/reports\n\
              \x20 the rules     {folder}/promotion-rules/webshop.yaml"
         ));
+        if !kept {
+            text.push_str("\n\nThe three services were stopped; `--keep` leaves them running.");
+        }
         text
     }
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     engine::{Command, RunId, explain},
-    rules::{RuleName, StageName, SystemName},
+    rules::{RuleName, StageName},
 };
 
 /// Start a rule by hand, or show one run.
@@ -35,9 +35,8 @@ pub(super) enum Run {
         /// The run, as `deliver-7`
         #[arg(value_parser = parse_run)]
         run: RunId,
-        /// The system, where there is more than one
-        #[arg(long, short)]
-        system: Option<SystemName>,
+        #[command(flatten)]
+        asking: Asking,
     },
 }
 
@@ -48,14 +47,14 @@ impl Run {
                 let done = format!("{rule} was started in {stage}: `tidegate status` shows how far it is");
                 asking.ask(config, output, Command::Run { rule, stage }, &done).await
             }
-            Self::Show { run, system } => show(config, output, &run, system.as_ref()).await,
+            Self::Show { run, asking } => show(config, output, &run, &asking).await,
         }
     }
 }
 
-async fn show(config: &Path, output: Output, id: &RunId, system: Option<&SystemName>) -> anyhow::Result<()> {
-    let house = House::open(config).await?;
-    let system = house.system(system).await?;
+async fn show(config: &Path, output: Output, id: &RunId, asking: &Asking) -> anyhow::Result<()> {
+    let house = House::open_to_read(config).await?;
+    let system = house.system(asking).await?;
     let known = house.ledger.read(&system, |state| {
         let run = state.run(id)?.clone();
         let asks_for = run.asking().map(|step| run.digest(step)).filter(|_| !run.state.is_ended());
@@ -70,7 +69,7 @@ async fn show(config: &Path, output: Output, id: &RunId, system: Option<&SystemN
     };
     match output {
         Output::Json => output.json(&shown),
-        Output::Text => say(&shown.text()),
+        Output::Text => say(&house.complete(asking, &system, &shown.text()).await?),
     }
 }
 

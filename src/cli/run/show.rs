@@ -37,8 +37,10 @@ impl Shown {
         for (repository, commit) in &run.set {
             lines.push(format!("  of       {repository} {}", commit.short()));
         }
-        if !run.authors.is_empty() {
-            lines.push(format!("  by       {}", run.authors.iter().cloned().collect::<Vec<_>>().join(", ")));
+        let others = run.others_wrote.then(|| "others who are not known".to_owned());
+        let authors: Vec<String> = run.authors.iter().cloned().chain(others).collect();
+        if !authors.is_empty() {
+            lines.push(format!("  by       {}", authors.join(", ")));
         }
         if let Some(hotfix) = &run.hotfix {
             lines.push(format!("  hotfix   by {}: {}", hotfix.by, hotfix.reason));

@@ -5,21 +5,27 @@ mod text;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
+use tokio::signal::unix::SignalKind;
 
 use super::{
-    House,
+    Asking, House,
     check::mistakes_in,
-    house::{self, absolute_url},
+    house::absolute_url,
     moment,
     output::{Output, say},
+    run::parse_run,
+    signals::told_to_stop,
 };
 use crate::{
     driver::now_ms,
-    engine::{Digest, Principal, System, explain},
+    engine::{Command, Digest, Principal, RunId, System, explain},
     providers::git::commit_in,
-    rules::{self, RepositoryName, Rules, StageName, SystemName},
-    simulate::{Originals, Question, Supposed, predict, report::Prediction},
+    rules::{self, RepositoryName, RuleName, Rules, StageName},
+    simulate::{
+        Originals, Question, Supposed, predict,
+        report::{Prediction, Stopped, Summary},
+    },
 };
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -43,8 +49,11 @@ pub(super) enum Simulate {
         /// A clone on this machine that has the commit; its HEAD unless `--commit` names another
         #[arg(long, value_name = "PATH")]
         from: Option<PathBuf>,
+        /// As a forced push, which the present head does not stand in the way of
+        #[arg(long)]
+        force: bool,
         #[command(flatten)]
-        how: How,
+        ahead: Ahead,
     },
     /// If what was verified in one stage were promoted to another
     Promote {
@@ -53,7 +62,35 @@ pub(super) enum Simulate {
         /// The stage it is merged into
         to: StageName,
         #[command(flatten)]
-        how: How,
+        ahead: Ahead,
+    },
+    /// If a stage were rolled back
+    Rollback {
+        /// The stage
+        stage: StageName,
+        /// The run that verified the version; the one before what is there unless it is given
+        #[arg(long, value_parser = parse_run)]
+        to: Option<RunId>,
+        #[command(flatten)]
+        ahead: Ahead,
+    },
+    /// If the failed steps of a run were done again
+    Retry {
+        /// The failed run
+        #[arg(value_parser = parse_run)]
+        run: RunId,
+        #[command(flatten)]
+        ahead: Ahead,
+    },
+    /// If a rule were run on the present head of a stage
+    Run {
+        /// The rule
+        rule: RuleName,
+        /// The stage
+        #[arg(long)]
+        stage: StageName,
+        #[command(flatten)]
+        ahead: Ahead,
     },
     /// If time went by: schedules that fire until then, and gates that open
     Until {
@@ -73,37 +110,104 @@ pub(super) struct How {
     /// By the rules in this file rather than those in force
     #[arg(long, value_name = "FILE")]
     rules: Option<PathBuf>,
-    /// How many days are looked ahead
-    #[arg(long, default_value_t = 7, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=MOST_DAYS))]
-    days: i64,
     /// Run the commands of the rules' `synth` and `lint` steps, on copies, rather than supposing that they succeed
     #[arg(long)]
     run_commands: bool,
-    /// The system, where there is more than one
-    #[arg(long, short)]
-    system: Option<SystemName>,
-    /// Who asks; must be among the people of the settings file where it lists any
-    #[arg(long = "as", value_name = "NAME", default_value_t = house::asker(), hide_default_value = true)]
-    who: String,
+    /// End with exit code 1 when this would come of it; may be given twice
+    #[arg(long, value_enum, value_name = "WHAT")]
+    fail_on: Vec<FailOn>,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+/// How far, and how.
+#[derive(Debug, Args)]
+pub(super) struct Ahead {
+    /// How many days are looked ahead
+    #[arg(long, default_value_t = 7, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=MOST_DAYS))]
+    days: i64,
+    #[command(flatten)]
+    how: How,
+}
+
+/// What a caller does not want to come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum FailOn {
+    /// A run that fails
+    Failure,
+    /// A gate that nobody could pass
+    Stuck,
+}
+
+impl FailOn {
+    /// What came of it that was not wanted.
+    fn met(self, prediction: &Prediction) -> Option<String> {
+        let Summary { failed, .. } = &prediction.summary;
+        match self {
+            Self::Failure if *failed > 0 => {
+                Some(format!("{failed} {} would fail", if *failed == 1 { "run" } else { "runs" }))
+            }
+            Self::Stuck if prediction.stopped == Stopped::Stuck => Some("nobody could approve what waits".to_owned()),
+            Self::Failure | Self::Stuck => None,
+        }
+    }
+}
+
+impl Ahead {
+    fn from(self, now_ms: i64) -> (How, i64) {
+        (self.how, now_ms + self.days * DAY_MS)
+    }
 }
 
 impl Simulate {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+        let fail_on = self.fail_on().to_vec();
+        let further = match &self {
+            Self::Until { .. } => "a later time shows it",
+            _ => "`--days` looks further ahead",
+        };
+        let signals = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
         let prediction = tokio::select! {
-            prediction = self.predict(config, output) => prediction?,
+            // First, so that a signal is waited for before anything is copied.
+            biased;
             // Dropped, it removes its copies.
-            _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted; nothing was touched"),
+            () = told_to_stop(&signals) => {
+                anyhow::bail!("interrupted; nothing was touched")
+            }
+            prediction = self.predict(config, output) => prediction?,
         };
         match output {
-            Output::Json => output.json(&prediction),
-            Output::Text => say(&text::of(&prediction)),
+            Output::Json => output.json(&prediction)?,
+            Output::Text => say(&text::of(&prediction, further))?,
+        }
+        let met: Vec<String> = fail_on.iter().filter_map(|what| what.met(&prediction)).collect();
+        anyhow::ensure!(met.is_empty(), "{}, which `--fail-on` asks about", met.join(", and "));
+        Ok(())
+    }
+
+    fn fail_on(&self) -> &[FailOn] {
+        match self {
+            Self::Push { ahead, .. }
+            | Self::Promote { ahead, .. }
+            | Self::Rollback { ahead, .. }
+            | Self::Retry { ahead, .. }
+            | Self::Run { ahead, .. } => &ahead.how.fail_on,
+            Self::Until { how, .. } => &how.fail_on,
         }
     }
 
     async fn predict(self, config: &Path, output: Output) -> anyhow::Result<Prediction> {
         let now_ms = now_ms();
+        let asked = |command: Command, ahead: Ahead| {
+            let (how, until_ms) = ahead.from(now_ms);
+            (Supposed::Asked { command }, None, how, until_ms)
+        };
         let (supposed, brought, how, until_ms) = match self {
-            Self::Push { repository, stage, commit, from, how } => {
+            Self::Push { repository, stage, commit, from, force, ahead } => {
+                anyhow::ensure!(
+                    !force || commit.is_some() || from.is_some(),
+                    "a forced push is of a commit: name it by `--commit` or `--from`"
+                );
                 let (commit, brought) = match from {
                     Some(clone) => {
                         let (commit, objects) = commit_in(&clone, commit.as_deref().unwrap_or("HEAD"))?;
@@ -111,28 +215,36 @@ impl Simulate {
                     }
                     None => (commit, None),
                 };
-                (Supposed::Push { repository, stage, commit }, brought, how, None)
+                let (how, until_ms) = ahead.from(now_ms);
+                (Supposed::Push { repository, stage, commit, force }, brought, how, until_ms)
             }
-            Self::Promote { from, to, how } => (Supposed::Promote { from, to }, None, how, None),
+            Self::Promote { from, to, ahead } => {
+                asked(Command::Promote { from, to, version: None, release: None }, ahead)
+            }
+            Self::Rollback { stage, to, ahead } => {
+                asked(Command::Rollback { stage, to, reason: "simulated".to_owned() }, ahead)
+            }
+            Self::Retry { run, ahead } => asked(Command::Retry { run }, ahead),
+            Self::Run { rule, stage, ahead } => asked(Command::Run { rule, stage }, ahead),
             Self::Until { time, how } => {
                 let from_now = |_| moment::parse(&format!("in {time}"), now_ms).ok();
                 let until_ms = moment::parse(&time, now_ms).or_else(|error| from_now(()).ok_or(error))?;
                 anyhow::ensure!(until_ms > now_ms, "{} is in the past", explain::time(until_ms));
                 let most_ms = now_ms + MOST_DAYS * DAY_MS;
                 anyhow::ensure!(until_ms <= most_ms, "that is more than {MOST_DAYS} days ahead");
-                (Supposed::Until { until_ms }, None, how, Some(until_ms))
+                (Supposed::Until { until_ms }, None, how, until_ms)
             }
         };
         let house = House::open_to_read(config).await?;
-        let system = house.system(how.system.as_ref()).await?;
+        let system = house.system(&how.asking).await?;
         let state = house.ledger.read(&system, System::clone).await?;
         let rules = how.rules.as_deref().map(|file| changed_rules(file, &state, &house, output)).transpose()?;
         let question = Question {
             supposed,
             rules,
             now_ms,
-            horizon_ms: until_ms.unwrap_or(now_ms + how.days * DAY_MS),
-            by: asking(&house, &how.who),
+            horizon_ms: until_ms,
+            by: asking(&house, &how.asking.who),
             access: house.settings.access().for_system(&system),
             run_commands: how.run_commands,
             originals: Originals { data: house.settings.data.clone(), git: house.git_options(), brought },

@@ -9,8 +9,8 @@ use crate::{
 /// How many lines of one file's difference are shown; all of them are in the JSON.
 const MOST_DIFF_LINES: usize = 40;
 
-/// The whole of a prediction.
-pub(super) fn of(prediction: &Prediction) -> String {
+/// The whole of a prediction; `further` says how more of it can be seen.
+pub(super) fn of(prediction: &Prediction, further: &str) -> String {
     let mut lines = vec![paint(&format!("If {} …", prediction.supposed), Tone::Strong)];
     if prediction.rules.changed {
         lines.push(format!("  by the rules of {}, which are not in force", prediction.rules.source));
@@ -23,8 +23,14 @@ pub(super) fn of(prediction: &Prediction) -> String {
         lines.push(format!("{run} in {stage} would still wait for {}{until}", paint(&waiting.for_what, Tone::Busy)));
         lines.push(format!("  ended by {}", waiting.ended_by));
     }
-    lines.push(paint(&summary(&prediction.summary), Tone::Strong));
-    lines.extend(stopped(&prediction.stopped));
+    let (whole, besides) = (summary(&prediction.summary), &prediction.besides);
+    if *besides == Summary::default() {
+        lines.push(paint(&whole, Tone::Strong));
+    } else {
+        lines.push(format!("{} {}", paint("Because of it:", Tone::Quiet), paint(&whole, Tone::Strong)));
+        lines.push(format!("{} {}", paint("Under way or scheduled besides:", Tone::Quiet), summary(besides)));
+    }
+    lines.extend(stopped(&prediction.stopped, further));
     for (name, what) in &prediction.placeholders {
         lines.push(format!("{} stands for {what}", paint(name, Tone::Quiet)));
     }
@@ -211,13 +217,11 @@ fn summary(summary: &Summary) -> String {
     parts.join(", ")
 }
 
-fn stopped(stopped: &Stopped) -> Option<String> {
+fn stopped(stopped: &Stopped, further: &str) -> Option<String> {
     match stopped {
         Stopped::Settled => None,
         Stopped::Stuck => Some(paint("It stops there: nobody could approve what waits.", Tone::Bad)),
-        Stopped::Horizon { next_ms } => {
-            Some(format!("More would come at {}: `--days` looks further ahead.", explain::time(*next_ms)))
-        }
+        Stopped::Horizon { next_ms } => Some(format!("More would come at {}: {further}.", explain::time(*next_ms))),
         Stopped::Bound { bound } => Some(paint(&format!("Given up after {bound}: more may come."), Tone::Bad)),
     }
 }

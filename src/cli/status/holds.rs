@@ -1,5 +1,6 @@
 //! What holds a system by hand: its pause and its freezes.
 
+use super::text::Columns;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -55,17 +56,19 @@ pub(super) fn of(state: &System) -> Vec<HoldStatus> {
 }
 
 /// One line each, for people, as it is seen at `now_ms`.
-pub(super) fn lines(holds: &[HoldStatus], now_ms: i64) -> Vec<String> {
-    let mut lines = Vec::new();
+pub(super) fn lines(holds: &[HoldStatus], columns: Columns, now_ms: i64) -> Vec<String> {
+    let (mut lines, Columns { stage: stages, name: names }) = (Vec::new(), columns);
     if !holds.is_empty() {
         lines.push(format!("\n{}", paint("Held", Tone::Strong)));
     }
     for hold in holds {
         let until = hold.until_ms.map_or_else(String::new, |until| format!(", until {}", explain::time(until)));
         let (stage, since) = (hold.stage.as_deref().unwrap_or("all"), words::before(now_ms, hold.since_ms));
-        let name = paint(&format!("{:<13}", hold.name), Tone::Busy);
-        lines.push(format!("  {stage:<6}{name} {}: {}, since {since}{until}", hold.by, hold.reason));
-        lines.extend(hold.passed_by.iter().map(|passed| format!("  {:<20}but for {passed}", "")));
+        let name = paint(&format!("{:<names$}", hold.name), Tone::Busy);
+        lines.push(format!("  {stage:<stages$} {name} {}: {}, since {since}{until}", hold.by, hold.reason));
+        lines.extend(
+            hold.passed_by.iter().map(|passed| format!("{:indent$}but for {passed}", "", indent = columns.indent())),
+        );
     }
     lines
 }

@@ -42,6 +42,9 @@ pub struct StatusReport {
     /// What people and programs were to be told and could not be, yet or at all; oldest first.
     #[serde(default)]
     pub untold: Vec<UntoldNotice>,
+    /// How many notices were given up besides those listed.
+    #[serde(default)]
+    pub more_given_up: u64,
     /// What holds it, by hand: the pause and the freezes.
     #[serde(default)]
     pub holds: Vec<HoldStatus>,
@@ -138,6 +141,9 @@ pub struct LiveRun {
     pub since_ms: i64,
     /// The earliest moment at which that can end, where the clock ends it.
     pub until_ms: Option<i64>,
+    /// When it fails if nobody ends it before: milliseconds since 1970, UTC.
+    #[serde(default)]
+    pub expires_ms: Option<i64>,
     /// Who or what can end it.
     pub ended_by: String,
     /// Who marked it as a hotfix, and why.
@@ -183,6 +189,7 @@ impl StatusReport {
             failed: failed(state),
             refused_rules: state.refused_rules.as_ref().map(|refused| refused.mistakes.clone()),
             untold: untold::of(state),
+            more_given_up: state.notices.more_given_up,
             holds: holds::of(state),
             versions: VersionsStatus::of(state, &stages),
         }
@@ -239,6 +246,7 @@ fn live(state: &System, run: &Run) -> LiveRun {
         hotfix: run.hotfix.as_ref().map(|hotfix| format!("{}: {}", hotfix.by, hotfix.reason)),
         since_ms: waiting.as_ref().map_or(run.created_ms, |waiting| waiting.since_ms),
         until_ms: waiting.as_ref().and_then(|waiting| waiting.until_ms),
+        expires_ms: waiting.as_ref().and_then(|waiting| waiting.expires_ms),
         waiting_for: waiting.as_ref().map(|waiting| waiting.for_what.clone()).unwrap_or_default(),
         ended_by: waiting.map(|waiting| waiting.ended_by).unwrap_or_default(),
     }

@@ -1,49 +1,54 @@
-//! The lattice, drawn in text: repositories down, stages across, what is deployed at the bottom.
+//! A system's status in text: the lattice, and below it what moves, what waits for whom, and what went wrong.
 
-use super::holds;
-use super::report::{HeadStatus, LiveRun, Past, StatusReport, TargetStatus};
-use super::untold;
+use super::{
+    holds, lattice,
+    report::{LiveRun, Past, StatusReport},
+    untold,
+};
 use crate::{
     cli::{
-        output::{Tone, paint},
+        output::{Tone, paint, width},
         words,
     },
     engine::explain,
 };
 
-/// A column's width: a commit, and who made it.
-const COLUMN: usize = 27;
-/// The width of the repositories' names.
-const NAMES: usize = 15;
+/// How wide the columns of the lists are: as wide as what is in them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Columns {
+    /// Of stages.
+    pub(super) stage: usize,
+    /// Of runs and holds.
+    pub(super) name: usize,
+}
+
+impl Columns {
+    fn of(report: &StatusReport) -> Self {
+        let names = report.live.iter().map(|run| &run.run).chain(report.failed.iter().map(|run| &run.run));
+        let names = names.chain(report.holds.iter().map(|hold| &hold.name));
+        let widest = |width: usize, text: &String| width.max(text.chars().count());
+        Self { stage: report.stages.iter().fold(5, widest), name: names.fold(12, widest) }
+    }
+
+    /// As many spaces as stand before what follows a stage and a name.
+    pub(super) const fn indent(self) -> usize {
+        2 + self.stage + 1 + self.name + 1
+    }
+}
 
 /// The whole of a system's status, as it is seen at `now_ms`.
 pub(in crate::cli) fn of(report: &StatusReport, now_ms: i64) -> String {
     let mut lines: Vec<String> = report.past.iter().map(past).collect();
-    lines.push(heading(report));
-    for repository in &report.repositories {
-        let cells = report.stages.iter().map(|stage| match repository.heads.get(stage) {
-            Some(head) => head_lines(head, now_ms),
-            None if repository.seen => ("– no such branch".to_owned(), String::new()),
-            None => ("… not seen yet".to_owned(), String::new()),
-        });
-        let (first, second): (Vec<String>, Vec<String>) = cells.unzip();
-        lines.push(row(&repository.repository, &first, Tone::Strong));
-        lines.push(row("", &second, Tone::Quiet));
-    }
-    for target in targets(report) {
-        let (first, second): (Vec<String>, Vec<String>) = target.1.iter().map(|target| target_lines(target)).unzip();
-        lines.push(row("", &vec!["▼".to_owned(); report.stages.len()], Tone::Quiet));
-        lines.push(row(target.0, &first, Tone::Strong));
-        lines.push(row("", &second, Tone::Quiet));
-    }
-    lines.extend(holds::lines(&report.holds, now_ms));
-    let (said, half_way) = report.versions.lines(now_ms);
+    let columns = Columns::of(report);
+    lines.extend(lattice::lines(report, now_ms, width()));
+    lines.extend(holds::lines(&report.holds, columns, now_ms));
+    let (said, half_way) = report.versions.lines(columns.stage, now_ms);
     if !said.is_empty() {
         lines.push(format!("\n{}", paint("Decided", Tone::Strong)));
         lines.extend(said);
     }
-    motion(report, now_ms, &mut lines);
-    trouble(report, half_way, &mut lines);
+    motion(report, columns, now_ms, &mut lines);
+    trouble(report, columns, half_way, &mut lines);
     lines.push(String::new());
     lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
 }
@@ -56,52 +61,9 @@ fn past(past: &Past) -> String {
     format!("{title}\n{}\n", paint(&last, Tone::Quiet))
 }
 
-fn heading(report: &StatusReport) -> String {
-    let stages: String = report.stages.iter().map(|stage| format!("{stage:<COLUMN$}")).collect();
-    paint(&format!("{:<NAMES$}{stages}", report.system), Tone::Strong)
-}
-
-/// One line of the lattice. Cells are cut to their column, so that columns stay straight.
-fn row(name: &str, cells: &[String], tone: Tone) -> String {
-    let fit = |cell: &String| {
-        let cut: String = cell.chars().take(COLUMN - 2).collect();
-        let cut = if cut.len() < cell.len() {
-            format!("{}…", cut.chars().take(COLUMN - 3).collect::<String>())
-        } else {
-            cut
-        };
-        format!("{cut:<COLUMN$}")
-    };
-    let cells: String = cells.iter().map(fit).collect();
-    let name = format!("{name:<NAMES$}");
-    if tone == Tone::Quiet { paint(&format!("{name}{cells}"), tone) } else { format!("{name}{cells}") }
-}
-
-fn head_lines(head: &HeadStatus, now_ms: i64) -> (String, String) {
-    let forced = if head.forced { " (forced)" } else { "" };
-    let commit = head.commit.get(..10).unwrap_or(&head.commit);
-    (format!("● {commit}{forced}"), format!("  {}, {}", head.by, words::before(now_ms, head.since_ms)))
-}
-
-fn target_lines(target: &TargetStatus) -> (String, String) {
-    let verified = if target.verified { " ✓ verified" } else { "" };
-    let first = match &target.deployed_by {
-        Some(run) if target.state == "AVAILABLE" => format!("{run}{verified}"),
-        _ => format!("{}{verified}", target.state),
-    };
-    (first, target.broken.clone().or_else(|| target.address.clone()).unwrap_or_default())
-}
-
-/// The targets by name, each over the stages in order.
-fn targets(report: &StatusReport) -> Vec<(&str, Vec<&TargetStatus>)> {
-    let mut names: Vec<&str> = report.targets.iter().map(|target| target.target.as_str()).collect();
-    names.dedup();
-    let of = |name: &str| report.targets.iter().filter(|target| target.target == name).collect();
-    names.into_iter().map(|name| (name, of(name))).collect()
-}
-
 /// What moves, and what waits for whom.
-fn motion(report: &StatusReport, now_ms: i64, lines: &mut Vec<String>) {
+fn motion(report: &StatusReport, columns: Columns, now_ms: i64, lines: &mut Vec<String>) {
+    let (Columns { stage, name }, indent) = (columns, columns.indent());
     let (waiting, moving): (Vec<&LiveRun>, Vec<&LiveRun>) = report.live.iter().partition(|run| run.waits);
     let waits = |run: &LiveRun| words::waits(&run.waiting_for, run.since_ms, run.until_ms, now_ms);
     if !moving.is_empty() {
@@ -109,36 +71,37 @@ fn motion(report: &StatusReport, now_ms: i64, lines: &mut Vec<String>) {
     }
     for run in moving {
         let (done, all) = run.steps_done;
-        lines.push(format!("  {:<6}{:<13} {done}/{all} {}", run.stage, run.run, waits(run)));
+        lines.push(format!("  {:<stage$} {:<name$} {done}/{all} {}", run.stage, run.run, waits(run)));
     }
     if !waiting.is_empty() {
         lines.push(format!("\n{}", paint("Waiting", Tone::Strong)));
     }
     for run in waiting {
-        lines.push(format!("  {:<6}{:<13} for {}", run.stage, run.run, waits(run)));
-        lines.push(format!("  {:<20} {}", "", words::ended_by(&run.ended_by)));
-        lines.extend(run.hotfix.iter().map(|hotfix| format!("  {:<20} hotfix by {hotfix}", "")));
+        lines.push(format!("  {:<stage$} {:<name$} for {}", run.stage, run.run, waits(run)));
+        lines.push(format!("{:indent$}{}", "", words::ended_by(&run.ended_by)));
+        lines.extend(run.hotfix.iter().map(|hotfix| format!("{:indent$}hotfix by {hotfix}", "")));
     }
     if report.live.is_empty() {
         lines.push(format!("\n{}", paint("Nothing is in motion, and nothing waits.", Tone::Quiet)));
     }
 }
 
-fn trouble(report: &StatusReport, half_way: Vec<String>, lines: &mut Vec<String>) {
+fn trouble(report: &StatusReport, columns: Columns, half_way: Vec<String>, lines: &mut Vec<String>) {
+    let (Columns { stage, name }, indent) = (columns, columns.indent());
     let unreachable = report
         .repositories
         .iter()
         .filter_map(|repository| Some((&repository.repository, repository.unreachable.as_ref()?)));
     let failed = report.failed.iter().map(|run| {
-        let hint = run.hint.as_ref().map_or_else(String::new, |hint| format!("\n{:<23}{hint}", ""));
-        format!("  {:<6}{:<13} {} {}{hint}", run.stage, run.run, paint(&run.state, Tone::Bad), run.reason)
+        let hint = run.hint.as_ref().map_or_else(String::new, |hint| format!("\n{:indent$}{hint}", ""));
+        format!("  {:<stage$} {:<name$} {} {}{hint}", run.stage, run.run, paint(&run.state, Tone::Bad), run.reason)
     });
     let unreachable =
         unreachable.map(|(name, error)| format!("  {name} {}: {error}", paint("cannot be reached", Tone::Bad)));
     let refused = report.refused_rules.iter().map(|mistakes| {
         format!("  {}; the last good ones stay in force\n{mistakes}", paint("the rules file was refused", Tone::Bad))
     });
-    let untold = report.untold.iter().filter(|untold| !untold.error.is_empty()).map(untold::line);
+    let untold = untold::lines(&report.untold, report.more_given_up);
     let trouble = half_way.into_iter().chain(failed).chain(unreachable).chain(refused).chain(untold);
     let trouble: Vec<String> = trouble.collect();
     if !trouble.is_empty() {

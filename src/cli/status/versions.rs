@@ -87,18 +87,20 @@ impl VersionsStatus {
     }
 
     /// As lines for people, as it is seen at `now_ms`, and those that are trouble.
-    pub(super) fn lines(&self, now_ms: i64) -> (Vec<String>, Vec<String>) {
+    pub(super) fn lines(&self, stages: usize, now_ms: i64) -> (Vec<String>, Vec<String>) {
         let (mut said, mut trouble) = (Vec::new(), Vec::new());
         for StageVersions { stage, pinned, rolled_back, half_way, .. } in &self.stages {
             let since = |at_ms: i64| words::before(now_ms, at_ms);
             said.extend(pinned.iter().map(|Decided { version, by, reason, at_ms }| {
                 let since = since(*at_ms);
-                format!("  {stage:<6}pinned at {version} by {by}, {since}: {reason} (`tidegate unpin {stage}` ends it)")
+                format!("  {stage:<stages$} pinned at {version} by {by}, {since}: {reason} (`tidegate unpin {stage}` ends it)")
             }));
             said.extend(rolled_back.iter().map(|Decided { version, by, reason, at_ms }| {
-                format!("  {stage:<6}rolled back to {version} by {by}, {}: {reason}", since(*at_ms))
+                format!("  {stage:<stages$} rolled back to {version} by {by}, {}: {reason}", since(*at_ms))
             }));
-            trouble.extend(half_way.iter().map(|text| format!("  {stage:<6}{} {text}", paint("half-way:", Tone::Bad))));
+            trouble.extend(
+                half_way.iter().map(|text| format!("  {stage:<stages$} {} {text}", paint("half-way:", Tone::Bad))),
+            );
         }
         for VetoStatus { what, by, reason, at_ms } in &self.vetoes {
             let vetoed = paint("vetoed", Tone::Bad);
@@ -140,7 +142,11 @@ fn half_way(state: &System, stage: &StageName) -> Option<String> {
     let names =
         |names: &[crate::rules::RepositoryName]| names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let (run, moved, open) = (&half_way.run, names(&half_way.moved), names(&half_way.open));
-    let what = format!("{run} moved {moved}, but not {open}");
+    let did = [("moved", moved), ("may have moved", names(&half_way.doubtful))];
+    let did: Vec<String> =
+        did.iter().filter(|(_, names)| !names.is_empty()).map(|(did, names)| format!("{did} {names}")).collect();
+    let but = if open.is_empty() { String::new() } else { format!(", but not {open}") };
+    let what = format!("{run} {}{but}", did.join(" and "));
     let back = half_way.taken_back_by.as_ref();
     Some(match back.map(|back| (back, state.run(back).map(|run| run.state))) {
         Some((back, Some(RunState::Failed | RunState::Aborted))) => {

@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::question;
 use crate::{
     engine::{
-        gate::hold::{Hold, hold},
+        gate::reopen::{heeds_window, shut_window},
         plan::Task,
         run::{Run, RunState, StepRun, StepState, Subject},
         system::System,
     },
-    rules::{Action, Day, StepId, Window},
+    rules::{Action, Day, Quorum, StepId, Window},
 };
 
 /// One condition between a thing and where it is to go.
@@ -26,6 +27,9 @@ pub struct Condition {
     pub since_ms: i64,
     /// The earliest moment at which it can pass, where the clock has a say.
     pub earliest_ms: Option<i64>,
+    /// When it fails if nobody ends it before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_ms: Option<i64>,
     /// What happened, what it waits for, or why it was refused.
     pub what: String,
     /// Who or what can end it; empty only for what has passed.
@@ -59,12 +63,12 @@ impl Condition {
         ended_by: impl Into<String>,
     ) -> Self {
         let (name, what, ended_by) = (name.into(), what.into(), ended_by.into());
-        Self { name, verdict, since_ms, earliest_ms: None, what, ended_by }
+        Self { name, verdict, since_ms, earliest_ms: None, expires_ms: None, what, ended_by }
     }
 
     fn waiting(name: impl Into<String>, waiting: super::Waiting) -> Self {
-        let super::Waiting { for_what, since_ms, until_ms, ended_by } = waiting;
-        Self { earliest_ms: until_ms, ..Self::of(Verdict::Waiting, name, since_ms, for_what, ended_by) }
+        let super::Waiting { for_what, since_ms, until_ms, expires_ms, ended_by } = waiting;
+        Self { earliest_ms: until_ms, expires_ms, ..Self::of(Verdict::Waiting, name, since_ms, for_what, ended_by) }
     }
 }
 
@@ -97,7 +101,7 @@ fn condition(system: &System, run: &Run, step: &StepRun) -> Condition {
     let since_ms = step.ended_ms.or(step.started_ms).unwrap_or(run.created_ms);
     let over = run.state.is_ended() || run.state == RunState::Ending;
     match step.state {
-        StepState::Done => Condition::passed(name, since_ms, made(run, step)),
+        StepState::Done => Condition::passed(name, since_ms, made(system, run, step)),
         StepState::Failed | StepState::Cancelled => {
             let what = match (&step.error, step.state) {
                 (Some(error), _) => error.clone(),
@@ -108,19 +112,19 @@ fn condition(system: &System, run: &Run, step: &StepRun) -> Condition {
             Condition::of(Verdict::Refused, name, since_ms, what, ended_by)
         }
         StepState::Blocked | StepState::Ready if over => {
-            let what = format!("{} was not begun: the run has come to its end", asked(run, step));
+            let what = format!("{} was not begun: the run has come to its end", asked(system, run, step));
             Condition::of(Verdict::Refused, name, since_ms, what, again(system, run))
         }
         StepState::Blocked => {
             let waiting = super::step(system, run, step);
             let (after, ended_by) = waiting.map(|waiting| (waiting.for_what, waiting.ended_by)).unwrap_or_default();
-            let what = format!("{}, after {after}", asked(run, step));
+            let what = format!("{}, after {after}", asked(system, run, step));
             Condition::of(Verdict::NotYet, name, since_ms, what, ended_by)
         }
         StepState::Ready | StepState::Active => {
             let waiting = super::step(system, run, step);
             waiting.map_or_else(
-                || Condition::passed(name.clone(), since_ms, made(run, step)),
+                || Condition::passed(name.clone(), since_ms, made(system, run, step)),
                 |waiting| Condition::waiting(name.clone(), waiting),
             )
         }
@@ -128,7 +132,7 @@ fn condition(system: &System, run: &Run, step: &StepRun) -> Condition {
 }
 
 /// What a step that is done has done.
-fn made(run: &Run, step: &StepRun) -> String {
+fn made(system: &System, run: &Run, step: &StepRun) -> String {
     if let Some(why) = &step.skipped {
         return format!("skipped, as {why}");
     }
@@ -144,24 +148,25 @@ fn made(run: &Run, step: &StepRun) -> String {
         return "nobody had to approve it: nothing differs".to_owned();
     }
     let commit = step.outputs.get("commit").and_then(|commit| commit.as_str()).and_then(|commit| commit.get(..10));
-    match (step.task.writes_to(), commit) {
-        (Some(place), Some(commit)) => format!("{} is in {place} {}", commit, run.stage),
-        _ => format!("{} is done", asked(run, step)),
+    match (&step.task, step.task.writes_to(), commit) {
+        (_, Some(place), Some(commit)) => format!("{} is in {place} {}", commit, run.stage),
+        (Task::Action(Action::Approve(_)), ..) => format!("nobody is asked in {}", run.stage),
+        (Task::Require(_), ..) => format!("{} has what it demands", run.stage),
+        _ => format!("{} is done", asked(system, run, step)),
     }
 }
 
 /// What a step asks of the world, as a clause.
-fn asked(run: &Run, step: &StepRun) -> String {
+fn asked(system: &System, run: &Run, step: &StepRun) -> String {
     if let Some(quorum) = step.task.quorum(&run.stage) {
-        let who = if quorum.from.is_empty() { "anybody".to_owned() } else { quorum.from.join(", ") };
-        return format!("approval by {who}");
+        return format!("approval by {}", who(quorum));
     }
     match &step.task {
         Task::Soak { until_ms } => format!("the soak time until {}", super::time(*until_ms)),
         Task::Window { window, .. } => format!("the window {window}"),
         Task::Require(_) => format!("what {} demands", run.stage),
         Task::CheckMerge(merge) => format!("a merge of {} {} without conflict", merge.repository, merge.commit.short()),
-        Task::Action(Action::Check(check)) => check.question(),
+        Task::Action(Action::Check(check)) => question::of_run(system, run, step, check),
         Task::CheckRestore(restore) => format!("a way back of {} without conflict", restore.repository),
         Task::Restore(restore) => format!("the way back of {}", restore.repository),
         Task::Release(member) => format!("the other systems of the release {}", member.release.name),
@@ -173,6 +178,11 @@ fn asked(run: &Run, step: &StepRun) -> String {
     }
 }
 
+/// Whom a quorum asks.
+pub(super) fn who(quorum: &Quorum) -> String {
+    if quorum.from.is_empty() { "anybody".to_owned() } else { quorum.from.join(", ") }
+}
+
 /// How a run ended, and what to do about it.
 fn end(system: &System, run: &Run) -> Condition {
     let at_ms = run.ended_ms.unwrap_or(run.created_ms);
@@ -182,6 +192,9 @@ fn end(system: &System, run: &Run) -> Condition {
     }
     Condition::of(Verdict::Refused, "end", at_ms, reason("it did not succeed"), again(system, run))
 }
+
+/// How advice begins that helps only when the run has ended.
+const AT_ITS_END: &str = "when it has ended: ";
 
 /// What brings a run that did not succeed, or what it would have brought, on.
 pub(super) fn again(system: &System, run: &Run) -> String {
@@ -198,7 +211,8 @@ pub(super) fn again(system: &System, run: &Run) -> String {
     match run.state.is_ended().then_some(run.state).or(run.ends_as).unwrap_or(run.state) {
         RunState::Superseded => "the newer run, which brings what this one would have brought".to_owned(),
         RunState::Rejected => format!("{anew}, when the target is free"),
-        _ => format!("`tidegate retry {}`, or {anew}", run.id),
+        _ if run.state.is_ended() => format!("`tidegate retry {}`, or {anew}", run.id),
+        _ => format!("{AT_ITS_END}`tidegate retry {}`, or {anew}", run.id),
     }
 }
 
@@ -209,15 +223,19 @@ fn earliest<'run>(system: &System, run: &'run Run) -> BTreeMap<&'run StepId, i64
         let after = step.needs.iter().filter_map(|need| earliest.get(need).copied()).max();
         let after_ms = after.unwrap_or(i64::MIN).max(system.at_ms);
         let until_ms = super::step(system, run, step).and_then(|waiting| waiting.until_ms);
-        let thaws_ms = match hold(system, run, step) {
-            Some(Hold::Freeze(_, freeze)) => Some(freeze.until_ms),
-            Some(Hold::Pause(_)) | None => None,
-        };
+        let is_to_begin = matches!(step.state, StepState::Blocked | StepState::Ready);
+        let held = super::held(system, run, step).filter(|_| is_to_begin);
+        let thaws_ms = held.and_then(|waiting| waiting.until_ms);
         let after_ms = after_ms.max(until_ms.unwrap_or(i64::MIN)).max(thaws_ms.unwrap_or(i64::MIN));
         let own_ms = match &step.task {
             _ if step.ended_ms.is_some() => system.at_ms,
             Task::Soak { until_ms } => after_ms.max(*until_ms),
             Task::Window { window, holidays } => opening(window, holidays, after_ms),
+            // The window that let it pass must be open still.
+            _ if heeds_window(run, step) => match shut_window(run, step, after_ms).map(|gate| &gate.task) {
+                Some(Task::Window { window, holidays }) => opening(window, holidays, after_ms),
+                _ => after_ms,
+            },
             _ => after_ms,
         };
         earliest.insert(&step.id, own_ms);

@@ -1,20 +1,22 @@
 //! The journey of one commit to one stage: what it has passed, where it is, and what it still has to pass.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{
-    chain::{Condition, Verdict, again, chain, opening},
-    route::{path, promotion, route},
+    chain::{Condition, Verdict},
+    route::{self, path, promotion},
 };
 use crate::{
     engine::{
         explain::whereabouts::{Arrival, Deployment, Whereabouts},
-        ids::{CommitId, Place, TargetKey},
-        plan::holidays,
+        ids::{CommitId, Place, RunId, TargetKey},
         run::{Run, RunState, Subject},
         system::System,
+        version::Veto,
     },
-    rules::{Promotion, PromotionStart, RepositoryName, RuleName, Rules, StageName},
+    rules::{Promotion, PromotionStart, RepositoryName, Rule, Rules, StageName},
 };
 
 /// Where a commit is on its way to a stage.
@@ -30,6 +32,10 @@ pub struct Journey {
     pub verdict: Verdict,
     /// Since when: milliseconds since 1970, UTC.
     pub since_ms: i64,
+    /// The earliest moment at which it can be there, where the clock has a say; people who end a hold or skip a gate can
+    /// make it earlier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earliest_ms: Option<i64>,
     /// Where it is, in a sentence.
     pub summary: String,
     /// What it has passed and what it has to pass, in order; never empty.
@@ -45,75 +51,117 @@ pub fn journey(
     commit: &CommitId,
     stage: &StageName,
 ) -> Journey {
-    let mut walk = Walk { system, whereabouts, repository, conditions: Vec::new() };
+    let mut walk = Walk {
+        system,
+        whereabouts,
+        repository,
+        to: stage,
+        conditions: Vec::new(),
+        arrivals: BTreeMap::new(),
+        carriers: Vec::new(),
+        is_hotfix: system.hotfixes.contains_key(commit),
+        was_there: false,
+        earliest_ms: system.at_ms,
+    };
     match system.rules() {
         Some(rules) => walk.to(rules, commit, stage),
-        None => walk.refused("rules", "no valid rules are in force", "a rules file without mistakes: `tidegate check`"),
+        None => walk.without_rules(),
     }
-    let conditions = walk.conditions;
+    let Walk { conditions, was_there, earliest_ms, .. } = walk;
     let first = |verdict| conditions.iter().find(|condition| condition.verdict == verdict);
     let stuck = [Verdict::Refused, Verdict::Waiting, Verdict::NotYet].into_iter().find_map(first);
     let decides = stuck.or(conditions.last()).expect("a walk always says something");
     let verdict = decides.verdict;
+    let yet = if was_there { "any more" } else { "yet" };
     let summary = match verdict {
         Verdict::Passed => decides.what.clone(),
-        Verdict::Waiting => format!("not in {stage} yet: it waits for {}", decides.what),
-        Verdict::Refused | Verdict::NotYet => format!("not in {stage} yet: {}", decides.what),
+        Verdict::Waiting => format!("not in {stage} {yet}: it waits for {}", decides.what),
+        Verdict::Refused | Verdict::NotYet => format!("not in {stage} {yet}: {}", decides.what),
     };
+    let goes_on = matches!(verdict, Verdict::Waiting | Verdict::NotYet);
     Journey {
         repository: repository.clone(),
         commit: commit.clone(),
         stage: stage.clone(),
         since_ms: decides.since_ms,
+        earliest_ms: Some(earliest_ms).filter(|earliest_ms| goes_on && *earliest_ms > system.at_ms),
         verdict,
         summary,
         conditions,
     }
 }
 
-struct Walk<'a> {
-    system: &'a System,
-    whereabouts: &'a Whereabouts,
-    repository: &'a RepositoryName,
-    conditions: Vec<Condition>,
+/// A commit's way, condition by condition, from the stage in which it entered to the one it is asked about.
+pub(super) struct Walk<'a> {
+    pub(super) system: &'a System,
+    pub(super) whereabouts: &'a Whereabouts,
+    pub(super) repository: &'a RepositoryName,
+    to: &'a StageName,
+    pub(super) conditions: Vec<Condition>,
+    /// The stages that it has come to.
+    arrivals: BTreeMap<StageName, Arrival>,
+    /// The runs that carry it: what they may pass, may what comes of them.
+    pub(super) carriers: Vec<RunId>,
+    /// Whether it is marked as a hotfix.
+    pub(super) is_hotfix: bool,
+    /// Whether it was in the stage it is asked about, and is no more.
+    was_there: bool,
+    /// The earliest moment at which what comes next can be, by the clock.
+    pub(super) earliest_ms: i64,
 }
 
 impl<'a> Walk<'a> {
+    fn without_rules(&mut self) {
+        let refused_ms = self.system.refused_rules.as_ref().map(|refused| refused.at_ms);
+        let since_ms = refused_ms.unwrap_or_else(|| self.begins_ms());
+        let by = "a rules file without mistakes: `tidegate check`";
+        self.refused("rules", since_ms, "no valid rules are in force", by);
+    }
+
     fn to(&mut self, rules: &Rules, commit: &CommitId, stage: &StageName) {
+        let rules_ms = self.system.rules.as_ref().map_or(self.system.at_ms, |in_force| in_force.since_ms);
         if !rules.stages.contains_key(stage) {
             let stages: Vec<&str> = rules.stages.keys().map(StageName::as_str).collect();
             let there = format!("one of the stages that there are: {}", stages.join(", "));
-            return self.refused("stage", format!("the rules have no stage {stage}"), there);
+            return self.refused("stage", rules_ms, format!("the rules have no stage {stage}"), there);
         }
         let Some((origin, position, path)) = self.origin(rules, commit, stage) else {
             let what = format!("{} has not been the head of any branch of {}", commit.short(), self.repository);
             let by = "a push that is seen; of commits that were pushed together, only the last is a head";
-            return self.refused("seen", what, by);
+            return self.refused("seen", self.begins_ms(), what, by);
         };
-        let arrivals = self.whereabouts.arrivals(&origin, position);
+        self.arrivals = self.whereabouts.arrivals(&origin, position);
         // However it came there, what matters is that it is there.
-        let path = if arrivals.contains_key(stage) { vec![origin.stage.clone(), stage.clone()] } else { path };
-        let mut path: Vec<StageName> = path;
+        let is_there = self.arrivals.contains_key(stage);
+        let mut path = if is_there { vec![origin.stage.clone(), stage.clone()] } else { path };
         path.dedup();
         for (leg, here) in path.iter().enumerate() {
             let next = path.get(leg + 1);
-            let place = self.place(here);
-            match arrivals.get(here) {
-                Some(arrival) => {
-                    self.arrived(&place, arrival);
-                    let moved_on = next.is_some_and(|next| arrivals.contains_key(next));
-                    if !moved_on {
-                        self.through(rules, &place, arrival.position);
-                        self.onward(rules, &place, arrival.position, next);
-                    }
-                }
+            match self.arrivals.get(here).cloned() {
+                Some(arrival) => self.at(rules, &self.place(here), &arrival, next),
                 None => self.still_before(rules, here, next),
             }
         }
         if path.last() != Some(stage) {
             let what = format!("the rules have no promotion that leads from {} to {stage}", origin.stage);
-            self.refused("promotion", what, "a promotion in the rules, or a push to that branch");
+            self.refused("promotion", rules_ms, what, "a promotion in the rules, or a push to that branch");
         }
+    }
+
+    /// All of a stage that it has come to.
+    fn at(&mut self, rules: &Rules, place: &Place, arrival: &Arrival, next: Option<&StageName>) {
+        self.arrived(rules, place, arrival, next);
+        if next.is_some_and(|next| self.arrivals.contains_key(next)) {
+            return;
+        }
+        let here = self.conditions.len();
+        let is_open = self.through(rules, place, arrival.position);
+        if let Some((name, veto)) = self.veto(place, arrival.position).filter(|_| is_open || next.is_some()) {
+            let by = format!("a better change, or `tidegate veto --lift {name} --reason …`");
+            let refused = Condition::of(Verdict::Refused, "veto", veto.at_ms, veto.said(name), by);
+            self.conditions.insert(here, refused);
+        }
+        self.onward(rules, place, arrival.position, next);
     }
 
     /// Where the commit entered, and the stages from there on. The nearest, when it entered at several.
@@ -129,74 +177,134 @@ impl<'a> Walk<'a> {
         Some((place, position, path))
     }
 
-    fn arrived(&mut self, place: &Place, arrival: &Arrival) {
+    fn arrived(&mut self, rules: &Rules, place: &Place, arrival: &Arrival, next: Option<&StageName>) {
         let Some(stop) = self.whereabouts.stop(place, arrival.position) else { return };
         let by = arrival.by.as_ref().map_or_else(String::new, |run| format!(", merged by {run}"));
         let mut what = format!("{} is in {place}{by}", stop.commit.short());
-        let head = self.system.head(&place.repository, &place.stage);
-        let head = head.filter(|head| head.commit != stop.commit);
+        let name = format!("in {place}");
+        let head = self.system.head(&place.repository, &place.stage).filter(|head| head.commit != stop.commit);
         let newer = head.and_then(|head| Some((head, self.whereabouts.position(place, &head.commit)?)));
         if let Some((head, position)) = newer {
-            if self.whereabouts.is_taken_away(place, arrival.position, position) {
-                let back = self.system.versions.rolled_back.get(&place.stage);
-                let by = back.map_or_else(|| "a way back".to_owned(), |back| back.run.to_string());
+            if let Some(taken) = self.whereabouts.taken_away_by(place, arrival.position, position) {
+                let by = taken.by.as_ref().map_or_else(|| "a way back".to_owned(), ToString::to_string);
+                if next.is_none() && self.is_still_deployed(place, arrival.position) {
+                    let what = format!("{by} took it out of {place}; what runs there has it still");
+                    return self.conditions.push(Condition::passed(name, arrival.at_ms, what));
+                }
+                self.was_there |= place.stage == *self.to;
                 let what = format!("{by} took it back: {place} is at an earlier version");
-                let by = format!("`tidegate promote` into {}, or a newer change", place.stage);
-                return self.refused(format!("in {place}"), what, by);
+                return self.refused(name, taken.at_ms, what, self.way_back_in(rules, place, arrival.position));
             }
-            if !self.whereabouts.brings(place, arrival.position, position) {
-                let what = format!("{place} was force-pushed to {} since: it may be lost", head.commit.short());
+            if let Some(forced) = self.whereabouts.lost_by(place, arrival.position, position) {
+                let what = format!("{place} was force-pushed to {} since: it may be lost", forced.commit.short());
                 let by = format!("a push to {place}, where it was lost; `git log` shows it");
-                return self.refused(format!("in {place}"), what, by);
+                return self.refused(name, forced.at_ms, what, by);
             }
             what.push_str(&format!("; the newer head {} brings it along", head.commit.short()));
         }
-        self.conditions.push(Condition::passed(format!("in {place}"), arrival.at_ms, what));
+        self.conditions.push(Condition::passed(name, arrival.at_ms, what));
     }
 
-    /// What it has to pass within a stage: the rules from its repository to the deployment.
-    fn through(&mut self, rules: &Rules, place: &Place, position: usize) {
-        if self.deployed(place, position) {
-            return;
-        }
-        let mut open = false;
-        for (name, _) in route(rules, self.repository, &place.stage) {
-            let subject = Subject::Rule(name.clone());
-            match self.carrier(&subject, place, &place.stage, position) {
-                Some(run) => open |= self.run(run),
-                None if open => self.not_yet(format!("{name} in {}", place.stage), "the runs before it"),
-                None => {
-                    open = true;
-                    self.no_run(name, place);
-                }
-            }
-        }
+    /// The good deployments in a stage, oldest first.
+    fn deployments(&self, stage: &StageName) -> Vec<&'a Deployment> {
+        let good = |deployment: &&Deployment| deployment.stage == *stage && deployment.good_ms.is_some();
+        self.whereabouts.deployments().iter().filter(good).collect()
     }
 
-    /// Says by which run it is deployed, if it is; or that it was, and was rolled back.
-    fn deployed(&mut self, place: &Place, position: usize) -> bool {
-        let good = |deployment: &&Deployment| deployment.stage == place.stage && deployment.good_ms.is_some();
-        let brings = |deployment: &&Deployment| self.whereabouts.deployment_brings(deployment, place, position);
-        let first = self.whereabouts.deployments().iter().filter(good).find(brings);
-        let Some(first) = first else { return false };
-        let last = self.whereabouts.deployments().iter().rev().filter(good).find(|last| last.target == first.target);
+    /// Whether the last good deployment of the target that it first came to has it.
+    fn is_still_deployed(&self, place: &Place, position: usize) -> bool {
+        let brings = |deployment: &&&Deployment| self.whereabouts.deployment_brings(deployment, place, position);
+        let good = self.deployments(&place.stage);
+        let target = good.iter().find(brings).map(|first| &first.target);
+        let last = good.iter().rev().find(|last| Some(&last.target) == target);
+        last.is_some_and(|last| brings(&last))
+    }
+
+    /// Says by which run it is deployed, and returns that it is; or says that it was, and what took it back; `None` when it
+    /// never was.
+    pub(super) fn deployed(&mut self, rules: &Rules, place: &Place, position: usize) -> Option<bool> {
+        let brings = |deployment: &&&Deployment| self.whereabouts.deployment_brings(deployment, place, position);
+        let good = self.deployments(&place.stage);
+        let first = *good.iter().find(brings)?;
+        let of_target: Vec<&Deployment> = good.into_iter().filter(|other| other.target == first.target).collect();
+        let last_with = of_target.iter().rposition(|last| brings(&last)).unwrap_or(0);
         let name = format!("deployed to {}", first.target);
-        let at_ms = first.good_ms.unwrap_or(first.at_ms);
-        match last.filter(|last| !brings(last)) {
-            Some(last) => {
-                let what = format!("{} deployed it, and {} took it back", first.run, last.run);
-                let by = format!("a newer change that is deployed, or `tidegate run start` in {}", place.stage);
-                let since_ms = last.good_ms.unwrap_or(last.at_ms);
-                self.conditions.push(Condition::of(Verdict::Refused, name, since_ms, what, by));
+        match of_target.get(last_with + 1) {
+            Some(without) => {
+                self.was_there |= place.stage == *self.to;
+                let what = format!("{} deployed it, and {} took it back", first.run, without.run);
+                let since_ms = without.good_ms.unwrap_or(without.at_ms);
+                let by = self.way_to(rules, place, position, &first.target);
+                self.refused(name, since_ms, what, by);
+                Some(false)
             }
             None => {
-                let since = last.filter(|last| last.run != first.run);
+                let last = of_target[last_with];
+                let since = Some(last).filter(|last| last.run != first.run);
                 let since = since.map_or_else(String::new, |last| format!("; {} has it still", last.run));
-                let what = format!("{} deployed it to {}{since}", first.run, first.target);
-                self.conditions.push(Condition::passed(name, at_ms, what));
+                let goes = self.going_back(place, position);
+                let goes = goes.map_or_else(String::new, |run| format!("; {} takes it back", run.id));
+                let what = format!("{} deployed it to {}{since}{goes}", first.run, first.target);
+                self.conditions.push(Condition::passed(name, first.good_ms.unwrap_or(first.at_ms), what));
+                Some(true)
             }
         }
-        true
+    }
+
+    /// The way back of a stage that goes on and takes it away.
+    fn going_back(&self, place: &Place, position: usize) -> Option<&'a Run> {
+        let mut live = self.system.live_runs().filter(|run| run.stage == place.stage);
+        live.find(|run| run.subject == Subject::Rollback && !self.whereabouts.set_brings(&run.set, place, position))
+    }
+
+    /// What deploys again what is no more deployed.
+    fn way_to(&self, rules: &Rules, place: &Place, position: usize, target: &TargetKey) -> String {
+        let head = self.system.head(&place.repository, &place.stage);
+        let head = head.and_then(|head| self.whereabouts.position(place, &head.commit));
+        let is_in_branch = head.is_some_and(|head| self.whereabouts.brings(place, position, head));
+        let is_to = |rule: &Rule| {
+            let named = rule.target.as_ref().map(|name| TargetKey::of_target(name, &place.stage));
+            rule.is_for(&place.stage) && route::deploys(rule) && named.as_ref() == Some(target)
+        };
+        match rules.rules.iter().find(|(_, rule)| is_to(rule)) {
+            Some((rule, _)) if is_in_branch && self.veto(place, position).is_none() => {
+                format!("`tidegate run start {rule} --stage {}`", place.stage)
+            }
+            _ => self.way_back_in(rules, place, position),
+        }
+    }
+
+    /// What brings it into the branch of a stage again.
+    fn way_back_in(&self, rules: &Rules, place: &Place, position: usize) -> String {
+        if let Some((name, veto)) = self.veto(place, position) {
+            return format!("a better change, for this one never moves again ({})", veto.said(name));
+        }
+        let mut into = rules.promotions.iter().filter(|promotion| promotion.to == place.stage);
+        let brings = |promotion: &&Promotion| {
+            let verified = self.system.verified.get(&promotion.from);
+            let promoted = self.system.promoted.get(&promotion.to).map(|promoted| &promoted.set);
+            let arrival = self.arrivals.get(&promotion.from);
+            verified.zip(arrival).is_some_and(|(verified, arrival)| {
+                let from = self.place(&promotion.from);
+                promoted != Some(&verified.set)
+                    && self.system.veto_of_set(&verified.set).is_none()
+                    && self.whereabouts.set_brings(&verified.set, &from, arrival.position)
+            })
+        };
+        match into.find(brings) {
+            Some(Promotion { from, to, .. }) => format!("`tidegate promote {from} {to}`, or a newer change"),
+            None => "a newer change that brings it again".to_owned(),
+        }
+    }
+
+    /// The veto for which it does not move on from a place, and what it names.
+    fn veto(&self, place: &Place, position: usize) -> Option<(&'a str, &'a Veto)> {
+        let head = self.system.head(&place.repository, &place.stage);
+        let set = head.map(|head| &head.set).filter(|set| self.whereabouts.set_brings(set, place, position));
+        match (set, self.whereabouts.stop(place, position)) {
+            (Some(set), _) => self.system.veto_of_set(set),
+            (None, stop) => self.system.veto_of_commit(&stop?.commit),
+        }
     }
 
     /// What is said where one target of the stage has verified it and another has not.
@@ -220,161 +328,61 @@ impl<'a> Walk<'a> {
         let Some(next) = next else { return };
         let verified = self.system.verified.get(&place.stage);
         let verified = verified.filter(|verified| self.whereabouts.set_brings(&verified.set, place, position));
+        let vetoed = verified.and_then(|verified| self.system.vetoed_set(&verified.set));
+        let verified = verified.filter(|_| vetoed.is_none());
         let name = format!("verified in {}", place.stage);
         match verified {
             Some(verified) => {
                 let what = format!("{} verified it", verified.run);
                 self.conditions.push(Condition::passed(name, verified.at_ms, what));
             }
-            None => match self.verified_in_part(place, position) {
-                Some((what, by)) => self.not_yet_because(name, what, by),
-                None => {
-                    let by = format!("the success of a run in {} that deploys it", place.stage);
-                    self.not_yet_because(name, "it is verified when a run that deploys it has succeeded", by);
-                }
-            },
+            None => {
+                let (what, by) = vetoed
+                    .map(|what| (what, "a newer change".to_owned()))
+                    .or_else(|| self.verified_in_part(place, position))
+                    .unwrap_or_else(|| {
+                        let by = format!("the success of a run in {} that deploys it", place.stage);
+                        ("it is verified when a run that deploys it has succeeded".to_owned(), by)
+                    });
+                self.not_yet_because(name, what, by);
+            }
         }
         let Some(promotion) = promotion(rules, &place.stage, next) else { return };
         let subject = Subject::Promotion { from: place.stage.clone() };
         match self.carrier(&subject, place, next, position) {
             Some(run) => drop(self.run(run)),
-            None if verified.is_some() => {
-                let what = match promotion.start {
-                    PromotionStart::Manual => format!("somebody to promote {} to {next}", place.stage),
-                    PromotionStart::Automatic => {
-                        format!("a promotion of {} to {next}, and none is under way", place.stage)
-                    }
-                };
-                let by = format!("`tidegate promote {} {next}`", place.stage);
-                self.waiting(format!("promotion to {next}"), what, by);
-            }
-            None => self.promotion_to_come(rules, promotion),
-        }
-    }
-
-    /// All that it has to pass in a stage that it has not come to, and from there on.
-    fn still_before(&mut self, rules: &Rules, stage: &StageName, next: Option<&StageName>) {
-        let before = self.conditions.len();
-        for (name, _) in route(rules, self.repository, stage) {
-            self.not_yet(format!("{name} in {stage}"), "the promotion before it");
-        }
-        if self.conditions.len() == before {
-            self.not_yet(format!("in {} {stage}", self.repository), "the promotion before it");
-        }
-        if let Some(promotion) = next.and_then(|next| promotion(rules, stage, next)) {
-            self.promotion_to_come(rules, promotion);
-        }
-    }
-
-    fn promotion_to_come(&mut self, rules: &Rules, promotion: &Promotion) {
-        let Promotion { from, to, start, requires, on_failure: _ } = promotion;
-        let name = |gate: &str| format!("promotion to {to}: {gate}");
-        let verified = format!("the verification in {from}");
-        if *start == PromotionStart::Manual {
-            let by = format!("`tidegate promote {from} {to}`, after {verified}");
-            self.not_yet_because(name("start"), "somebody has to start it", by);
-        }
-        if let Some(soak) = requires.soak {
-            self.not_yet_because(
-                name("soak"),
-                format!("{soak} after it was verified"),
-                format!("{verified}, and the clock"),
-            );
-        }
-        for (id, check) in &requires.checks {
-            self.not_yet_because(name(id.as_str()), check.question(), format!("{verified}, and its answer"));
-        }
-        if let Some(quorum) = &requires.approvals {
-            let who = if quorum.from.is_empty() { "anybody".to_owned() } else { quorum.from.join(", ") };
-            let what = format!("approval by {who} ({} in all)", quorum.count);
-            self.not_yet_because(name("approve"), what, format!("{who}, after {verified}"));
-        }
-        if let Some(window) = &requires.window {
-            let what = format!("the window {window}");
-            self.not_yet_because(name("window"), what, format!("{verified}, and the clock"));
-            let opens_ms = Some(opening(window, &holidays(rules, requires), self.system.at_ms))
-                .filter(|opens_ms| *opens_ms > self.system.at_ms);
-            self.conditions.last_mut().expect("just pushed").earliest_ms = opens_ms;
-        }
-        self.not_yet_because(name("merge"), format!("the merge into {to}"), verified);
-    }
-
-    /// The run of a subject that carries it: the newest that was not set aside, or else the newest.
-    fn carrier(&self, subject: &Subject, place: &Place, stage: &StageName, position: usize) -> Option<&'a Run> {
-        let carries = |run: &&Run| {
-            run.subject == *subject && run.stage == *stage && self.whereabouts.set_brings(&run.set, place, position)
-        };
-        let aside = |run: &&Run| matches!(run.state, RunState::Superseded | RunState::Rejected);
-        let newest = || self.system.runs.values().rev().filter(carries);
-        newest().find(|run| !aside(run)).or_else(|| newest().next())
-    }
-
-    /// What a run that carries it says of it. Returns whether there is still something to pass.
-    fn run(&mut self, run: &Run) -> bool {
-        let at_ms = run.ended_ms.unwrap_or(run.created_ms);
-        match run.state {
-            RunState::Done => {
-                self.conditions.push(Condition::passed(run.id.as_str(), at_ms, format!("{} is done", run.id)));
-                false
-            }
-            state if state.is_ended() => {
-                let reason = run.reason.clone().unwrap_or_else(|| "it did not succeed".to_owned());
-                let what = format!("{}: {reason}", run.id);
-                self.conditions.push(Condition::of(
-                    Verdict::Refused,
-                    run.id.as_str(),
-                    at_ms,
-                    what,
-                    again(self.system, run),
-                ));
-                true
-            }
-            _ => {
-                let named =
-                    |condition: Condition| Condition { name: format!("{} {}", run.id, condition.name), ..condition };
-                self.conditions.extend(chain(self.system, run).into_iter().map(named));
-                true
+            None => {
+                if verified.is_some() {
+                    let by = format!("`tidegate promote {} {next}`", place.stage);
+                    let what = match promotion.start {
+                        PromotionStart::Manual => format!("somebody to promote {} to {next}", place.stage),
+                        PromotionStart::Automatic => {
+                            format!("a promotion of {} to {next}, and none is under way", place.stage)
+                        }
+                    };
+                    self.waiting(format!("promotion to {next}"), what, by);
+                }
+                self.promotion_to_come(rules, promotion, verified);
             }
         }
     }
 
-    /// Nothing carries it on, and nothing before it is open.
-    fn no_run(&mut self, rule: &RuleName, place: &Place) {
-        let stage = &place.stage;
-        let lane = self.system.targets.get(&TargetKey::of_promotions(stage));
-        let holder = lane.and_then(|lane| lane.holder).and_then(|number| self.system.runs.get(&number));
-        let held = self.system.held.get(stage).is_some_and(|held| !held.is_empty());
-        let (what, by) = match holder.filter(|_| held) {
-            Some(promotion) => {
-                (format!("{} to end, which moves {stage}", promotion.id), format!("the end of {}", promotion.id))
-            }
-            None => (
-                format!("a run of {rule} in {stage}: none carries it"),
-                format!("`tidegate run start {rule} --stage {stage}`, or the next push that starts it"),
-            ),
-        };
-        self.waiting(format!("{rule} in {stage}"), what, by);
+    /// When all that is known begins.
+    fn begins_ms(&self) -> i64 {
+        self.whereabouts.first_ms().unwrap_or(self.system.at_ms)
     }
 
-    fn place(&self, stage: &StageName) -> Place {
+    pub(super) fn place(&self, stage: &StageName) -> Place {
         Place { repository: self.repository.clone(), stage: stage.clone() }
     }
 
-    fn refused(&mut self, name: impl Into<String>, what: impl Into<String>, by: impl Into<String>) {
-        self.conditions.push(Condition::of(Verdict::Refused, name, self.system.at_ms, what, by));
-    }
-
-    fn waiting(&mut self, name: String, what: String, by: String) {
-        let since_ms = self.conditions.last().map_or(self.system.at_ms, |before| before.since_ms);
-        self.conditions.push(Condition::of(Verdict::Waiting, name, since_ms, what, by));
-    }
-
-    fn not_yet(&mut self, name: String, by: &str) {
-        self.not_yet_because(name, "it follows", by);
-    }
-
-    fn not_yet_because(&mut self, name: String, what: impl Into<String>, by: impl Into<String>) {
-        let since_ms = self.conditions.last().map_or(self.system.at_ms, |before| before.since_ms);
-        self.conditions.push(Condition::of(Verdict::NotYet, name, since_ms, what, by));
+    pub(super) fn refused(
+        &mut self,
+        name: impl Into<String>,
+        since_ms: i64,
+        what: impl Into<String>,
+        by: impl Into<String>,
+    ) {
+        self.conditions.push(Condition::of(Verdict::Refused, name, since_ms, what, by));
     }
 }

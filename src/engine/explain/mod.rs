@@ -1,7 +1,9 @@
 //! Why something has not moved: every waiting thing names what it waits for, and who or what can end it (I7).
 
+mod ahead;
 mod chain;
 mod journey;
+mod question;
 mod route;
 pub mod whereabouts;
 
@@ -11,7 +13,7 @@ pub use chain::{Condition, Verdict, chain};
 pub use journey::{Journey, journey};
 
 use super::{
-    effect::EffectKind,
+    effect::{EffectKind, Phase},
     gate::approval::{self, Voice},
     gate::hold,
     plan::Task,
@@ -33,8 +35,24 @@ pub struct Waiting {
     pub since_ms: i64,
     /// The earliest moment at which it can end, where the clock ends it.
     pub until_ms: Option<i64>,
+    /// When it fails if nobody ends it before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_ms: Option<i64>,
     /// Who or what can end it.
     pub ended_by: String,
+}
+
+impl Waiting {
+    /// What waits for both: for whichever ends last, and each is ended by its own.
+    fn and(self, other: Self) -> Self {
+        Self {
+            for_what: format!("{}; and {}", self.for_what, other.for_what),
+            since_ms: self.since_ms.min(other.since_ms),
+            until_ms: self.until_ms.max(other.until_ms),
+            expires_ms: self.expires_ms.into_iter().chain(other.expires_ms).min(),
+            ended_by: format!("{}; and {}", self.ended_by, other.ended_by),
+        }
+    }
 }
 
 /// What a run waits for; `None` when it has ended. A run that works waits for its active steps.
@@ -45,7 +63,7 @@ pub fn run(system: &System, run: &Run) -> Option<Waiting> {
     }
     let fan_in = run.steps.iter().find(|step| step.state == StepState::Active && step.task == Task::FanIn);
     if run.state == RunState::Queued && fan_in.is_none() {
-        return Some(target(system, run, run.created_ms));
+        return Some(target(system, run, queued_ms(run)));
     }
     let first = |state| run.steps.iter().find(|step| step.state == state);
     let gate = run.steps.iter().find(|step| step.state == StepState::Active && step.task.is_gate());
@@ -55,6 +73,7 @@ pub fn run(system: &System, run: &Run) -> Option<Waiting> {
             for_what: "its end to be recorded".to_owned(),
             since_ms: run.created_ms,
             until_ms: None,
+            expires_ms: None,
             ended_by: BY_THE_NEXT_EVENT.to_owned(),
         }),
     }
@@ -69,7 +88,7 @@ pub fn step(system: &System, run: &Run, step: &StepRun) -> Option<Waiting> {
         StepState::Blocked => Some(blocked(run, step)),
         StepState::Ready => Some(ready(system, run, step)),
         StepState::Active if step.task.is_gate() => Some(gate(system, run, step, since_ms)),
-        StepState::Active => Some(active(system, step, since_ms)),
+        StepState::Active => Some(active(system, run, step, since_ms)),
     }
 }
 
@@ -80,19 +99,45 @@ fn blocked(run: &Run, step: &StepRun) -> Waiting {
         for_what: open.join(", "),
         since_ms: run.created_ms,
         until_ms: None,
+        expires_ms: None,
         ended_by: "the steps before it".to_owned(),
     }
 }
 
-/// What holds a step that would move something: a pin of its stage, a freeze or the pause.
-pub(in crate::engine) fn held(system: &System, run: &Run, step: &StepRun) -> Option<Waiting> {
-    let pinned = system.kept_out(run, step).map(|pinned| kept_out(run, pinned));
-    pinned.or_else(|| Some(hold::hold(system, run, step)?.waiting(run)))
+/// Since when all that a step needs is done: milliseconds since 1970, UTC.
+fn ready_ms(run: &Run, step: &StepRun) -> i64 {
+    let needs = step.needs.iter().filter_map(|need| run.step(need)?.ended_ms);
+    needs.fold(run.created_ms, i64::max)
+}
+
+/// Since when a run waits for its lane: since it was made, or since what it did before that is done.
+fn queued_ms(run: &Run) -> i64 {
+    let ready = run.steps.iter().filter(|step| step.state == StepState::Ready);
+    ready.map(|step| ready_ms(run, step)).min().unwrap_or(run.created_ms)
+}
+
+/// What keeps a step from starting whatever else is free: the pin of its stage, and every hold; `None` when nothing does.
+#[must_use]
+pub fn held(system: &System, run: &Run, step: &StepRun) -> Option<Waiting> {
+    let ready_ms = ready_ms(run, step);
+    let pin = system.kept_out(run, step).map(|pinned| kept_out(run, pinned, ready_ms));
+    let holds = hold::holds(system, run, step).into_iter().map(|hold| hold.waiting(run, ready_ms));
+    pin.into_iter().chain(holds).reduce(Waiting::and)
 }
 
 fn ready(system: &System, run: &Run, step: &StepRun) -> Waiting {
     if let Some(held) = held(system, run, step) {
         return held;
+    }
+    let since_ms = ready_ms(run, step);
+    if let Some(mover) = system.mover_before(run, step) {
+        return Waiting {
+            for_what: format!("{} to move the repositories of {} as one set", mover.id, run.stage),
+            since_ms,
+            until_ms: None,
+            expires_ms: None,
+            ended_by: format!("the end of {}, or `tidegate abort {}`", mover.id, mover.id),
+        };
     }
     let place = step.task.writes_to();
     let writer = system.live_runs().filter(|other| other.stage == run.stage && other.id != run.id).find(|other| {
@@ -102,20 +147,22 @@ fn ready(system: &System, run: &Run, step: &StepRun) -> Waiting {
     match (writer, place) {
         (Some(writer), Some(place)) => Waiting {
             for_what: format!("{} to finish its commit to {place} {}", writer.id, run.stage),
-            since_ms: run.created_ms,
+            since_ms,
             until_ms: None,
+            expires_ms: None,
             ended_by: writer.id.to_string(),
         },
-        _ => target(system, run, run.created_ms),
+        _ => target(system, run, since_ms),
     }
 }
 
-fn kept_out(run: &Run, pinned: &Pinned) -> Waiting {
+fn kept_out(run: &Run, pinned: &Pinned, ready_ms: i64) -> Waiting {
     let (stage, at, by) = (&run.stage, &pinned.version.verified.run, &pinned.by);
     Waiting {
         for_what: format!("the end of the pin of {stage} at {at} ({by}: {})", pinned.reason),
-        since_ms: run.created_ms.max(pinned.at_ms),
+        since_ms: ready_ms.max(pinned.at_ms),
         until_ms: None,
+        expires_ms: None,
         ended_by: format!("{by} or an operator: `tidegate unpin {stage}`"),
     }
 }
@@ -131,6 +178,7 @@ fn target(system: &System, run: &Run, since_ms: i64) -> Waiting {
             for_what: format!("{name}, which is broken: {why}"),
             since_ms,
             until_ms: None,
+            expires_ms: None,
             ended_by: format!("an operator: `tidegate unlock {target} --stage {stage}`"),
         };
     }
@@ -141,9 +189,16 @@ fn target(system: &System, run: &Run, since_ms: i64) -> Waiting {
             for_what: format!("{name}, which {} holds", holder.id),
             since_ms,
             until_ms: None,
+            expires_ms: None,
             ended_by: format!("the end of {}, or `tidegate abort {}`", holder.id, holder.id),
         },
-        None => Waiting { for_what: name, since_ms, until_ms: None, ended_by: BY_THE_NEXT_EVENT.to_owned() },
+        None => Waiting {
+            for_what: name,
+            since_ms,
+            until_ms: None,
+            expires_ms: None,
+            ended_by: BY_THE_NEXT_EVENT.to_owned(),
+        },
     }
 }
 
@@ -151,26 +206,28 @@ fn gate(system: &System, run: &Run, step: &StepRun, since_ms: i64) -> Waiting {
     let due_ms = step.effect.as_ref().and_then(|id| system.due.get(id)).map(|effect| effect.due_ms);
     if let Some(quorum) = step.task.quorum(&run.stage) {
         let who = if quorum.from.is_empty() { "anybody".to_owned() } else { quorum.from.join(", ") };
-        let (given, count, id) = (step.answers.len(), quorum.count, &run.id);
+        let (given, count, id) = (approval::standing(system, run, step, system.at_ms).count(), quorum.count, &run.id);
+        let expires = due_ms.map_or_else(String::new, |due_ms| format!("; it expires at {}", time(due_ms)));
         let people = who_may(system, run, step, &who);
         return Waiting {
             for_what: format!("approval by {who} ({given} of {count})"),
             since_ms,
             until_ms: None,
-            ended_by: format!("{people}: `tidegate approve {id}` or `tidegate reject {id}`"),
+            expires_ms: due_ms,
+            ended_by: format!("{people}: `tidegate approve {id}` or `tidegate reject {id} --reason …`{expires}"),
         };
     }
     if step.task == Task::FanIn {
         let (for_what, ended_by) = super::lineage::fan_in::explained(system, run);
-        return Waiting { for_what, since_ms, until_ms: None, ended_by };
+        return Waiting { for_what, since_ms, until_ms: None, expires_ms: None, ended_by };
     }
     let for_what = match &step.task {
-        Task::Soak { .. } => "the soak time since it was verified".to_owned(),
+        Task::Soak { .. } => "the soak time after its verification".to_owned(),
         Task::Window { window, holidays } if holidays.is_empty() => format!("the window {window}"),
         Task::Window { window, .. } => format!("the window {window}, which is shut on holidays"),
         task => task.kind().to_owned(),
     };
-    Waiting { for_what, since_ms, until_ms: due_ms, ended_by: "the clock".to_owned() }
+    Waiting { for_what, since_ms, until_ms: due_ms, expires_ms: None, ended_by: "the clock".to_owned() }
 }
 
 /// Who may answer, by name where the people are known.
@@ -184,7 +241,8 @@ fn who_may(system: &System, run: &Run, step: &StepRun, asked: &str) -> String {
         Voice::InPlaceOf(of) => format!("{name} (in the place of {of})"),
     };
     let people: Vec<String> = approval::deciders(system, run, step).into_iter().map(named).collect();
-    let missing = step.task.quorum(&run.stage).map_or(1, |quorum| quorum.count as usize) - step.answers.len();
+    let given = approval::standing(system, run, step, system.at_ms).count();
+    let missing = step.task.quorum(&run.stage).map_or(1, |quorum| quorum.count as usize).saturating_sub(given);
     match people.as_slice() {
         [] => format!("nobody who is known and may still ({asked} are asked; authors and those who answered are not)"),
         people if people.len() < missing => {
@@ -194,15 +252,16 @@ fn who_may(system: &System, run: &Run, step: &StepRun, asked: &str) -> String {
     }
 }
 
-fn active(system: &System, step: &StepRun, since_ms: i64) -> Waiting {
+fn active(system: &System, run: &Run, step: &StepRun, since_ms: i64) -> Waiting {
     let pending = step.effect.as_ref().and_then(|id| system.due.get(id));
-    let cancelling =
-        pending.is_some_and(|effect| matches!(effect.kind, EffectKind::Step { phase: super::Phase::Cancel, .. }));
+    let cancelling = pending.is_some_and(|effect| matches!(effect.kind, EffectKind::Step { phase: Phase::Cancel, .. }));
     let deadline_ms = since_ms.saturating_add(step.timeout_ms);
     let for_what = match (&step.progress, &step.error) {
         _ if cancelling => format!("{} to be cancelled", step.id),
         (Some(progress), _) => match &step.task {
-            Task::Action(Action::Check(check)) => format!("{}: {} ({progress})", step.id, check.question()),
+            Task::Action(Action::Check(check)) => {
+                format!("{}: {} ({progress})", step.id, question::of_run(system, run, step, check))
+            }
             _ => format!("{}: {progress}", step.id),
         },
         (None, Some(error)) => format!("{} to be tried again ({} tries so far): {error}", step.id, step.tries),
@@ -213,6 +272,7 @@ fn active(system: &System, step: &StepRun, since_ms: i64) -> Waiting {
         for_what,
         since_ms,
         until_ms: again,
+        expires_ms: None,
         ended_by: format!("its outcome, or its deadline at {}", super::explain::time(deadline_ms)),
     }
 }

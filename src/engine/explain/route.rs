@@ -68,6 +68,7 @@ fn follows(name: &RuleName, rule: &Rule, after: &Rule) -> bool {
     pushes || after.on.upstream.as_ref() == Some(name)
 }
 
-fn deploys(rule: &Rule) -> bool {
+/// Whether a rule deploys.
+pub(super) fn deploys(rule: &Rule) -> bool {
     rule.steps.iter().any(|step| matches!(step.action, Action::Deploy(_)))
 }

@@ -9,14 +9,14 @@ use std::{
 use serde_json::Value;
 
 use crate::engine::{
-    event::{CommitSet, Event, Outcome, Recorded},
+    event::{CommitSet, Event, HeadSeen, Outcome, Recorded},
     ids::{CommitId, Place, RunId, TargetKey},
     plan::Task,
     run::{Run, RunState, StepState, Subject},
     system::System,
     turn::Decision,
 };
-use crate::rules::{Action, RepositoryName, StageName, StepId};
+use crate::rules::{Action, RepositoryName, RuleName, StageName, StepId, matches_any};
 
 /// What became of every commit of a system.
 #[derive(Debug, Clone, Default)]
@@ -42,6 +42,10 @@ pub struct Stop {
     pub at_ms: i64,
     /// Whether it is a change: people wrote it, and it was not there already when the branch was first seen.
     pub is_change: bool,
+    /// The run that made it; `None` where it was pushed.
+    pub by: Option<RunId>,
+    /// The rules for pushes to this place that its push did not start, because of their `paths`.
+    pub passed_over: Vec<RuleName>,
     /// How often the branch had been force-pushed: what the head before a force-push brought may be lost.
     epoch: u32,
     /// The position whose content it has: its own, but of a way back that of the head that it went back to.
@@ -79,6 +83,8 @@ pub struct Deployment {
     pub stage: StageName,
     /// What it deployed to.
     pub target: TargetKey,
+    /// Whether something was put into service. Where no `deploy` step of the run was done, what ran before still runs.
+    pub took_place: bool,
     /// When the run ended for the first time after that: milliseconds since 1970, UTC.
     pub at_ms: i64,
     /// Whether it then ended in any other way than well.
@@ -150,6 +156,21 @@ impl Whereabouts {
         self.stop(place, later).is_some_and(|stop| stop.taken_away.iter().any(|range| range.contains(&position)))
     }
 
+    /// The head that took away what the head at `position` brought, and that the one at `later` has not brought again.
+    #[must_use]
+    pub fn taken_away_by(&self, place: &Place, position: usize, later: usize) -> Option<&Stop> {
+        let since = |head: &usize| self.is_taken_away(place, position, *head);
+        (position + 1..=later).rev().take_while(since).last().and_then(|head| self.stop(place, head))
+    }
+
+    /// The first force-push after the head at `position`, up to the one at `later`: what was before it may be lost.
+    #[must_use]
+    pub fn lost_by(&self, place: &Place, position: usize, later: usize) -> Option<&Stop> {
+        let epoch = self.stop(place, position)?.epoch;
+        let mut since = (position + 1..=later).filter_map(|head| self.stop(place, head));
+        since.find(|head| head.epoch != epoch)
+    }
+
     /// Whether a set of a stage's commits brings the head at that position of a place.
     #[must_use]
     pub fn set_brings(&self, set: &CommitSet, place: &Place, position: usize) -> bool {
@@ -200,6 +221,7 @@ impl Whereabouts {
             for (stage, head) in moved {
                 let was_seen = self.seen.get(repository).is_some_and(|seen| seen.contains(stage));
                 let told = told.and_then(|heads| heads.get(stage)?.as_ref()).filter(|told| told.commit == head.commit);
+                let passed_over = passed_over(system, repository, stage, told.filter(|_| was_seen));
                 let by_people = told.is_some_and(|told| !told.authors.is_empty() || told.keys.is_empty());
                 let place = Place { repository: repository.clone(), stage: stage.clone() };
                 let stops = self.stops.entry(place).or_default();
@@ -208,7 +230,8 @@ impl Whereabouts {
                 if stops.last().is_none_or(|last| last.commit != head.commit) {
                     let (commit, at_ms) = (head.commit.clone(), head.since_ms);
                     let is_change = by_people && was_seen;
-                    stops.push(Stop { commit, at_ms, is_change, epoch, holds, taken_away });
+                    let by = head.by.clone();
+                    stops.push(Stop { commit, at_ms, is_change, by, passed_over, epoch, holds, taken_away });
                 }
             }
             if self.seen.get(repository) != Some(&watched.seen) {
@@ -231,7 +254,7 @@ impl Whereabouts {
                 continue;
             }
             let to = place(&run.stage);
-            let to = (run.stage.clone(), self.landed(&to, made, at_ms));
+            let to = (run.stage.clone(), self.landed(&to, made, at_ms, &run.id));
             let carried = self.carried.entry(merge.repository.clone()).or_default();
             let after = carried.partition_point(|known| known.at_ms <= at_ms);
             carried.insert(after, Carried { from: (from.clone(), position), to, run: run.id.clone(), at_ms });
@@ -240,7 +263,7 @@ impl Whereabouts {
 
     /// The position of a merge. One that was never seen as a head, because somebody pushed on top of it, is brought by the
     /// first head after it.
-    fn landed(&mut self, place: &Place, made: CommitId, at_ms: i64) -> usize {
+    fn landed(&mut self, place: &Place, made: CommitId, at_ms: i64, run: &RunId) -> usize {
         if let Some(position) = self.position(place, &made) {
             return position;
         }
@@ -250,7 +273,17 @@ impl Whereabouts {
         }
         let epoch = stops.last().map_or(0, |last| last.epoch);
         let holds = stops.len();
-        stops.push(Stop { commit: made, at_ms, is_change: false, epoch, holds, taken_away: Vec::new() });
+        let (by, passed_over) = (Some(run.clone()), Vec::new());
+        stops.push(Stop {
+            commit: made,
+            at_ms,
+            is_change: false,
+            by,
+            passed_over,
+            epoch,
+            holds,
+            taken_away: Vec::new(),
+        });
         holds
     }
 
@@ -278,6 +311,7 @@ impl Whereabouts {
                     run: run.id.clone(),
                     stage: run.stage.clone(),
                     target: target.clone(),
+                    took_place: run.steps.iter().any(|step| deploys(&step.task) && step.state == StepState::Done),
                     at_ms,
                     failed: good_ms.is_none(),
                     good_ms,
@@ -321,6 +355,22 @@ impl Whereabouts {
             self.deployments[before].rolled_back_ms = good_ms;
         }
     }
+}
+
+/// The rules that a push would start if it had changed what they are for. What a promotion holds back is made up for
+/// whatever it changed.
+fn passed_over(
+    system: &System,
+    repository: &RepositoryName,
+    stage: &StageName,
+    told: Option<&HeadSeen>,
+) -> Vec<RuleName> {
+    let changed = told.and_then(|told| told.changed.as_ref());
+    let is_held = system.held.get(stage).is_some_and(|held| held.contains(repository));
+    let (Some(rules), Some(changed), false) = (system.rules(), changed, is_held) else { return Vec::new() };
+    let of_place =
+        rules.rules.iter().filter(|(_, rule)| rule.on.push.as_ref() == Some(repository) && rule.is_for(stage));
+    of_place.filter(|(_, rule)| !matches_any(&rule.on.paths, changed)).map(|(name, _)| name.clone()).collect()
 }
 
 /// What a new head of a place has: the position whose content it is, and what of the earlier ones is taken away.

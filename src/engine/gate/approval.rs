@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{
     access::Permission,
+    authors::Written,
     effect::Phase,
     event::Principal,
+    gate::hold::demand_reason,
     ids::{Digest, RunId},
     plan::Task,
-    run::{Answer, Run, StepRun},
+    run::{Answer, Run, RunState, StepRun, StepState},
     system::{System, TargetLife},
     turn::{Refused, Turn},
     work,
@@ -59,24 +61,32 @@ impl Answer {
 impl StepRun {
     /// The answers that were given count no more.
     pub(in crate::engine) fn void_answers(&mut self, because: &str) {
-        let void = self.answers.drain(..).map(|answer| VoidAnswer { answer, because: because.to_owned() });
-        self.void.extend(void);
+        self.void_lapsed(&vec![Some(because.to_owned()); self.answers.len()]);
+    }
+
+    /// The answers for which there is a reason, in their order, count no more.
+    pub(in crate::engine) fn void_lapsed(&mut self, reasons: &[Option<String>]) {
+        let answers = std::mem::take(&mut self.answers);
+        for (answer, because) in answers.into_iter().zip(reasons) {
+            match because.clone() {
+                Some(because) => self.void.push(VoidAnswer { answer, because }),
+                None => self.answers.push(answer),
+            }
+        }
         let surplus = self.void.len().saturating_sub(MOST_VOID);
         self.void.drain(..surplus);
     }
 }
 
-/// In whose name somebody may answer a quorum's question at an instant; `None` when they may not.
+/// In whose name somebody may answer a quorum's question at an instant: their own first, then of those who delegated to them.
 #[must_use]
-pub fn voice(system: &System, quorum: &Quorum, who: &Principal, at_ms: i64) -> Option<Voice> {
+pub fn voices(system: &System, quorum: &Quorum, who: &Principal, at_ms: i64) -> Vec<Voice> {
     let asks = |name: &str| quorum.from.iter().any(|asked| asked == name);
-    if quorum.from.is_empty() || quorum.from.iter().any(|name| who.is(name)) {
-        return Some(Voice::Own);
-    }
+    let is_asked = quorum.from.is_empty() || quorum.from.iter().any(|name| who.is(name));
     let people = system.access.as_ref().map(|in_force| &in_force.access.people);
     let delegates = system.rules().map(|rules| rules.delegates.as_slice()).unwrap_or_default();
     let lends = |delegate: &&Delegate| delegate.holds_at(at_ms) && delegate.to.iter().any(|name| who.is(name));
-    delegates.iter().filter(lends).find_map(|Delegate { of, .. }| {
+    let lent = delegates.iter().filter(lends).filter_map(|Delegate { of, .. }| {
         let person = people.and_then(|people| people.get(of));
         let is_group = people.is_some_and(|people| people.values().any(|person| person.groups.contains(of)));
         match person {
@@ -87,7 +97,42 @@ pub fn voice(system: &System, quorum: &Quorum, who: &Principal, at_ms: i64) -> O
             }
             _ => None,
         }
-    })
+    });
+    is_asked.then_some(Voice::Own).into_iter().chain(lent).collect()
+}
+
+/// Why an answer that was given does not count any more: whoever gave it may not answer now, or not in that name.
+#[must_use]
+pub fn lapsed(system: &System, run: &Run, quorum: &Quorum, answer: &Answer, at_ms: i64) -> Option<String> {
+    let name = &answer.by.name;
+    let known = system.access.as_ref().map(|in_force| &in_force.access).filter(|access| !access.people.is_empty());
+    // Of a person who is no longer known, nothing is left but the name.
+    let gone = || Principal { name: name.clone(), ..Principal::default() };
+    let now = known.map_or_else(|| answer.by.clone(), |access| access.principal(name).unwrap_or_else(gone));
+    let access = system.access.as_ref().map(|in_force| &in_force.access);
+    if access.is_some_and(|access| !access.allows(&now, Permission::Approve, Some(&run.stage))) {
+        return Some(format!("{name} lost the permission `approve` since"));
+    }
+    let voices = voices(system, quorum, &now, at_ms);
+    match &answer.in_place_of {
+        None if voices.contains(&Voice::Own) => None,
+        None => Some(format!("{name} is none of those any more whom it asks: {}", named(system, quorum))),
+        Some(of) if voices.contains(&Voice::InPlaceOf(of.clone())) => None,
+        Some(of) => Some(format!("{name} does not speak in the place of {of} any more")),
+    }
+}
+
+/// The answers to a step's question that count at an instant.
+pub fn standing<'run>(
+    system: &System,
+    run: &'run Run,
+    step: &'run StepRun,
+    at_ms: i64,
+) -> impl Iterator<Item = &'run Answer> {
+    let quorum = step.task.quorum(&run.stage);
+    let counts =
+        move |answer: &&Answer| quorum.is_none_or(|quorum| lapsed(system, run, quorum, answer, at_ms).is_none());
+    step.answers.iter().filter(counts)
 }
 
 /// The people who are known and may answer what a step asks right now, each with the voice that they would have.
@@ -96,57 +141,94 @@ pub fn deciders(system: &System, run: &Run, step: &StepRun) -> Vec<(String, Voic
     let Some(quorum) = step.task.quorum(&run.stage) else { return Vec::new() };
     let Some(in_force) = &system.access else { return Vec::new() };
     let people = in_force.access.people.keys().filter_map(|name| in_force.access.principal(name));
+    let written = system.written(run);
     people
         .filter(|who| in_force.access.allows(who, Permission::Approve, Some(&run.stage)))
-        .filter_map(|who| Some((may_answer(system, run, step, quorum, &who, system.at_ms).ok()?, who)))
+        .filter_map(|who| {
+            Some((may_answer((system, run, step, quorum), &who, system.at_ms, Some(&written)).ok()?, who))
+        })
         .map(|(voice, who)| (who.name, voice))
         .collect()
 }
 
-/// In whose name somebody may approve, or why they may not.
+/// In whose name somebody may approve, given who wrote it, or why they may not.
 fn may_answer(
-    system: &System,
-    run: &Run,
-    step: &StepRun,
-    quorum: &Quorum,
+    (system, run, step, quorum): (&System, &Run, &StepRun, &Quorum),
     by: &Principal,
     at_ms: i64,
+    written: Option<&Written>,
 ) -> Result<Voice, Refused> {
     let id = &run.id;
     let refuse =
         |reason: String| Err(Refused::NotAllowed { who: by.name.clone(), what: format!("approve {id}"), reason });
-    let Some(voice) = voice(system, quorum, by, at_ms) else {
+    let voices = voices(system, quorum, by, at_ms);
+    if voices.is_empty() {
         return refuse(format!("it asks {}", named(system, quorum)));
-    };
-    if !quorum.author_may_approve {
-        if run.authors.iter().any(|author| wrote(by, author)) {
-            return refuse("it holds a change that they wrote themselves; somebody else has to look at it".to_owned());
-        }
-        let delegator = match &voice {
-            Voice::InPlaceOf(name) => system.access.as_ref().and_then(|in_force| in_force.access.principal(name)),
-            Voice::Own => None,
-        };
-        if let Some(of) = delegator.filter(|of| run.authors.iter().any(|author| wrote(of, author))) {
-            return refuse(format!("it holds a change by {}, in whose place they would answer", of.name));
-        }
     }
-    let seat = match &voice {
-        Voice::Own => &by.name,
-        Voice::InPlaceOf(of) => of,
-    };
-    match step.answers.iter().find(|answer| answer.seat() == seat || answer.by.name == by.name) {
-        None => Ok(voice),
-        Some(given) if given.by.name == by.name => Err(Refused::not_now(
+    let given: Vec<&Answer> = standing(system, run, step, at_ms).collect();
+    if given.iter().any(|answer| answer.by.name == by.name) {
+        return Err(Refused::not_now(
             id,
             format!("{} has approved it already", by.name),
             "somebody else has to, as well; `tidegate withdraw` takes it back",
-        )),
-        Some(given) => Err(Refused::not_now(
-            id,
-            format!("{} has approved it in the place of {seat} already", given.by.name),
-            "somebody else has to, as well",
-        )),
+        ));
     }
+    let mut refusals = voices.into_iter().map(|voice| {
+        let seat = match &voice {
+            Voice::Own => &by.name,
+            Voice::InPlaceOf(of) => of,
+        };
+        if let Some(written) = written {
+            may_judge(system, run, quorum, written, (by, &voice))?;
+        }
+        match given.iter().find(|answer| answer.seat() == seat) {
+            None => Ok(voice),
+            Some(given) => Err(Refused::not_now(
+                id,
+                format!("{} has approved it in the place of {seat} already", given.by.name),
+                "somebody else has to, as well",
+            )),
+        }
+    });
+    // The first voice that is free; or why not even the first is.
+    let first = refusals.next().unwrap_or_else(|| refuse(format!("it asks {}", named(system, quorum))));
+    first.or_else(|refused| refusals.find_map(Result::ok).ok_or(refused))
+}
+
+/// Whether somebody may judge a change, given who wrote it; or why not.
+fn may_judge(
+    system: &System,
+    run: &Run,
+    quorum: &Quorum,
+    written: &Written,
+    (by, voice): (&Principal, &Voice),
+) -> Result<(), Refused> {
+    if quorum.author_may_approve {
+        return Ok(());
+    }
+    let refuse = |reason: String| {
+        let what = format!("approve {}", run.id);
+        Err(Refused::NotAllowed { who: by.name.clone(), what, reason })
+    };
+    let access = system.access.as_ref().map(|in_force| &in_force.access);
+    if written.authors.iter().any(|author| wrote(by, author)) {
+        return refuse("it holds a change that they wrote themselves; somebody else has to look at it".to_owned());
+    }
+    let delegator = match voice {
+        Voice::InPlaceOf(name) => access.and_then(|access| access.principal(name)),
+        Voice::Own => None,
+    };
+    if let Some(of) = delegator.filter(|of| written.authors.iter().any(|author| wrote(of, author))) {
+        return refuse(format!("it holds a change by {}, in whose place they would answer", of.name));
+    }
+    let overrides = access.is_none_or(|access| access.allows(by, Permission::Override, Some(&run.stage)));
+    if written.others_wrote && !overrides {
+        return refuse(
+            "not all who wrote it are known, and they may be among them; it takes somebody with the permission `override`"
+                .to_owned(),
+        );
+    }
+    Ok(())
 }
 
 /// Whom a quorum asks, for people, with the members of groups where they are known.
@@ -155,6 +237,22 @@ pub fn named(system: &System, quorum: &Quorum) -> String {
     let name =
         |name: &String| system.access.as_ref().map_or_else(|| name.clone(), |in_force| in_force.access.named(name));
     quorum.from.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+/// What is deployed without having been shown: the step that made the template, and the question that was answered without
+/// it. Rules that say so are a mistake; a plan that was made from older ones is caught here.
+pub(in crate::engine) fn unseen<'run>(run: &'run Run, deploy: &StepRun) -> Option<(&'run StepRun, &'run StepRun)> {
+    if !deploy.task.deploys() {
+        return None;
+    }
+    let before = run.before(deploy);
+    let made = *before.iter().rev().find(|step| matches!(step.task, Task::Action(Action::Synth(_))))?;
+    let template = made.outputs.get("template_digest");
+    let shows = |step: &&StepRun| {
+        step.id == made.id || template.is_some_and(|_| step.outputs.get("template_digest") == template)
+    };
+    let asks = before.iter().filter(|step| step.task.quorum(&run.stage).is_some());
+    asks.copied().find(|asked| !run.before(asked).iter().any(shows)).map(|asked| (made, asked))
 }
 
 impl Turn<'_> {
@@ -174,13 +272,16 @@ impl Turn<'_> {
                 "it changed since it was shown: look at it again with `tidegate run show`",
             ));
         }
-        let voice = may_answer(self.system, run, step, quorum, by, self.at_ms)?;
+        // What is in the log was judged when it was said.
+        let written = (!self.retraces).then(|| self.system.written(run));
+        let voice = may_answer((self.system, run, step, quorum), by, self.at_ms, written.as_ref())?;
         let in_place_of = match voice {
             Voice::Own => None,
             Voice::InPlaceOf(of) => Some(of),
         };
         let (number, step) = (run.number, step.id.clone());
         let answer = Answer { by: by.clone(), digest: waits, at_ms: self.at_ms, in_place_of };
+        self.tell_approved(number, &step, &answer);
         self.approved(number, &step, answer);
         Ok(())
     }
@@ -193,14 +294,16 @@ impl Turn<'_> {
     ) -> Result<(), Refused> {
         let run = self.live_run(id)?;
         let (step, quorum) = asked(run)?;
-        if voice(self.system, quorum, by, self.at_ms).is_none() {
+        if voices(self.system, quorum, by, self.at_ms).is_empty() {
             return Err(Refused::NotAllowed {
                 who: by.name.clone(),
                 what: format!("reject {id}"),
                 reason: format!("it asks {}", named(self.system, quorum)),
             });
         }
+        demand_reason(reason, "a rejection")?;
         let (number, step) = (run.number, step.id.clone());
+        self.tell_rejected(number, &step, &by.name, reason);
         self.fail_step(
             number,
             &step,
@@ -210,20 +313,33 @@ impl Turn<'_> {
         Ok(())
     }
 
-    /// Takes back an approval while the question is still open: one's own, or one given in one's place.
+    /// Takes back an approval, one's own or one given in one's place, until something moves because of it: a question that
+    /// was closed is open again.
     pub(in crate::engine) fn withdraw_command(&mut self, by: &Principal, id: &RunId) -> Result<(), Refused> {
         let run = self.live_run(id)?;
-        let (step, _) = asked(run)?;
-        let own = |answer: &&Answer| answer.by.name == by.name || answer.seat() == by.name;
-        if step.answers.iter().find(own).is_none() {
+        let own = |answer: &Answer| answer.by.name == by.name || answer.seat() == by.name;
+        let may_end = |step: &&StepRun| matches!(step.state, StepState::Active | StepState::Done);
+        let given = run.steps.iter().rev().filter(may_end).find(|step| step.answers.iter().any(own));
+        let Some(step) = given else {
             return Err(Refused::not_now(
                 id,
                 format!("{} has not approved what waits", by.name),
-                "there is nothing to withdraw; `tidegate reject` refuses it",
+                "there is nothing to withdraw; `tidegate reject` refuses what waits for an approval",
             ));
+        };
+        let is_after = |later: &&StepRun| run.before(later).iter().any(|before| before.id == step.id);
+        let begun = |later: &&StepRun| !matches!(later.state, StepState::Blocked | StepState::Ready);
+        let moved = run.steps.iter().filter(is_after).find(|later| later.task.is_move() && begun(later));
+        if run.state == RunState::Ending || moved.is_some() {
+            let why = moved.map_or_else(|| "it ends already".to_owned(), |moved| format!("{} has begun", moved.id));
+            return Err(Refused::not_now(id, why, "`tidegate abort` ends it, `tidegate rollback` takes a stage back"));
         }
         let (number, step, name) = (run.number, step.id.clone(), by.name.clone());
         self.step_mut(number, &step).answers.retain(|answer| answer.by.name != name && answer.seat() != name);
+        self.tell_withdrawn(number, &step, &name);
+        if self.step_of(number, &step).state == StepState::Done {
+            self.ask_again(number, &step, &format!("{name} withdrew an approval before it"));
+        }
         Ok(())
     }
 
@@ -268,8 +384,9 @@ fn names(given: &Digest, digest: &Digest) -> bool {
     given.len() >= 8 && whole.starts_with(&given)
 }
 
-/// Whether the author of a change, `Ada <ada@example.com>`, is this person.
+/// Whether the author of a change, `Ada <ada@example.com>`, is this person. No mail system in use tells addresses apart by
+/// the case of their letters.
 fn wrote(by: &Principal, author: &str) -> bool {
     let (name, email) = author.split_once(" <").map_or((author, ""), |(name, rest)| (name, rest.trim_end_matches('>')));
-    by.name == name || (!email.is_empty() && by.emails.contains(email))
+    by.name == name || (!email.is_empty() && by.emails.iter().any(|own| own.eq_ignore_ascii_case(email)))
 }

@@ -69,23 +69,18 @@ pub enum Hold<'system> {
     Freeze(&'system str, &'system Freeze),
 }
 
-/// What holds a step of a run right now; `None` when nothing does.
+/// All that holds a step of a run right now: the pause, and every freeze that the run may not pass.
 #[must_use]
-pub fn hold<'system>(system: &'system System, run: &Run, step: &StepRun) -> Option<Hold<'system>> {
-    if let Some(pause) = &system.paused {
-        return Some(Hold::Pause(pause));
-    }
+pub fn holds<'system>(system: &'system System, run: &Run, step: &StepRun) -> Vec<Hold<'system>> {
+    let pause = system.paused.iter().map(Hold::Pause);
     // No freeze keeps half of a set where it is.
-    let half_made = run.subject == Subject::TakeBack || run.steps.iter().any(StepRun::is_begun_merge);
-    if !step.task.is_move() || half_made || skips_freezes(system, run) {
-        return None;
-    }
+    let half_made = run.subject == Subject::TakeBack || run.steps.iter().any(StepRun::is_begun_move);
+    let passes_all = !step.task.is_move() || half_made || skips_freezes(system, run);
     let holds = |(_, freeze): &(&String, &Freeze)| {
-        freeze.stage.as_ref().is_none_or(|stage| *stage == run.stage) && !freeze.overrides.contains_key(&run.id)
+        !passes_all && freeze.is_of(&run.stage) && !freeze.overrides.contains_key(&run.id)
     };
-    // Of several, the one that ends last is the one that is waited for.
-    let last = system.freezes.iter().filter(holds).max_by_key(|(_, freeze)| freeze.until_ms);
-    last.map(|(name, freeze)| Hold::Freeze(name, freeze))
+    let freezes = system.freezes.iter().filter(holds).map(|(name, freeze)| Hold::Freeze(name, freeze));
+    pause.chain(freezes).collect()
 }
 
 fn skips_freezes(system: &System, run: &Run) -> bool {
@@ -93,15 +88,24 @@ fn skips_freezes(system: &System, run: &Run) -> bool {
     run.hotfix.is_some() && hotfix.is_some_and(|hotfix| hotfix.skips_freezes())
 }
 
-impl Hold<'_> {
-    /// What waits for this hold's end waits for it in these words.
+impl Freeze {
+    /// Whether it is of a stage.
     #[must_use]
-    pub fn waiting(&self, run: &Run) -> Waiting {
+    pub fn is_of(&self, stage: &StageName) -> bool {
+        self.stage.as_ref().is_none_or(|of| of == stage)
+    }
+}
+
+impl Hold<'_> {
+    /// What is ready since `ready_ms` and waits for this hold's end waits for it in these words.
+    #[must_use]
+    pub fn waiting(&self, run: &Run, ready_ms: i64) -> Waiting {
         match self {
             Self::Pause(Pause { by, reason, since_ms }) => Waiting {
                 for_what: format!("the end of the pause by {by}: {reason}"),
-                since_ms: *since_ms,
+                since_ms: ready_ms.max(*since_ms),
                 until_ms: None,
+                expires_ms: None,
                 ended_by: "an operator: `tidegate resume`".to_owned(),
             },
             Self::Freeze(name, Freeze { stage, by, reason, since_ms, until_ms, .. }) => {
@@ -109,8 +113,9 @@ impl Hold<'_> {
                 let (end, id) = (explain::time(*until_ms), &run.id);
                 Waiting {
                     for_what: format!("the end of {name}, the freeze of {of} by {by}: {reason}"),
-                    since_ms: *since_ms,
+                    since_ms: ready_ms.max(*since_ms),
                     until_ms: Some(*until_ms),
+                    expires_ms: None,
                     ended_by: format!(
                         "its end at {end}, `tidegate thaw {name}`, or `tidegate override {name} {id} --reason …`"
                     ),
@@ -124,7 +129,7 @@ impl Turn<'_> {
     /// Whether something holds this step. A run that comes as far as a freeze takes the place of older ones before it.
     pub(in crate::engine) fn is_held(&mut self, number: u64, id: &StepId) -> bool {
         let (run, step) = (self.run(number), self.step_of(number, id));
-        match hold(self.system, run, step) {
+        match holds(self.system, run, step).first() {
             None => return false,
             Some(Hold::Pause(_)) => {}
             Some(Hold::Freeze(..)) => self.supersede_older(number),
@@ -145,10 +150,11 @@ impl Turn<'_> {
         Ok(())
     }
 
-    pub(in crate::engine) fn resume_command(&mut self) -> Result<(), Refused> {
-        if self.system.paused.take().is_none() {
+    pub(in crate::engine) fn resume_command(&mut self, by: &Principal) -> Result<(), Refused> {
+        let Some(pause) = self.system.paused.take() else {
             return Err(Refused::unknown("it is not paused", "there is nothing to resume"));
-        }
+        };
+        self.tell_resumed(&by.name, &pause);
         self.wake_all();
         Ok(())
     }
@@ -193,8 +199,9 @@ impl Turn<'_> {
         Ok(())
     }
 
-    pub(in crate::engine) fn thaw_command(&mut self, name: &str) -> Result<(), Refused> {
-        self.known_freeze(name)?;
+    pub(in crate::engine) fn thaw_command(&mut self, by: &Principal, name: &str) -> Result<(), Refused> {
+        let freeze = self.known_freeze(name)?.clone();
+        self.tell_thawed(&by.name, name, &freeze);
         let timer = Timer::Freeze { freeze: name.to_owned() };
         let pending = self.system.due.values().find(|effect| effect.is_timer(&timer)).map(|effect| effect.id.clone());
         if let Some(pending) = pending {
@@ -222,6 +229,7 @@ impl Turn<'_> {
         if let Some(freeze) = self.system.freezes.get_mut(name) {
             freeze.overrides.insert(id.clone(), said);
         }
+        self.tell_overridden(&by.name, name, number, reason);
         self.awake.insert(number);
         Ok(())
     }

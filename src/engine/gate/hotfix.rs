@@ -53,10 +53,12 @@ impl Turn<'_> {
         let run = RunId::new(what);
         if self.system.run(&run).is_some() {
             let number = self.live_run(&run)?.number;
+            self.tell_hotfix(&by.name, what, reason);
             self.mark_run(number, &mark);
             return Ok(());
         }
         let commit = self.known_commit(what)?;
+        self.tell_hotfix(&by.name, commit.short(), reason);
         self.mark_commit(&commit, &mark);
         let of_it = |run: &&Run| run.source.as_ref().is_some_and(|source| source.commit == commit);
         let runs: Vec<u64> = self.system.live_runs().filter(of_it).map(|run| run.number).collect();

@@ -4,6 +4,7 @@
 pub mod approval;
 pub mod hold;
 pub(super) mod hotfix;
+pub(super) mod reopen;
 
 use serde_json::{Map, Value};
 
@@ -111,17 +112,32 @@ impl Turn<'_> {
         }
     }
 
-    /// Somebody who may approves.
+    /// Somebody who may approves. Of those who approved before, only whoever still may counts.
     pub(in crate::engine) fn approved(&mut self, number: u64, id: &StepId, answer: Answer) {
-        let run = self.run(number);
-        let needed = run.step(id).and_then(|step| step.task.quorum(&run.stage)).map_or(1, |quorum| quorum.count);
+        let (run, step) = (self.run(number), self.step_of(number, id));
+        let quorum = step.task.quorum(&run.stage);
+        let needed = quorum.map_or(1, |quorum| quorum.count);
+        let lapsed = |answer: &Answer| approval::lapsed(self.system, run, quorum?, answer, self.at_ms);
+        let lapsed: Vec<Option<String>> = step.answers.iter().map(lapsed).collect();
         let digest = answer.digest.clone();
         let step = self.step_mut(number, id);
+        step.void_lapsed(&lapsed);
         step.answers.push(answer);
         if step.answers.len() >= needed as usize {
             let names = step.answers.iter().map(|answer| Value::from(answer.by.name.clone())).collect();
             self.pass(number, id, names, &digest);
         }
+    }
+
+    /// A question that was closed is open again, for what is left of its answers; what came after it is put back.
+    pub(in crate::engine) fn ask_again(&mut self, number: u64, id: &StepId, because: &str) {
+        self.put_back_after(number, id, because);
+        let at_ms = self.at_ms;
+        let quorum = self.step_of(number, id).task.quorum(&self.run(number).stage).cloned();
+        let step = self.step_mut(number, id);
+        (step.state, step.started_ms, step.ended_ms) = (StepState::Active, Some(at_ms), None);
+        step.outputs = Map::new();
+        self.ask(number, id, quorum.as_ref());
     }
 
     /// The question is answered with yes: by these people, or by nobody where nothing differs.

@@ -120,10 +120,12 @@ impl Turn<'_> {
     fn look_at_fan_in(&mut self, number: u64, id: &StepId) -> bool {
         let run = self.run(number);
         if let Some(head) = present_head(self.system, run) {
-            let (origin, mut set, authors) = (head.origin.clone(), head.set.clone(), head.authors.clone());
+            let (origin, mut set) = (head.origin.clone(), head.set.clone());
             set.extend(run.source.as_ref().map(|source| (source.repository.clone(), source.commit.clone())));
+            let written = run.target.as_ref().map(|key| self.system.written_for_target(&set, key)).unwrap_or_default();
             let run = self.run_mut(number);
-            (run.origin, run.set, run.authors) = (origin, set, authors);
+            (run.origin, run.set) = (origin, set);
+            (run.authors, run.others_wrote) = (written.authors, written.others_wrote);
         }
         if !awaited(self.system, self.run(number)).is_empty() {
             return true;

@@ -224,7 +224,7 @@ impl Turn<'_> {
         if !fan_in::awaited_by(rules, stage, rule, &head.origin.pinned).is_empty() {
             return Vec::new();
         }
-        let (since, authors) = (head.origin.wanted_order(name), head.authors.clone());
+        let (since, source) = (head.origin.wanted_order(name), head.commit.clone());
         let behind = taken_in(rules, stage, rule, &head.origin.pinned);
         let own = Ancestor { commit: head.commit.clone(), order: head.order, wanted: head.origin.wanted.clone() };
         let mut reached = Vec::new();
@@ -240,8 +240,9 @@ impl Turn<'_> {
             carried.entry(repository.clone()).or_insert_with(|| own.clone());
             if carried != known {
                 next.origin.pinned.insert(id, carried);
-                next.authors.extend(authors.iter().cloned());
                 next.agree_with_lineages(&commit.repository);
+                let next = next.commit.clone();
+                self.takes_in_commits(&next, [&source]);
                 reached.push(commit.repository.clone());
             }
         }

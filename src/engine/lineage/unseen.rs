@@ -1,11 +1,12 @@
 //! Commits of ours that may be on a branch and that no watch has shown yet. Whatever they bring is kept until they are seen,
 //! so that a run's end, and the many runs after it, lose neither whose change it is nor what it was made from.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{
+    authors::Taken,
     event::CommitSet,
     gate::hotfix::Hotfix,
     ids::{PinnerId, Place, RunId, StepKey},
@@ -26,8 +27,9 @@ pub struct Brought {
     pub by: RunId,
     /// The commits that led to it; none for a promotion, whose set is of the stage before.
     pub set: CommitSet,
-    /// Who wrote the changes in it.
-    pub authors: BTreeSet<String>,
+    /// How far the pushes to each place are in it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub taken: Taken,
     /// That it is of a hotfix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hotfix: Option<Hotfix>,
@@ -54,14 +56,12 @@ impl Turn<'_> {
         let mut brought = Brought {
             by: run.id.clone(),
             set: CommitSet::new(),
-            authors: run.authors.clone(),
+            taken: run.step(step).map(|step| self.system.brought_by(run, step)).unwrap_or_default(),
             hotfix: run.hotfix.clone(),
             pinned: None,
         };
         if let Subject::Rule(rule) = &run.subject {
             brought.set = run.set.clone();
-            let head = lineage::present_head(self.system, run);
-            brought.authors.extend(head.into_iter().flat_map(|head| head.authors.iter().cloned()));
             brought.pinned = Some((PinnerId::of(rule, step), lineage::of_run(self.system, run)));
         }
         brought

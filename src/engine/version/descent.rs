@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{
+    authors::Taken,
     event::{Artifact, CommitSet},
     ids::{CommitId, Place, RunId, StepKey},
     system::{Head, System, Watched},
@@ -34,6 +35,9 @@ pub struct Descent {
     /// Pins in it, `file pointer` → the names of the artifacts that they are of.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pins: BTreeMap<String, BTreeSet<String>>,
+    /// How far the pushes to each place are in it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub taken: Taken,
 }
 
 impl Descent {
@@ -98,6 +102,8 @@ impl Turn<'_> {
         artifacts: &[Artifact],
     ) {
         let mut descent = self.inherited(parent);
+        // What is written on top is another content; found as it would have been written, it is the same.
+        descent.exact &= made == parent;
         let names: BTreeSet<String> = artifacts.iter().map(|artifact| artifact.name.clone()).collect();
         descent.pins.extend(pins.map(|pin| (pin, names.clone())));
         self.remember(made, descent);
@@ -114,17 +120,19 @@ impl Turn<'_> {
         let mut pins = self.inherited(parent).pins;
         pins.extend(self.inherited(source).pins);
         let instead = back.then(|| source.clone());
-        self.remember(made, Descent { of: Some(source.clone()), exact: false, instead, pins });
+        let taken = self.inherited(parent).taken;
+        self.remember(made, Descent { of: Some(source.clone()), exact: false, instead, pins, taken });
+        self.takes_in_commits(made, [source]);
     }
 
     /// A branch was taken back: `now` has the content of `to`; `exact` when nobody had pushed meanwhile.
     pub(in crate::engine) fn remember_way_back(&mut self, now: &CommitId, to: &CommitId, exact: bool) {
-        if now == to {
+        if now == to || self.system.original(now) == self.system.original(to) {
             return;
         }
         let Descent { instead, pins, .. } = self.inherited(to);
         let instead = Some(instead.unwrap_or_else(|| to.clone()));
-        self.remember(now, Descent { of: Some(to.clone()), exact, instead, pins });
+        self.remember(now, Descent { of: Some(to.clone()), exact, instead, pins, taken: Taken::new() });
     }
 
     /// A head that a watch saw: a commit of ours is known already; what others push stands on what was there before.
@@ -164,13 +172,15 @@ impl Turn<'_> {
         }
         let system = &*self.system;
         let heads = system.repositories.values().flat_map(|watched| watched.heads.values());
+        let gone = system.repositories.values().flat_map(|watched| watched.gone.values());
         let in_heads = heads.flat_map(|Head { commit, set, .. }| set.values().chain([commit]));
         let sets = system.runs.values().map(|run| &run.set).chain(system.versions.sets());
         let sets = sets.chain(system.promoted.values().map(|promoted| &promoted.set));
         let mut named: BTreeSet<CommitId> = BTreeSet::new();
         let made: Vec<CommitId> =
             system.runs.values().flat_map(|run| &run.steps).filter_map(|step| step.output_commit("commit")).collect();
-        let mut open: Vec<&CommitId> = in_heads.chain(sets.flat_map(|set| set.values())).chain(&made).collect();
+        let mut open: Vec<&CommitId> =
+            gone.chain(in_heads).chain(sets.flat_map(|set| set.values())).chain(&made).collect();
         while let Some(commit) = open.pop() {
             let Some(descent) = system.versions.descent.get(commit).filter(|_| !named.contains(commit)) else {
                 continue;

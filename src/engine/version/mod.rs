@@ -3,6 +3,8 @@
 
 mod command;
 pub(super) mod descent;
+mod half_way;
+mod moves;
 mod pin;
 pub mod release;
 pub(super) mod rollback;
@@ -69,7 +71,7 @@ pub struct Version {
 pub struct RolledBack {
     /// By this run.
     pub run: RunId,
-    /// The number of that run: what was begun before it is not verified any more.
+    /// The number of the last run that was made by then: what was begun until then is not verified any more.
     pub number: u64,
     /// To this version.
     pub to: Version,
@@ -88,8 +90,11 @@ pub struct RolledBack {
 pub struct HalfWay {
     /// The promotion or way back.
     pub run: RunId,
-    /// The repositories in which it is done, or may be.
+    /// The repositories in which it is done.
     pub moved: Vec<RepositoryName>,
+    /// Those in which it may be: its end is in doubt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub doubtful: Vec<RepositoryName>,
     /// Those in which it is not.
     pub open: Vec<RepositoryName>,
     /// The run that takes it back, when one was started.

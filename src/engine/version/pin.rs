@@ -5,7 +5,7 @@ use crate::engine::{
     event::Principal,
     gate::hold::demand_reason,
     ids::RunId,
-    run::{Run, StepRun, Subject},
+    run::{Run, RunState, StepRun, Subject},
     system::System,
     turn::{Refused, Turn},
     version::rollback::Decided,
@@ -20,6 +20,7 @@ impl System {
         let pinned = self.versions.pinned.get(&run.stage).filter(|_| step.task.is_move())?;
         let allowed = match &run.subject {
             Subject::TakeBack => true,
+            Subject::Rollback if run.steps.iter().any(StepRun::is_begun_move) => true,
             Subject::Rollback => self.same_content(&run.set, &pinned.version.verified.set),
             Subject::Rule(_) => self.is_of_version(run, &pinned.version),
             // Never half of a set: what was begun before the pin is finished, and then goes back.
@@ -62,10 +63,25 @@ impl Turn<'_> {
         let pinned =
             Pinned { version: version.clone(), by: by.name.clone(), reason: reason.to_owned(), at_ms: self.at_ms };
         self.system.versions.pinned.insert(stage.clone(), pinned);
+        self.stop_other_ways_back(by, stage, &version);
         if !is_here || self.promotion_moves(stage) {
             self.roll_back(stage, &version, None, Decided::by_hand(by, reason));
         }
         Ok(())
+    }
+
+    /// A stage that is pinned goes back to no other version any more: one that waits to would only be in the way. What has
+    /// begun to restore is finished.
+    fn stop_other_ways_back(&mut self, by: &Principal, stage: &StageName, pinned: &Version) {
+        let live = self.system.live_runs().filter(|run| run.subject == Subject::Rollback && run.stage == *stage);
+        let others = live.filter(|run| {
+            let begun = run.steps.iter().any(StepRun::is_begun_move);
+            !begun && run.state != RunState::Ending && !self.system.same_content(&run.set, &pinned.verified.set)
+        });
+        for other in others.map(|run| run.number).collect::<Vec<_>>() {
+            let reason = format!("{} pinned {stage} at {}", by.name, pinned.verified.run);
+            self.stop_run(other, RunState::Superseded, reason);
+        }
     }
 
     /// `tidegate unpin`.

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{
     explain,
+    gate::reopen::shut_window,
     ids::RunId,
     plan::Task,
     run::{Run, RunState, StepRun, StepState},
@@ -161,6 +162,8 @@ impl Release {
 pub fn standing(system: &System, name: &str) -> Standing {
     let Some((run, step)) = newest(system, name) else { return Standing::Missing };
     let id = run.id.clone();
+    // Looking at the others, it has just recorded what time it is.
+    let shut = shut_window(run, step, system.at_ms);
     match (run.state, step.state) {
         (RunState::Done, _) => Standing::Done { run: id, at_ms: run.ended_ms.unwrap_or(system.at_ms) },
         (ended, _) if ended.is_ended() || ended == RunState::Ending => {
@@ -169,9 +172,12 @@ pub fn standing(system: &System, name: &str) -> Standing {
             Standing::Ended { run: id, reason, at_ms: run.ended_ms.unwrap_or(system.at_ms), asked_ms }
         }
         (_, StepState::Done) => Standing::Merging { run: id },
-        (_, StepState::Active) => match explain::held(system, run, step) {
-            Some(held) => Standing::OnItsWay { run: id, waits_for: held.for_what },
-            None => Standing::Ready { run: id },
+        (_, StepState::Active) => match (explain::held(system, run, step), shut.map(|gate| &gate.task)) {
+            (Some(held), _) => Standing::OnItsWay { run: id, waits_for: held.for_what },
+            (None, Some(Task::Window { window, .. })) => {
+                Standing::OnItsWay { run: id, waits_for: format!("the window {window}") }
+            }
+            (None, _) => Standing::Ready { run: id },
         },
         _ => {
             let waiting = explain::run(system, run);

@@ -9,9 +9,9 @@ use crate::engine::{
     run::{Cause, Run, RunState, StepRun, StepState, Subject},
     system::{Policy, Promoted, Verified},
     turn::{Refused, Turn},
-    version::{HalfWay, MOST_VERSIONS, RolledBack, Version},
+    version::{MOST_VERSIONS, RolledBack, Version},
 };
-use crate::rules::{Action, OnVerifyFailure, RepositoryName, StageName, StepId};
+use crate::rules::{Action, OnVerifyFailure, StageName, StepId};
 
 /// Who decides where the rules do.
 const THE_RULES: &str = "the rules";
@@ -73,6 +73,7 @@ impl Turn<'_> {
             source: None,
             set,
             authors: std::collections::BTreeSet::new(),
+            others_wrote: false,
             hotfix: None,
             origin: Origin::default(),
             rules: in_force.digest.clone(),
@@ -120,20 +121,39 @@ impl Turn<'_> {
         }
     }
 
-    /// A stage's repositories begin to go back: what was begun there before and is still to be written would write over
-    /// that. What holds a target goes on, and is not verified any more.
+    /// A stage's repositories begin to go back: what was begun there and is still to be written would write over that,
+    /// unless it is of what comes back. What holds a target goes on, and is not verified any more.
     fn stop_what_would_overwrite(&mut self, number: u64) {
         let (id, stage) = (self.run(number).id.clone(), self.run(number).stage.clone());
-        let older = self.system.live_runs().filter(|run| run.stage == stage && run.number < number);
-        let older = older.filter(|run| matches!(run.subject, Subject::Rule(_)) && run.state != RunState::Ending);
+        let to = self.rolled_back_to(self.run(number));
+        let begun = self.system.live_runs().filter(|run| run.stage == stage && run.state != RunState::Ending);
+        let begun = begun.filter(|run| matches!(run.subject, Subject::Rule(_)) && !self.system.is_of_version(run, &to));
         let holds = |run: &&Run| {
             let target = run.target.as_ref().and_then(|key| self.system.targets.get(key));
             !run.holds_from_start && target.is_some_and(|target| target.holder == Some(run.number))
         };
-        let older = older.filter(|run| !holds(run) && run.steps.iter().any(|step| step.is_to_move()));
-        for older in older.map(|run| run.number).collect::<Vec<_>>() {
-            self.stop_run(older, RunState::Superseded, format!("{id} takes {stage} back"));
+        let begun = begun.filter(|run| !holds(run) && run.steps.iter().any(|step| step.is_to_move()));
+        for begun in begun.map(|run| run.number).collect::<Vec<_>>() {
+            self.stop_run(begun, RunState::Superseded, format!("{id} takes {stage} back"));
         }
+        self.go_on_with_what_comes_back(number);
+    }
+
+    /// What is promoted from a stage that goes back is from now on what it goes back to: a promotion of anything else ends,
+    /// unless it has begun to merge. Half of a set is worse.
+    fn go_on_with_what_comes_back(&mut self, number: u64) {
+        let run = self.run(number);
+        let to = self.rolled_back_to(run).verified;
+        let from = Subject::Promotion { from: run.stage.clone() };
+        let onward = self.system.live_runs().filter(|other| other.subject == from && other.state != RunState::Ending);
+        let onward = onward.filter(|other| !other.steps.iter().any(StepRun::is_begun_merge));
+        let onward = onward.filter(|other| !self.system.same_content(&other.set, &run.set));
+        let reason = format!("{} takes {} back to {}", run.id, run.stage, to.run);
+        let (stage, onward): (StageName, Vec<u64>) = (run.stage.clone(), onward.map(|other| other.number).collect());
+        for onward in onward {
+            self.stop_run(onward, RunState::Superseded, reason.clone());
+        }
+        self.system.verified.insert(stage, to);
     }
 
     /// A step of a way back is done: what its place holds from now on.
@@ -141,14 +161,22 @@ impl Turn<'_> {
         let step = self.step_of(number, id);
         let (now, to, from) = (step.output_commit("commit"), step.output_commit("to"), step.output_commit("from"));
         let (parent, changed) = (step.output_commit("parent"), step.changed_paths());
+        let made = parent.is_some();
         let to = to.or_else(|| match &restore.back {
             Back::ToVersion { to, .. } => Some(to.clone()),
             Back::Undo { .. } => None,
         });
         let (Some(now), Some(to)) = (now, to) else { return };
-        self.remember_way_back(&now, &to, parent.is_some() && parent == from);
+        // With nothing to change, the head itself is what is there.
+        let exact = from.as_ref() == Some(parent.as_ref().unwrap_or(&now));
+        if made || exact {
+            self.remember_way_back(&now, &to, exact);
+            let stage = self.run(number).stage.clone();
+            self.goes_back_to(&now, &to, parent.as_ref().filter(|_| !exact).map(|parent| (parent, &stage)));
+        }
         let place = Place { repository: restore.repository.clone(), stage: self.run(number).stage.clone() };
         self.made_head(number, id, &place, changed.as_deref());
+        self.pins_moved(number, id, &place);
     }
 
     /// A rollback is over.
@@ -163,7 +191,8 @@ impl Turn<'_> {
             let to = self.rolled_back_to(run);
             self.took_away(stage, to.promoted.as_ref());
             let (by, reason) = decided(run);
-            let (at_ms, id, number) = (self.at_ms, run.id.clone(), run.number);
+            // Whatever has begun until now began on what went away.
+            let (at_ms, id, number) = (self.at_ms, run.id.clone(), self.system.runs_made);
             let back = RolledBack { run: id, number, to, made, at_ms, by, reason };
             self.system.versions.rolled_back.insert(stage.clone(), back);
         } else {
@@ -209,10 +238,8 @@ impl Turn<'_> {
     /// Whether what a run verified has been left behind: its stage went back after it began, or is about to.
     pub(in crate::engine) fn is_left_behind(&self, run: &Run) -> bool {
         let mut going = self.system.live_runs().filter(|other| other.subject == Subject::Rollback);
-        let is_going = going.any(|other| {
-            other.stage == run.stage && other.number > run.number && !self.system.same_content(&other.set, &run.set)
-        });
-        let back = self.system.versions.rolled_back.get(&run.stage).filter(|back| back.number > run.number);
+        let is_going = going.any(|other| other.stage == run.stage && !self.system.same_content(&other.set, &run.set));
+        let back = self.system.versions.rolled_back.get(&run.stage).filter(|back| back.number >= run.number);
         is_going || back.is_some_and(|back| !self.system.same_content(&back.to.verified.set, &run.set))
     }
 
@@ -257,16 +284,6 @@ impl Turn<'_> {
         self.roll_back(&run.stage, &to, Some(&run.set), why);
     }
 
-    /// Something ended with some of its repositories moved: said until it is finished or taken back.
-    pub(in crate::engine) fn note_half_way(&mut self, run: &Run, taken_back_by: Option<RunId>) {
-        let (moved, open) = moved_and_open(run);
-        if moved.is_empty() || open.is_empty() {
-            return;
-        }
-        let half_way = HalfWay { run: run.id.clone(), moved, open, taken_back_by, since_ms: self.at_ms };
-        self.system.versions.half_way.insert(run.stage.clone(), half_way);
-    }
-
     /// What promotions into the stage merged before they failed is not there any more: tried again, they merge it anew.
     pub(in crate::engine) fn forget_merges(&mut self, stage: &StageName, by: &RunId) {
         let ended = self.system.runs.values_mut().filter(|run| {
@@ -280,25 +297,6 @@ impl Turn<'_> {
                 step.hint = Some(format!("{by} took it back"));
             }
         }
-    }
-}
-
-/// The repositories that a run has moved, or may have, and those that it has not.
-pub(in crate::engine) fn moved_and_open(run: &Run) -> (Vec<RepositoryName>, Vec<RepositoryName>) {
-    let moves = run.steps.iter().filter(|step| matches!(step.task, Task::Merge(_) | Task::Restore(_)));
-    let (moved, open): (Vec<&StepRun>, Vec<&StepRun>) = moves.partition(|step| may_have_moved(step));
-    let names = |steps: Vec<&StepRun>| steps.into_iter().filter_map(|step| step.task.moves().cloned()).collect();
-    (names(moved), names(open))
-}
-
-/// Whether a step's commit is on its branch, or may be: its end was in doubt.
-pub(in crate::engine) fn may_have_moved(step: &StepRun) -> bool {
-    let changed = step.outputs.get("changed").and_then(serde_json::Value::as_bool) != Some(false);
-    match step.state {
-        StepState::Done => changed,
-        StepState::Cancelled => step.started_ms.is_some(),
-        StepState::Failed => step.tries > 0,
-        StepState::Blocked | StepState::Ready | StepState::Active => false,
     }
 }
 

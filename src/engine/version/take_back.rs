@@ -9,7 +9,8 @@ use crate::engine::{
     turn::{Refused, Turn},
     version::{
         HalfWay,
-        rollback::{Decided, may_have_moved, moved_and_open},
+        half_way::{may_have_moved, may_have_moved_any},
+        rollback::Decided,
     },
 };
 use crate::rules::{OnPartialFailure, StageName};
@@ -17,8 +18,7 @@ use crate::rules::{OnPartialFailure, StageName};
 impl Turn<'_> {
     /// A promotion ended otherwise than well: what it merged is taken back, or said to be half-way, as its rules want it.
     pub(in crate::engine) fn promotion_broke(&mut self, run: &Run, from: &StageName) {
-        let (moved, _) = moved_and_open(run);
-        if moved.is_empty() {
+        if !may_have_moved_any(run) {
             return;
         }
         let rules = self.system.rules();

@@ -19,18 +19,32 @@ impl System {
     /// Why a commit may not move: it, or a commit whose version it carries, is vetoed.
     #[must_use]
     pub fn vetoed_commit(&self, commit: &CommitId) -> Option<String> {
-        let mut named = self.carried(commit).flat_map(|carried| {
-            let names = self.versions.vetoes.iter();
-            names.filter(move |(name, _)| is_commit(name) && carried.as_str().starts_with(name.as_str()))
-        });
-        named.next().map(|(name, veto)| said(name, veto))
+        self.veto_of_commit(commit).map(|(name, veto)| veto.said(name))
     }
 
     /// Why a set may not move: a commit in it, or an artifact that is pinned there, is vetoed.
     #[must_use]
     pub fn vetoed_set(&self, set: &CommitSet) -> Option<String> {
-        let commit = set.values().find_map(|commit| self.vetoed_commit(commit));
-        commit.or_else(|| self.artifacts_of(set).find_map(|name| self.vetoed_name(name)))
+        self.veto_of_set(set).map(|(name, veto)| veto.said(name))
+    }
+
+    /// The veto for which a set may not move, and what it names.
+    #[must_use]
+    pub fn veto_of_set(&self, set: &CommitSet) -> Option<(&str, &Veto)> {
+        let commit = set.values().find_map(|commit| self.veto_of_commit(commit));
+        commit.or_else(|| {
+            let mut named = self.artifacts_of(set).filter_map(|name| self.versions.vetoes.get_key_value(name));
+            named.next().map(|(name, veto)| (name.as_str(), veto))
+        })
+    }
+
+    /// The veto for which a commit may not move, and what it names.
+    #[must_use]
+    pub fn veto_of_commit(&self, commit: &CommitId) -> Option<(&str, &Veto)> {
+        let vetoes = self.versions.vetoes.iter().filter(|(name, _)| is_commit(name));
+        let mut of_it =
+            vetoes.filter(|(name, _)| self.carried(commit).any(|carried| carried.as_str().starts_with(name.as_str())));
+        of_it.next().map(|(name, veto)| (name.as_str(), veto))
     }
 
     /// Why an artifact may not move.
@@ -39,7 +53,7 @@ impl System {
     }
 
     fn vetoed_name(&self, name: &str) -> Option<String> {
-        self.versions.vetoes.get(name).map(|veto| said(name, veto))
+        self.versions.vetoes.get(name).map(|veto| veto.said(name))
     }
 
     /// Why a run may not move anything any more. Taking back is always allowed.
@@ -50,6 +64,14 @@ impl System {
         let done = run.steps.iter().filter(|step| step.state == StepState::Done);
         let mut artifacts = done.flat_map(|step| &step.artifacts);
         self.vetoed_set(&run.set).or_else(|| artifacts.find_map(|artifact| self.vetoed_artifact(artifact)))
+    }
+}
+
+impl Veto {
+    /// It in a clause, of what it names.
+    #[must_use]
+    pub fn said(&self, name: &str) -> String {
+        format!("{name} is vetoed by {}: {}", self.by, self.reason)
     }
 }
 
@@ -70,7 +92,7 @@ impl Turn<'_> {
         demand_reason(reason, "a veto")?;
         let name = name_of(what)?;
         if let Some(veto) = self.system.versions.vetoes.get(&name) {
-            return Err(Refused::unknown(said(&name, veto), "there is nothing to add"));
+            return Err(Refused::unknown(veto.said(&name), "there is nothing to add"));
         }
         let veto = Veto { by: by.name.clone(), reason: reason.to_owned(), at_ms: self.at_ms };
         self.tell_vetoed(&name, &veto);
@@ -117,8 +139,4 @@ fn name_of(what: &str) -> Result<String, Refused> {
 
 fn is_commit(name: &str) -> bool {
     name.len() <= 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-fn said(name: &str, veto: &Veto) -> String {
-    format!("{name} is vetoed by {}: {}", veto.by, veto.reason)
 }

@@ -3,7 +3,7 @@
 
 use super::mirror::{disk_fault, object_fault};
 use crate::providers::Fault;
-use git2::{Oid, Repository, RepositoryInitOptions};
+use git2::{Commit, Oid, Repository, RepositoryInitOptions};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -61,14 +61,55 @@ pub fn commit_in(path: &Path, revision: &str) -> Result<(String, PathBuf), Fault
     Ok((commit.id().to_string(), objects))
 }
 
+/// How a commit stands to the head of a branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// There is no such branch.
+    NoBranch,
+    /// It is the head.
+    Head,
+    /// It comes after this head, 40 hex digits: a plain push moves the branch.
+    After(String),
+    /// It is in the branch already, before this head.
+    Before(String),
+    /// It neither comes after this head nor before it: only a forced push moves the branch.
+    Apart(String),
+}
+
+/// The commit that `revision` names in a borrowed repository, and how it stands to the head of a branch.
+pub fn standing(directory: &Path, branch: &str, revision: &str) -> Result<(String, Standing), Fault> {
+    let repository = Repository::open_bare(directory).map_err(|error| not_there(revision, &error))?;
+    let commit = commit_of(&repository, revision)?.id();
+    let Some(head) = repository.find_reference(&format!("refs/heads/{branch}")).ok().and_then(|found| found.target())
+    else {
+        return Ok((commit.to_string(), Standing::NoBranch));
+    };
+    let comes_after =
+        |one, other| repository.graph_descendant_of(one, other).map_err(|error| not_there(revision, &error));
+    let standing = match () {
+        () if commit == head => Standing::Head,
+        () if comes_after(commit, head)? => Standing::After(head.to_string()),
+        () if comes_after(head, commit)? => Standing::Before(head.to_string()),
+        () => Standing::Apart(head.to_string()),
+    };
+    Ok((commit.to_string(), standing))
+}
+
 /// Moves a branch of a borrowed repository to the commit that `revision` names in it; says which that is.
 pub fn point(directory: &Path, branch: &str, revision: &str) -> Result<String, Fault> {
-    let refused = |error: git2::Error| {
-        let hint = "name a commit that has been fetched, or bring one from a clone";
-        Fault::fail(format!("`{revision}`: {}", error.message()), hint)
-    };
-    let repository = Repository::open_bare(directory).map_err(refused)?;
-    let commit = repository.revparse_single(revision).and_then(|found| found.peel_to_commit()).map_err(refused)?;
-    repository.reference(&format!("refs/heads/{branch}"), commit.id(), true, "supposed").map_err(refused)?;
-    Ok(commit.id().to_string())
+    let repository = Repository::open_bare(directory).map_err(|error| not_there(revision, &error))?;
+    let commit = commit_of(&repository, revision)?.id();
+    let moved = repository.reference(&format!("refs/heads/{branch}"), commit, true, "supposed");
+    moved.map_err(|error| not_there(revision, &error))?;
+    Ok(commit.to_string())
+}
+
+fn commit_of<'repository>(repository: &'repository Repository, revision: &str) -> Result<Commit<'repository>, Fault> {
+    let found = repository.revparse_single(revision).and_then(|found| found.peel_to_commit());
+    found.map_err(|error| not_there(revision, &error))
+}
+
+fn not_there(revision: &str, error: &git2::Error) -> Fault {
+    let hint = "name a commit that has been fetched, or bring one from a clone";
+    Fault::fail(format!("`{revision}`: {}", error.message()), hint)
 }

@@ -63,17 +63,23 @@ impl Mirror {
     pub async fn forward(&self, change: &ForwardChange, deadline: Duration) -> Result<Forwarded, Fault> {
         let deadline = Instant::now() + deadline;
         change.message.check()?;
-        let (branch, effect) = (change.branch.clone(), change.message.effect());
-        let (change, identity) = (change.clone(), Arc::clone(&self.identity));
+        let (place, effect) = (change.message.place(&change.branch), change.message.effect());
+        let (change, identity, proofs) = (change.clone(), Arc::clone(&self.identity), self.history.proofs().clone());
         let propose = move |repository: &Repository, head: Oid| {
             let before = repository.find_commit(head).and_then(|commit| commit.tree()).map_err(|e| object_fault(&e))?;
             let place = format!("{} at {}", change.branch, &head.to_string()[..12]);
             match edited_tree(repository, &before, &change.edits, &place)? {
                 None => Ok(Proposal::Settled(head)),
-                Some(tree) => Ok(Proposal::Push(change.message.commit(repository, &identity, tree, &[head])?)),
+                Some(tree) => Ok(Proposal::Push(change.message.commit(
+                    repository,
+                    (&identity, &proofs),
+                    &change.branch,
+                    tree,
+                    &[head],
+                )?)),
             }
         };
-        Ok(match self.publish(&branch, &effect, deadline, propose).await? {
+        Ok(match self.publish(&place, &effect, deadline, propose).await? {
             Published::Committed { commit, parent } => {
                 Forwarded::Committed { commit: commit.to_string(), parent: parent.to_string() }
             }

@@ -1,6 +1,7 @@
-//! Looking down from a head for a commit of ours by its key.
+//! Looking down from a head for a commit of ours by its key, and knowing ours from those that only say so.
 
 use super::mirror::object_fault;
+use super::proof::{CommitPlace, Proofs};
 use super::publish::KEY_TRAILER;
 use crate::providers::Fault;
 use git2::{Oid, Repository};
@@ -17,14 +18,17 @@ const MOST_REMEMBERED: usize = 16 * DEEPEST_SEARCH;
 const MADE_FROM: [&str; 2] = ["Tidegate-Source", "Tidegate-Restores"];
 
 /// What was read of commits, which never change.
-#[derive(Default)]
 pub(super) struct History {
+    proofs: Proofs,
     commits: Mutex<BTreeMap<Oid, Arc<Seen>>>,
+    /// The commits of which it has been said that they are not ours.
+    doubted: Mutex<BTreeSet<Oid>>,
 }
 
 struct Seen {
     time: i64,
     parents: Vec<Oid>,
+    /// The effect that it says, proved or not.
     effect: Option<Effect>,
 }
 
@@ -46,20 +50,42 @@ impl Effect {
 }
 
 impl History {
-    /// The commit of this effect, at or below `head` within the bound, all parents followed.
-    pub(super) fn find(&self, repository: &Repository, head: Oid, effect: &Effect) -> Result<Option<Oid>, Fault> {
-        self.find_where(repository, head, |found| found == effect)
+    pub(super) fn new(proofs: Proofs) -> Self {
+        Self { proofs, commits: Mutex::default(), doubted: Mutex::default() }
     }
 
-    /// The newest commit that carries `key`, whatever it is made from.
-    pub(super) fn find_key(&self, repository: &Repository, head: Oid, key: &str) -> Result<Option<Oid>, Fault> {
-        self.find_where(repository, head, |found| found.key == key)
+    /// What proves commits to be ours.
+    pub(super) const fn proofs(&self) -> &Proofs {
+        &self.proofs
+    }
+
+    /// The commit of this effect that we made at `place`, at or below `head` within the bound, all parents followed.
+    pub(super) fn find(
+        &self,
+        repository: &Repository,
+        head: Oid,
+        place: &CommitPlace,
+        effect: &Effect,
+    ) -> Result<Option<Oid>, Fault> {
+        self.find_where(repository, head, place, |found| found == effect)
+    }
+
+    /// The newest commit that we made at `place` under `key`, whatever it is made from.
+    pub(super) fn find_key(
+        &self,
+        repository: &Repository,
+        head: Oid,
+        place: &CommitPlace,
+        key: &str,
+    ) -> Result<Option<Oid>, Fault> {
+        self.find_where(repository, head, place, |found| found.key == key)
     }
 
     fn find_where(
         &self,
         repository: &Repository,
         head: Oid,
+        place: &CommitPlace,
         is_it: impl Fn(&Effect) -> bool,
     ) -> Result<Option<Oid>, Fault> {
         let mut met = BTreeSet::from([head]);
@@ -68,7 +94,10 @@ impl History {
             let Some((_, id)) = pending.pop() else { break };
             let seen = self.seen(repository, id)?;
             if seen.effect.as_ref().is_some_and(&is_it) {
-                return Ok(Some(id));
+                if self.is_ours(repository, std::slice::from_ref(place), id)? {
+                    return Ok(Some(id));
+                }
+                self.doubt(id);
             }
             for parent in &seen.parents {
                 if met.insert(*parent) {
@@ -77,6 +106,27 @@ impl History {
             }
         }
         Ok(None)
+    }
+
+    /// Whether we made a commit, which says so, at one of these places.
+    pub(super) fn is_ours(&self, repository: &Repository, places: &[CommitPlace], id: Oid) -> Result<bool, Fault> {
+        for place in places {
+            if self.proofs.is_ours(place, repository, id)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Says once of a commit that it says that it is ours, and is not.
+    pub(super) fn doubt(&self, id: Oid) {
+        let mut doubted = self.doubted.lock().unwrap_or_else(PoisonError::into_inner);
+        if doubted.len() >= MOST_REMEMBERED {
+            doubted.clear();
+        }
+        if doubted.insert(id) {
+            tracing::warn!(commit = %id, "a commit says that it is ours and cannot prove it; it counts as its author's");
+        }
     }
 
     fn seen(&self, repository: &Repository, id: Oid) -> Result<Arc<Seen>, Fault> {

@@ -117,18 +117,22 @@ impl Mirror {
     pub async fn merge(&self, change: &MergeChange, deadline: Duration) -> Result<Merged, Fault> {
         let deadline = Instant::now() + deadline;
         change.message.check()?;
-        let (branch, effect) = (change.branch.clone(), change.message.effect());
-        let (change, identity) = (change.clone(), Arc::clone(&self.identity));
+        let (place, effect) = (change.message.place(&change.branch), change.message.effect());
+        let (change, identity, proofs) = (change.clone(), Arc::clone(&self.identity), self.history.proofs().clone());
         let propose = move |repository: &Repository, head: Oid| {
             Ok(match merged_tree(repository, head, &change)? {
                 Tried::Contained => Proposal::Settled(Merged::AlreadyContained { head: head.to_string() }),
                 Tried::Conflict(paths) => Proposal::Settled(Merged::Conflict { paths }),
-                Tried::Clean { tree, parents } => {
-                    Proposal::Push(change.message.commit(repository, &identity, tree, &parents)?)
-                }
+                Tried::Clean { tree, parents } => Proposal::Push(change.message.commit(
+                    repository,
+                    (&identity, &proofs),
+                    &change.branch,
+                    tree,
+                    &parents,
+                )?),
             })
         };
-        Ok(match self.publish(&branch, &effect, deadline, propose).await? {
+        Ok(match self.publish(&place, &effect, deadline, propose).await? {
             Published::Committed { commit, .. } => Merged::Committed { commit: commit.to_string() },
             Published::AlreadyThere { commit } => Merged::AlreadyThere { commit: commit.to_string() },
             Published::Settled(answer) => answer,

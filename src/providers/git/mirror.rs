@@ -8,6 +8,7 @@
 
 use super::history::History;
 use super::process::Git;
+use super::proof::Proofs;
 use super::remote::Remote;
 use crate::providers::Fault;
 use git2::{ErrorCode, Oid, Repository, RepositoryInitOptions};
@@ -38,6 +39,8 @@ pub struct Identity {
 pub struct GitOptions {
     /// Who makes our commits.
     pub identity: Identity,
+    /// What proves them to be ours.
+    pub proofs: Proofs,
     /// Variables for `git` beside `PATH`, `HOME` and `SSH_AUTH_SOCK`, which it is given when they are set: say
     /// `GIT_SSH_COMMAND`, `https_proxy`, or `GIT_CONFIG_COUNT` with its keys and values.
     pub environment: Vec<(String, String)>,
@@ -47,8 +50,8 @@ pub struct GitOptions {
 
 impl GitOptions {
     /// `git` from `PATH`, nothing added to its environment.
-    pub fn new(identity: Identity) -> Self {
-        Self { identity, environment: Vec::new(), program: PathBuf::from("git") }
+    pub fn new(identity: Identity, proofs: Proofs) -> Self {
+        Self { identity, proofs, environment: Vec::new(), program: PathBuf::from("git") }
     }
 }
 
@@ -56,6 +59,7 @@ impl GitOptions {
 pub struct Mirrors {
     root: PathBuf,
     identity: Arc<Identity>,
+    proofs: Proofs,
     git: Arc<Git>,
     mirrors: Mutex<BTreeMap<String, Arc<Mirror>>>,
 }
@@ -82,11 +86,11 @@ impl Mirrors {
     /// The mirrors below `root`, which is created when it is missing.
     pub fn open(root: impl Into<PathBuf>, options: GitOptions) -> Result<Self, Fault> {
         let root = root.into();
-        let GitOptions { identity, environment, program } = options;
+        let GitOptions { identity, proofs, environment, program } = options;
         fs::create_dir_all(&root).map_err(|error| disk_fault("creating", &root, &error))?;
         let root = root.canonicalize().map_err(|error| disk_fault("opening", &root, &error))?;
         let git = Arc::new(Git { program, environment });
-        Ok(Self { root, identity: Arc::new(identity), git, mirrors: Mutex::default() })
+        Ok(Self { root, identity: Arc::new(identity), proofs, git, mirrors: Mutex::default() })
     }
 
     /// The mirror of the repository at `url`: a path, or a `file`, `http(s)`, `ssh` or scp-like URL. It is created
@@ -102,7 +106,7 @@ impl Mirrors {
             remote,
             git: Arc::clone(&self.git),
             identity: Arc::clone(&self.identity),
-            history: Arc::default(),
+            history: Arc::new(History::new(self.proofs.clone())),
             writer: tokio::sync::Mutex::default(),
             last_seen: Mutex::default(),
         });

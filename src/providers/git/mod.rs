@@ -5,7 +5,8 @@
 //!
 //! What holds everywhere here:
 //! - A commit of ours carries its key as a trailer and is looked for before it is made, and again after a push
-//!   whose end is in doubt: the same key takes effect once.
+//!   whose end is in doubt: the same key takes effect once. A trailer alone is not believed: a proof says that the
+//!   commit is ours, and was made there.
 //! - A push is compare-and-swap on the head that was read. A lost race applies the *edit* again to the new head;
 //!   another author's commit is never lost and never textually merged into ours.
 //! - One mirror's writers wait for each other (in this process and across processes); a hung remote stalls
@@ -16,6 +17,7 @@
 
 mod archive;
 mod attributes;
+mod authorship;
 mod borrow;
 pub mod edit;
 mod environment;
@@ -26,6 +28,7 @@ mod mirror;
 mod patch;
 mod paths;
 mod process;
+mod proof;
 mod publish;
 mod read;
 mod remote;
@@ -33,11 +36,13 @@ mod restore;
 mod transport;
 
 pub use archive::{ArchiveFormat, ArchiveInfo, ArchiveOptions};
-pub use borrow::{Borrowed, borrow, commit_in, point};
+pub use authorship::NewCommits;
+pub use borrow::{Borrowed, Standing, borrow, commit_in, point, standing};
 pub use forward::{FileEdit, ForwardChange, Forwarded};
 pub use merge::{CheckedMerge, MergeChange, Merged, Pin};
 pub use mirror::{GitOptions, Identity, Mirror, Mirrors};
 pub use patch::{ChangedFile, Patch};
+pub use proof::{CommitPlace, PROOF_TRAILER, Proofs};
 pub use publish::{CommitMessage, KEY_TRAILER};
-pub use read::CommitInfo;
+pub use read::{CommitInfo, first_head_with};
 pub use restore::{RestoreChange, Restored};

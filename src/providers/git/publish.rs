@@ -4,6 +4,7 @@
 
 use super::history::Effect;
 use super::mirror::{Identity, Mirror, object_fault};
+use super::proof::{self, CommitPlace, Proofs};
 use super::transport::Pushed;
 use crate::providers::Fault;
 use git2::{Commit, Oid, Repository, Signature, Time};
@@ -28,13 +29,17 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3);
 /// What a commit of ours says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommitMessage {
+    /// The system for which it is made; its proof is of that.
+    pub system: String,
+    /// The repository, as the system's rules call it; its proof is of that.
+    pub repository: String,
     /// The first line.
     pub subject: String,
     /// Paragraphs below it; may be empty.
     pub body: String,
     /// Trailers beside the key: names of letters, digits and hyphens, values of one line.
     pub trailers: Vec<(String, String)>,
-    /// The identity of the effect; becomes the last trailer.
+    /// The identity of the effect; becomes the last trailer but the proof.
     pub key: String,
     /// Author and committer time in milliseconds since 1970, cut to seconds. Given by the caller, so that the same
     /// change on the same head is the same commit.
@@ -62,14 +67,15 @@ enum View<T> {
 }
 
 impl Mirror {
-    /// Publishes on `branch` what `propose` makes of its head, unless a commit of this effect is there.
+    /// Publishes at a place what `propose` makes of its head, unless a commit of ours of this effect is there.
     pub(super) async fn publish<T: Send + 'static>(
         &self,
-        branch: &str,
+        place: &CommitPlace,
         effect: &Effect,
         deadline: Instant,
         propose: impl Fn(&Repository, Oid) -> Result<Proposal<T>, Fault> + Send + Sync + 'static,
     ) -> Result<Published<T>, Fault> {
+        let branch = place.branch.as_str();
         super::mirror::check_branches(&[branch.to_owned()])?;
         let propose = Arc::new(propose);
         let writing = self.writing(deadline).await?;
@@ -84,7 +90,7 @@ impl Mirror {
                 Some(head) => head,
                 None => self.fresh_head(&writing, branch, deadline).await.map_err(|fault| in_doubt(&doubts, fault))?,
             };
-            let commit = match self.view(head, effect, Arc::clone(&propose)).await {
+            let commit = match self.view(head, (place, effect), Arc::clone(&propose)).await {
                 Ok(View::Proposed(Proposal::Push(commit))) => commit,
                 _ if !fresh => continue,
                 Err(fault) => return Err(fault),
@@ -137,11 +143,11 @@ impl Mirror {
     async fn view<T: Send + 'static>(
         &self,
         head: Oid,
-        effect: &Effect,
+        (place, effect): (&CommitPlace, &Effect),
         propose: Arc<impl Fn(&Repository, Oid) -> Result<Proposal<T>, Fault> + Send + Sync + 'static>,
     ) -> Result<View<T>, Fault> {
-        let (history, effect) = (Arc::clone(&self.history), effect.clone());
-        self.with_repository(move |repository| match history.find(repository, head, &effect)? {
+        let (history, place, effect) = (Arc::clone(&self.history), place.clone(), effect.clone());
+        self.with_repository(move |repository| match history.find(repository, head, &place, &effect)? {
             Some(commit) => Ok(View::Found(commit)),
             None => Ok(View::Proposed(propose(repository, head)?)),
         })
@@ -155,22 +161,25 @@ impl CommitMessage {
         Effect::new(&self.key, &self.trailers)
     }
 
-    /// Writes a commit object of ours with this message; no branch moves.
+    /// Writes a commit object of ours with this message and its proof; no branch moves.
     pub(super) fn commit(
         &self,
         repository: &Repository,
-        identity: &Identity,
+        (identity, proofs): (&Identity, &Proofs),
+        branch: &str,
         tree: Oid,
         parents: &[Oid],
     ) -> Result<Oid, Fault> {
-        let write = || {
+        let unproved = || {
             let time = Time::new(self.committed_at_ms.div_euclid(1000), 0);
             let signature = Signature::new(&identity.name, &identity.email, &time)?;
             let parents = parents.iter().map(|id| repository.find_commit(*id)).collect::<Result<Vec<_>, _>>()?;
             let parents: Vec<&Commit<'_>> = parents.iter().collect();
-            repository.commit(None, &signature, &signature, &self.text(), &repository.find_tree(tree)?, &parents)
+            let tree = repository.find_tree(tree)?;
+            repository.commit_create_buffer(&signature, &signature, &self.text(), &tree, &parents)
         };
-        write().map_err(|error| object_fault(&error))
+        let unproved = unproved().map_err(|error: git2::Error| object_fault(&error))?;
+        proof::write_proved(repository, proofs, &self.place(branch), &unproved)
     }
 
     /// Refuses what could not be read back from the commit.

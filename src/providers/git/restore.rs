@@ -5,6 +5,7 @@
 use super::merge::{CheckedMerge, Combined, Pin, combined, pinned_values, with_pins};
 use super::mirror::{Mirror, object_fault};
 use super::paths;
+use super::proof::CommitPlace;
 use super::publish::{CommitMessage, Proposal, Published};
 use crate::providers::Fault;
 use git2::{Oid, Repository};
@@ -59,18 +60,22 @@ impl Mirror {
     pub async fn restore(&self, change: &RestoreChange, deadline: Duration) -> Result<Restored, Fault> {
         let deadline = Instant::now() + deadline;
         change.message.check()?;
-        let (branch, effect) = (change.branch.clone(), change.message.effect());
-        let (change, identity) = (change.clone(), Arc::clone(&self.identity));
+        let (place, effect) = (change.message.place(&change.branch), change.message.effect());
+        let (change, identity, proofs) = (change.clone(), Arc::clone(&self.identity), self.history.proofs().clone());
         let propose = move |repository: &Repository, head: Oid| {
             Ok(match restored_tree(repository, head, &change)? {
                 None => Proposal::Settled(Restored::NothingToChange { head: head.to_string() }),
                 Some(Combined::Conflict(paths)) => Proposal::Settled(Restored::Conflict { paths }),
-                Some(Combined::Clean(tree)) => {
-                    Proposal::Push(change.message.commit(repository, &identity, tree, &[head])?)
-                }
+                Some(Combined::Clean(tree)) => Proposal::Push(change.message.commit(
+                    repository,
+                    (&identity, &proofs),
+                    &change.branch,
+                    tree,
+                    &[head],
+                )?),
             })
         };
-        Ok(match self.publish(&branch, &effect, deadline, propose).await? {
+        Ok(match self.publish(&place, &effect, deadline, propose).await? {
             Published::Committed { commit, parent } => {
                 Restored::Committed { commit: commit.to_string(), parent: parent.to_string() }
             }
@@ -97,15 +102,20 @@ impl Mirror {
         .await
     }
 
-    /// The commit of ours with this key on a branch, freshly looked at.
-    pub async fn commit_of_key(&self, branch: &str, key: &str, deadline: Duration) -> Result<Option<String>, Fault> {
+    /// The commit of ours with this key at a place, freshly looked at.
+    pub async fn commit_of_key(
+        &self,
+        place: &CommitPlace,
+        key: &str,
+        deadline: Duration,
+    ) -> Result<Option<String>, Fault> {
         let deadline = Instant::now() + deadline;
         let head = {
             let writing = self.writing(deadline).await?;
-            self.fresh_head(&writing, branch, deadline).await?
+            self.fresh_head(&writing, &place.branch, deadline).await?
         };
-        let (history, key) = (Arc::clone(&self.history), key.to_owned());
-        let found = self.with_repository(move |repository| history.find_key(repository, head, &key)).await?;
+        let (history, place, key) = (Arc::clone(&self.history), place.clone(), key.to_owned());
+        let found = self.with_repository(move |repository| history.find_key(repository, head, &place, &key)).await?;
         Ok(found.map(|commit| commit.to_string()))
     }
 }

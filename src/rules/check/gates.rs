@@ -131,6 +131,9 @@ pub(super) fn gate(check: &mut Check<'_>, gate: &Gate, place: &Node, of: &str) {
             check.add(place.field(field).bytes.clone(), "a check is asked once a second at most");
         }
     }
+    if gate.timeout.is_some_and(|timeout| timeout.as_ms() < 1_000) {
+        check.add(place.field("timeout").bytes.clone(), "an answer takes a second at least");
+    }
 }
 
 /// The templates of a promotion's check know what is true of every run, and no steps.

@@ -9,6 +9,7 @@ use super::{
         matching::check_pattern,
         model::{Rule, Step},
         names::StepId,
+        template,
     },
     Check, gates,
     promotions::quorum,
@@ -34,6 +35,7 @@ pub(super) fn check(check: &mut Check<'_>, rule: &Rule, place: &Node) {
         }
         action(check, &step.action, place.field(step.action.kind()));
         follows_synth(check, &steps, index, place);
+        comes_before_approvals(check, &steps, index, place);
         templates::check(check, &steps, index, place.field(step.action.kind()));
     }
 }
@@ -147,6 +149,43 @@ fn follows_synth(check: &mut Check<'_>, steps: &Steps<'_>, index: usize, place: 
             format!("in stage `{stage}`, no `synth` before this makes the template that `{kind}` works on"),
             "add a `synth` step before it, for the same stages",
         );
+    }
+}
+
+/// What feeds a deployment comes before every approval that the deployment waits for: people approve what they were shown.
+fn comes_before_approvals(check: &mut Check<'_>, steps: &Steps<'_>, index: usize, place: &Node) {
+    let step = &steps.rule.steps[index];
+    let deploys = steps.rule.steps.iter().enumerate().filter(|(deploy, _)| steps.before[*deploy].contains(&index));
+    for (number, deploy) in deploys {
+        let Action::Deploy(of) = &deploy.action else { continue };
+        let made = matches!(step.action, Action::Package(_) | Action::Bake(_) | Action::Synth(_) | Action::Lint(_));
+        let is_named = |text: &String| {
+            let names = template::names(text).unwrap_or_default();
+            names.iter().any(|name| name.first().is_some_and(|first| first == steps.ids[index].as_str()))
+        };
+        let is_approval = matches!(step.action, Action::Approve(_));
+        if is_approval || !(made || of.parameters.values().any(is_named)) {
+            continue;
+        }
+        let unseen = steps.before[number].iter().find_map(|approval| {
+            let asks = &steps.rule.steps[*approval];
+            let Action::Approve(approve) = &asks.action else { return None };
+            let together = |stage: &&_| {
+                let runs = |step| check.stages_of_step(steps.rule, step).any(|runs| runs == *stage);
+                runs(step) && runs(asks) && approve.stages.contains_key(*stage)
+            };
+            let stage = check.stages_of_step(steps.rule, deploy).find(together)?;
+            (!steps.before[*approval].contains(&index)).then(|| (stage.clone(), *approval))
+        });
+        if let Some((stage, approval)) = unseen {
+            let (made, asked, deploy) = (&steps.ids[index], &steps.ids[approval], &steps.ids[number]);
+            check.add_with_help(
+                place.key(step.action.kind()),
+                format!("in stage `{stage}`, `{deploy}` uses what `{made}` makes, and `{asked}` does not wait for it"),
+                format!("move `{made}` before `{asked}`, so that people see what they approve"),
+            );
+            return;
+        }
     }
 }
 

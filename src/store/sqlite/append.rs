@@ -4,9 +4,12 @@ use sqlx::{Row as _, SqliteConnection, query};
 
 use super::failure::Place;
 use crate::{
-    engine::{Artifact, Decision, Effect, EffectId, Event, Link, Recorded, Run, RunState},
+    engine::{Artifact, Decision, Effect, EffectId, Event, Link, Recorded, Run},
     rules::SystemName,
-    store::{StoreError, chain},
+    store::{
+        StoreError, chain,
+        standing::{bare_name, json, state_name},
+    },
 };
 
 /// All that is written for an event, already as the rows will have it: the one task that writes has no time for more.
@@ -127,7 +130,7 @@ impl Append {
     /// The row of an artifact, made if there is none. An artifact that was only named before learns where it is.
     async fn artifact(&self, connection: &mut SqliteConnection, artifact: &Artifact) -> Result<i64, sqlx::Error> {
         let Artifact { kind, name, uri } = artifact;
-        let bare = name.split_once(['@', ':']).map_or(name.as_str(), |(_, bare)| bare);
+        let bare = bare_name(name);
         let sql = "INSERT INTO artifacts (system, kind, name, bare, uri) VALUES (?, ?, ?, ?, ?)
                    ON CONFLICT (system, name, kind)
                    DO UPDATE SET uri = CASE excluded.uri WHEN '' THEN uri ELSE excluded.uri END
@@ -164,13 +167,4 @@ impl RunRow {
         let row = query(sql).bind(system.as_str()).bind(number).bind(id).bind(subject).bind(stage);
         row.bind(state).bind(run).execute(connection).await.map(drop)
     }
-}
-
-/// A run's state as the table has it: as in its JSON.
-pub(super) fn state_name(state: RunState) -> String {
-    json(&state).trim_matches('"').to_owned()
-}
-
-fn json(value: &impl serde::Serialize) -> String {
-    serde_json::to_string(value).expect("the engine's values are plain")
 }

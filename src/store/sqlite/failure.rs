@@ -18,11 +18,13 @@ const SQLITE_NOTADB: i32 = 26;
 pub(super) struct Place {
     pub(super) path: String,
     pub(super) busy_timeout: Duration,
+    /// That nobody had it open when it was opened to be read, so that it is read without locks.
+    pub(super) at_rest: bool,
 }
 
 impl Place {
     pub(super) fn new(path: &Path, busy_timeout: Duration) -> Self {
-        Self { path: path.display().to_string(), busy_timeout }
+        Self { path: path.display().to_string(), busy_timeout, at_rest: false }
     }
 
     /// The error for what came back when `doing` was tried.
@@ -32,6 +34,10 @@ impl Place {
         match primary_code(error) {
             Some(SQLITE_BUSY | SQLITE_LOCKED) => StoreError::Locked { place, waited_ms },
             Some(SQLITE_FULL) => StoreError::Full { place, error: error.to_string() },
+            Some(SQLITE_CORRUPT) if self.at_rest && Path::new(&format!("{place}-wal")).exists() => {
+                let error = "somebody began to write to it meanwhile; ask again".to_owned();
+                StoreError::Failed { place, doing: doing.to_owned(), error }
+            }
             Some(SQLITE_CORRUPT) => StoreError::Corrupt { place, error: error.to_string() },
             Some(SQLITE_NOTADB) => StoreError::Foreign { place, error: error.to_string() },
             _ if matches!(error, Error::PoolTimedOut) => StoreError::Locked { place, waited_ms },

@@ -2,11 +2,11 @@
 
 use sqlx::{Row as _, query, sqlite::SqliteRow};
 
-use super::{SqliteStore, append::state_name};
+use super::SqliteStore;
 use crate::{
     engine::{Artifact, Link, Run, RunId, StepPlace},
     rules::{StageName, StepId, SystemName},
-    store::{Direction, RunFilter, StoreError},
+    store::{Direction, RunFilter, StoreError, standing::state_name},
 };
 
 impl SqliteStore {
@@ -51,7 +51,27 @@ impl SqliteStore {
         if artifacts.iter().any(is_exact) {
             artifacts.retain(is_exact);
         }
+        if artifacts.is_empty() {
+            return self.artifacts_filed(system, prefix, limit).await;
+        }
         Ok(artifacts)
+    }
+
+    /// The artifacts whose file's name begins so: a tarball is pinned by that, `software-d6118725803a`, not by its digest.
+    async fn artifacts_filed(
+        &self,
+        system: &SystemName,
+        prefix: &str,
+        limit: u32,
+    ) -> Result<Vec<Artifact>, StoreError> {
+        // What is trimmed is all but the slashes at the end: the file's name, which begins after the last of them.
+        let sql = "SELECT kind, name, uri FROM artifacts
+                   WHERE system = ?1 AND ?2 <> '' AND instr(uri, '/') > 0
+                     AND instr(substr(uri, length(rtrim(uri, replace(uri, '/', ''))) + 1), ?2) = 1
+                   ORDER BY name, kind LIMIT ?3";
+        let query = query(sql).bind(system.as_str()).bind(prefix).bind(limit);
+        let rows = self.rows("look for an artifact by its file", query).await?;
+        Ok(rows.iter().map(|row| artifact(row, 0)).collect())
     }
 
     pub(super) async fn links_of(
@@ -87,7 +107,7 @@ impl SqliteStore {
         serde_json::from_str(row.get(0)).map_err(damaged)
     }
 
-    fn link(&self, row: &SqliteRow) -> Result<Link, StoreError> {
+    pub(super) fn link(&self, row: &SqliteRow) -> Result<Link, StoreError> {
         // An id that the engine made need not be a valid name for rules: it is read as JSON, as it was written.
         let step: StepId =
             serde_json::from_value(row.get::<&str, _>(7).into()).map_err(|error| self.place.damaged(error))?;
@@ -96,6 +116,6 @@ impl SqliteStore {
     }
 }
 
-fn artifact(row: &SqliteRow, first: usize) -> Artifact {
+pub(super) fn artifact(row: &SqliteRow, first: usize) -> Artifact {
     Artifact { kind: row.get(first), name: row.get(first + 1), uri: row.get(first + 2) }
 }

@@ -6,12 +6,13 @@ mod claims;
 mod failure;
 mod history;
 mod schema;
+mod secret;
+mod standing;
 mod writer;
 
 use std::{
-    collections::BTreeMap,
-    ffi::OsStr,
-    path::Path,
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -23,7 +24,7 @@ use sqlx::{
 use tokio::sync::watch;
 
 use self::{append::Append, failure::Place, writer::Writer};
-use super::{Claimed, Direction, LogRow, RunFilter, Snapshot, Store, StoreError};
+use super::{Claimed, Direction, InstallationSecret, LogRow, RunFilter, Snapshot, Standing, Store, StoreError};
 use crate::{
     engine::{Artifact, Decision, Effect, EffectId, Event, Link, Recorded, Run, RunId},
     rules::SystemName,
@@ -92,26 +93,45 @@ impl SqliteStore {
         Ok(Self { readers, writer, place })
     }
 
-    /// Opens the database to look at what is in it: whatever is asked to be written fails, and the file stays as it is.
-    /// Where nobody has it open, not even a lock file is made beside it; a writer that comes in that very moment may then
-    /// make a read fail, which can be tried again.
+    /// Opens the database to look at what is in it: whatever is asked to be written fails, and the file stays as it is. It
+    /// need not be writable, nor its folder. Where nobody has it open, not even a lock file is made beside it; a writer that
+    /// comes in that very moment may then make a read fail, which can be tried again.
     ///
     /// # Errors
-    /// As for [`SqliteStore::open`], and when there is no such file.
+    /// As for [`SqliteStore::open`], and when there is no such file, or a part of it that cannot be read.
     pub async fn open_to_read(path: &Path) -> Result<Self, StoreError> {
         let SqliteOptions { busy_timeout, .. } = SqliteOptions::default();
-        let place = Place::new(path, busy_timeout);
-        let is_open = [OsStr::new("-wal"), OsStr::new("-journal")].iter().any(|suffix| {
-            let mut name = path.as_os_str().to_owned();
-            name.push(suffix);
-            Path::new(&name).exists()
-        });
+        let [log, journal] = ["-wal", "-journal"].map(|suffix| beside(path, suffix));
         let options = SqliteConnectOptions::new().filename(path).busy_timeout(busy_timeout).disable_statement_logging();
-        let options = options.read_only(true).immutable(!is_open);
-        let mut connection =
-            options.connect().await.map_err(|error| place.failed("open the database to read it", &error))?;
+        let options = options.read_only(true);
+        let (mut place, at_rest) = (Place::new(path, busy_timeout), options.clone().immutable(true));
+        if !log.exists() && !journal.exists() {
+            place.at_rest = true;
+            return Self::reading(at_rest, place).await;
+        }
+        let log_bytes = std::fs::metadata(&log).map_or(0, |log| log.len());
+        match Self::reading(options, place.clone()).await {
+            // A process that ended badly leaves an empty log behind, which needs no memory to be shared beside it.
+            Err(StoreError::Failed { .. }) if log_bytes == 0 && !journal.exists() => {
+                Self::reading(at_rest, place).await
+            }
+            Err(StoreError::Failed { place, doing, error }) => {
+                let error = format!(
+                    "{error}; its newest part is in {}, and that cannot be read from here: copy the database with the \
+                     files beside it to a folder that you may write to, and look at the copy",
+                    log.display()
+                );
+                Err(StoreError::Failed { place, doing, error })
+            }
+            opened => opened,
+        }
+    }
+
+    async fn reading(options: SqliteConnectOptions, place: Place) -> Result<Self, StoreError> {
+        let failed = |error| place.failed("open the database to read it", &error);
+        let mut connection = options.connect().await.map_err(failed)?;
         schema::check(&mut connection, &place).await?;
-        let readers = SqlitePoolOptions::new().max_connections(READERS).acquire_timeout(busy_timeout);
+        let readers = SqlitePoolOptions::new().max_connections(READERS).acquire_timeout(place.busy_timeout);
         let readers = readers.connect_lazy_with(options.clone());
         let writer = Writer::start(options, connection, place.clone());
         Ok(Self { readers, writer, place })
@@ -125,6 +145,13 @@ impl SqliteStore {
     ) -> Result<Vec<SqliteRow>, StoreError> {
         query.fetch_all(&self.readers).await.map_err(|error| self.place.failed(doing, &error))
     }
+}
+
+/// A file beside the database.
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
 }
 
 /// Opens the file and migrates it. Only after it is known to be ours is it switched to WAL: a file of another program stays
@@ -243,6 +270,18 @@ impl Store for SqliteStore {
         limit: u32,
     ) -> Result<Vec<Link>, StoreError> {
         self.links_of(system, artifact, direction, limit).await
+    }
+
+    async fn secret(&self) -> Result<InstallationSecret, StoreError> {
+        self.installation_secret().await
+    }
+
+    async fn named_anywhere(&self) -> Result<BTreeSet<SystemName>, StoreError> {
+        self.all_named().await
+    }
+
+    async fn standing(&self, system: &SystemName) -> Result<Standing, StoreError> {
+        self.all_standing(system).await
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

@@ -3,11 +3,12 @@
 
 use sqlx::{Connection as _, Row as _, SqliteConnection, raw_sql};
 
-use super::failure::Place;
+use super::{failure::Place, secret};
 use crate::store::StoreError;
 
 /// Each step from one version to the next, in order. Never changed once released; new ones are added at the end.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/0001_log.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("migrations/0001_log.sql"), include_str!("migrations/0002_installation.sql")];
 /// The newest version.
 const VERSION: i64 = MIGRATIONS.len() as i64;
 /// "Tide" in ASCII: marks the file as ours (`PRAGMA application_id`).
@@ -21,12 +22,14 @@ pub(super) async fn migrate(connection: &mut SqliteConnection, place: &Place) ->
     if checked_version(connection, place).await? == VERSION {
         return Ok(());
     }
+    secret::close_to_others(place);
     let failed = |error| place.failed("bring the schema up to date", &error);
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
     let version = checked_version(&mut transaction, place).await?;
     for migration in MIGRATIONS.iter().skip(usize::try_from(version).unwrap_or_default()) {
         raw_sql(*migration).execute(&mut *transaction).await.map_err(failed)?;
     }
+    secret::make(&mut transaction).await.map_err(failed)?;
     let stamp = format!("PRAGMA user_version = {VERSION}; PRAGMA application_id = {APPLICATION_ID}");
     raw_sql(sqlx::AssertSqlSafe(stamp)).execute(&mut *transaction).await.map_err(failed)?;
     transaction.commit().await.map_err(failed)
@@ -35,14 +38,13 @@ pub(super) async fn migrate(connection: &mut SqliteConnection, place: &Place) ->
 /// Checks that the database has [`VERSION`].
 ///
 /// # Errors
-/// [`StoreError::Newer`], [`StoreError::Foreign`], and a failure that says what to do for an older one.
+/// [`StoreError::Newer`], [`StoreError::Foreign`], and [`StoreError::Older`], which says what to do.
 pub(super) async fn check(connection: &mut SqliteConnection, place: &Place) -> Result<(), StoreError> {
     let version = checked_version(connection, place).await?;
     if version == VERSION {
         return Ok(());
     }
-    let error = format!("it has schema version {version}, and {VERSION} is needed: `tidegate serve` brings it there");
-    Err(StoreError::Failed { place: place.path.clone(), doing: "read the database".to_owned(), error })
+    Err(StoreError::Older { place: place.path.clone(), found: version, needed: VERSION })
 }
 
 async fn checked_version(connection: &mut SqliteConnection, place: &Place) -> Result<i64, StoreError> {

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proptest::{prelude::*, sample::Index};
+use proptest::{prelude::*, sample::Index, strategy::ValueTree};
 use tidegate::engine::{Access, Command, Event, Grant, Person, Role, RunId, RunState, StepState};
 
-use super::support::{HOUR_MS, World, abort, approve, failed, retry};
+use super::support::{HOUR_MS, MINUTE_MS, NOON_MS, World, abort, approve, failed, freeze, retry};
 
 const SHOP: &str = "
 version: 1
@@ -78,7 +78,172 @@ fn an_approval_may_be_taken_back_while_others_are_asked() {
     assert_eq!(world.step_state("deliver-1", "approve"), StepState::Active, "one of two");
     ask_as(&mut world, "mary", approve("deliver-1")).unwrap();
     let refused = ask_as(&mut world, "mary", withdraw("deliver-1")).unwrap_err();
-    assert!(refused.contains("does not wait for an approval"), "{refused}");
+    assert!(refused.contains("deliver-1: deploy has begun"), "{refused}");
+}
+
+#[test]
+fn an_approval_may_be_taken_back_until_something_moves_because_of_it() {
+    let mut world = asking();
+    world.asked("grace", freeze(None, NOON_MS + HOUR_MS));
+    ask_as(&mut world, "grace", approve("deliver-1")).unwrap();
+    ask_as(&mut world, "mary", approve("deliver-1")).unwrap();
+    assert_eq!(world.step_state("deliver-1", "deploy"), StepState::Ready, "it is frozen");
+    world.later(MINUTE_MS);
+    ask_as(&mut world, "mary", withdraw("deliver-1")).unwrap();
+    assert_eq!(world.step_state("deliver-1", "approve"), StepState::Active);
+    assert_eq!(world.step_state("deliver-1", "deploy"), StepState::Blocked);
+    assert_eq!(seats(&world), ["grace"], "what others said still counts");
+    let due_ms = world.effect("deliver-1", "approve").due_ms;
+    assert_eq!(due_ms, world.now_ms + 3 * 24 * HOUR_MS, "people have as long as ever");
+    world.fires_timer("freeze-1#");
+    assert_eq!(world.step_state("deliver-1", "deploy"), StepState::Blocked);
+    ask_as(&mut world, "mary", approve("deliver-1")).unwrap();
+    assert_eq!(world.step_state("deliver-1", "deploy"), StepState::Active);
+}
+
+#[test]
+fn what_came_after_an_approval_that_is_taken_back_is_asked_again() {
+    let check = "expires: 3d } } }\n      - id: room\n        check: { command: [bin/room] }";
+    let mut world = World::new(&SHOP.replace("expires: 3d } } }", check));
+    world.record(Event::AccessLoaded { access: people() });
+    world.push("infrastructure", "main");
+    world.done("deliver-1", "synth");
+    for name in ["grace", "mary"] {
+        ask_as(&mut world, name, approve("deliver-1")).unwrap();
+    }
+    let asked = world.effect("deliver-1", "room").id;
+    ask_as(&mut world, "grace", withdraw("deliver-1")).unwrap();
+    assert_eq!(world.step_state("deliver-1", "room"), StepState::Blocked);
+    assert!(!world.system.due.contains_key(&asked), "nobody waits for its answer");
+    ask_as(&mut world, "grace", approve("deliver-1")).unwrap();
+    world.done("deliver-1", "room");
+    assert_eq!(world.step_state("deliver-1", "deploy"), StepState::Active);
+}
+
+#[test]
+fn whoever_may_not_approve_any_more_does_not_count_when_others_do() {
+    let lose = |change: fn(&mut Access)| {
+        let mut access = people();
+        change(&mut access);
+        Event::AccessLoaded { access }
+    };
+    let losses: [(&str, Event, &str); 3] = [
+        (
+            "grace",
+            lose(|access| access.people.get_mut("grace").unwrap().groups.clear()),
+            "grace is none of those any more whom it asks: managers (ada, mary), zoe",
+        ),
+        (
+            "grace",
+            lose(|access| drop(access.people.remove("grace"))),
+            "grace is none of those any more whom it asks: managers (ada, mary), zoe",
+        ),
+        (
+            "grace",
+            lose(|access| {
+                let grant =
+                    |role, to: &str| Grant { role, to: vec![to.to_owned()], systems: Vec::new(), stages: Vec::new() };
+                access.grants =
+                    vec![grant(Role::Viewer, "grace"), grant(Role::Admin, "mary"), grant(Role::Admin, "zoe")];
+            }),
+            "grace lost the permission `approve` since",
+        ),
+    ];
+    for (name, event, because) in losses {
+        let mut world = asking();
+        ask_as(&mut world, name, approve("deliver-1")).unwrap();
+        world.record(event);
+        assert!(
+            world.waits_for("deliver-1").for_what.contains("(0 of 2)"),
+            "{}",
+            world.waits_for("deliver-1").for_what
+        );
+        ask_as(&mut world, "mary", approve("deliver-1")).unwrap();
+        let step = world.step("deliver-1", "approve");
+        assert_eq!(step.state, StepState::Active, "{because}");
+        assert_eq!(step.void.iter().map(|void| void.because.as_str()).collect::<Vec<_>>(), [because]);
+        ask_as(&mut world, "zoe", approve("deliver-1")).unwrap();
+        assert_eq!(world.step_state("deliver-1", "deploy"), StepState::Active);
+    }
+    // Linus speaks in Grace's place until the end of November; then her seat is free again.
+    let mut world = asking();
+    world.later(10 * 24 * HOUR_MS);
+    ask_as(&mut world, "linus", approve("deliver-1")).unwrap();
+    world.later(24 * HOUR_MS);
+    ask_as(&mut world, "grace", approve("deliver-1")).unwrap();
+    let step = world.step("deliver-1", "approve");
+    assert_eq!(
+        (step.answers.len(), step.void[0].because.as_str()),
+        (1, "linus does not speak in the place of grace any more")
+    );
+}
+
+#[test]
+fn a_delegate_of_two_speaks_in_the_place_of_the_one_whose_voice_is_free() {
+    let rules = SHOP.replace("{ of: zoe, to: [on-call] }", "{ of: zoe, to: [linus] }");
+    let asking_of = |author: &str| {
+        let mut world = World::new(&rules);
+        world.record(Event::AccessLoaded { access: people() });
+        world.push_by(author, "infrastructure", "main");
+        world.done("deliver-1", "synth");
+        world
+    };
+    let mut world = asking_of("grace");
+    ask_as(&mut world, "linus", approve("deliver-1")).unwrap();
+    assert_eq!(seats(&world), ["zoe"], "Grace wrote it");
+    let mut world = asking_of("ada");
+    ask_as(&mut world, "grace", approve("deliver-1")).unwrap();
+    ask_as(&mut world, "linus", approve("deliver-1")).unwrap();
+    assert_eq!(seats(&world), ["grace", "zoe"], "Grace has spoken herself");
+}
+
+#[test]
+fn a_rejection_needs_a_reason() {
+    let mut world = asking();
+    let reject = Command::Reject { run: RunId::new("deliver-1"), reason: " ".to_owned() };
+    let refused = ask_as(&mut world, "grace", reject).unwrap_err();
+    assert_eq!(refused, "a rejection needs a reason; say it with `--reason`");
+}
+
+#[test]
+fn a_hotfix_is_marked_by_whoever_may_override_wherever_it_goes() {
+    let mut world = super::support::verified::verified_in(
+        &super::support::verified::SHOP.replace("promotions:", "hotfix: { skips: [soak] }\npromotions:"),
+    )
+    .0;
+    let mark = |run: &str| Command::Hotfix { what: run.to_owned(), reason: "customers cannot pay".to_owned() };
+    let grant = |to: &str, stages: &[&str]| Grant {
+        role: Role::Admin,
+        to: vec![to.to_owned()],
+        systems: Vec::new(),
+        stages: stages.iter().map(|name| super::support::stage(name)).collect(),
+    };
+    let grants = vec![grant("grace", &["dev", "qa"]), grant("mary", &["qa", "main"]), grant("zoe", &[])];
+    world.record(Event::AccessLoaded { access: Access { grants, ..people() } });
+    let run = world.newest("promote");
+    let refused = ask_as(&mut world, "grace", mark(&run)).unwrap_err();
+    assert_eq!(
+        refused,
+        format!(
+            "grace may not mark {run} as a hotfix: the mark goes with the change, so it needs the permission `override` \
+             also for main (which these have: mary, zoe)"
+        )
+    );
+    world.push_after_ours("infrastructure", "dev");
+    let delivery = world.newest("deliver");
+    assert!(ask_as(&mut world, "mary", mark(&delivery)).unwrap_err().contains("for shop dev"), "nor from outside");
+    ask_as(&mut world, "zoe", mark(&delivery)).unwrap();
+    ask_as(&mut world, "mary", mark(&run)).unwrap();
+}
+
+#[test]
+fn a_question_says_when_it_expires() {
+    let world = asking();
+    let waiting = world.waits_for("deliver-1");
+    assert_eq!((waiting.until_ms, waiting.expires_ms), (None, Some(NOON_MS + 3 * 24 * HOUR_MS)));
+    assert!(waiting.ended_by.ends_with("; it expires at 2026-11-23 12:00:00 UTC"), "{}", waiting.ended_by);
+    let asked = world.chain("deliver-1").into_iter().find(|condition| condition.name == "approve").unwrap();
+    assert_eq!((asked.earliest_ms, asked.expires_ms), (None, waiting.expires_ms));
 }
 
 #[test]
@@ -300,6 +465,19 @@ fn any_command() -> impl Strategy<Value = Command> {
         run().prop_map(move |run| Command::Override { freeze: "freeze-1".to_owned(), run, reason: reason() }),
         run().prop_map(move |run| Command::Hotfix { what: run.to_string(), reason: reason() }),
     ]
+}
+
+#[test]
+fn the_property_below_tries_every_command_there_is() {
+    let name = |command: &Command| serde_json::to_value(command).unwrap()["type"].as_str().unwrap().to_owned();
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let tried = (0..1_000).map(|_| any_command().new_tree(&mut runner).unwrap().current());
+    let tried: BTreeSet<String> = tried.map(|command| name(&command)).collect();
+    // Whoever reads a command that does not exist says which do.
+    let unknown = serde_json::from_value::<Command>(serde_json::json!({ "type": "dance" })).unwrap_err().to_string();
+    let known: BTreeSet<String> = unknown.split('`').skip(3).step_by(2).map(str::to_owned).collect();
+    assert!(known.len() > 15, "{unknown}");
+    assert_eq!(tried, known);
 }
 
 proptest! {

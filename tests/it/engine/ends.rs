@@ -93,6 +93,26 @@ fn a_step_that_outlives_its_deadline_is_cancelled_and_fails() {
     assert_eq!(world.run("bake-1").reason.unwrap(), "bake took longer than 10m");
 }
 
+/// A service that is never healthy, asked about every 200 ms: each answer is in the log for ever.
+#[test]
+fn what_takes_long_is_looked_at_less_and_less_often() {
+    const SECOND_MS: i64 = 1_000;
+    let mut world = baking();
+    let mut looks = vec![0];
+    while *looks.last().unwrap() < 5 * MINUTE_MS {
+        world.answers("bake-1", "bake", pending(200));
+        let due_ms = world.effect("bake-1", "bake").due_ms - NOON_MS;
+        world.later(due_ms - looks.last().unwrap());
+        looks.push(due_ms);
+    }
+    let within = |seconds: i64| looks.iter().filter(|look| **look <= seconds * SECOND_MS).count();
+    assert_eq!(within(2), 11, "every 200 ms at first");
+    assert!(within(300) < 80, "{looks:?}");
+    assert_eq!(looks[looks.len() - 1] - looks[looks.len() - 2], 10 * SECOND_MS);
+    world.answers("bake-1", "bake", pending(MINUTE_MS));
+    assert_eq!(world.effect("bake-1", "bake").due_ms - NOON_MS - looks.last().unwrap(), MINUTE_MS, "as asked for");
+}
+
 #[test]
 fn a_cancellation_that_never_ends_is_given_up() {
     let mut world = baking();
@@ -207,4 +227,39 @@ fn steps_that_wait_for_one_another_are_a_deadlock_which_is_an_error() {
     world.push("image", "dev");
     assert_eq!(world.state("bake-1"), RunState::Failed);
     assert_eq!(world.run("bake-1").reason.unwrap(), "deadlock: only steps that wait for one another are left");
+}
+
+/// More pairs of rule and stage than the state keeps ended runs: the newer of two runs is aborted, then the older one ends.
+#[test]
+fn the_newest_run_of_a_rule_is_kept_when_an_older_one_ends_after_it() {
+    let lane = |number: usize| format!("  lane{number}: {{ on: {{ push: lanes }}, steps: [package: {{}}] }}\n");
+    let lanes: String = (0..9).map(lane).collect();
+    let shop = SHOP.replace("repositories: {", "repositories: { lanes: { url: l.git },");
+    let mut world = World::new(&format!("{shop}{lanes}"));
+    for _ in 0..2 {
+        world.push("infrastructure", "dev");
+    }
+    let [older, newer] = ["deliver-1", "deliver-2"];
+    for run in [older, newer] {
+        world.done(run, "synth");
+    }
+    world.push("lanes", "dev");
+    world.settle();
+    for run in [newer, older] {
+        world.asked("ada", abort(run));
+    }
+    assert!(world.system.ended.len() > 8, "{:?}", world.system.ended);
+    assert_eq!(world.state(newer), RunState::Aborted, "it is known still");
+    world.asked("ada", retry(newer));
+    assert_eq!(world.state(newer), RunState::Running);
+    // And forgotten when it is not the newest any more.
+    world.asked("ada", abort(newer));
+    for _ in 0..9 {
+        world.push("infrastructure", "dev");
+        let run = world.live().pop().unwrap();
+        world.done(&run, "synth");
+        world.asked("ada", abort(&run));
+    }
+    assert!(world.system.run(&tidegate::engine::RunId::new(older)).is_none());
+    assert!(world.system.run(&tidegate::engine::RunId::new(newer)).is_none());
 }

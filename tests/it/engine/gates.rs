@@ -207,7 +207,7 @@ fn checks_are_asked_at_once_and_all_of_them_must_pass() {
     };
     world.answers("promote-3", load, answer("GET answered 503"));
     let waiting = world.waits_for("promote-3");
-    assert_eq!(waiting.for_what, "load-test: https://{{stage}}.example/load to answer 200 (GET answered 503)");
+    assert_eq!(waiting.for_what, "load-test: https://main.example/load to answer 200 (GET answered 503)");
     assert_eq!(world.effect("promote-3", load).due_ms, world.now_ms + 5 * MINUTE_MS);
     world.done("promote-3", nightly);
     assert_eq!(world.step_state("promote-3", "window"), StepState::Blocked);
@@ -222,11 +222,18 @@ fn a_check_that_never_passes_fails_when_its_time_is_over() {
     world.done("promote-3", "nightly");
     world.answers("promote-3", "load-test", pending(5 * MINUTE_MS));
     world.later(HOUR_MS + 1);
-    world.answers("promote-3", "load-test", pending(5 * MINUTE_MS));
+    let said = tidegate::engine::StepOutcome::Pending {
+        handle: "asked".to_owned(),
+        after_ms: 5 * MINUTE_MS,
+        progress: Some("GET answered 503".to_owned()),
+    };
+    world.answers("promote-3", "load-test", said);
     let cancelled = tidegate::engine::StepOutcome::Cancelled;
     world.answers("promote-3", "load-test", cancelled);
     assert_eq!(world.state("promote-3"), RunState::Failed);
-    assert!(world.run("promote-3").reason.unwrap().contains("load-test took longer than 1h"));
+    let reason = world.run("promote-3").reason.unwrap();
+    assert!(reason.contains("load-test did not pass within 1h; it last said: GET answered 503"), "{reason}");
+    assert!(world.step("promote-3", "load-test").hint.unwrap().contains("raise `within`"));
     world.asked("grace", retry("promote-3"));
     assert_eq!(world.step_state("promote-3", "load-test"), StepState::Active, "it is asked anew by hand");
 }

@@ -1,15 +1,19 @@
 //! The engine, driven by hand: no store, no clock, no outside. What a driver would answer, the tests say.
 
 mod approvals;
+mod authors;
 mod builds;
 mod diamonds;
 mod ends;
+mod explained;
 mod explanations;
 mod fan_in;
+mod gate_model;
 mod gates;
 mod heads;
 mod histories;
 mod holds;
+mod journeys;
 mod notices;
 mod promotions;
 mod queues;
@@ -19,3 +23,6 @@ mod stats;
 mod support;
 mod take_backs;
 mod versions;
+mod waits;
+mod ways_back;
+mod windows;

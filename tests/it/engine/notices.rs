@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use tidegate::{
     engine::{
-        Command, Delivery, Digest, Effect, EffectKind, Event, MOST_GIVEN_UP, MOST_UNDELIVERED, Message,
-        NOTICE_ATTEMPTS, Outcome, RunId, RunState, Work, work,
+        Command, Delivery, Digest, Effect, EffectKind, Event, MOST_GIVEN_UP, MOST_UNDELIVERED, MOST_UNTRIED, Message,
+        NOTICE_ATTEMPTS, Outcome, RunId, RunState, StepState, Work, work,
     },
     rules::{Notice, SystemName},
 };
@@ -33,6 +33,13 @@ rules:
     steps: [package: {}]
 promotions:
   - { from: dev, to: qa, start: manual }
+hotfix: { skips: [soak] }
+";
+
+/// What people decide is told besides.
+const DECISIONS: &str = "
+  - on: [resumed, thawed, overridden, hotfix, approved, rejected, withdrawn]
+    via: hook
 ";
 
 /// Everything is told to a webhook.
@@ -101,13 +108,16 @@ fn who_wants_to_be_told_that_approval_is_wanted_is_told_what_to_type() {
     let fact = |name: &str| message.facts[name].as_str().unwrap();
     assert_eq!((fact("asked"), fact("needed"), fact("environment")), ("managers", "2", "Development"));
     assert_eq!(fact("authors"), "ada <ada@example.com>");
-    let digits = fact("command").strip_prefix("tidegate approve deliver-1 --digest ").unwrap().to_owned();
-    assert!(message.text.contains(&format!("To approve it:  tidegate approve deliver-1 --digest {digits}\n")));
+    let digits = fact("command").strip_prefix("tidegate approve deliver-1 --digest ").unwrap();
+    let digits = digits.strip_suffix(" --system shop").unwrap().to_owned();
+    assert!(
+        message.text.contains(&format!("To approve it:  tidegate approve deliver-1 --digest {digits} --system shop\n"))
+    );
     // What it says to type is granted, and is of just what was shown.
     let command = Command::Approve { run: RunId::new("deliver-1"), digest: Some(Digest::new(digits)) };
     world.asked("grace@managers", command);
     world.asked("heidi@managers", approve("deliver-1"));
-    assert_eq!(world.step_state("deliver-1", "deploy"), tidegate::engine::StepState::Active);
+    assert_eq!(world.step_state("deliver-1", "deploy"), StepState::Active);
 }
 
 #[test]
@@ -146,7 +156,7 @@ fn a_failure_is_told_with_its_reason_and_a_broken_target_with_the_way_out() {
     assert!(run_failed.text.contains("Next:    mend it"), "{}", run_failed.text);
     let broken = message(&world, Notice::TargetBroken);
     assert_eq!(broken.subject, "[shop] shop in dev is broken: deliver-1 failed on it");
-    assert_eq!(broken.facts["command"], "tidegate unlock shop --stage dev");
+    assert_eq!(broken.facts["command"], "tidegate unlock shop --stage dev --system shop");
     world.asked("ada", unlock("shop", "dev"));
 }
 
@@ -191,7 +201,7 @@ notifications:
     let subjects: Vec<String> = pending(&world).into_iter().map(|(_, subject)| subject).collect();
     let expected = ["[shop] ada froze dev", "[shop] ada froze every stage", "[shop] ada paused the system"];
     assert_eq!(subjects, expected);
-    assert_eq!(message(&world, Notice::Frozen).facts["command"], "tidegate thaw freeze-2");
+    assert_eq!(message(&world, Notice::Frozen).facts["command"], "tidegate thaw freeze-2 --system shop");
 }
 
 #[test]
@@ -210,7 +220,7 @@ notifications:
     let messages: Vec<&Message> = world.system.notices.undelivered.values().map(|notice| &notice.message).collect();
     let to: Vec<&str> = messages.iter().map(|message| message.to.as_deref().unwrap()).collect();
     assert_eq!(to, ["ada@example.com", "ops@example.com"], "each has a notice of its own");
-    let subject = "deliver in Development: synth failed: line one  Bcc: everybody@example.com";
+    let subject = "deliver in Development: synth failed: line one Bcc: everybody@example.com";
     assert_eq!(messages[0].subject, subject, "a subject cannot become another header");
     assert_eq!(messages[0].text, "See deliver-1 at 2026-11-20 12:00:00 UTC. mend it");
 }
@@ -297,16 +307,116 @@ notifications:
     assert!(world.system.notices.given_up.is_empty());
 }
 
+/// What can be decided of a run that asks, and of what holds it.
+fn decided(world: &mut World) {
+    world.asked("ada", Command::Resume);
+    world.asked("ada", Command::Thaw { freeze: "freeze-1".to_owned() });
+    world.push("infrastructure", "dev");
+    let asks = world.live().into_iter().rfind(|run| run.starts_with("deliver")).unwrap();
+    // A run that a way back started may ask already.
+    if world.step_state(&asks, "approve") != StepState::Active {
+        world.done(&asks, "synth");
+        world.done(&asks, "lint");
+    }
+    let run = RunId::new(asks.as_str());
+    world.asked("ada", freeze(Some("dev")));
+    let (freeze, reason) = ("freeze-2".to_owned(), "it cannot wait".to_owned());
+    world.asked("ada", Command::Override { freeze, run: run.clone(), reason: reason.clone() });
+    world.asked("ada", Command::Hotfix { what: asks.clone(), reason });
+    world.asked("grace@managers", approve(&asks));
+    world.asked("grace@managers", Command::Withdraw { run: run.clone() });
+    world.asked("grace@managers", Command::Reject { run, reason: "it is not tested".to_owned() });
+}
+
+#[test]
+fn what_people_decide_is_told_with_who_and_why() {
+    let mut world = asked(&format!("notifications:{DECISIONS}"));
+    world.asked("ada", freeze(None));
+    world.asked("ada", pause());
+    world.asked("ada", abort("deliver-1"));
+    decided(&mut world);
+    let subjects: Vec<String> = pending(&world).into_iter().map(|(_, subject)| subject).collect();
+    let expected = [
+        "[shop] ada ended the pause by ada",
+        "[shop] ada ended freeze-1, the freeze of every stage",
+        "[shop] ada let deliver-3 pass freeze-2 in dev",
+        "[shop] ada marked deliver-3 as a hotfix",
+        "[shop] grace approved deliver-3 in dev",
+        "[shop] grace took back the approval of deliver-3 in dev",
+        "[shop] grace rejected deliver-3 in dev",
+    ];
+    assert_eq!(subjects, expected);
+    let approved = message(&world, Notice::Approved);
+    assert!(approved.text.contains("Approvals: 1 of 2"), "{}", approved.text);
+    assert!(message(&world, Notice::Rejected).text.contains("Why:     it is not tested"));
+}
+
+#[test]
+fn what_others_write_is_made_harmless_in_a_notice() {
+    let mut world = told(ALL);
+    let (source, digest) = ("rules.yaml".to_owned(), Digest::of(b"bad"));
+    let mistakes = "line one\r\n\tline \u{1b}[2Jtwo \u{202e}eslaf".to_owned();
+    world.record(Event::RulesRefused { source, digest, mistakes });
+    let facts = message(&world, Notice::RulesRefused).facts;
+    assert_eq!(facts["mistakes"], "line one\n\tline \u{fffd}[2Jtwo \u{fffd}eslaf");
+}
+
+/// As many addresses as rules may have, told of every pause.
+fn crowd() -> World {
+    let addresses: Vec<String> = (0..20).map(|number| format!("a{number}@example.com")).collect();
+    let wish = format!("  - {{ on: [paused], via: mail, to: [{}] }}\n", addresses.join(", "));
+    told(&format!("notifications:\n{}", wish.repeat(100)))
+}
+
+#[test]
+fn what_was_never_tried_is_not_given_up_for_what_is_newer() {
+    let mut world = crowd();
+    for _ in 0..2 {
+        world.asked("ada", pause());
+        world.asked("ada", Command::Resume);
+    }
+    assert_eq!(world.system.notices.undelivered.len(), 2 * MOST_UNDELIVERED, "none was tried yet");
+    assert!(world.system.notices.given_up.is_empty());
+    for (number, tries) in [(7, 1), (9, 2)] {
+        (0..tries).for_each(|_| tried(&mut world, number, busy(None)));
+    }
+    world.asked("ada", pause());
+    let notices = &world.system.notices;
+    assert_eq!(notices.undelivered.len(), 3 * MOST_UNDELIVERED - 2);
+    let given_up: Vec<u64> = notices.given_up.iter().map(|given_up| given_up.number).collect();
+    assert_eq!(given_up, [9, 7], "what failed the most gave way first");
+    assert!(notices.given_up[0].error.contains("421 busy"), "{}", notices.given_up[0].error);
+}
+
+#[test]
+fn all_that_were_given_up_are_counted_until_something_gets_through() {
+    let mut world = crowd();
+    world.asked("ada", pause());
+    for number in 1..=MOST_GIVEN_UP as u64 + 5 {
+        tried(&mut world, number, refused());
+    }
+    let notices = &world.system.notices;
+    assert_eq!((notices.given_up.len(), notices.more_given_up), (MOST_GIVEN_UP, 5));
+    for number in 21..=40 {
+        tried(&mut world, number, Delivery::Delivered);
+    }
+    let notices = &world.system.notices;
+    assert_eq!((notices.given_up.len(), notices.more_given_up), (0, 0));
+}
+
 #[test]
 fn a_receiver_that_is_gone_does_not_fill_the_state() {
-    let mut world = told(ALL);
-    for number in 1..=MOST_UNDELIVERED as u64 + 3 {
-        let digest = Digest::of(&number.to_be_bytes());
-        world.record(Event::RulesRefused { source: "rules.yaml".to_owned(), digest, mistakes: "bad".to_owned() });
+    let mut world = crowd();
+    let rounds = MOST_UNTRIED / MOST_UNDELIVERED + 1;
+    for _ in 0..rounds {
+        world.asked("ada", pause());
+        world.asked("ada", Command::Resume);
     }
-    let undelivered: BTreeSet<u64> = world.system.notices.undelivered.keys().copied().collect();
-    assert_eq!(undelivered, (4..=MOST_UNDELIVERED as u64 + 3).collect(), "the oldest gave way");
-    assert_eq!(world.system.notices.given_up.len(), 3);
+    let undelivered = &world.system.notices.undelivered;
+    assert_eq!(undelivered.len(), MOST_UNTRIED);
+    assert!(!undelivered.contains_key(&(MOST_UNDELIVERED as u64)), "the oldest gave way");
+    let given_up = world.system.notices.given_up.len() as u64 + world.system.notices.more_given_up;
+    assert_eq!(given_up, MOST_UNDELIVERED as u64, "and were counted");
     let late = Effect::notice(1, 1, NOON_MS);
     let decision = world.answer(&late.id, Outcome::Notice(Delivery::Delivered));
     assert_eq!(decision, tidegate::engine::Decision::default(), "what was under way meanwhile is late");
@@ -336,7 +446,7 @@ fn what_is_undelivered_survives_a_replay_and_an_asked_again_question_is_told_aga
 /// Every notice has the names that it promises, no others, and words of its own in which all of them are there.
 #[test]
 fn every_notice_has_just_the_names_that_templates_may_use() {
-    let mut world = asked(ALL);
+    let mut world = asked(&format!("{ALL}{DECISIONS}"));
     for who in ["grace@managers", "heidi@managers"] {
         world.asked(who, approve("deliver-1"));
     }
@@ -369,6 +479,7 @@ fn every_notice_has_just_the_names_that_templates_may_use() {
     world.asked("ada", veto("abcdef0"));
     world.asked("ada", freeze(None));
     world.asked("ada", pause());
+    decided(&mut world);
     for notice in Notice::ALL {
         let message = message(&world, notice);
         let facts: BTreeSet<&str> = message.facts.keys().map(String::as_str).collect();

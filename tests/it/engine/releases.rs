@@ -73,6 +73,24 @@ fn when_the_others_end_it_ends_and_tried_again_it_counts_from_then() {
     assert_eq!(since_of(&world, &promotion), asked_ms + 120_000);
 }
 
+#[test]
+fn a_promotion_is_not_ready_for_the_others_while_its_window_is_shut() {
+    let (from, to) = ("start: manual }", "start: manual, requires: { window: 'daily 12:00-13:00 UTC' } }");
+    let (mut world, _) = two_versions_of(&SHOP.replace(from, to));
+    world.asked("grace", release_of(&["shop", "billing"]));
+    let promotion = world.newest("promote");
+    world.done(&promotion, "check-software");
+    world.done(&promotion, "check-infrastructure");
+    assert!(matches!(standing_of(&world), Standing::Ready { .. }));
+    world.later(2 * HOUR_MS);
+    world.answers(&promotion, "release", pending(1_000));
+    let waits = standing_of(&world);
+    assert!(matches!(&waits, Standing::OnItsWay { waits_for, .. } if waits_for.starts_with("the window")), "{waits:?}");
+    world.done(&promotion, "release");
+    assert_eq!(world.step_state(&promotion, "window"), StepState::Active);
+    assert_eq!(world.step_state(&promotion, "release"), StepState::Blocked);
+}
+
 fn since_of(world: &World, promotion: &str) -> i64 {
     match world.step(promotion, "release").task {
         Task::Release(member) => member.since_ms,

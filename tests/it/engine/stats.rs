@@ -2,14 +2,16 @@
 
 use tidegate::{
     engine::{
-        RunState, TargetKey,
+        RunState, StepOutcome, TargetKey,
         explain::Verdict,
         stats::{self, Period, StageStats, Times, WEEK_MS},
     },
     rules::StageName,
 };
 
-use super::support::{HOUR_MS, MINUTE_MS, NOON_MS, World, approve, failed, promote, retry, roll_back, stage};
+use super::support::{
+    HOUR_MS, MINUTE_MS, NOON_MS, World, abort, approve, failed, pending, promote, retry, roll_back, stage,
+};
 
 /// Software is packed and pinned, infrastructure is deployed, and what is verified in dev goes to qa by itself.
 const SHOP: &str = "
@@ -145,17 +147,42 @@ fn failures_that_follow_one_another_are_one_outage_until_the_target_is_good_agai
     assert_eq!((dev.deployments, dev.failed), (2, 2));
     assert_eq!(minutes(dev.time_to_restore.unwrap()), (1, 25, 25));
     assert_eq!(dev.not_restored, []);
-    // Failed again, and deployed anew by a retry: two deployments.
+    // It fails before anything is replaced, so that there is no outage; and is deployed by a retry.
     world.later(MINUTE_MS);
     world.push("infrastructure", "dev");
     world.done("deliver-3", "synth");
     world.answers("deliver-3", "deploy", failed("no room"));
+    let dev = figures(&world, 0, HOUR_MS).remove(0);
+    assert_eq!((dev.deployments, dev.did_not_take_place, dev.failed), (2, 1, 2));
+    assert_eq!(dev.not_restored, [], "what ran before still runs");
     world.later(2 * MINUTE_MS);
     world.asked("ada", retry("deliver-3"));
     world.settle();
     let dev = figures(&world, 0, HOUR_MS).remove(0);
-    assert_eq!((dev.deployments, dev.failed), (4, 3));
-    assert_eq!(minutes(dev.time_to_restore.unwrap()), (2, 13, 25), "25 and 2");
+    assert_eq!((dev.deployments, dev.did_not_take_place, dev.failed), (3, 1, 2));
+    assert_eq!(minutes(dev.time_to_restore.unwrap()), (1, 25, 25));
+}
+
+#[test]
+fn an_abort_before_the_switch_is_no_outage_and_one_after_it_is() {
+    let mut world = shop("manual");
+    world.push("infrastructure", "dev");
+    world.done("deliver-1", "synth");
+    world.answers("deliver-1", "deploy", pending(MINUTE_MS));
+    world.asked("ada", abort("deliver-1"));
+    world.answers("deliver-1", "deploy", StepOutcome::Cancelled);
+    let dev = figures(&world, 0, HOUR_MS).remove(0);
+    assert_eq!((dev.deployments, dev.did_not_take_place, dev.failed, dev.change_failure_rate), (0, 1, 0, None));
+    assert_eq!((dev.weeks[0].deployments, dev.not_restored), (0, Vec::new()));
+    world.push("infrastructure", "dev");
+    for step in ["synth", "deploy"] {
+        world.done("deliver-2", step);
+    }
+    world.asked("ada", abort("deliver-2"));
+    world.settle();
+    let dev = figures(&world, 0, HOUR_MS).remove(0);
+    assert_eq!((dev.deployments, dev.did_not_take_place, dev.failed), (1, 1, 1));
+    assert_eq!(dev.not_restored.len(), 1, "nobody has verified what serves now");
 }
 
 /// Two wait for approval; the newer is approved and deployed, and then the older takes its place.
@@ -200,7 +227,7 @@ fn weeks_are_counted_back_from_the_end() {
     let dev = figures(&world, -WEEK_MS, WEEK_MS + 2 * HOUR_MS).remove(0);
     assert_eq!(dev.stage, stage("dev"));
     let weeks: Vec<(i64, usize)> = dev.weeks.iter().map(|week| (week.from_ms - NOON_MS, week.deployments)).collect();
-    assert_eq!(weeks, [(-WEEK_MS, 0), (2 * HOUR_MS - WEEK_MS, 1), (2 * HOUR_MS, 1)]);
+    assert_eq!(weeks, [(0, 1), (2 * HOUR_MS, 1)], "and none is of before the log");
     assert!((dev.per_week.unwrap() - 2.0 * WEEK_MS as f64 / (WEEK_MS + 2 * HOUR_MS) as f64).abs() < 1e-9);
 }
 

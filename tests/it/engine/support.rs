@@ -273,6 +273,7 @@ impl World {
                 commit: head.commit,
                 author: head.author,
                 authors: new.iter().filter(|made| made.key.is_none()).map(|made| made.author.clone()).collect(),
+                others_wrote: false,
                 subject: "Change".to_owned(),
                 changed: known.map(|_| new.iter().flat_map(|made| made.changed.clone()).collect()),
                 forced: head.forced,

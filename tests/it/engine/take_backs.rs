@@ -142,3 +142,40 @@ fn a_taking_back_that_fails_is_still_said() {
     world.settle();
     assert!(world.system.versions.half_way.is_empty());
 }
+
+/// One merge is made, and nobody knows what became of the other: somebody aborted meanwhile.
+fn in_doubt(rules: &str) -> (World, String) {
+    let (mut world, promotion) = verified_in(rules);
+    for step in ["check-software", "check-infrastructure", "merge-infrastructure"] {
+        world.done(&promotion, step);
+    }
+    world.asked("ada", abort(&promotion));
+    world.answers(&promotion, "merge-software", tidegate::engine::StepOutcome::Cancelled);
+    (world, promotion)
+}
+
+#[test]
+fn what_was_merged_and_what_may_have_been_are_said_apart() {
+    let (mut world, promotion) =
+        in_doubt(&SHOP.replace("{ from: dev, to: qa }", "{ from: dev, to: qa, on_failure: keep }"));
+    let half_way = world.system.versions.half_way[&stage("qa")].clone();
+    assert_eq!((half_way.moved, half_way.doubtful), (vec![repository("infrastructure")], vec![repository("software")]));
+    assert!(half_way.open.is_empty());
+    world.asked("ada", take_back(&promotion));
+    world.settle();
+    assert!(world.system.versions.half_way.is_empty());
+}
+
+#[test]
+fn a_taking_back_that_fails_is_said_though_every_merge_may_have_been_made() {
+    let (mut world, _) = in_doubt(SHOP);
+    let back = world.newest("take-back");
+    world.answers(&back, "check-software", failed("somebody changed app.py"));
+    world.settle();
+    assert_eq!(world.state(&back), RunState::Failed);
+    let half_way = &world.system.versions.half_way[&stage("qa")];
+    assert_eq!(half_way.taken_back_by.as_ref().unwrap().as_str(), back);
+    world.asked("ada", retry(&back));
+    world.settle();
+    assert!(world.system.versions.half_way.is_empty());
+}

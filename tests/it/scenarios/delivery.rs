@@ -116,7 +116,7 @@ impl Delivery {
         self.root().join("tidegate.toml")
     }
 
-    fn tidegate(&self, arguments: &[&str]) -> Command {
+    pub(super) fn tidegate(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
         command.arg("--config").arg(self.config()).args(arguments);
         // No checkers from outside: what this machine has installed must not decide.

@@ -142,6 +142,22 @@ fn a_promotion_waits_for_what_is_asked_outside() {
 }
 
 #[test]
+fn a_command_that_hangs_is_asked_again_and_what_it_said_is_the_reason() {
+    let mut delivery = Delivery::with_rules(|rules| {
+        let check = "{ room: { command: [sleep, '600'], repository: software, every: 1s, timeout: 1s, within: 4s } }";
+        rules.replace("to: qa, requires: { verified: true }", &format!("to: qa, requires: {{ checks: {check} }}"))
+    });
+    delivery.serve();
+    delivery.software.commit("dev", "Sell more", &[NEW_VERSION]);
+    let reason = delivery.wait("the end of the promotion", |state: &System| {
+        let run = state.runs.values().find(|run| run.id.as_str().starts_with("promote"))?;
+        run.reason.clone().filter(|_| run.state.is_ended())
+    });
+    let said = "room did not pass within 4s; it last said: `sleep 600` did not end within 1s";
+    assert!(reason.contains(said), "{reason}");
+}
+
+#[test]
 fn a_hotfix_skips_the_soak_keeps_its_approval_and_is_marked_in_its_commits() {
     let mut delivery = Delivery::with_rules(|rules| {
         let rules = rules.replace("to: qa, requires: { verified: true }", "to: qa, requires: { soak: 12h }");

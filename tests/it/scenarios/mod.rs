@@ -1,11 +1,14 @@
 //! The acceptance scenarios 1 to 9, and what bad input is answered, on real repositories through the real program.
 
+mod asking;
+mod authors;
 mod bad_input;
 mod build_once;
 mod delivery;
 mod gates;
 mod looking;
 mod notices;
+mod troubles;
 mod versions;
 
 use serde_json::Value;

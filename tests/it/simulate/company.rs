@@ -15,7 +15,7 @@ use tidegate::{
     },
     providers::{
         commit_status::NoCommitStatuses,
-        git::{GitOptions, Identity, Mirrors},
+        git::{GitOptions, Identity, Mirrors, Proofs},
         image_builder::{BuildRequest, BuildState, LocalImageBuilder},
         local_service::LocalService,
         objects::DirectoryObjects,
@@ -191,23 +191,29 @@ impl Company {
 
     /// Drives until nothing goes on, and people who may have approved what asks.
     pub(super) async fn settle(&mut self) {
-        self.drive(self.now_ms + 30 * DAY_MS, false).await;
+        self.drive(self.now_ms + 30 * DAY_MS, false, true).await;
+    }
+
+    /// Drives until that moment, or until people are waited for: nobody approves anything.
+    pub(super) async fn work_until(&mut self, until_ms: i64) {
+        self.drive(until_ms, false, false).await;
     }
 
     /// Drives until that moment, through the nights.
     pub(super) async fn wait_until(&mut self, until_ms: i64) {
-        self.drive(until_ms, true).await;
+        self.drive(until_ms, true, true).await;
         self.now_ms = until_ms;
     }
 
-    async fn drive(&mut self, until_ms: i64, nights: bool) {
+    async fn drive(&mut self, until_ms: i64, nights: bool, approvals: bool) {
         let started = Instant::now();
         loop {
             assert!(started.elapsed() < PATIENCE, "it does not settle");
             let state = self.state().await;
+            self.made.note_gates(&state, self.now_ms);
             let due = state.due.values().filter(|effect| !matches!(effect.kind, EffectKind::Watch { .. }));
             let Some(next) = due.min_by_key(|effect| (effect.due_ms, effect.id.clone())).cloned() else {
-                if self.approve_one(&state).await {
+                if approvals && self.approve_one(&state).await {
                     continue;
                 } else {
                     return;
@@ -215,7 +221,7 @@ impl Company {
             };
             if next.due_ms <= self.now_ms {
                 self.carry_out(&state, &next).await;
-            } else if self.approve_one(&state).await {
+            } else if approvals && self.approve_one(&state).await {
             } else if next.due_ms <= until_ms && (nights || is_awaited(&state, &next)) {
                 self.now_ms = next.due_ms;
             } else {
@@ -285,8 +291,8 @@ fn is_awaited(state: &System, next: &Effect) -> bool {
 }
 
 fn git_options() -> GitOptions {
-    let mut options =
-        GitOptions::new(Identity { name: "Tidegate".to_owned(), email: "tidegate@example.org".to_owned() });
+    let identity = Identity { name: "Tidegate".to_owned(), email: "tidegate@example.org".to_owned() };
+    let mut options = GitOptions::new(identity, Proofs::with(&[7; 32]));
     options.environment = HERMETIC.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
     options
 }
@@ -314,13 +320,12 @@ pub(super) fn push(repository: &str, stage: &str, commit: &str) -> Supposed {
         repository: RepositoryName::new(repository).unwrap(),
         stage: StageName::new(stage).unwrap(),
         commit: Some(commit.to_owned()),
+        force: false,
     }
 }
 
 pub(super) fn promotion(from: &str, to: &str) -> (Supposed, Command) {
     let (from, to) = (StageName::new(from).unwrap(), StageName::new(to).unwrap());
-    (
-        Supposed::Promote { from: from.clone(), to: to.clone() },
-        Command::Promote { from, to, version: None, release: None },
-    )
+    let command = Command::Promote { from, to, version: None, release: None };
+    (Supposed::Asked { command: command.clone() }, command)
 }

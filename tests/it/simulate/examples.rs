@@ -172,6 +172,28 @@ async fn webshop_what_blocks_it_is_predicted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn webshop_gates_that_are_open_at_the_start_are_told() {
+    let mut company = webshop().await;
+    company.repositories["software"].commit("dev", "Sell more", &[("VERSION", "webshop 2.0\n")]);
+    company.look().await;
+
+    // A soak time that has begun.
+    company.work_until(company.now_ms + HOUR_MS).await;
+    company.made = Made::default();
+    let until_ms = company.now_ms + 3 * HOUR_MS;
+    let prediction = company.predict(Supposed::Until { until_ms }, |_| {}).await;
+    assert_eq!(gates(&prediction)[0].for_what, "the soak time since it was verified");
+
+    // An approval that is waited for, before anybody else would be.
+    company.work_until(until_ms).await;
+    let open = company.predict(Supposed::Until { until_ms: company.now_ms + HOUR_MS }, |_| {}).await;
+    assert_eq!(open.summary.people[0], "grace", "{:?}", open.summary);
+    assert!(gates(&open)[0].for_what.starts_with("approval by"), "{:?}", gates(&open));
+    company.wait_until(until_ms).await;
+    assert_came_true(&prediction, &company.made);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn webshop_a_conflict_and_a_gate_that_nobody_can_pass_are_predicted() {
     let mut company = webshop().await;
     company.repositories["software"].commit("qa", "Hurry", &[("VERSION", "webshop 1.1\n")]);
@@ -266,6 +288,17 @@ async fn guestbook_a_push_goes_through_as_predicted() {
     let held =
         gates(&prediction).into_iter().find(|gate| gate.for_what.contains("a fair")).expect("the freeze is told");
     assert_eq!(held.passes_ms, Some(until_ms));
+
+    // The way back.
+    company.made = Made::default();
+    let stage = "dev".parse().unwrap();
+    let command = Command::Rollback { stage, to: None, reason: "they are no friends".to_owned() };
+    let prediction = company.predict(Supposed::Asked { command: command.clone() }, |_| {}).await;
+    assert_eq!(prediction.supposed, "dev were rolled back to the version before");
+    assert!(company.ask("ada", command).await);
+    company.settle().await;
+    assert_came_true(&prediction, &company.made);
+    assert!(prediction.summary.commits >= 1, "{:?}", prediction.summary);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use tidegate::{
-    engine::{Cause, Run, StepOutcome, StepWork, System, plan::Task},
+    engine::{Cause, Run, StepOutcome, StepState, StepWork, System, explain, plan::Task},
     rules::Action,
-    simulate::report::{Prediction, What},
+    simulate::report::{Gate, Prediction, What},
     steps::Tools,
 };
 
@@ -17,12 +17,37 @@ const FROM_OUTSIDE: &str = "the world";
 /// A thing that was made.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Thing {
-    Package { tag: String, reused: bool },
-    Image { amis: BTreeMap<String, String>, reused: bool },
-    Commit { place: String, subject: String, tree: String, hunks: Vec<(String, String)>, merge: bool },
-    Deployment { target: String },
-    Failure { step: String },
+    Package {
+        tag: String,
+        reused: bool,
+    },
+    Image {
+        amis: BTreeMap<String, String>,
+        reused: bool,
+    },
+    Commit {
+        place: String,
+        subject: String,
+        tree: String,
+        hunks: Vec<(String, String)>,
+        merge: bool,
+    },
+    Deployment {
+        target: String,
+    },
+    Failure {
+        step: String,
+    },
+    /// What was waited for, and who approved it.
+    Gate {
+        step: String,
+        for_what: String,
+        by: Vec<String>,
+    },
 }
+
+/// When a gate was first met open, and when it passed.
+type Times = (i64, Option<i64>);
 
 /// Things in order, each with its run's rule and stage.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,14 +57,18 @@ pub(super) struct Made {
     commits: Vec<(String, String)>,
     /// Which rule in which stage began because of which.
     causes: BTreeSet<(String, String)>,
+    /// Which rule in which stage was under way before; what it came of is not told.
+    under_way: BTreeSet<String>,
+    /// The gates: run, step and round → its place among the things, and when it opened and passed.
+    gates: BTreeMap<(String, String, u32), (usize, Times)>,
 }
 
 impl Made {
     /// Notes what came of a real step.
     pub(super) async fn note(&mut self, state: &System, work: &StepWork, outcome: &StepOutcome, tools: &Tools) {
         let run = state.run(&work.run).unwrap();
-        let whose = format!("{} {}", run.subject.name(), run.stage);
-        self.causes.insert((whose.clone(), cause(state, run)));
+        let whose = whose(run);
+        self.note_cause(state, run);
         let outputs = match outcome {
             StepOutcome::Done { outputs, .. } => outputs,
             StepOutcome::Failed { .. } => {
@@ -63,6 +92,7 @@ impl Made {
                 return self.things.push((whose, Thing::Deployment { target }));
             }
             Task::Action(Action::Commit(commit)) if is_new => (&commit.repository, false),
+            Task::Restore(restore) if is_new => (&restore.repository, false),
             Task::Merge(merge) if is_new => (&merge.repository, true),
             _ => return,
         };
@@ -75,6 +105,64 @@ impl Made {
         self.things.push((whose, Thing::Commit { place, subject: text("subject"), tree, hunks, merge }));
     }
 
+    /// Notes the gates that are open, and those that have passed.
+    pub(super) fn note_gates(&mut self, state: &System, now_ms: i64) {
+        for run in state.live_runs() {
+            let mut ready = run.steps.iter().filter(|step| step.state == StepState::Ready);
+            if let Some((step, held)) = ready.find_map(|step| Some((step, explain::held(state, run, step)?))) {
+                let place = format!("held since {}", held.since_ms);
+                self.opened(run, (step.id.as_str(), &place), step.round, (now_ms, held));
+                self.note_cause(state, run);
+            }
+            for step in run.steps.iter().filter(|step| step.task.is_gate() && step.state == StepState::Active) {
+                let waiting = explain::step(state, run, step).unwrap();
+                self.opened(run, (step.id.as_str(), step.id.as_str()), step.round, (now_ms, waiting));
+                self.note_cause(state, run);
+            }
+        }
+        for run in state.runs.values() {
+            for step in run.steps.iter().filter(|step| step.state == StepState::Done) {
+                let key = (run.id.to_string(), step.id.to_string(), step.round);
+                let Some((place, (_, passed_ms))) = self.gates.get_mut(&key) else { continue };
+                *passed_ms = step.ended_ms;
+                if let (_, Thing::Gate { by, .. }) = &mut self.things[*place] {
+                    *by = step.answers.iter().map(|answer| answer.by.name.clone()).collect();
+                }
+            }
+        }
+    }
+
+    fn opened(
+        &mut self,
+        run: &Run,
+        (step, place): (&str, &str),
+        round: u32,
+        (now_ms, waiting): (i64, explain::Waiting),
+    ) {
+        let key = (run.id.to_string(), place.to_owned(), round);
+        if !self.gates.contains_key(&key) {
+            self.gates.insert(key, (self.things.len(), (now_ms, None)));
+            let gate = Thing::Gate { step: step.to_owned(), for_what: waiting.for_what, by: Vec::new() };
+            self.things.push((whose(run), gate));
+        }
+    }
+
+    fn note_cause(&mut self, state: &System, run: &Run) {
+        self.causes.insert((whose(run), cause(state, run)));
+    }
+
+    /// When each gate opened and passed, by what it was.
+    fn times(&self) -> Vec<(String, Times)> {
+        let of = |(place, times): &(usize, Times)| {
+            let (whose, thing) = &self.things[*place];
+            let Thing::Gate { step, .. } = thing else { unreachable!("only gates are listed") };
+            (format!("{whose} {step}"), *times)
+        };
+        let mut times: Vec<(String, Times)> = self.gates.values().map(of).collect();
+        times.sort();
+        times
+    }
+
     /// What was predicted.
     pub(super) fn predicted(prediction: &Prediction) -> Self {
         let mut made = Self::default();
@@ -82,8 +170,12 @@ impl Made {
         for event in &prediction.events {
             let (Some(run), Some(stage)) = (&event.run, &event.stage) else { continue };
             let thing = match &event.what {
-                What::Run { rule, .. } => {
+                What::Run { rule, under_way, .. } => {
                     rules.insert(run.clone(), format!("{rule} {stage}"));
+                    if *under_way {
+                        made.under_way.insert(rules[run].clone());
+                        continue;
+                    }
                     let cause = event.because.and_then(|because| prediction.events[because - 1].run.as_ref());
                     let cause = cause.map_or_else(|| FROM_OUTSIDE.to_owned(), |run| rules[run].clone());
                     made.causes.insert((rules[run].clone(), cause));
@@ -99,6 +191,11 @@ impl Made {
                 }
                 What::Deployment { target, .. } => Thing::Deployment { target: target.clone() },
                 What::Failure { step, .. } => Thing::Failure { step: step.clone() },
+                What::Gate(Gate { step, for_what, approved_by, passes_ms, .. }) => {
+                    let key = (run.clone(), step.clone(), u32::try_from(event.number).unwrap());
+                    made.gates.insert(key, (made.things.len(), (event.at_ms, *passes_ms)));
+                    Thing::Gate { step: step.clone(), for_what: for_what.clone(), by: approved_by.clone() }
+                }
                 _ => continue,
             };
             made.things.push((rules[run].clone(), thing));
@@ -139,17 +236,37 @@ impl Made {
             Thing::Image { amis, reused } => {
                 Thing::Image { amis: amis.iter().map(|(region, ami)| (region.clone(), told(ami))).collect(), reused }
             }
+            Thing::Gate { step, for_what, by } => Thing::Gate { step, for_what: told(&for_what), by },
             other => other,
         };
         let things = self.things.iter().map(|(whose, each)| (whose.clone(), thing(each))).collect();
-        Self { things, commits: Vec::new(), causes: self.causes.clone() }
+        Self {
+            things,
+            commits: Vec::new(),
+            causes: self.causes.clone(),
+            under_way: self.under_way.clone(),
+            gates: self.gates.clone(),
+        }
     }
 
-    /// Without the trees of commits, which differ where an image's id does.
-    pub(super) fn without_trees(mut self) -> Self {
+    /// The repositories into which the id of an image was written that can only be known when it is baked. The trees there
+    /// differ by that id; what each commit changes is compared all the same, with the id replaced.
+    fn with_image_ids(&self) -> BTreeSet<String> {
+        let writes_id = |thing: &Thing| match thing {
+            Thing::Commit { place, hunks, .. } if hunks.iter().any(|(_, hunks)| hunks.contains("<image ")) => {
+                Some(place.split_once(' ').unwrap().0.to_owned())
+            }
+            _ => None,
+        };
+        self.things.iter().filter_map(|(_, thing)| writes_id(thing)).collect()
+    }
+
+    /// Without the trees of these repositories.
+    fn without_trees(mut self, of: &BTreeSet<String>) -> Self {
         for (_, thing) in &mut self.things {
-            if let Thing::Commit { tree, .. } = thing {
-                tree.clear();
+            match thing {
+                Thing::Commit { place, tree, .. } if of.contains(place.split_once(' ').unwrap().0) => tree.clear(),
+                _ => {}
             }
         }
         self
@@ -172,16 +289,40 @@ impl Made {
     }
 }
 
-/// The prediction was what then happened. Unless images were baked, to the byte: the same trees.
+/// The prediction was what then happened. Where no id of a new image was written, to the byte: the same trees.
 pub(super) fn assert_came_true(prediction: &Prediction, made: &Made) {
+    assert_is_in_order(prediction);
     let predicted = Made::predicted(prediction);
     assert!(!predicted.things.is_empty(), "something was predicted");
     let (mut predicted, mut made) = (predicted.in_places(), made.in_places());
     if prediction.placeholders.keys().any(|name| name.starts_with("ami-")) {
-        (predicted, made) = (predicted.without_trees(), made.without_trees());
+        let differ = made.with_image_ids();
+        (predicted, made) = (predicted.without_trees(&differ), made.without_trees(&differ));
     }
     pretty_eq(&predicted.by_place(), &made.by_place());
+    made.causes.retain(|(whose, _)| !predicted.under_way.contains(whose));
+    predicted.causes.retain(|(whose, _)| !predicted.under_way.contains(whose));
     assert_eq!(predicted.causes, made.causes);
+    // Work takes no time in a prediction, so what it says is the earliest.
+    for ((gate, foreseen), (_, real)) in predicted.times().iter().zip(made.times()) {
+        let passed_early = foreseen.1.zip(real.1).is_some_and(|(foreseen, real)| foreseen > real);
+        assert!(foreseen.0 <= real.0 && !passed_early, "{gate}: foreseen {foreseen:?}, but it was {real:?}");
+    }
+}
+
+/// Nothing is told before its cause, and no moment before an earlier one; every difference is told whole.
+fn assert_is_in_order(prediction: &Prediction) {
+    for event in &prediction.events {
+        assert!(event.because.is_none_or(|because| because < event.number), "{event:?}");
+        if let What::Commit { files, files_left_out, .. } = &event.what {
+            assert!(*files_left_out == 0 && files.iter().all(|file| !file.cut), "{event:?}");
+        }
+    }
+    assert!(prediction.events.is_sorted_by_key(|event| event.at_ms));
+}
+
+fn whose(run: &Run) -> String {
+    format!("{} {}", run.subject.name(), run.stage)
 }
 
 /// The rule and stage of the run that a run comes of.
@@ -194,7 +335,7 @@ fn cause(state: &System, run: &Run) -> String {
         Cause::Schedule { .. } | Cause::Command { .. } | Cause::Decision { .. } => None,
     };
     let by = by.map(|by| state.run(by).unwrap());
-    by.map_or_else(|| FROM_OUTSIDE.to_owned(), |by| format!("{} {}", by.subject.name(), by.stage))
+    by.map_or_else(|| FROM_OUTSIDE.to_owned(), whose)
 }
 
 fn pretty_eq(predicted: &BTreeMap<String, Vec<Thing>>, made: &BTreeMap<String, Vec<Thing>>) {

@@ -72,7 +72,11 @@ impl Demo {
     }
 
     fn serve(&mut self) {
-        let mut serve = command(&["serve"]);
+        self.serve_with(&[]);
+    }
+
+    fn serve_with(&mut self, arguments: &[&str]) {
+        let mut serve = command(&[&["serve"], arguments].concat());
         serve.env("TIDEGATE_CONFIG", self.path("demo/tidegate.toml")).stdout(Stdio::null()).stderr(Stdio::null());
         self.server = Some(serve.spawn().unwrap());
     }
@@ -193,6 +197,99 @@ fn nothing_is_touched_and_what_is_said_reads_well() {
     let before = demo.quiet();
     assert_eq!(demo.granted(&push).lines().filter(|line| line.contains('●')).count(), 8);
     assert_eq!(demo.files(), before, "nothing was touched while it was served");
+}
+
+#[test]
+fn a_push_that_git_would_refuse_is_refused() {
+    let demo = Demo::new();
+    let clone = demo.path("clone").to_str().unwrap().to_owned();
+    let push = |repository: &str, stage: &str, commit: &str, more: &[&str]| {
+        let first = ["simulate", "push", repository, stage, "--from", &clone, "--commit", commit];
+        first.iter().chain(more).map(|word| (*word).to_owned()).collect::<Vec<String>>()
+    };
+    let refused = |words: Vec<String>| demo.refused(&words.iter().map(String::as_str).collect::<Vec<_>>(), 3);
+    let granted = |words: Vec<String>| demo.granted(&words.iter().map(String::as_str).collect::<Vec<_>>());
+    let behind = refused(push("software", "dev", "HEAD~2", &[]));
+    assert!(behind.contains("there is nothing to push: software dev has"), "{behind}");
+    let other = refused(push("image", "dev", "HEAD", &[]));
+    assert!(other.contains("is not a descendant of the head") && other.contains("of image dev"), "{other}");
+    demo.git(Path::new(&clone), &["checkout", "--quiet", "--orphan", "alone"]);
+    demo.git(Path::new(&clone), &["commit", "--quiet", "--message=Begin anew"]);
+    let orphan = refused(push("software", "dev", "HEAD", &[]));
+    assert!(orphan.contains("a plain push is refused; `--force` simulates a forced one"), "{orphan}");
+    let forced = granted(push("software", "dev", "HEAD", &["--force"]));
+    assert!(forced.contains("▸ package-12 in dev"), "{forced}");
+    let head = granted(push("software", "dev", "origin/dev", &[]));
+    assert!(head.contains("there is nothing to push"), "{head}");
+}
+
+#[test]
+fn rules_are_tried_while_nothing_moves() {
+    let mut demo = Demo::new();
+    demo.serve_with(&["--paused", "trying the rules", "--as", "grace"]);
+    demo.quiet();
+    let status = demo.granted(&["status"]);
+    assert!(status.contains("pause") && status.contains("grace: trying the rules"), "{status}");
+    demo.git(&demo.path("clone"), &["push", "--quiet", "origin", "HEAD:dev"]);
+    let until = Instant::now() + PATIENCE;
+    while !demo.granted(&["runs"]).contains("package-12") {
+        assert!(Instant::now() < until, "the push is not seen");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let said = demo.granted(&["simulate", "until", "1h"]);
+    assert!(said.contains("3 deployments"), "{said}");
+    assert!(said.contains("note: it is paused, by grace: trying the rules; `tidegate resume` is supposed"), "{said}");
+    assert!(demo.granted(&["status"]).contains("package-12"), "it still waits");
+}
+
+#[test]
+fn commands_are_granted_or_refused_as_in_earnest() {
+    let demo = Demo::new();
+    let back = demo.refused(&["simulate", "rollback", "dev"], 3);
+    assert!(back.contains("dev has no earlier version to go back to"), "{back}");
+    let done = demo.refused(&["simulate", "retry", "deliver-3"], 3);
+    assert!(done.contains("only a failed or aborted run"), "{done}");
+    let run = demo.granted(&["simulate", "run", "deliver", "--stage", "dev", "--fail-on", "failure"]);
+    assert!(run.contains("deliver were run in dev") && run.contains("1 deployment"), "{run}");
+    demo.refused(&["simulate", "until", "30h", "--days", "3"], 2);
+}
+
+#[test]
+fn who_may_only_look_is_told_what_another_could_cause() {
+    let demo = Demo::new();
+    let settings = demo.path("demo/tidegate.toml");
+    let mut text = fs::read_to_string(&settings).unwrap();
+    text += "\n[[grants]]\nrole = \"viewer\"\nto = [\"ada\"]\n\n[[grants]]\nrole = \"admin\"\nto = [\"grace\"]\n";
+    fs::write(&settings, text).unwrap();
+    let said = demo.granted(&["simulate", "run", "deliver", "--stage", "dev"]);
+    assert!(said.contains("note: ada may not run deliver in dev: it needs the permission `operate`"), "{said}");
+    assert!(said.contains("it is supposed that grace asks for it"), "{said}");
+}
+
+#[test]
+fn a_simulation_that_is_ended_leaves_no_copies() {
+    let demo = Demo::new();
+    let temporary = demo.path("temporary");
+    fs::create_dir(&temporary).unwrap();
+    let left = || fs::read_dir(&temporary).unwrap().count();
+    // A process that was killed left its copies, whose lock nobody holds.
+    let dead = temporary.join("tidegate-simulate-1-0");
+    fs::create_dir(&dead).unwrap();
+    fs::write(dead.join("lock"), "").unwrap();
+    let clone = demo.path("clone").to_str().unwrap().to_owned();
+    for signal in ["TERM", "HUP"] {
+        let mut simulate = command(&["simulate", "push", "software", "dev", "--from", &clone]);
+        simulate.env("TIDEGATE_CONFIG", demo.path("demo/tidegate.toml")).env("TMPDIR", &temporary);
+        let mut child = simulate.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let until = Instant::now() + PATIENCE;
+        while left() == usize::from(dead.exists()) && child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < until, "it never begins");
+        }
+        let sent = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        child.wait().unwrap();
+        assert_eq!(left(), 0, "after SIG{signal}");
+    }
 }
 
 #[test]

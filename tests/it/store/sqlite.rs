@@ -3,7 +3,9 @@
 use std::{path::Path, time::Duration};
 
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
-use tidegate::store::{DriverLock, Ledger, LockError, RecordError, SqliteOptions, SqliteStore, Store, StoreError};
+use tidegate::store::{
+    DriverLock, Expected, Ledger, LockError, RecordError, SqliteOptions, SqliteStore, Store, StoreError,
+};
 
 use super::story::{START_MS, assert_sound, begun, delivered, late, name, open, record};
 
@@ -19,7 +21,7 @@ async fn change(path: &Path, sql: &'static str) {
 }
 
 /// What a check finds in the log of a system with fourteen events, of which somebody has changed something.
-async fn found_after(change_made: &'static str) -> (u64, String) {
+async fn found_after(change_made: &'static str) -> (Option<u64>, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tidegate.db");
     let (store, shop) = (open(&path).await, name("shop"));
@@ -37,16 +39,120 @@ async fn found_after(change_made: &'static str) -> (u64, String) {
 #[tokio::test]
 async fn a_changed_log_shows_where_it_was_changed() {
     let (seq, what) = found_after("UPDATE events SET event = replace(event, 'Ada', 'Eve') WHERE seq = 6").await;
-    assert_eq!((seq, what.as_str()), (6, "the event or its hash was changed"));
+    assert_eq!((seq, what.as_str()), (Some(6), "the event or its hash was changed"));
     let (seq, _) = found_after("UPDATE events SET at_ms = at_ms + 1 WHERE seq = 9").await;
-    assert_eq!(seq, 9);
+    assert_eq!(seq, Some(9));
     let (seq, what) = found_after("DELETE FROM events WHERE seq = 4").await;
-    assert_eq!((seq, what.as_str()), (4, "the event is missing; the next one there is 5"));
+    assert_eq!((seq, what.as_str()), (Some(4), "the event is missing; the next one there is 5"));
     let (seq, what) = found_after("DELETE FROM events WHERE seq > 12").await;
-    assert_eq!(seq, 13);
+    assert_eq!(seq, Some(13));
     assert!(what.contains("there are 14"), "{what}");
-    let (_, what) = found_after("DELETE FROM effects WHERE id LIKE 'watch/image%'").await;
-    assert!(what.contains("I9"), "{what}");
+}
+
+/// What `explain`, `run show` and `trace` tell is in tables beside the log.
+#[tokio::test]
+async fn a_changed_table_beside_the_log_is_found_and_named() {
+    for (change_made, expected) in [
+        ("UPDATE runs SET run = replace(run, 'ada', 'eve') WHERE id = 'package-2'", "package-2 is not what the events"),
+        (
+            "UPDATE runs SET state = 'failed' WHERE id = 'package-3'",
+            "package-3 is not what the events give in the history",
+        ),
+        ("DELETE FROM runs WHERE id = 'package-2'", "package-2 is missing in the history of runs"),
+        ("UPDATE runs SET id = 'package-9' WHERE id = 'package-2'", "package-2 is missing"),
+        ("UPDATE artifacts SET uri = 'file:b' WHERE kind = 'tarball' AND artifact < 4", "the artifact tarball sha256:"),
+        ("DELETE FROM links WHERE step = 'pin' AND run = 'package-2'", "by package-2 pin is missing in the provenance"),
+        (
+            "UPDATE links SET at_ms = at_ms + 1",
+            "is not what the events give in the provenance; and 11 other rows are wrong",
+        ),
+        (
+            "UPDATE effects SET due_ms = due_ms + 1 WHERE id LIKE 'watch/image%'",
+            "the pending effect watch/image#1 is not",
+        ),
+        (
+            "UPDATE effects SET id = 'x' WHERE id LIKE 'watch/image%'",
+            "watch/image#1 is missing (I9); and one other row",
+        ),
+        ("DELETE FROM effects WHERE id LIKE 'watch/image%'", "the pending effect watch/image#1 is missing (I9)"),
+    ] {
+        let (seq, what) = found_after(change_made).await;
+        assert_eq!(seq, None, "no event is blamed");
+        assert!(what.contains(expected), "{change_made}: {what}");
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_is_not_the_last_event_is_found() {
+    for (change_made, expected) in [
+        ("UPDATE systems SET hash = zeroblob(32)", "the log's head has another hash than the last event"),
+        ("UPDATE systems SET seq = 12", "the log's head says that there are 12 events, and there are 14"),
+        ("PRAGMA foreign_keys = OFF; DELETE FROM systems", "the log has 14 events and no head"),
+    ] {
+        let (seq, what) = found_after(change_made).await;
+        assert_eq!(seq, None, "no event is blamed");
+        assert!(what.contains(expected), "{change_made}: {what}");
+    }
+}
+
+/// Who can write to the database can make the chain anew; who has kept a hash elsewhere sees it.
+#[tokio::test]
+async fn a_hash_that_was_kept_shows_a_log_that_was_cut_or_written_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let shop = name("shop");
+    let mut kept = Vec::new();
+    for (file, last) in [("first.db", 5), ("shorter.db", 3), ("another.db", 6)] {
+        let store = open(&folder.path().join(file)).await;
+        let ledger = Ledger::open(store.clone());
+        begun(&ledger, &shop).await;
+        if file == "another.db" {
+            record(&ledger, &shop, |_| late(1)).await;
+        }
+        for number in 2..=last {
+            delivered(&ledger, &shop, number).await;
+        }
+        let check = store.verify_log(&shop).await.unwrap();
+        kept.push((store, format!("{}:{}", check.events, check.hash.unwrap())));
+    }
+    let expected: Expected = kept[0].1.parse().unwrap();
+    let verified = async |position: usize| {
+        let store: &std::sync::Arc<dyn Store> = &kept[position].0;
+        let check = store.verify_log_telling(&shop, Some(&expected), &|_, _| ()).await.unwrap();
+        check.broken.map(|broken| broken.what)
+    };
+    assert_eq!(verified(0).await, None);
+    assert_eq!(verified(1).await.unwrap(), "event 14 is expected, and the log ends with 8: it was cut");
+    assert_eq!(verified(2).await.unwrap(), "another hash is expected: it or one before it was written anew");
+    for bad in ["", "14", "14:12", "x:y"] {
+        assert!(bad.parse::<Expected>().is_err(), "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn the_secret_is_made_once_and_not_for_everybody() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tidegate.db");
+    let store = open(&path).await;
+    let secret = store.secret().await.unwrap();
+    assert_ne!(secret.expose(), &[0; 32]);
+    assert_eq!(format!("{secret:?}"), "InstallationSecret(…)");
+    assert_eq!(open(&path).await.secret().await.unwrap(), secret, "beside the first");
+    let looking = SqliteStore::open_to_read(&path).await.unwrap();
+    assert_eq!(looking.secret().await.unwrap(), secret, "for who only looks");
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions());
+    assert_eq!(mode & 0o007, 0, "{mode:o}");
+    let other = open(&folder.path().join("other.db")).await;
+    assert_ne!(other.secret().await.unwrap(), secret);
+}
+
+#[tokio::test]
+async fn an_older_database_gets_its_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tidegate.db");
+    change(&path, include_str!("../../../src/store/sqlite/migrations/0001_log.sql")).await;
+    change(&path, "PRAGMA application_id = 0x54696465; PRAGMA user_version = 1").await;
+    let secret = open(&path).await.secret().await.unwrap();
+    assert_eq!(open(&path).await.secret().await.unwrap(), secret);
 }
 
 #[tokio::test]

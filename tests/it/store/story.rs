@@ -37,6 +37,7 @@ pub(super) fn pushed(state: &System, number: u64) -> Event {
         commit: commit(number),
         author: ada.clone(),
         authors: [ada].into(),
+        others_wrote: false,
         subject: format!("Change {number}"),
         changed: None,
         forced: false,

@@ -68,6 +68,11 @@ impl TestRepo {
         commit
     }
 
+    /// A commit object as it is written here; no branch moves.
+    pub(crate) fn write_commit(&self, commit: &str) -> String {
+        self.git_with(&["hash-object", "-t", "commit", "-w", "--stdin"], "", &format!("{}\n", commit.trim_end()))
+    }
+
     /// The tree of a commit with files added or replaced.
     fn tree_with(&self, base: Option<&str>, files: &[(&str, &str)]) -> String {
         let entries: Vec<_> = files.iter().map(|(path, content)| ("100644", *path, *content)).collect();

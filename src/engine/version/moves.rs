@@ -1,0 +1,62 @@
+//! A stage's repositories move as one set: while they do, nothing else writes to them, and what they bring is newer than
+//! what runs in flight would still pin.
+
+use std::collections::BTreeSet;
+
+use crate::engine::{
+    event::StepPlace,
+    ids::{Place, TargetKey},
+    lineage,
+    run::{Run, StepRun, Subject},
+    system::{Pin, System},
+    turn::Turn,
+};
+use crate::rules::{Action, RepositoryName, StageName, StepId};
+
+impl System {
+    /// The promotion or way back that moves the stage's repositories as one set, and that a commit step therefore waits for.
+    #[must_use]
+    pub fn mover_before(&self, run: &Run, step: &StepRun) -> Option<&Run> {
+        let commits = matches!(step.task, crate::engine::plan::Task::Action(Action::Commit(_)));
+        let lane = self.targets.get(&TargetKey::of_promotions(&run.stage)).filter(|_| commits)?;
+        let mover = self.runs.get(&lane.holder?)?;
+        mover.steps.iter().any(StepRun::is_begun_move).then_some(mover)
+    }
+}
+
+impl Turn<'_> {
+    /// Whether the stage's repositories are moved as one set right now, or will be before anything else happens there.
+    pub(in crate::engine) fn promotion_moves(&self, stage: &StageName) -> bool {
+        let lane = self.system.targets.get(&TargetKey::of_promotions(stage));
+        lane.is_some_and(|lane| {
+            let next = lane.queue.front().and_then(|number| self.system.runs.get(number));
+            lane.holder.is_some()
+                || next.is_some_and(|next| matches!(next.subject, Subject::Rollback | Subject::TakeBack))
+        })
+    }
+
+    /// A promotion or a way back brought a place to a new commit. What rules pin from there into the other repositories
+    /// of the set comes with the set: a run on an older commit has nothing to pin any more (I3).
+    pub(in crate::engine) fn pins_moved(&mut self, number: u64, id: &StepId, place: &Place) {
+        let step = self.step_of(number, id);
+        let unchanged = step.outputs.get("changed").and_then(serde_json::Value::as_bool) == Some(false);
+        let Some(commit) = step.output_commit("commit").filter(|_| !unchanged) else { return };
+        let Some(rules) = self.system.rules().cloned() else { return };
+        let moved: BTreeSet<RepositoryName> =
+            self.run(number).steps.iter().filter_map(|step| step.task.moves().cloned()).collect();
+        let pin = Pin {
+            by: StepPlace { run: self.run(number).id.clone(), step: id.clone() },
+            source: commit,
+            order: self.seq,
+            run_number: number,
+        };
+        for rule in rules.rules.values().filter(|rule| rule.repository() == Some(&place.repository)) {
+            for (_, commit) in lineage::commits(rule, &place.stage).filter(|(_, to)| moved.contains(&to.repository)) {
+                for pointer in commit.set.keys() {
+                    let key = System::pin_key(&commit.repository, &place.stage, &commit.file, pointer);
+                    self.system.pins.insert(key, pin.clone());
+                }
+            }
+        }
+    }
+}

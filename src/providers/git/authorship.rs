@@ -1,0 +1,150 @@
+//! What is new on a branch: who wrote it, and which of its commits are ours.
+
+use super::history::trailers;
+use super::mirror::{Identity, Mirror, object_fault};
+use super::paths;
+use super::proof::CommitPlace;
+use super::publish::KEY_TRAILER;
+use crate::providers::Fault;
+use git2::{Commit, Oid, Repository, Signature, Sort};
+use std::collections::BTreeSet;
+
+/// How many new commits are read. More than anybody pushes between two looks; reading them takes about a second.
+const MOST_COMMITS: usize = 10_000;
+/// How many people's names are kept of one push: more than work on any system, and a log that nobody can fill by a push.
+const MOST_AUTHORS: usize = 500;
+/// The trailer that names another author, as git and the forges write it; its case does not matter.
+const CO_AUTHOR_TRAILER: &str = "co-authored-by";
+/// The local parts of addresses that are a forge's own: it commits what somebody merges on its pages.
+const NOBODYS: [&str; 2] = ["noreply", "no-reply"];
+
+/// What is new on a branch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewCommits {
+    /// Who wrote the commits that are not ours, as in `Ada <ada@example.com>`: authors, co-authors, and committers.
+    pub authors: BTreeSet<String>,
+    /// Whether these are all: not when there are too many commits to read.
+    pub complete: bool,
+    /// The keys of the commits that are ours, oldest first.
+    pub keys: Vec<String>,
+}
+
+impl Mirror {
+    /// What is at or below `head` and neither at nor below one of `known`, of which those count that are in the mirror.
+    /// A commit is ours when it was made at one of `places`, and proves it. The first of them is where `head` is: what a
+    /// merge of ours brought there is not new, for it was new where it came from.
+    pub async fn new_commits(&self, places: &[CommitPlace], known: &[String], head: &str) -> Result<NewCommits, Fault> {
+        let (places, known, head) = (places.to_vec(), known.to_vec(), head.to_owned());
+        let (history, identity) = (self.history.clone(), self.identity.clone());
+        self.with_repository(move |repository| {
+            let head = paths::find_commit(repository, &head)?.id();
+            let known: Vec<Oid> = known
+                .iter()
+                .filter_map(|commit| paths::find_commit(repository, commit).ok())
+                .map(|commit| commit.id())
+                .collect();
+            let mut ids = between(repository, &known, head).map_err(|error| object_fault(&error))?;
+            let mut merged = Vec::new();
+            for id in &ids {
+                let commit = repository.find_commit(*id).map_err(|error| object_fault(&error))?;
+                if commit.parent_count() > 1
+                    && key_of(&commit).is_some()
+                    && history.is_ours(repository, &places[..1], *id)?
+                {
+                    merged.extend(commit.parent_ids().skip(1));
+                }
+            }
+            if !merged.is_empty() {
+                merged.extend(known);
+                ids = between(repository, &merged, head).map_err(|error| object_fault(&error))?;
+            }
+            let mut new = NewCommits { complete: ids.len() <= MOST_COMMITS, ..NewCommits::default() };
+            for id in ids.into_iter().take(MOST_COMMITS) {
+                let commit = repository.find_commit(id).map_err(|error| object_fault(&error))?;
+                match key_of(&commit) {
+                    Some(key) if history.is_ours(repository, &places, id)? => new.keys.push(key),
+                    key => {
+                        if key.is_some() {
+                            history.doubt(id);
+                        }
+                        new.take_in(&commit, &identity);
+                    }
+                }
+            }
+            new.keys.reverse();
+            Ok(new)
+        })
+        .await
+    }
+}
+
+/// The key that a commit says, proved or not.
+fn key_of(commit: &Commit<'_>) -> Option<String> {
+    let said = trailers(&String::from_utf8_lossy(commit.message_bytes()));
+    said.into_iter().find(|(name, _)| name == KEY_TRAILER).map(|(_, key)| key)
+}
+
+impl NewCommits {
+    fn take_in(&mut self, commit: &Commit<'_>, ours: &Identity) {
+        let author = commit.author();
+        let mut people = vec![named(&author)];
+        let committer = commit.committer();
+        if committer.email_bytes() != author.email_bytes() && is_a_persons(&committer, ours) {
+            people.push(named(&committer));
+        }
+        people.extend(co_authors(&String::from_utf8_lossy(commit.message_bytes())));
+        for person in people {
+            if self.authors.len() < MOST_AUTHORS || self.authors.contains(&person) {
+                self.authors.insert(person);
+            } else {
+                self.complete = false;
+            }
+        }
+    }
+}
+
+/// The new commits, newest first, and at most one more than are read.
+fn between(repository: &Repository, known: &[Oid], head: Oid) -> Result<Vec<Oid>, git2::Error> {
+    let mut walk = repository.revwalk()?;
+    // Children before parents, whatever their clocks said. Without a bound below, that would read the whole history first.
+    walk.set_sorting(if known.is_empty() { Sort::NONE } else { Sort::TOPOLOGICAL })?;
+    walk.push(head)?;
+    for known in known {
+        walk.hide(*known)?;
+    }
+    walk.take(MOST_COMMITS + 1).collect()
+}
+
+fn named(signature: &Signature<'_>) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+    format!("{} <{}>", text(signature.name_bytes()), text(signature.email_bytes()))
+}
+
+/// Whether a committer is a person: neither us, nor a forge that committed in somebody's place.
+fn is_a_persons(committer: &Signature<'_>, ours: &Identity) -> bool {
+    let email = String::from_utf8_lossy(committer.email_bytes()).to_lowercase();
+    let local = email.split('@').next().unwrap_or_default();
+    email != ours.email.to_lowercase() && !NOBODYS.contains(&local)
+}
+
+/// Whom a message names as authors beside the commit's own, by the trailers as git itself reads them.
+fn co_authors(message: &str) -> Vec<String> {
+    let Ok(trailers) = git2::message_trailers_bytes(message) else { return Vec::new() };
+    let named = trailers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(CO_AUTHOR_TRAILER.as_bytes()));
+    let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    named.map(|(_, value)| one_line(&String::from_utf8_lossy(value))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::co_authors;
+
+    #[test]
+    fn co_authors_are_read_as_git_reads_them() {
+        let message = "Mend it\n\nWith Ada.\n\nCo-Authored-By: Ada <ada@x.example>\nSigned-off-by: Grace <g@x.example>\n\
+                       co-authored-by: Linus\n  <linus@x.example>\n";
+        assert_eq!(co_authors(message), ["Ada <ada@x.example>", "Linus <linus@x.example>"]);
+        assert!(co_authors("Co-authored-by: Ada <ada@x.example>").is_empty(), "a subject");
+        assert!(co_authors("Quote\n\nCo-authored-by: Ada <ada@x.example>\n\nsays the old one").is_empty());
+    }
+}
