@@ -296,8 +296,8 @@ impl StepRun {
     /// Whether it is a merge or a way back that is made, or about to be: the others of its set belong to it.
     #[must_use]
     pub const fn is_begun_move(&self) -> bool {
-        matches!(self.task, Task::Merge(_) | Task::Restore(_))
-            && matches!(self.state, StepState::Active | StepState::Done)
+        let restores = matches!(self.task, Task::Restore(_));
+        self.is_begun_merge() || (restores && matches!(self.state, StepState::Active | StepState::Done))
     }
 
     /// Whether it is still to change what its stage is at.

@@ -20,9 +20,10 @@ pub(in crate::engine) fn shut_window<'run>(run: &'run Run, step: &StepRun, at_ms
     })
 }
 
-/// Whether a promotion still waits for its window at this step: the first of its merges is not begun.
+/// Whether a promotion still waits for its window at this step: the first of its merges is not begun, nor has it let the
+/// others of its release merge.
 pub(in crate::engine) fn heeds_window(run: &Run, step: &StepRun) -> bool {
-    matches!(step.task, Task::Merge(_)) && !run.steps.iter().any(StepRun::is_begun_merge)
+    matches!(step.task, Task::Merge(_) | Task::Release(_)) && !run.steps.iter().any(StepRun::is_begun_merge)
 }
 
 impl Turn<'_> {

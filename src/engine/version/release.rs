@@ -212,12 +212,15 @@ impl Run {
 }
 
 impl Turn<'_> {
-    /// Whether the others of a release are ready while something holds this one: it then does not merge, and looks at
-    /// them anew when the hold ends.
+    /// Whether the others of a release are ready while something holds this one, or its window has shut: it then does not
+    /// merge, and looks at them anew when that ends.
     pub(in crate::engine) fn release_waits_again(&mut self, number: u64, id: &StepId) -> bool {
         let (run, step) = (self.run(number), self.step_of(number, id));
-        if !matches!(step.task, Task::Release(_)) || explain::held(self.system, run, step).is_none() {
+        if !matches!(step.task, Task::Release(_)) {
             return false;
+        }
+        if explain::held(self.system, run, step).is_none() {
+            return self.window_has_shut(number, id);
         }
         let step = self.step_mut(number, id);
         step.state = StepState::Ready;

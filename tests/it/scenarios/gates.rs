@@ -45,7 +45,7 @@ fn a_freeze_outlives_a_kill_lets_pass_what_is_let_and_ends() {
     delivery.kill();
     delivery.serve();
     let status = delivery.status();
-    assert!(status.contains("freeze-1      grace: stocktaking"), "{status}");
+    assert!(status.contains("freeze-1     grace: stocktaking"), "{status}");
     assert!(status.contains("the end of freeze-1, the freeze of dev by grace: stocktaking"), "{status}");
     assert_eq!(delivery.image.log("dev").len(), 1, "nothing moved");
     let pass = ["override", "freeze-1", &package, "--reason", "it is only a pin", "--as", "grace"];

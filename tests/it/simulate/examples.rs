@@ -182,7 +182,7 @@ async fn webshop_gates_that_are_open_at_the_start_are_told() {
     company.made = Made::default();
     let until_ms = company.now_ms + 3 * HOUR_MS;
     let prediction = company.predict(Supposed::Until { until_ms }, |_| {}).await;
-    assert_eq!(gates(&prediction)[0].for_what, "the soak time since it was verified");
+    assert_eq!(gates(&prediction)[0].for_what, "the soak time after its verification");
 
     // An approval that is waited for, before anybody else would be.
     company.work_until(until_ms).await;
