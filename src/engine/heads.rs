@@ -107,6 +107,7 @@ impl Turn<'_> {
             join(&mut taken, &brought.taken);
             if place == here {
                 (by, hotfix) = (Some(brought.by), brought.hotfix);
+                self.move_shown(key, &here, &seen.commit);
             }
             match brought.pinned.filter(|_| place == here) {
                 Some((pinner, lineage)) => {
@@ -156,8 +157,11 @@ impl Turn<'_> {
     pub(super) fn head_made(&mut self, made: MadeHead<'_>) {
         let MadeHead { place: Place { repository, stage }, commit, parent, subject, by: (number, step), changed } =
             made;
-        let before = self.system.head(repository, stage).filter(|before| before.commit == *parent);
-        let Some(before) = before.cloned() else {
+        let known = self.system.head(repository, stage);
+        if known.is_some_and(|known| known.commit == *commit) {
+            return; // A watch was faster.
+        }
+        let Some(before) = known.filter(|known| known.commit == *parent).cloned() else {
             self.keep_unseen(number, step);
             return;
         };

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use crate::engine::{
     event::StepPlace,
-    ids::{Place, TargetKey},
+    ids::{CommitId, Place, RunId, StepKey, TargetKey},
     lineage,
-    run::{Run, StepRun, Subject},
+    run::{Run, StepRun, StepState, Subject},
     system::{Pin, System},
     turn::Turn,
 };
@@ -35,18 +35,36 @@ impl Turn<'_> {
         })
     }
 
-    /// A promotion or a way back brought a place to a new commit. What rules pin from there into the other repositories
-    /// of the set comes with the set: a run on an older commit has nothing to pin any more (I3).
+    /// A promotion or a way back brought a place to a new commit.
     pub(in crate::engine) fn pins_moved(&mut self, number: u64, id: &StepId, place: &Place) {
         let step = self.step_of(number, id);
         let unchanged = step.outputs.get("changed").and_then(serde_json::Value::as_bool) == Some(false);
         let Some(commit) = step.output_commit("commit").filter(|_| !unchanged) else { return };
+        self.pins_move(number, id, place, &commit);
+    }
+
+    /// A watch shows a commit of ours under its key, perhaps before its step is known to be done: what is pushed on top
+    /// of it is newer than the pins that come with it.
+    pub(in crate::engine) fn move_shown(&mut self, key: &StepKey, place: &Place, head: &CommitId) {
+        let mut parts = key.as_str().split('/').skip(1);
+        let Some(run) = parts.next().and_then(|id| self.system.run(&RunId::new(id))) else { return };
+        let step = parts.next().and_then(|id| StepId::new(id).ok()).and_then(|id| run.step(&id));
+        let Some(step) = step.filter(|step| step.task.moves().is_some() && step.state != StepState::Done) else {
+            return;
+        };
+        let (number, id) = (run.number, step.id.clone());
+        self.pins_move(number, &id, place, head);
+    }
+
+    /// What rules pin from a place into the other repositories of a moved set comes with the set: a run on a commit that
+    /// is older than the move has nothing to pin any more (I3).
+    fn pins_move(&mut self, number: u64, id: &StepId, place: &Place, commit: &CommitId) {
         let Some(rules) = self.system.rules().cloned() else { return };
         let moved: BTreeSet<RepositoryName> =
             self.run(number).steps.iter().filter_map(|step| step.task.moves().cloned()).collect();
         let pin = Pin {
             by: StepPlace { run: self.run(number).id.clone(), step: id.clone() },
-            source: commit,
+            source: commit.clone(),
             order: self.seq,
             run_number: number,
         };
@@ -54,7 +72,9 @@ impl Turn<'_> {
             for (_, commit) in lineage::commits(rule, &place.stage).filter(|(_, to)| moved.contains(&to.repository)) {
                 for pointer in commit.set.keys() {
                     let key = System::pin_key(&commit.repository, &place.stage, &commit.file, pointer);
-                    self.system.pins.insert(key, pin.clone());
+                    let shown = self.system.pins.get(&key).filter(|shown| shown.by == pin.by);
+                    let order = shown.map_or(pin.order, |shown| shown.order);
+                    self.system.pins.insert(key, Pin { order, ..pin.clone() });
                 }
             }
         }

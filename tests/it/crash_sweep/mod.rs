@@ -26,8 +26,11 @@ fn undisturbed() -> &'static (Vec<Point>, result::Result) {
 }
 
 fn same_as_undisturbed(history: &History) {
-    let result = result::of(history);
-    assert_eq!(result, undisturbed().1, "after {} kills", history.kills);
+    let (result, wanted, after) = (result::of(history), &undisturbed().1, format!("after {} kills", history.kills));
+    // What is short first, so that a difference can be read.
+    assert_eq!(result.runs, wanted.runs, "{after}");
+    assert_eq!(result.commits, wanted.commits, "{after}");
+    assert_eq!(&result, wanted, "{after}");
 }
 
 /// A history that is killed the first time that it comes to each of the points that begin with `moment`.

@@ -16,12 +16,12 @@ pub(super) struct Result {
     /// Repository, branch and path → content, with the folder's own path taken out.
     files: BTreeMap<String, String>,
     /// Repository and branch → how many commits.
-    commits: BTreeMap<String, usize>,
+    pub(super) commits: BTreeMap<String, usize>,
     /// The names of packages, images and templates, which are content; how many reports.
     artifacts: BTreeSet<String>,
     reports: usize,
     /// Run, stage, state, who approved.
-    runs: Vec<(String, String, String, Vec<String>)>,
+    pub(super) runs: Vec<(String, String, String, Vec<String>)>,
     /// Stage → how many releases were made.
     releases: BTreeMap<String, usize>,
 }

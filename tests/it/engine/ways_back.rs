@@ -102,6 +102,26 @@ fn a_run_in_flight_sets_no_older_pin_on_what_a_promotion_merges() {
 }
 
 #[test]
+fn a_merge_that_a_watch_shows_before_its_step_is_done_leaves_its_own_runs_and_later_pushes_their_pins() {
+    let (mut world, _) = two_versions();
+    let promotion = deliver_beside(&mut world);
+    world.reproducible = false;
+    checked(&mut world, &promotion);
+    world.done(&promotion, "merge-infrastructure");
+    let merge = world.effect(&promotion, "merge-software");
+    let outcome = world.success(&merge);
+    world.watch(&repository("software"));
+    let pushed_on_top = world.commit(&repository("software"), &stage("qa"), "ada", None);
+    world.watch(&repository("software"));
+    world.answer(&merge.id, outcome);
+    world.settle();
+    let package = world.newest("package");
+    assert_eq!((world.state(&promotion), world.state(&package)), (RunState::Done, RunState::Done));
+    assert_eq!(world.system.pins["infrastructure qa config.json /tag"].source, pushed_on_top);
+    world.replays(60);
+}
+
+#[test]
 fn a_run_on_what_a_promotion_leaves_alone_may_still_pin() {
     let (mut world, _) = two_versions();
     world.push_after_ours("software", "qa");
