@@ -15,12 +15,13 @@ use super::{
     asking::Asking,
     house,
     output::{Output, say},
+    status::releases::HalfReleased,
 };
 use crate::{
     driver::now_ms,
     engine::{
         self, Command, Event, Recorded,
-        version::release::{self, HalfReleased, Standing},
+        version::release::{self, Standing},
     },
     rules::{StageName, SystemName},
     steps::Releases,
@@ -50,16 +51,16 @@ pub(super) struct Release {
 
 impl Release {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        let house = House::open(config).await?;
         match (&self.from, &self.to) {
             (Some(from), Some(to)) => {
+                let house = House::open(config).await?;
                 let systems: BTreeSet<SystemName> = self.systems.iter().cloned().collect();
                 let release = release::Release { name: self.name.clone(), systems };
                 let command =
                     Command::Promote { from: from.clone(), to: to.clone(), version: None, release: Some(release) };
                 self.ask(&house, output, &command).await
             }
-            _ => show(&house, &self.name, &self.who, output).await,
+            _ => show(&House::open_to_read(config).await?, &self.name, &self.who, output).await,
         }
     }
 
@@ -91,10 +92,14 @@ impl Release {
 }
 
 async fn show(house: &House, name: &str, who: &str, output: Output) -> anyhow::Result<()> {
-    let mut found = BTreeMap::new();
+    let (mut found, mut stage) = (BTreeMap::new(), None);
     for system in house.visible_systems(who).await? {
-        let standing = house.ledger.read(&system, |state| release::standing(state, name)).await?;
-        if standing != Standing::Missing {
+        let part = house.ledger.read(&system, |state| {
+            let its = release::parts(state).into_iter().find(|part| part.release.name == name);
+            its.map(|part| (part.stage.clone(), release::standing(state, name)))
+        });
+        if let Some((into, standing)) = part.await? {
+            stage = Some(into);
             found.insert(system, standing);
         }
     }
@@ -105,7 +110,8 @@ async fn show(house: &House, name: &str, who: &str, output: Output) -> anyhow::R
         Output::Json => output.json(&found),
         Output::Text => {
             found.iter().try_for_each(|(system, standing)| say(&line(system, standing)))?;
-            release::half_released(&found).map_or(Ok(()), |half| say(&half_released(&half)))
+            let half = stage.and_then(|stage| HalfReleased::of(name, &stage, &found));
+            half.map_or(Ok(()), |half| say(&half.sentence()))
         }
     }
 }
@@ -120,21 +126,6 @@ fn line(system: &SystemName, standing: &Standing) -> String {
         Standing::Ended { run, reason, .. } => (run, format!("ended: {reason}")),
     };
     format!("{system:<14} {run:<14} {words}")
-}
-
-/// What is to be said of a release that some systems have and others have not.
-fn half_released(half: &HalfReleased) -> String {
-    let with: Vec<&str> = half.with.iter().map(|system| system.as_str()).collect();
-    let without: Vec<&str> = half.without.iter().map(|(system, _)| system.as_str()).collect();
-    let retries: Vec<String> =
-        half.without.iter().map(|(system, run)| format!("`tidegate retry {run} --system {system}`")).collect();
-    format!(
-        "half-released: {} merged, {} ended before: {} finishes it, `tidegate rollback` in {} undoes it",
-        with.join(" and "),
-        without.join(" and "),
-        retries.join(" and "),
-        with.join(" and ")
-    )
 }
 
 /// Releases of the systems in this program's own store.

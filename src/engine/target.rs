@@ -99,7 +99,9 @@ impl Turn<'_> {
             .live_runs()
             .filter(|other| other.number < number && other.state != RunState::Ending)
             .filter(|other| other.subject == run.subject && other.stage == run.stage && Some(other.number) != holder)
-            .filter(|other| other.release().is_none_or(|release| run.release() == Some(release)))
+            .filter(|other| {
+                other.release().is_none_or(|release| run.release().is_some_and(|own| own.name == release.name))
+            })
             .filter(|other| !is_pinned(other))
             .map(|other| other.number)
             .collect();

@@ -2,6 +2,7 @@
 
 mod holds;
 mod lattice;
+pub mod releases;
 pub mod report;
 pub(super) mod text;
 mod untold;
@@ -30,9 +31,12 @@ impl Status {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
         let Some(house) = House::open_for(&self.asking, config).await? else { return output.nothing_yet() };
         let systems = house.systems_shown(&self.asking).await?;
+        let visible = house.visible_systems(&self.asking.who).await?;
         let mut reports = Vec::new();
         for system in &systems {
-            reports.push(house.ledger.read(system, StatusReport::of).await?);
+            let half_released = releases::of(&house, system, &visible).await?;
+            let report = house.ledger.read(system, StatusReport::of).await?;
+            reports.push(StatusReport { half_released, ..report });
         }
         match output {
             Output::Json => output.json(&reports),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     holds::{self, HoldStatus},
+    releases::HalfReleased,
     untold::{self, UntoldNotice},
     versions::VersionsStatus,
 };
@@ -51,6 +52,9 @@ pub struct StatusReport {
     /// Which versions there are, and what was decided about them.
     #[serde(default)]
     pub versions: VersionsStatus,
+    /// The releases of the system that only some of their systems have; none where the past is shown.
+    #[serde(default)]
+    pub half_released: Vec<HalfReleased>,
 }
 
 /// A moment that is over.
@@ -192,6 +196,7 @@ impl StatusReport {
             more_given_up: state.notices.more_given_up,
             holds: holds::of(state),
             versions: VersionsStatus::of(state, &stages),
+            half_released: Vec::new(),
         }
     }
 }

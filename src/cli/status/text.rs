@@ -1,7 +1,7 @@
 //! A system's status in text: the lattice, and below it what moves, what waits for whom, and what went wrong.
 
 use super::{
-    holds, lattice,
+    holds, lattice, releases,
     report::{LiveRun, Past, StatusReport},
     untold,
 };
@@ -102,7 +102,8 @@ fn trouble(report: &StatusReport, columns: Columns, half_way: Vec<String>, lines
         format!("  {}; the last good ones stay in force\n{mistakes}", paint("the rules file was refused", Tone::Bad))
     });
     let untold = untold::lines(&report.untold, report.more_given_up);
-    let trouble = half_way.into_iter().chain(failed).chain(unreachable).chain(refused).chain(untold);
+    let half_way = half_way.into_iter().chain(releases::lines(&report.half_released));
+    let trouble = half_way.chain(failed).chain(unreachable).chain(refused).chain(untold);
     let trouble: Vec<String> = trouble.collect();
     if !trouble.is_empty() {
         lines.push(format!("\n{}", paint("Trouble", Tone::Strong)));

@@ -14,7 +14,7 @@ use crate::engine::{
     system::System,
     turn::{Refused, Turn},
 };
-use crate::rules::{StepId, SystemName};
+use crate::rules::{StageName, StepId, SystemName};
 
 /// A name, and the systems whose promotions it holds together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,6 +111,23 @@ impl Member {
     }
 }
 
+/// A release that a system promotes or has promoted for.
+#[derive(Debug, Clone, Copy)]
+pub struct Part<'system> {
+    /// The release.
+    pub release: &'system Release,
+    /// The stage that is promoted into.
+    pub stage: &'system StageName,
+}
+
+/// The releases that a system is part of, each by its newest promotion.
+#[must_use]
+pub fn parts(system: &System) -> Vec<Part<'_>> {
+    let all = system.runs.values().rev().filter_map(|run| Some(Part { release: run.release()?, stage: &run.stage }));
+    let mut known = BTreeSet::new();
+    all.filter(|part| known.insert(&part.release.name)).collect()
+}
+
 /// A release of which some systems have merged and others ended before they could.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HalfReleased {
@@ -202,10 +219,10 @@ impl Run {
         self.release().is_none() && !has_begun && self.state != RunState::Ending
     }
 
-    /// The name of the release that it is a part of.
-    pub(in crate::engine) fn release(&self) -> Option<&str> {
+    /// The release that it is a part of.
+    pub(in crate::engine) fn release(&self) -> Option<&Release> {
         self.steps.iter().find_map(|step| match &step.task {
-            Task::Release(member) => Some(member.release.name.as_str()),
+            Task::Release(member) => Some(&member.release),
             _ => None,
         })
     }

@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, sync::LazyLock};
 use proptest::{prelude::*, sample::Index};
 use tidegate::{
     engine::{
-        Command, CommitId, Delivery, Effect, EffectId, EffectKind, Outcome, Pin, RunState, StepOutcome, StepState,
-        TargetLife, plan::Task,
+        Command, CommitId, Delivery, Effect, EffectId, EffectKind, Outcome, Pin, RunState, StepKey, StepOutcome,
+        StepState, TargetLife, plan::Task,
     },
     rules::{Action, RepositoryName, Rules, StageName},
 };
@@ -74,10 +74,11 @@ struct History {
     lengths: BTreeMap<EffectId, BTreeMap<(RepositoryName, StageName), usize>>,
     pins: BTreeMap<String, Pin>,
     told: Told,
-    /// Per repository, another, and stage: when a set last moved both, and with it what is pinned from one in the other.
-    moved: BTreeMap<(RepositoryName, RepositoryName, StageName), u64>,
-    /// When each merge and way back was made.
-    landed: BTreeMap<CommitId, u64>,
+    /// Per repository, another, and stage: what a set that moved both last brought to the one, and with it what is pinned
+    /// from it in the other.
+    moved: BTreeMap<(RepositoryName, RepositoryName, StageName), CommitId>,
+    /// What commits of steps have brought: they are made once, and watches may show them before their steps are answered.
+    committed: BTreeMap<StepKey, Outcome>,
 }
 
 impl History {
@@ -94,7 +95,7 @@ impl History {
             lengths: BTreeMap::new(),
             pins: BTreeMap::new(),
             moved: BTreeMap::new(),
-            landed: BTreeMap::new(),
+            committed: BTreeMap::new(),
             told: Told::default(),
         };
         history.look();
@@ -128,7 +129,23 @@ impl History {
             }
         }
         self.pins.clone_from(&self.world.system.pins);
+        self.nothing_newer_is_left_out();
         self.told.look(&self.world);
+    }
+
+    /// A run that gives way to what a newer commit set is of an older commit, or of the same one and older itself.
+    fn nothing_newer_is_left_out(&self) {
+        for run in self.world.system.runs.values().filter(|run| run.state == RunState::Superseded) {
+            let (Some(source), Some(reason)) = (&run.source, &run.reason) else { continue };
+            let Some((_, by)) = reason.split_once(" was already set by ") else { continue };
+            let by = by.split(' ').next().unwrap();
+            let branch = &self.world.remotes[&(source.repository.clone(), run.stage.clone())];
+            let of_branch = |pin: &&Pin| branch.iter().flatten().any(|made| made.commit == pin.source);
+            let mut pins = self.world.system.pins.values().filter(|pin| pin.by.run.as_str() == by);
+            let Some(newer) = pins.find(of_branch) else { continue };
+            let theirs = (self.position(&newer.source), newer.run_number);
+            assert!((self.position(&source.commit), run.number) < theirs, "{} was left out: {reason}", run.id);
+        }
     }
 
     /// Where a commit is in the life of its branch; all branches of these histories only grow.
@@ -214,9 +231,25 @@ impl History {
             3 | 4 => Outcome::Step(pending(10_000)),
             5 => Outcome::Step(StepOutcome::Cancelled),
             6 => Outcome::Fired,
+            7 | 8 => return drop(self.done_by(&effect)),
             _ => return self.succeeds(&effect),
         };
         self.world.answer(&effect.id, outcome);
+    }
+
+    /// What an effect has done, a commit only once; it may be answered later, or never.
+    fn done_by(&mut self, effect: &Effect) -> Outcome {
+        let EffectKind::Step { run, step, .. } = &effect.kind else { panic!("{effect:?}") };
+        let run = self.world.run(run.as_str());
+        let key = run.key(&self.world.system.rules().unwrap().system, run.step(step).unwrap());
+        if let Some(done) = self.committed.get(&key) {
+            return done.clone();
+        }
+        let outcome = self.world.success(effect);
+        if matches!(&outcome, Outcome::Step(StepOutcome::Done { outputs, .. }) if outputs.contains_key("parent")) {
+            self.committed.insert(key, outcome.clone());
+        }
+        outcome
     }
 
     /// A step succeeds. I3, also for what merges and ways back bring: what was in flight on a commit that a set has replaced
@@ -226,9 +259,10 @@ impl History {
         let run = self.world.run(id.as_str());
         if let (Task::Action(Action::Commit(commit)), Some(source)) = (&run.step(step).unwrap().task, &run.source) {
             let moved = self.moved.get(&(source.repository.clone(), commit.repository.clone(), run.stage.clone()));
-            assert!(moved.is_none_or(|moved| *moved <= source.order), "I3: {id} pins what a set replaced: {run:#?}");
+            let is_older = moved.is_some_and(|moved| self.position(&source.commit) < self.position(moved));
+            assert!(!is_older, "I3: {id} pins what a set replaced: {run:#?}");
         }
-        let outcome = self.world.success(effect);
+        let outcome = self.done_by(effect);
         self.world.answer(&effect.id, outcome);
         let run = self.world.run(id.as_str());
         let made: BTreeMap<&RepositoryName, CommitId> = run
@@ -238,9 +272,8 @@ impl History {
             .filter_map(|step| Some((step.task.moves()?, step.output_commit("commit")?)))
             .collect();
         for (one, commit) in &made {
-            let landed = *self.landed.entry(commit.clone()).or_insert(self.world.system.seq);
             for other in made.keys().filter(|other| *other != one) {
-                self.moved.insert(((*one).clone(), (*other).clone(), run.stage.clone()), landed);
+                self.moved.insert(((*one).clone(), (*other).clone(), run.stage.clone()), commit.clone());
             }
         }
     }

@@ -210,8 +210,11 @@ promotions:
   - { from: dev, to: qa, start: manual, requires: { approvals: { count: 1, from: [qa] } } }
 ";
 
-#[test]
-fn systems_of_a_release_merge_when_all_of_them_can() {
+const FAIR: [&str; 10] =
+    ["release", "fair", "--systems", "webshop,billing", "--from", "dev", "--to", "qa", "--as", "grace"];
+
+/// Both systems with something new in dev, of which billing's is verified last.
+fn two_systems() -> (Delivery, TestRepo) {
     let mut delivery = Delivery::by_hand();
     let ledger = TestRepo::with(delivery.root().join("repositories/ledger.git"), "dev", &[("rate", "1")]);
     ledger.set_branch("qa", &ledger.head("dev").unwrap());
@@ -221,11 +224,10 @@ fn systems_of_a_release_merge_when_all_of_them_can() {
     std::fs::write(delivery.config(), both).unwrap();
     delivery.serve();
     delivery.deliver_in_dev("2.0");
-    let ask = ["release", "fair", "--systems", "webshop,billing", "--from", "dev", "--to", "qa", "--as", "grace"];
     delivery.wait_in("billing", "its first sight", |state| {
         state.repositories.values().all(|watched| !watched.seen.is_empty()).then_some(())
     });
-    let why = delivery.refused(&ask, 3);
+    let why = delivery.refused(&FAIR, 3);
     assert!(why.contains("billing does not grant it") && why.contains("nothing has been verified in dev"), "{why}");
     delivery.refused(&["release", "fair"], 1);
 
@@ -240,7 +242,13 @@ fn systems_of_a_release_merge_when_all_of_them_can() {
             .any(|verified| verified.set.values().any(|commit| commit.as_str() == raised))
             .then_some(())
     });
-    delivery.granted(&ask);
+    (delivery, ledger)
+}
+
+#[test]
+fn systems_of_a_release_merge_when_all_of_them_can() {
+    let (delivery, ledger) = two_systems();
+    delivery.granted(&FAIR);
     delivery.wait("webshop to wait for billing", |state| {
         let promotion = state.live_runs().find(|run| run.subject.name() == "promote")?;
         let waits_for = tidegate::engine::explain::run(state, promotion)?.for_what;
@@ -250,14 +258,46 @@ fn systems_of_a_release_merge_when_all_of_them_can() {
     let shown = delivery.granted(&["release", "fair"]);
     assert!(shown.contains("approval by qa") && shown.contains("is ready, and waits for the others"), "{shown}");
 
-    let asked = delivery.wait_in("billing", "its question", |state| {
-        state.live_runs().find(|run| run.asking().is_some()).map(|run| run.id.to_string())
-    });
-    delivery.granted(&["approve", &asked, "--system", "billing", "--as", "grace"]);
+    approve_billing(&delivery);
     delivery.done("promote", "qa");
     delivery.wait_in("billing", "its merge", |state| state.promoted.values().next().map(drop));
     assert_eq!(delivery.software.read("qa", "VERSION"), "webshop 2.0\n");
     assert_eq!(ledger.read("qa", "rate"), "2");
     let shown = delivery.granted(&["release", "fair"]);
     assert_eq!(shown.matches("is done").count(), 2, "{shown}");
+}
+
+/// Grace approves billing's part.
+fn approve_billing(delivery: &Delivery) {
+    let asked = delivery.wait_in("billing", "its question", |state| {
+        state.live_runs().find(|run| run.asking().is_some()).map(|run| run.id.to_string())
+    });
+    delivery.granted(&["approve", &asked, "--system", "billing", "--as", "grace"]);
+}
+
+#[test]
+fn a_release_that_only_some_systems_have_is_said_in_the_status_of_all() {
+    let (delivery, ledger) = two_systems();
+    ledger.hook("pre-receive", "#!/bin/sh\necho 'the ledger is closed'; exit 1\n");
+    delivery.granted(&FAIR);
+    approve_billing(&delivery);
+    delivery.done("promote", "qa");
+    let failed = delivery.wait_in("billing", "its promotion to fail", |state| {
+        state.runs.values().find(|run| run.stage.as_str() == "qa" && run.state.is_ended()).map(|run| run.id.to_string())
+    });
+    let said = format!(
+        "half-released: webshop merged, billing ended before: `tidegate retry {failed} --system billing` finishes it, \
+         `tidegate rollback qa --system webshop` undoes it"
+    );
+    assert!(delivery.granted(&["release", "fair"]).contains(&said));
+    for system in ["webshop", "billing"] {
+        let shown = delivery.granted(&["status", "--system", system]);
+        assert!(shown.contains(&format!("fair {said}")), "{shown}");
+    }
+    std::fs::remove_file(ledger.directory.join("hooks/pre-receive")).unwrap();
+    delivery.granted(&["retry", &failed, "--system", "billing", "--as", "grace"]);
+    delivery.wait_in("billing", "its merge", |state| state.promoted.values().next().map(drop));
+    for shown in [delivery.granted(&["release", "fair"]), delivery.granted(&["status"])] {
+        assert!(!shown.contains("half-released"), "{shown}");
+    }
 }
