@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     access::{Access, Permission},
-    ids::{CommitId, Digest, EffectId, RunId, StepKey},
+    ids::{CommitId, Digest, EffectId, PinnerId, RunId, StepKey},
     version::release::Release,
 };
 use crate::rules::{RepositoryName, RuleName, Rules, StageName, StepId, TargetName};
@@ -153,6 +153,20 @@ pub struct HeadSeen {
     pub forced: bool,
     /// The keys of our own commits since the head known before, oldest first. Only of those that prove to be ours.
     pub keys: Vec<StepKey>,
+    /// What our commit steps pin there, where it is not as it was in the head known before; all, when that was lost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<PinsSeen>,
+}
+
+/// The pins of one of our commit steps, as they are in a head.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinsSeen {
+    /// The step.
+    pub pinner: PinnerId,
+    /// The file.
+    pub file: String,
+    /// Pointer → value, where there is one.
+    pub values: BTreeMap<String, Value>,
 }
 
 /// What came of one try of a step.

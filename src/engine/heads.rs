@@ -95,7 +95,7 @@ impl Turn<'_> {
         let gone = watched.and_then(|watched| watched.gone.get(stage)).cloned();
         let (mut hotfix, mut stands_on) = (None, before.map(|head| head.commit.clone()).or(gone));
         let (mut written, mut stood_on) = (Written::default(), Vec::from_iter(stands_on.clone()));
-        let mut taken = Taken::new();
+        let (mut taken, mut ours) = (Taken::new(), BTreeSet::new());
         for key in &seen.keys {
             let made = self.made_under(key, repository);
             let shown = self.shown(key);
@@ -112,6 +112,7 @@ impl Turn<'_> {
             match brought.pinned.filter(|_| place == here) {
                 Some((pinner, lineage)) => {
                     set.extend(brought.set);
+                    ours.insert(pinner.clone());
                     origin.pinned.insert(pinner, lineage);
                 }
                 // A merge, by a promotion or by hand: its pins are of another stage.
@@ -129,6 +130,7 @@ impl Turn<'_> {
             self.mark_commit(&seen.commit, &hotfix);
         }
         self.remember_push(&seen.commit, stands_on.as_ref().filter(|_| !seen.forced));
+        self.pins_seen(&here, seen, &ours, &mut origin);
         self.takes_in_commits(&seen.commit, &stood_on);
         self.takes_in(&seen.commit, &taken);
         if written != Written::default() {

@@ -43,4 +43,4 @@ pub use run::*;
 pub use system::*;
 pub use turn::{Decision, Link, Refused, retrace, step};
 pub use version::descent::Descent;
-pub use work::{NoticeWork, StepOutput, StepWork, WatchWork, Work, work};
+pub use work::{NoticeWork, PinPlace, StepOutput, StepWork, WatchWork, Work, work};

@@ -216,6 +216,7 @@ impl Turn<'_> {
     fn step_done(&mut self, number: u64, id: &StepId) {
         match self.step_of(number, id).task.clone() {
             Task::Action(Action::Commit(commit)) => {
+                self.remember_values(number, id);
                 let run = self.run(number);
                 let place = Place { repository: commit.repository.clone(), stage: run.stage.clone() };
                 let Some(source) = run.source.clone() else { return };

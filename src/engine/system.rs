@@ -17,6 +17,7 @@ use super::{
     gate::hotfix::Hotfix,
     ids::{CommitId, Digest, EffectId, RunId, StepKey, TargetKey},
     lineage::Origin,
+    lineage::by_value::Wrote,
     lineage::unseen::Unseen,
     notice::Notices,
     run::Run,
@@ -70,6 +71,9 @@ pub struct System {
     pub promoted: BTreeMap<StageName, Promoted>,
     /// Pins: where they are → what they were last set from. The key is `repository stage file pointer`.
     pub pins: BTreeMap<String, Pin>,
+    /// Per `stage rule/step`, the last values that a commit step wrote, newest last.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, Vec<Wrote>>,
     /// Per `rule@stage`, the commit that it last succeeded on.
     pub succeeded: BTreeMap<String, CommitId>,
     /// Per `repository stage`, the pushes to it, oldest first. Not left out when it is empty: a snapshot of before these

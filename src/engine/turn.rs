@@ -197,6 +197,7 @@ impl Turn<'_> {
             watched.gone.retain(|stage, _| rules.stages.contains_key(stage));
         }
         self.forget_pushes(&rules);
+        self.forget_values(&rules);
         let stale: Vec<EffectId> =
             self.system.due.values().filter(|effect| is_watch(effect)).map(|effect| effect.id.clone()).collect();
         for id in &stale {

@@ -11,7 +11,8 @@ use super::{
     event::{Artifact, CommitSet},
     gate::hotfix::Hotfix,
     heads::POLL_INTERVAL,
-    ids::{CommitId, Digest, RunId, StepKey},
+    ids::{CommitId, Digest, PinnerId, RunId, StepKey},
+    lineage,
     notice::Message,
     plan::Task,
     run::{Cause, Run, Source, StepRun, StepState},
@@ -70,6 +71,20 @@ pub struct WatchWork {
     pub reachable: bool,
     /// How often to look, in milliseconds.
     pub interval_ms: i64,
+    /// Stage → what our commit steps pin there.
+    #[serde(default)]
+    pub pins: BTreeMap<StageName, Vec<PinPlace>>,
+}
+
+/// Where a commit step pins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinPlace {
+    /// The step.
+    pub pinner: PinnerId,
+    /// The file.
+    pub file: String,
+    /// The JSON pointers.
+    pub pointers: Vec<String>,
 }
 
 /// A step with all that it takes to do it.
@@ -222,7 +237,21 @@ fn watch_work(system: &System, rules: &Rules, name: &RepositoryName) -> Result<W
         seen: rules.stages.keys().all(|stage| watched.seen.contains(stage)),
         reachable: watched.unreachable.is_none(),
         interval_ms: repository.poll.unwrap_or(POLL_INTERVAL).as_ms(),
+        pins: rules.stages.keys().map(|stage| (stage.clone(), pin_places(rules, stage, name))).collect(),
     })
+}
+
+fn pin_places(rules: &Rules, stage: &StageName, repository: &RepositoryName) -> Vec<PinPlace> {
+    let all = rules.rules.iter().flat_map(|(name, rule)| {
+        lineage::commits(rule, stage).map(move |(step, commit)| (PinnerId::of(name, &step), commit))
+    });
+    let here = all.filter(|(_, commit)| commit.repository == *repository);
+    let place = |(pinner, commit): (PinnerId, &Commit)| PinPlace {
+        pinner,
+        file: commit.file.clone(),
+        pointers: commit.set.keys().cloned().collect(),
+    };
+    here.map(place).collect()
 }
 
 pub(super) fn step_work(rules: &Rules, run: &Run, id: &StepId, phase: Phase) -> Result<StepWork, String> {

@@ -4,6 +4,7 @@
 mod archive;
 pub mod commit_status;
 mod detached;
+pub(crate) mod document;
 mod fault;
 mod files;
 pub mod git;

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use tokio::sync::Mutex;
 
-use super::{Progress, StepLog, Tools, time_left, tools::parse};
+use super::{Progress, StepLog, Tools, time_left};
 use crate::{
     engine::{Artifact, Digest, Phase, StepWork, explain},
     providers::{
-        Fault,
+        Fault, document,
         git::FileEdit,
         image_builder::{BuildHandle, BuildRequest, BuildState, Software},
         objects::{Objects as _, Source},
@@ -246,7 +246,7 @@ async fn request(bake: &Bake, work: &StepWork, tools: &Tools) -> Result<(BuildRe
         })
     };
     let path = bake.config.as_str();
-    let config: Config = serde_json::from_value(parse(path, &read(path).await?)?).map_err(|error| {
+    let config: Config = serde_json::from_value(document::parse(path, &read(path).await?)?).map_err(|error| {
         Fault::fail(
             format!("{path}: {error}"),
             "it needs `regions`, and may have `software`, `components`, `parameters`, `name`",

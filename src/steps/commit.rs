@@ -27,6 +27,7 @@ pub(super) async fn make(commit: &Commit, work: &StepWork, tools: &Tools, log: &
         Some(template) => render(template, &context).map_err(template_fault)?,
         None => default_subject(work, &set),
     };
+    let pinned = Value::Object(set.iter().cloned().collect());
     let change = ForwardChange {
         branch: work.branch.clone(),
         edits: vec![FileEdit { path: commit.file.clone(), set }],
@@ -35,15 +36,20 @@ pub(super) async fn make(commit: &Commit, work: &StepWork, tools: &Tools, log: &
     match mirror.forward(&change, time_left(work)).await? {
         Forwarded::Committed { commit: made, parent } => {
             log.line(&format!("committed {made} to {} {}", commit.repository, work.branch)).await;
-            Ok(done(commit, &made, &parent, &subject))
+            Ok(done(commit, (&made, &parent), &subject, pinned))
         }
         Forwarded::AlreadyThere { commit: made } => {
             log.line(&format!("{made} is there already")).await;
-            Ok(done(commit, &made, &parent_of(&mirror, &made).await?, &subject))
+            Ok(done(commit, (&made, &parent_of(&mirror, &made).await?), &subject, pinned))
         }
         Forwarded::NothingToChange { head } => {
             log.line(&format!("{} {} says so already: nothing to commit", commit.repository, work.branch)).await;
-            let outputs = [("changed", Value::from(false)), ("commit", Value::from("")), ("head", Value::from(head))];
+            let outputs = [
+                ("changed", Value::from(false)),
+                ("commit", Value::from("")),
+                ("head", Value::from(head)),
+                ("pinned", pinned),
+            ];
             Ok(Progress::done(outputs, Vec::new()))
         }
     }
@@ -66,13 +72,14 @@ fn default_subject(work: &StepWork, set: &[(String, Value)]) -> String {
     format!("Pin {what}{from}")
 }
 
-fn done(commit: &Commit, made: &str, parent: &str, subject: &str) -> Progress {
+fn done(commit: &Commit, (made, parent): (&str, &str), subject: &str, pinned: Value) -> Progress {
     Progress::done(
         [
             ("commit", Value::from(made)),
             ("changed", Value::from(true)),
             ("parent", Value::from(parent)),
             ("subject", Value::from(subject)),
+            ("pinned", pinned),
         ],
         vec![Artifact::commit(&commit.repository, &CommitId::new(made))],
     )

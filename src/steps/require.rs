@@ -2,8 +2,12 @@
 
 use serde_json::Value;
 
-use super::{Progress, StepLog, Tools, tools::parse};
-use crate::{engine::StepWork, providers::Fault, rules::Requirement};
+use super::{Progress, StepLog, Tools};
+use crate::{
+    engine::StepWork,
+    providers::{Fault, document},
+    rules::Requirement,
+};
 
 /// Checks the run's own commit.
 pub(super) async fn check(
@@ -24,7 +28,7 @@ pub(super) async fn check(
 /// Holds one file to one demand.
 pub(super) fn demand(requirement: &Requirement, file: Option<&[u8]>, work: &StepWork) -> Result<(), Fault> {
     let Requirement { repository, file: path, pointer, at_least, because } = requirement;
-    let value = file.map(|bytes| parse(path, bytes)).transpose()?;
+    let value = file.map(|bytes| document::parse(path, bytes)).transpose()?;
     let value = value.as_ref().and_then(|value| value.pointer(pointer));
     let found = match value {
         Some(Value::Array(list)) => Some(list.len() as f64),

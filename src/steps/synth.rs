@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde_json::{Value, json};
 
-use super::{Progress, StepLog, Tools, time_left, tools::parse};
+use super::{Progress, StepLog, Tools, time_left};
 use crate::{
     engine::{Artifact, CommitId, Digest, StepWork},
     providers::{
-        Fault,
+        Fault, document,
         git::Mirror,
         objects::{Objects as _, Source},
         process,
@@ -165,7 +165,7 @@ async fn with_parameters(
             )
         })?;
         let bytes = mirror.read_file(commit.as_str(), path).await?;
-        let file = bytes.map(|bytes| parse(path, &bytes)).transpose()?;
+        let file = bytes.map(|bytes| document::parse(path, &bytes)).transpose()?;
         let value = file.as_ref().and_then(|file| file.pointer(pointer)).ok_or_else(|| {
             Fault::fail(
                 format!("parameter {name}: there is no `{pointer}` in {path} at {}", commit.short()),

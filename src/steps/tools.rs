@@ -6,8 +6,6 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
-
 use super::{Channels, Releases, StepLog, time_left};
 use crate::{
     engine::{CommitId, Hotfix, StepWork},
@@ -140,16 +138,5 @@ pub(super) fn message(work: &StepWork, repository: &RepositoryName, subject: Str
         trailers,
         key: work.key.to_string(),
         committed_at_ms: work.started_ms,
-    }
-}
-
-/// Reads a JSON, YAML or TOML file, by its ending, into one kind of value.
-pub(super) fn parse(path: &str, bytes: &[u8]) -> Result<Value, Fault> {
-    let unreadable = |error: String| Fault::fail(format!("{path}: {error}"), "mend the file and push it");
-    let text = std::str::from_utf8(bytes).map_err(|error| unreadable(format!("not UTF-8: {error}")))?;
-    match path.rsplit_once('.').map(|(_, ending)| ending) {
-        Some("yaml" | "yml") => crate::providers::yaml::parse(path, text),
-        Some("toml") => toml::from_str(text).map_err(|error| unreadable(error.to_string())),
-        _ => serde_json::from_str(text).map_err(|error| unreadable(format!("not JSON: {error}"))),
     }
 }

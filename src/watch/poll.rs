@@ -8,12 +8,13 @@ use std::{
     time::Duration,
 };
 
+use serde_json::Value;
 use tokio::{sync::Semaphore, time::sleep};
 
 use crate::{
-    engine::{CommitId, HeadSeen, Outcome, StepKey, WatchWork},
+    engine::{CommitId, HeadSeen, Outcome, PinPlace, PinsSeen, StepKey, WatchWork},
     providers::{
-        Fault,
+        Fault, document,
         git::{CommitPlace, Mirror, Mirrors},
     },
     rules::{StageName, printable_line},
@@ -121,6 +122,7 @@ async fn describe(
         changed: None,
         forced: false,
         keys: Vec::new(),
+        pins: Vec::new(),
     };
     if work.known.get(stage).is_some_and(|known| known.as_str() == commit) {
         return Ok(seen);
@@ -130,6 +132,7 @@ async fn describe(
         Some(before) if mirror.commit_info(&before).await.is_ok() => {
             seen.forced = !mirror.is_ancestor(&before, commit).await?;
             seen.changed = mirror.few_changed_paths(&before, commit).await?;
+            seen.pins = changed_pins(work.pins.get(stage), mirror, &before, &seen).await?;
             (vec![before], false)
         }
         Some(_) => (later, true),
@@ -152,4 +155,30 @@ async fn describe(
     seen.others_wrote = lost || !new.complete;
     seen.keys = new.keys.iter().map(|key| StepKey::new(key.as_str())).collect();
     Ok(seen)
+}
+
+/// The pins that are not as they were; all, where the branch was force-pushed.
+async fn changed_pins(
+    places: Option<&Vec<PinPlace>>,
+    mirror: &Mirror,
+    before: &str,
+    seen: &HeadSeen,
+) -> Result<Vec<PinsSeen>, Fault> {
+    let is_changed = |file: &String| seen.forced || seen.changed.as_ref().is_none_or(|changed| changed.contains(file));
+    let mut found = Vec::new();
+    for place in places.into_iter().flatten().filter(|place| is_changed(&place.file)) {
+        let values = values(mirror, seen.commit.as_str(), place).await?;
+        if seen.forced || values != self::values(mirror, before, place).await? {
+            found.push(PinsSeen { pinner: place.pinner.clone(), file: place.file.clone(), values });
+        }
+    }
+    Ok(found)
+}
+
+/// What is pinned in a commit. A file that cannot be read pins nothing; whoever needs it will say what is wrong with it.
+async fn values(mirror: &Mirror, commit: &str, place: &PinPlace) -> Result<BTreeMap<String, Value>, Fault> {
+    let file = mirror.read_file(commit, &place.file).await?;
+    let document = file.and_then(|bytes| document::parse(&place.file, &bytes).ok()).unwrap_or_default();
+    let value = |pointer: &String| Some((pointer.clone(), document.pointer(pointer)?.clone()));
+    Ok(place.pointers.iter().filter_map(value).collect())
 }

@@ -144,6 +144,7 @@ async fn seen(
         seen: false,
         reachable: true,
         interval_ms: 1_000,
+        pins: BTreeMap::new(),
     };
     let (mirrors, looks) = (mirrors(root), Arc::new(Semaphore::new(1)));
     let looked = tokio::time::timeout(Duration::from_secs(60), watch(&work, &mirrors, &looks));

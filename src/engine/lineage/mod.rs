@@ -1,6 +1,7 @@
 //! Lineages: which commits of the repositories before it an artifact was made from. A head carries one for every commit
 //! step that pins into its repository, so that artifacts that meet there can be told to be of the same origin or not.
 
+pub(super) mod by_value;
 pub mod fan_in;
 pub(super) mod unseen;
 

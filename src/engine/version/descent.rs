@@ -109,6 +109,15 @@ impl Turn<'_> {
         self.remember(made, descent);
     }
 
+    /// Pins of a commit, `file pointer`, are of these artifacts.
+    pub(in crate::engine) fn pins_name(
+        &mut self,
+        commit: &CommitId,
+        pins: impl IntoIterator<Item = (String, BTreeSet<String>)>,
+    ) {
+        self.system.versions.descent.entry(commit.clone()).or_default().pins.extend(pins);
+    }
+
     /// A merge of ours brought a version, or, going back, left one.
     pub(in crate::engine) fn remember_merge(
         &mut self,

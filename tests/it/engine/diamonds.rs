@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::{prelude::*, sample::Index};
 use serde_json::{Map, Value, json};
 use tidegate::engine::{
-    CommitId, Effect, EffectKind, Outcome, Run, RunState, StepOutcome, StepState, Subject, lineage::fan_in, plan::Task,
+    CommitId, Effect, EffectKind, Outcome, PinnerId, Run, RunState, StepOutcome, StepState, Subject, lineage::fan_in,
+    plan::Task,
 };
 
 use super::support::{World, again, failed, repository, retry, rules, run_rule, stage};
@@ -53,6 +54,12 @@ enum Move {
     Rewrite {
         to: Index,
     },
+    /// Somebody sets a pin of the image by hand, or both, to what was pinned before.
+    ByHand {
+        pins: [bool; 2],
+        to: [Index; 2],
+        told: bool,
+    },
     Look {
         which: Index,
     },
@@ -74,6 +81,7 @@ fn moves() -> impl Strategy<Value = Move> {
         5 => (flag(), flag(), flag()).prop_map(|(app, tools, told)| Move::Shared { parts: [app, tools], told }),
         2 => (index(), flag()).prop_map(|(which, told)| Move::Other { which, told }),
         1 => index().prop_map(|to| Move::Rewrite { to }),
+        2 => ([flag(), flag()], [index(), index()], flag()).prop_map(|(pins, to, told)| Move::ByHand { pins, to, told }),
         3 => index().prop_map(|which| Move::Look { which }),
         24 => (index(), 0_u8..12).prop_map(|(which, how)| Move::Step { which, how }),
         2 => index().prop_map(|which| Move::Retry { which }),
@@ -140,6 +148,14 @@ impl Diamond {
                 self.push("shared", self.contents[&commit].clone(), &["docs/x", "app/x", "tools/x"], true);
                 self.look("shared");
             }
+            Move::ByHand { pins, to, told } => {
+                for (at, rule) in ["package-app", "package-tools"].into_iter().enumerate().filter(|(at, _)| pins[*at]) {
+                    self.pin_by_hand(rule, &to[at]);
+                }
+                if *told {
+                    self.look("image");
+                }
+            }
             Move::Look { which } => self.look(REPOSITORIES[which.index(5)]),
             Move::Step { which, how } => {
                 let effects = self.world.step_effects();
@@ -173,6 +189,23 @@ impl Diamond {
         self.world.answer(&effect.id, outcome);
     }
 
+    /// Somebody pins what a rule pinned before. (What is not known any more counts as chosen.)
+    fn pin_by_hand(&mut self, rule: &str, to: &Index) {
+        let (step, place) = (format!("{rule}/commit"), (repository("image"), stage("dev")));
+        let known = self.world.values("dev", &step);
+        if known.is_empty() {
+            return;
+        }
+        let (wanted, pinner) = (to.get(&known), PinnerId::new(&step));
+        let mut history = self.world.remotes[&place].iter().flatten();
+        let made = history.find(|made| made.pins.get(&pinner).is_some_and(|(_, pins)| pins == wanted)).unwrap();
+        let was = self.contents[&made.commit].pins.get(rule).cloned();
+        let mut content = self.contents[&self.head("image")].clone();
+        content.pins.extend(was.map(|was| (rule.to_owned(), was)));
+        self.push("image", content, &["pins.json"], false);
+        self.world.pin_last(&place.0, &place.1, &step, wanted);
+    }
+
     /// What a run's artifact is made of.
     fn artifact(&self, run: &Run) -> Vec<u64> {
         let content = &self.contents[&run.source.as_ref().unwrap().commit];
@@ -192,7 +225,14 @@ impl Diamond {
         let (head, artifact) = (self.head(into.as_str()), self.artifact(&run));
         let mut content = self.contents[&head].clone();
         if content.pins.get(run.subject.name()) == Some(&artifact) {
-            let outputs = Map::from_iter([("changed".to_owned(), json!(false)), ("head".to_owned(), json!(head))]);
+            let branch = &self.world.remotes[&(into, stage("dev"))];
+            let pinner = PinnerId::new(format!("{}/{}", run.subject.name(), step.id));
+            let pinned = &branch.last().unwrap().as_ref().unwrap().pins[&pinner].1;
+            let outputs = Map::from_iter([
+                ("changed".to_owned(), json!(false)),
+                ("head".to_owned(), json!(head)),
+                ("pinned".to_owned(), json!(pinned)),
+            ]);
             return Outcome::Step(StepOutcome::Done { outputs, artifacts: Vec::new() });
         }
         content.pins.insert(run.subject.name().to_owned(), artifact);

@@ -1,6 +1,8 @@
 //! Fan-in: what is combined is of one origin, and what waits for that names the commit that it waits for.
 
-use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
 use tidegate::engine::{RunId, RunState, StepOutcome, StepState, lineage::fan_in};
 
 use super::support::{World, abort, approve, failed, promote, repository, retry, rules, run_rule, stage};
@@ -305,10 +307,77 @@ fn two_pins_of_one_rule_belong_together() {
     assert!(baking(&world, &live(&world, "bake")));
 }
 
+/// Somebody pins something in the image by hand, perhaps by force, and perhaps something that nobody knows.
+fn by_hand(world: &mut World, pinner: &str, values: &BTreeMap<String, Value>, forced: bool) {
+    let (image, dev) = (repository("image"), stage("dev"));
+    world.commit(&image, &dev, "ada", None);
+    world.shape_last(&image, &dev, &["config.json"], forced);
+    world.pin_last(&image, &dev, pinner, values);
+    world.watch(&image);
+}
+
+/// What nobody knows, as somebody pins it by hand.
+fn unheard_of() -> BTreeMap<String, Value> {
+    BTreeMap::from([("/app".to_owned(), json!("app-of-ada"))])
+}
+
+/// Two commits of shared have come to the image whole. Says what of the app was pinned for each.
+fn twice_whole() -> (World, [BTreeMap<String, Value>; 2]) {
+    let (mut world, _) = half_way();
+    flows(&mut world, "release-tools");
+    flows(&mut world, "package-tools");
+    world.watch(&repository("image"));
+    world.settle();
+    world.push("shared", "dev");
+    world.settle();
+    world.watch(&repository("image"));
+    world.settle();
+    assert!(world.live().iter().all(|run| run.starts_with("deliver")), "{:?}", world.live());
+    let values = world.values("dev", "package-app/commit").try_into().unwrap();
+    (world, values)
+}
+
+#[test]
+fn a_pin_that_is_set_back_by_hand_is_of_what_it_was_of() {
+    let (mut world, [before, now]) = twice_whole();
+    by_hand(&mut world, "package-app/commit", &before, false);
+    let bake = live(&world, "bake");
+    assert_eq!(awaits(&world, &bake).len(), 1, "the tools are of the newer commit");
+    let ended_by = world.waits_for(&bake).ended_by;
+    assert!(ended_by.starts_with("`tidegate run start package-app --stage dev`"), "{ended_by}");
+    // Both of one commit, or both of the other, go on.
+    let tools = world.values("dev", "package-tools/commit");
+    by_hand(&mut world, "package-tools/commit", &tools[0], false);
+    let bake = live(&world, "bake");
+    assert!(baking(&world, &bake));
+    let shared = |world: &World, run: &str| world.run(run).set[&repository("shared")].clone();
+    let older = shared(&world, &bake);
+    world.settle();
+    by_hand(&mut world, "package-app/commit", &now, false);
+    by_hand(&mut world, "package-tools/commit", &tools[1], true);
+    let bake = live(&world, "bake");
+    assert!(baking(&world, &bake) && shared(&world, &bake) != older);
+    world.replays(40);
+}
+
+#[test]
+fn a_pin_that_is_set_by_hand_to_what_nobody_knows_is_of_nothing() {
+    let (mut world, _) = twice_whole();
+    by_hand(&mut world, "package-app/commit", &unheard_of(), false);
+    let bake = live(&world, "bake");
+    assert_eq!(awaits(&world, &bake).len(), 1);
+    world.asked("grace", run_rule("package-app", "dev"));
+    world.settle();
+    assert!(world.live().iter().all(|run| run.starts_with("deliver")), "{:?}", world.live());
+}
+
 #[test]
 fn a_branch_that_is_rewritten_is_taken_as_it_is_and_what_comes_after_agrees_again() {
     let (mut world, _) = half_way();
-    world.push_of("image", "dev", &["config.json"], true);
+    by_hand(&mut world, "elsewhere/commit", &BTreeMap::new(), true);
+    let bake = live(&world, "bake");
+    assert!(!baking(&world, &bake), "the same is pinned as before");
+    by_hand(&mut world, "package-app/commit", &unheard_of(), true);
     let bake = live(&world, "bake");
     assert!(baking(&world, &bake), "somebody chose this combination");
     flows(&mut world, "release-tools");

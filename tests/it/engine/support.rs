@@ -7,14 +7,15 @@ use serde_json::{Map, Value, json};
 use tidegate::{
     engine::{
         Artifact, Command, CommitId, Decision, Digest, Effect, EffectId, EffectKind, Event, HeadSeen, Outcome, Phase,
-        Principal, Recorded, Refused, Run, RunId, RunState, StepKey, StepOutcome, StepRun, StepState, System,
+        PinnerId, PinsSeen, Principal, Recorded, Refused, Run, RunId, RunState, StepKey, StepOutcome, StepRun,
+        StepState, Subject, System,
         explain::whereabouts::Whereabouts,
         explain::{self, Condition, Journey, Waiting},
         invariants,
         plan::{Back, Restore, Task},
         step,
     },
-    rules::{RepositoryName, RuleName, Rules, StageName, StepId, TargetName, load},
+    rules::{Action, RepositoryName, RuleName, Rules, StageName, StepId, TargetName, load},
 };
 
 pub(super) mod verified;
@@ -32,6 +33,25 @@ pub(super) struct Made {
     key: Option<StepKey>,
     changed: Vec<String>,
     forced: bool,
+    /// What is pinned in it, by the step that pins there: file and values.
+    pub(super) pins: BTreeMap<PinnerId, (String, BTreeMap<String, Value>)>,
+}
+
+impl Made {
+    /// The pins that are not as they were before; all, when that was lost.
+    fn pins_unlike(&self, before: &BTreeMap<PinnerId, (String, BTreeMap<String, Value>)>) -> Vec<PinsSeen> {
+        let differ = self.pins.iter().filter(|(pinner, pins)| self.forced || before.get(*pinner) != Some(*pins));
+        let seen = differ.map(|(pinner, (file, values))| PinsSeen {
+            pinner: pinner.clone(),
+            file: file.clone(),
+            values: values.clone(),
+        });
+        seen.collect()
+    }
+}
+
+fn step_text(outputs: &Map<String, Value>, name: &str) -> Option<CommitId> {
+    outputs.get(name).and_then(Value::as_str).map(CommitId::new)
 }
 
 /// One system and what is around it.
@@ -253,8 +273,9 @@ impl World {
         self.commits += 1;
         let commit = CommitId::new(format!("{:040x}", self.commits));
         let (author, changed) = (format!("{author} <{author}@example.com>"), vec!["src/main".to_owned()]);
-        let made = Made { commit: commit.clone(), author, key, changed, forced: false };
-        self.remotes.entry((repository.clone(), stage.clone())).or_default().push(Some(made));
+        let branch = self.remotes.entry((repository.clone(), stage.clone())).or_default();
+        let pins = branch.iter().flatten().next_back().map(|before| before.pins.clone()).unwrap_or_default();
+        branch.push(Some(Made { commit: commit.clone(), author, key, changed, forced: false, pins }));
         commit
     }
 
@@ -269,7 +290,9 @@ impl World {
             let known = self.system.head(repository, stage).map(|head| &head.commit);
             let since = seen.iter().rposition(|made| made.as_ref().map(|made| &made.commit) == known);
             let new: Vec<&Made> = seen[since.map_or(0, |since| since + 1)..].iter().flatten().collect();
+            let before = since.and_then(|since| seen[since].as_ref()).map(|before| &before.pins);
             let head = seen.last().cloned().flatten().map(|head| HeadSeen {
+                pins: before.into_iter().flat_map(|before| head.pins_unlike(before)).collect(),
                 commit: head.commit,
                 author: head.author,
                 authors: new.iter().filter(|made| made.key.is_none()).map(|made| made.author.clone()).collect(),
@@ -320,6 +343,25 @@ impl World {
         let branch = self.remotes.get_mut(&(repository.clone(), at.clone())).unwrap();
         let made = branch.last_mut().unwrap().as_mut().unwrap();
         (made.changed, made.forced) = (changed.iter().map(|path| (*path).to_owned()).collect(), forced);
+    }
+
+    /// Says of the last commit of a branch what is pinned in it by a step.
+    pub(super) fn pin_last(
+        &mut self,
+        repository: &RepositoryName,
+        at: &StageName,
+        pinner: &str,
+        values: &BTreeMap<String, Value>,
+    ) {
+        let branch = self.remotes.get_mut(&(repository.clone(), at.clone())).unwrap();
+        let pins = &mut branch.last_mut().unwrap().as_mut().unwrap().pins;
+        pins.insert(PinnerId::new(pinner), ("config.json".to_owned(), values.clone()));
+    }
+
+    /// What a step pinned the last times, newest last.
+    pub(super) fn values(&self, at: &str, pinner: &str) -> Vec<BTreeMap<String, Value>> {
+        let known = self.system.values.get(&format!("{at} {pinner}"));
+        known.into_iter().flatten().map(|wrote| wrote.pins.clone()).collect()
     }
 
     // What steps answer.
@@ -425,11 +467,34 @@ impl World {
             let parent = branch.and_then(|commits| commits.last().cloned().flatten()).map(|made| made.commit);
             let key = run.key(&self.system.rules().unwrap().system, step);
             let commit = self.commit(repository, &run.stage, "tidegate", Some(key));
+            self.pin(&run, step, &mut outputs);
             artifact = Artifact::commit(repository, &commit);
             outputs.insert("commit".to_owned(), Value::from(commit.as_str()));
             outputs.insert("parent".to_owned(), json!(parent));
         }
         Outcome::Step(StepOutcome::Done { outputs, artifacts: vec![artifact] })
+    }
+
+    /// The last commit of a branch gets the pins that a step brings there.
+    fn pin(&mut self, run: &Run, step: &StepRun, outputs: &mut Map<String, Value>) {
+        let of = |commit: &CommitId| {
+            let mut all = self.remotes.values().flatten().flatten();
+            all.find(|made| made.commit == *commit).map(|made| made.pins.clone())
+        };
+        let pins = match (&step.task, &run.subject) {
+            (Task::Merge(merge), _) => of(&merge.commit),
+            (Task::Restore(_), _) => step_text(outputs, "to").and_then(|to| of(&to)),
+            (Task::Action(Action::Commit(commit)), Subject::Rule(rule)) => {
+                let value = |pointer: &String| (pointer.clone(), json!(format!("{pointer} of {}", run.id)));
+                let values: BTreeMap<String, Value> = commit.set.keys().map(value).collect();
+                outputs.insert("pinned".to_owned(), json!(values));
+                Some(BTreeMap::from([(PinnerId::of(rule, &step.id), (commit.file.clone(), values))]))
+            }
+            _ => None,
+        };
+        let repository = step.task.writes_to().unwrap();
+        let branch = self.remotes.get_mut(&(repository.clone(), run.stage.clone())).unwrap();
+        branch.last_mut().unwrap().as_mut().unwrap().pins.extend(pins.into_iter().flatten());
     }
 
     /// What a way back says of itself; nothing when what it undoes is not on the branch.

@@ -194,6 +194,31 @@ fn a_pinned_stage_and_a_vetoed_version_are_said_to_everybody() {
     assert_eq!(delivery.health("qa").as_deref(), Some("webshop 3.0"));
 }
 
+#[test]
+fn what_is_vetoed_is_known_again_when_somebody_pins_it_by_hand() {
+    let mut delivery = Delivery::by_hand();
+    delivery.serve();
+    delivery.deliver_in_dev("2.0");
+    let (bad, pinned) = (delivery.software.head("dev").unwrap(), delivery.image.read("dev", "config.json"));
+    let built = delivery.infrastructure.read("dev", "config.json");
+    delivery.deliver_in_dev("3.0");
+    delivery.granted(&["veto", &format!("software@{bad}"), "--reason", "it leaks memory", "--as", "grace"]);
+    let said = format!("{bad} is vetoed by grace: it leaks memory");
+    // Its package, and then what was baked of it.
+    for (repository, file, rule) in [(&delivery.image, &pinned, "bake"), (&delivery.infrastructure, &built, "deliver")]
+    {
+        repository.commit("dev", "Go back to what worked", &[("config.json", file)]);
+        let head = repository.head("dev").unwrap();
+        let refused = delivery.wait("the run to be refused", |state| {
+            let of_head = |run: &&Run| run.source.as_ref().is_some_and(|source| source.commit.as_str() == head);
+            state.runs.values().filter(of_head).find(|run| run.state.is_ended()).cloned()
+        });
+        assert_eq!(refused.subject.name(), rule);
+        assert_eq!((refused.state, refused.reason), (RunState::Failed, Some(said.clone())));
+    }
+    assert_eq!(delivery.health("dev").as_deref(), Some("webshop 3.0"));
+}
+
 /// A second system: one repository, checked on each push, whose promotion Grace has to approve.
 const BILLING: &str = "
 version: 1

@@ -42,6 +42,7 @@ pub(super) fn pushed(state: &System, number: u64) -> Event {
         changed: None,
         forced: false,
         keys: Vec::new(),
+        pins: Vec::new(),
     };
     let heads = [(StageName::new("dev").unwrap(), Some(seen))].into();
     Event::Outcome { effect: watch.id.clone(), outcome: Outcome::Heads { heads } }
