@@ -71,6 +71,7 @@ fn outcome(system: &System, effect: &Effect, pushes: u64) -> Outcome {
                 changed: Some(vec!["VERSION".to_owned()]),
                 forced: false,
                 keys: Vec::new(),
+                pins: Vec::new(),
             };
             Outcome::Heads { heads: [(StageName::new("dev").unwrap(), Some(seen))].into() }
         }

@@ -63,6 +63,7 @@ fn push(state: &System, number: usize) -> Event {
             changed: Some(vec!["VERSION".to_owned()]),
             forced: false,
             keys: Vec::new(),
+            pins: Vec::new(),
         };
         (StageName::new(stage).unwrap(), Some(seen))
     };
