@@ -105,8 +105,14 @@ fn done(system: &System, run: &tidegate::engine::Run, step: &tidegate::engine::S
             uri: String::new(),
         });
         outputs.extend(
-            [("commit", json!(commit)), ("changed", json!(true)), ("parent", json!(parent)), ("subject", json!("Pin"))]
-                .map(|(name, value)| (name.to_owned(), value)),
+            [
+                ("commit", json!(commit)),
+                ("changed", json!(true)),
+                ("parent", json!(parent)),
+                ("subject", json!("Pin")),
+                ("pinned", json!({ "/tag": format!("software-{pushes}") })),
+            ]
+            .map(|(name, value)| (name.to_owned(), value)),
         );
     } else {
         artifacts.push(Artifact {

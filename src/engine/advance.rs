@@ -291,19 +291,24 @@ impl Turn<'_> {
     /// Keeps the last ended runs, and of every subject and stage the newest and the one that ended last, however long ago
     /// that was: an older run may end after a newer one, and it is the newer that is asked about.
     fn forget_old_runs(&mut self) {
-        loop {
-            let ended = &self.system.ended;
-            let pair = |number: &u64| self.system.runs.get(number).map(|run| (&run.subject, &run.stage));
-            let like = |position: usize| {
-                ended.iter().enumerate().filter(move |(_, other)| pair(other) == pair(&ended[position]))
+        let super::System { ended, runs, .. } = &mut *self.system;
+        while ended.len() > RECENT_RUNS {
+            // Of each subject and stage the newest, and where the one that ended last stands.
+            let mut kept: Vec<(&Run, u64, usize)> = Vec::new();
+            for (position, number) in ended.iter().enumerate() {
+                let Some(run) = runs.get(number) else { continue };
+                match kept.iter_mut().find(|(like, ..)| (&like.subject, &like.stage) == (&run.subject, &run.stage)) {
+                    Some((_, newest, last)) => (*newest, *last) = ((*newest).max(*number), position),
+                    None => kept.push((run, *number, position)),
+                }
+            }
+            let besides = kept.iter().filter(|(_, newest, last)| ended.get(*last) != Some(newest)).count();
+            let is_kept = |(position, number): (usize, &u64)| {
+                kept.iter().any(|(_, newest, last)| newest == number || *last == position)
             };
-            let is_newest = |position: usize| like(position).all(|(_, other)| *other <= ended[position]);
-            let ended_last = |position: usize| like(position).all(|(other, _)| other <= position);
-            let besides = (0..ended.len()).filter(|position| is_newest(*position) && !ended_last(*position)).count();
-            let old = (0..ended.len()).find(|position| !is_newest(*position) && !ended_last(*position));
+            let old = ended.iter().enumerate().position(|run| !is_kept(run));
             let Some(position) = old.filter(|_| ended.len() - besides > RECENT_RUNS) else { return };
-            let forgotten = self.system.ended.remove(position);
-            forgotten.and_then(|number| self.system.runs.remove(&number));
+            ended.remove(position).and_then(|number| runs.remove(&number));
         }
     }
 

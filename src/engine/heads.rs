@@ -180,7 +180,7 @@ impl Turn<'_> {
             order: self.seq,
             since_ms: self.at_ms,
             author: "Tidegate".to_owned(),
-            subject: subject.to_owned(),
+            subject: subject,
             set,
             by: Some(brought.by),
             forced: false,
@@ -276,7 +276,7 @@ pub(super) struct MadeHead<'made> {
     pub(super) place: &'made Place,
     pub(super) commit: &'made CommitId,
     pub(super) parent: &'made CommitId,
-    pub(super) subject: &'made str,
+    pub(super) subject: String,
     /// The number of the run, and its step.
     pub(super) by: (u64, &'made StepId),
     /// The paths that it changed; `None` when any may have.

@@ -262,14 +262,14 @@ impl Turn<'_> {
     }
 
     pub(super) fn made_head(&mut self, number: u64, id: &StepId, place: &Place, changed: Option<&[String]>) {
-        let outputs = self.step_of(number, id).outputs.clone();
-        if let Some(head) = found_there(&outputs) {
+        let outputs = &self.step_of(number, id).outputs;
+        if let Some(head) = found_there(outputs) {
             return self.head_confirmed(place, &head, number, id);
         }
         let text = |name| outputs.get(name).and_then(Value::as_str);
         let (Some(commit), Some(parent)) = (text("commit"), text("parent")) else { return };
         let (commit, parent) = (CommitId::new(commit), CommitId::new(parent));
-        let subject = text("subject").unwrap_or_default();
+        let subject = text("subject").unwrap_or_default().to_owned();
         self.head_made(MadeHead { place, commit: &commit, parent: &parent, subject, by: (number, id), changed });
     }
 
