@@ -180,7 +180,7 @@ impl Turn<'_> {
             order: self.seq,
             since_ms: self.at_ms,
             author: "Tidegate".to_owned(),
-            subject: subject,
+            subject,
             set,
             by: Some(brought.by),
             forced: false,
