@@ -153,7 +153,8 @@ pub struct HeadSeen {
     pub forced: bool,
     /// The keys of our own commits since the head known before, oldest first. Only of those that prove to be ours.
     pub keys: Vec<StepKey>,
-    /// What our commit steps pin there, where it is not as it was in the head known before; all, when that was lost.
+    /// What our commit steps pin there, where it is not as it was in the head known before; all, where the branch was
+    /// force-pushed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pins: Vec<PinsSeen>,
 }
@@ -165,7 +166,7 @@ pub struct PinsSeen {
     pub pinner: PinnerId,
     /// The file.
     pub file: String,
-    /// Pointer → value, where there is one.
+    /// Pointer → value; null where there is none.
     pub values: BTreeMap<String, Value>,
 }
 

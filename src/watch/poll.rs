@@ -179,6 +179,6 @@ async fn changed_pins(
 async fn values(mirror: &Mirror, commit: &str, place: &PinPlace) -> Result<BTreeMap<String, Value>, Fault> {
     let file = mirror.read_file(commit, &place.file).await?;
     let document = file.and_then(|bytes| document::parse(&place.file, &bytes).ok()).unwrap_or_default();
-    let value = |pointer: &String| Some((pointer.clone(), document.pointer(pointer)?.clone()));
-    Ok(place.pointers.iter().filter_map(value).collect())
+    let value = |pointer: &String| (pointer.clone(), document.pointer(pointer).cloned().unwrap_or_default());
+    Ok(place.pointers.iter().map(value).collect())
 }

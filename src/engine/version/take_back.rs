@@ -81,7 +81,10 @@ impl Turn<'_> {
             ));
         };
         if let Some(other) = half_way.taken_back_by.as_ref().and_then(|other| self.system.run(other)) {
-            let hint = if other.state.is_ended() { "try that again with `tidegate retry`" } else { "wait for its end" };
+            let hint = match other.state.is_ended() {
+                true => format!("try that again with `tidegate retry {}`", other.id),
+                false => "wait for its end".to_owned(),
+            };
             return Err(Refused::not_now(id, format!("{} takes it back", other.id), hint));
         }
         let taken_back_by = self.take_back(&run, &by.name, reason, Decided::by_hand(by, reason).cause);

@@ -303,7 +303,11 @@ fn approve_billing(delivery: &Delivery) {
 #[test]
 fn a_release_that_only_some_systems_have_is_said_in_the_status_of_all() {
     let (delivery, ledger) = two_systems();
-    ledger.hook("pre-receive", "#!/bin/sh\necho 'the ledger is closed'; exit 1\n");
+    // Refused as soon as webshop has begun to move: had it failed before that, webshop would have ended too.
+    let (branch, before) = (delivery.software.directory.join("refs/heads/qa"), delivery.software.head("qa").unwrap());
+    let moved = format!("[ \"$(cat {} || echo {before})\" != {before} ]", branch.display());
+    let refuses = "echo 'the ledger is closed'; exit 1";
+    ledger.hook("pre-receive", &format!("#!/bin/sh\nuntil {moved}; do sleep 0.05; done\n{refuses}\n"));
     delivery.granted(&FAIR);
     approve_billing(&delivery);
     delivery.done("promote", "qa");
