@@ -102,22 +102,18 @@ impl Turn<'_> {
             let after_ms = after_ms.max(patience_ms(self.step_of(number, id), at_ms));
             return self.emit_step(number, id, Phase::Poll, deadline_ms.min(at_ms.saturating_add(after_ms)));
         }
-        let run = self.run(number).id.clone();
         let step = self.step_mut(number, id);
         let limit = Span::from_ms(step.timeout_ms);
         let (error, hint) = match (&step.task, &step.progress) {
             (Task::Action(Action::Check(_)), said) => {
                 let said = said.as_ref().map_or_else(String::new, |said| format!("; it last said: {said}"));
-                let hint = format!("raise `within`, or make what is asked say yes and then `tidegate retry {run}`");
+                let hint = "raise `within`, or make what is asked say yes and then `tidegate retry`";
                 (format!("did not pass within {limit}{said}"), hint)
             }
-            _ => {
-                let hint = "give the step a longer `timeout`, or find out why it hangs".to_owned();
-                (format!("took longer than {limit}"), hint)
-            }
+            _ => (format!("took longer than {limit}"), "give the step a longer `timeout`, or find out why it hangs"),
         };
         step.error = Some(format!("it {error}"));
-        step.hint = Some(hint);
+        step.hint = Some(hint.to_owned());
         self.stop_run(number, RunState::Failed, format!("{id} {error}"));
         self.cancel_step(number, id);
     }
@@ -130,16 +126,25 @@ impl Turn<'_> {
 
     fn try_again(&mut self, number: u64, id: &StepId, phase: Phase, error: &str, after_ms: Option<i64>) {
         let (at_ms, deadline_ms) = (self.at_ms, self.deadline_ms(number, id));
-        let hint = format!("mend the cause, then `tidegate retry {}`", self.run(number).id);
         let step = self.step_mut(number, id);
         step.tries += 1;
         step.error = Some(error.to_owned());
         let (tries, attempts) = (step.tries, step.retry.attempts);
         let due_ms = at_ms.saturating_add(after_ms.unwrap_or(0).max(backoff_ms(step)));
         if tries >= attempts {
-            self.fail_step(number, id, format!("gave up after {tries} tries: {error}"), &hint);
+            self.fail_step(
+                number,
+                id,
+                format!("gave up after {tries} tries: {error}"),
+                "mend the cause, then `tidegate retry`",
+            );
         } else if due_ms > deadline_ms {
-            self.fail_step(number, id, format!("no time is left to try again: {error}"), &hint);
+            self.fail_step(
+                number,
+                id,
+                format!("no time is left to try again: {error}"),
+                "mend the cause, then `tidegate retry`",
+            );
         } else {
             self.emit_step(number, id, phase, due_ms);
         }

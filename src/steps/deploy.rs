@@ -62,8 +62,7 @@ async fn poll(handle: &str, work: &StepWork, tools: &Tools, log: &StepLog) -> Re
         }
         DeployStatus::Failed { reason, log: output } => {
             log.output(output.as_bytes()).await;
-            let hint = format!("what ran before still runs; mend it and push, or `tidegate retry {}`", work.run);
-            Err(Fault::fail(reason, hint))
+            Err(Fault::fail(reason, "what ran before still runs; mend it and push, or `tidegate retry`"))
         }
         DeployStatus::Done(current) => {
             let digest = format!("sha256:{}", current.template_digest);

@@ -96,8 +96,12 @@ impl Turn<'_> {
             Task::Action(_) | Task::Consent(_) => {
                 let asked_ms = self.step_of(number, id).started_ms.unwrap_or(self.at_ms);
                 let waited = crate::rules::Span::from_ms(self.at_ms - asked_ms);
-                let hint = format!("ask again with `tidegate retry {}`", self.run(number).id);
-                self.fail_step(number, id, format!("nobody decided within {waited}"), &hint);
+                self.fail_step(
+                    number,
+                    id,
+                    format!("nobody decided within {waited}"),
+                    "ask again with `tidegate retry`",
+                );
             }
             Task::FanIn | Task::Require(_) | Task::CheckMerge(_) | Task::Merge(_) => {
                 unreachable!("only gates of time have timers")
