@@ -2,9 +2,11 @@
 //! who wrote it, and of every commit how far the pushes to each branch are in it. So it is told apart for each target and
 //! stage, whatever was verified elsewhere meanwhile, and told anew after a way back.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
+use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use crate::engine::{
     event::CommitSet,
@@ -23,7 +25,8 @@ const MOST_PUSHES: usize = 64;
 const MOST_AUTHORS: usize = 1_000;
 
 /// How far the pushes to each place, `repository stage`, are in something: the place in the log of the last one in it.
-pub type Taken = BTreeMap<String, u64>;
+/// Of few places, and remembered of every commit: it has to be small.
+pub type Taken = LiteMap<SmolStr, u64>;
 
 /// A push to a branch, or older ones taken for one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +36,17 @@ pub struct Pushed {
     /// The last's.
     pub last: u64,
     /// Who wrote it.
-    pub by: Written,
+    pub by: Writers,
+}
+
+/// Who wrote a push, in as little as it takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Writers {
+    /// Those who are known, as in `Ada <ada@example.com>`, in order.
+    pub authors: Box<[SmolStr]>,
+    /// That there are others, whom nobody can tell.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub others_wrote: bool,
 }
 
 /// Who wrote something.
@@ -50,6 +63,17 @@ impl Written {
     fn extend(&mut self, other: &Self) {
         self.authors.extend(other.authors.iter().cloned());
         self.others_wrote |= other.others_wrote;
+    }
+
+    fn extend_by(&mut self, writers: &Writers) {
+        self.authors.extend(writers.authors.iter().map(ToString::to_string));
+        self.others_wrote |= writers.others_wrote;
+    }
+}
+
+impl From<Written> for Writers {
+    fn from(Written { authors, others_wrote }: Written) -> Self {
+        Self { authors: authors.into_iter().map(SmolStr::from).collect(), others_wrote }
     }
 }
 
@@ -68,8 +92,8 @@ impl System {
         let mut written = Written::default();
         for (place, upto) in now {
             let since = before.get(place).copied().unwrap_or_default();
-            let pushes = self.pushes.get(place).into_iter().flatten();
-            pushes.filter(|push| push.last > since && push.first <= *upto).for_each(|push| written.extend(&push.by));
+            let pushes = self.pushes.get(place.as_str()).into_iter().flatten();
+            pushes.filter(|push| push.last > since && push.first <= *upto).for_each(|push| written.extend_by(&push.by));
         }
         written
     }
@@ -118,18 +142,20 @@ impl Turn<'_> {
     pub(in crate::engine) fn remember_written(&mut self, here: &Place, commit: &CommitId, by: Written) {
         let place = here.to_string();
         let pushes = self.system.pushes.entry(place.clone()).or_default();
-        pushes.push(Pushed { first: self.seq, last: self.seq, by });
+        pushes.push(Pushed { first: self.seq, last: self.seq, by: by.into() });
         if pushes.len() > MOST_PUSHES {
             let oldest = pushes.remove(0);
             let next = &mut pushes[0];
-            next.first = oldest.first;
-            next.by.extend(&oldest.by);
-            while next.by.authors.len() > MOST_AUTHORS {
-                next.by.authors.pop_last();
-                next.by.others_wrote = true;
+            let mut both = Written::default();
+            both.extend_by(&oldest.by);
+            both.extend_by(&next.by);
+            while both.authors.len() > MOST_AUTHORS {
+                both.authors.pop_last();
+                both.others_wrote = true;
             }
+            (next.first, next.by) = (oldest.first, both.into());
         }
-        self.takes_in(commit, &Taken::from([(place, self.seq)]));
+        self.takes_in(commit, &Taken::from_iter([(SmolStr::from(place), self.seq)]));
     }
 
     /// A commit has all that other commits have.
@@ -188,7 +214,9 @@ impl Turn<'_> {
 /// Both together.
 pub(in crate::engine) fn join(taken: &mut Taken, other: &Taken) {
     for (place, upto) in other {
-        let known = taken.entry(place.clone()).or_default();
-        *known = (*known).max(*upto);
+        match taken.get_mut(place) {
+            Some(known) => *known = (*known).max(*upto),
+            None => drop(taken.insert(place.clone(), *upto)),
+        }
     }
 }

@@ -27,7 +27,7 @@ pub mod version;
 mod work;
 
 pub use access::*;
-pub use authors::{Pushed, Taken, Written};
+pub use authors::{Pushed, Taken, Writers, Written};
 pub use effect::{Effect, EffectKind, Phase, Timer};
 pub use event::*;
 pub use gate::hotfix::Hotfix;

@@ -188,7 +188,7 @@ pub struct TargetState {
     /// Why it is broken.
     pub broken: Option<String>,
     /// How far the pushes were in what was last verified on it.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "Taken::is_empty")]
     pub verified: Taken,
 }
 

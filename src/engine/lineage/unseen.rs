@@ -1,8 +1,6 @@
 //! Commits of ours that may be on a branch and that no watch has shown yet. Whatever they bring is kept until they are seen,
 //! so that a run's end, and the many runs after it, lose neither whose change it is nor what it was made from.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{
@@ -28,7 +26,7 @@ pub struct Brought {
     /// The commits that led to it; none for a promotion, whose set is of the stage before.
     pub set: CommitSet,
     /// How far the pushes to each place are in it.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "Taken::is_empty")]
     pub taken: Taken,
     /// That it is of a hotfix.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -36,7 +36,7 @@ pub struct Descent {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pins: BTreeMap<String, BTreeSet<String>>,
     /// How far the pushes to each place are in it.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "Taken::is_empty")]
     pub taken: Taken,
 }
 
