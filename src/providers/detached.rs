@@ -57,9 +57,8 @@ pub(crate) struct Detached<'a> {
 pub(crate) async fn start(identity: &Path, program: &Detached<'_>) -> Result<(), Fault> {
     let name = program.arguments.first().map_or("the process", String::as_str);
     let tried = format!("start {name}");
-    let Some(lock) = lock_of_nobody(identity).await? else {
-        return Err(Fault::retry(format!("{tried}: one is running in {} already", identity.display())));
-    };
+    // A killed process is said to be dead a moment before the last of its threads is, and until then its files are open.
+    let lock = files::lock(&lock_path(identity), KILL_LIMIT).await?;
     let _ = fs::remove_file(stat_path(identity));
     let log = File::options()
         .create(true)
@@ -143,19 +142,6 @@ pub(crate) async fn end(identity: &Path, grace: Duration) -> Result<(), Fault> {
         }
     }
     Err(Fault::retry(format!("process {} of {} does not end even by SIGKILL", process.pid, identity.display())))
-}
-
-/// The lock, as soon as nobody has it: a killed process is said to be dead a moment before the last of its threads is, and
-/// until then its files are open.
-async fn lock_of_nobody(identity: &Path) -> Result<Option<File>, Fault> {
-    let until = Instant::now() + KILL_LIMIT;
-    loop {
-        let lock = files::try_lock(&lock_path(identity))?;
-        if lock.is_some() || Instant::now() >= until {
-            return Ok(lock);
-        }
-        tokio::time::sleep(LOOK_INTERVAL).await;
-    }
 }
 
 fn lock_path(identity: &Path) -> PathBuf {
