@@ -206,8 +206,8 @@ fn a_way_back_that_is_out_of_date_is_not_tried_again() {
     assert!(refused.contains("`tidegate rollback qa`"), "{refused}");
 }
 
-#[test]
-fn a_way_back_that_waits_comes_after_the_taking_back_and_nothing_starts_between() {
+/// A promotion that has merged half of its set, and a way back to the first version of qa, which waits.
+fn way_back_in_the_midst() -> (World, String, String, String) {
     let (mut world, [first, _]) = two_versions();
     world.deliver_in_dev();
     let promotion = world.newest("promote");
@@ -215,6 +215,12 @@ fn a_way_back_that_waits_comes_after_the_taking_back_and_nothing_starts_between(
     world.done(&promotion, "merge-infrastructure");
     world.asked("grace", roll_back("qa", Some(&first)));
     let back = world.newest("rollback");
+    (world, first, promotion, back)
+}
+
+#[test]
+fn a_way_back_that_waits_comes_after_the_taking_back_and_nothing_starts_between() {
+    let (mut world, first, promotion, back) = way_back_in_the_midst();
     world.answers(&promotion, "merge-software", failed("protected branch"));
     let taken = world.newest("take-back");
     assert_eq!(world.live(), [back.clone(), taken.clone()]);
@@ -230,13 +236,7 @@ fn a_way_back_that_waits_comes_after_the_taking_back_and_nothing_starts_between(
 
 #[test]
 fn what_a_promotion_merged_starts_nothing_where_a_way_back_waits_behind_it() {
-    let (mut world, [first, _]) = two_versions();
-    world.deliver_in_dev();
-    let promotion = world.newest("promote");
-    checked(&mut world, &promotion);
-    world.done(&promotion, "merge-infrastructure");
-    world.asked("grace", roll_back("qa", Some(&first)));
-    let back = world.newest("rollback");
+    let (mut world, first, promotion, back) = way_back_in_the_midst();
     world.done(&promotion, "merge-software");
     assert_eq!((world.state(&promotion), world.live()), (RunState::Done, vec![back]));
     world.settle();

@@ -1,24 +1,8 @@
 //! Who asks, what they may see, and what reaches their terminal.
 
-use crate::support::repo::TestRepo;
-
 use super::{NEW_VERSION, delivery::Delivery, json};
 
-/// A second system, which is Grace's alone.
-const BILLING: &str = "
-version: 1
-system: billing
-stages: { dev: { environment: Development }, qa: { environment: QA } }
-repositories: { ledger: { url: ../repositories/ledger.git, poll: 1s } }
-targets: { billing: {} }
-rules:
-  check:
-    on: { push: ledger }
-    target: billing
-    steps: [{ verify: { command: ['true'] } }]
-promotions:
-  - { from: dev, to: qa, start: manual }
-";
+/// The second system is Grace's alone.
 const ROLES: &str = r#"
 [people.mallory]
 
@@ -35,16 +19,7 @@ systems = ["webshop"]
 /// The careful company with a second system, and roles.
 fn two_systems() -> Delivery {
     let mut delivery = Delivery::careful();
-    let ledger = TestRepo::with(delivery.root().join("repositories/ledger.git"), "dev", &[("rate", "1")]);
-    ledger.set_branch("qa", &ledger.head("dev").unwrap());
-    std::fs::write(delivery.root().join("promotion-rules/billing.yaml"), BILLING).unwrap();
-    let settings = std::fs::read_to_string(delivery.config()).unwrap();
-    let both = settings.replace("webshop.yaml\"", "webshop.yaml\", \"promotion-rules/billing.yaml\"");
-    std::fs::write(delivery.config(), format!("{both}{ROLES}")).unwrap();
-    delivery.serve();
-    delivery.wait_in("billing", "its first sight", |state| {
-        state.repositories.values().all(|watched| !watched.seen.is_empty()).then_some(())
-    });
+    delivery.serve_with_billing(ROLES);
     delivery
 }
 

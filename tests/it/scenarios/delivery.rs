@@ -32,6 +32,21 @@ const IMAGE: &str = r#"{
   "software": { "tag": "none yet", "uri": "", "sha256": "", "destination": "/opt/webshop" }
 }
 "#;
+/// A second system: one repository, checked on each push, whose promotion Grace has to approve.
+const BILLING: &str = "
+version: 1
+system: billing
+stages: { dev: { environment: Development }, qa: { environment: QA } }
+repositories: { ledger: { url: ../repositories/ledger.git, poll: 1s } }
+targets: { billing: {} }
+rules:
+  check:
+    on: { push: ledger }
+    target: billing
+    steps: [{ verify: { command: ['true'] } }]
+promotions:
+  - { from: dev, to: qa, start: manual, requires: { approvals: { count: 1, from: [qa] } } }
+";
 const INFRASTRUCTURE: &str = "{\n  \"availability_zones\": [\"a\", \"b\"],\n  \"ami\": {}\n}\n";
 
 pub(super) struct Delivery {
@@ -131,6 +146,21 @@ impl Delivery {
     /// Starts the server and waits until it has seen every repository that it can.
     pub(super) fn serve(&mut self) {
         self.serve_with(&[]);
+    }
+
+    /// Adds a second system, `billing`, and more settings; starts the server, and waits until it has seen both.
+    pub(super) fn serve_with_billing(&mut self, settings: &str) -> TestRepo {
+        let ledger = TestRepo::with(self.root().join("repositories/ledger.git"), "dev", &[("rate", "1")]);
+        ledger.set_branch("qa", &ledger.head("dev").unwrap());
+        std::fs::write(self.root().join("promotion-rules/billing.yaml"), BILLING).unwrap();
+        let alone = std::fs::read_to_string(self.config()).unwrap();
+        let both = alone.replace("webshop.yaml\"", "webshop.yaml\", \"promotion-rules/billing.yaml\"");
+        std::fs::write(self.config(), format!("{both}{settings}")).unwrap();
+        self.serve();
+        self.wait_in("billing", "its first sight", |state| {
+            state.repositories.values().all(|watched| !watched.seen.is_empty()).then_some(())
+        });
+        ledger
     }
 
     /// Starts the server with these arguments besides, and waits as `serve` does.

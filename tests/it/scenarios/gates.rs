@@ -23,7 +23,7 @@ use tidegate::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{NEW_VERSION, delivery::Delivery, json};
+use super::{NEW_VERSION, ci_before_qa, delivery::Delivery, json};
 
 /// Waits until a step of the newest run of a subject is in a state; returns the run's identity.
 fn step_is(delivery: &Delivery, subject: &str, stage: &str, step: &str, wanted: StepState) -> String {
@@ -307,13 +307,7 @@ impl CommitStatuses for Forge {
 
 #[test]
 fn a_promotion_waits_for_the_status_of_its_commit() {
-    let rules = |rules: String| {
-        let check = "{ ci: { commit_status: ci/build, repository: software, every: 1s } }";
-        rules
-            .replace("to: qa, requires: { verified: true }", &format!("to: qa, requires: {{ checks: {check} }}"))
-            .replace("to: main,", "to: main, start: manual,")
-    };
-    let delivery = Delivery::with_rules(rules);
+    let delivery = Delivery::with_rules(ci_before_qa);
     let house = std::thread::scope(|scope| {
         scope.spawn(|| tokio::runtime::Runtime::new().unwrap().block_on(drive_with(&delivery))).join().unwrap()
     });

@@ -267,3 +267,11 @@ fn scenario_9_a_promotion_carries_the_same_artifacts_and_production_needs_two_zo
         assert_eq!(repository.log("main").len(), 1, "nothing was moved, in no repository");
     }
 }
+
+/// The rules, in which a commit's status holds the promotion to qa, and nobody promotes to main.
+fn ci_before_qa(rules: String) -> String {
+    let check = "{ ci: { commit_status: ci/build, repository: software, every: 1s } }";
+    rules
+        .replace("to: qa, requires: { verified: true }", &format!("to: qa, requires: {{ checks: {check} }}"))
+        .replace("to: main,", "to: main, start: manual,")
+}

@@ -28,7 +28,7 @@ use tidegate::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{NEW_VERSION, delivery::Delivery};
+use super::{NEW_VERSION, ci_before_qa, delivery::Delivery};
 
 /// A store in which of every three looks at how far a log is, the first fails and the second panics.
 struct Unsteady {
@@ -211,13 +211,7 @@ fn a_store_whose_reads_fail_leaves_nothing_claimed_for_ever() {
 
 #[test]
 fn a_step_that_panics_is_tried_again_and_says_so() {
-    let rules = |rules: String| {
-        let check = "{ ci: { commit_status: ci/build, repository: software, every: 1s } }";
-        rules
-            .replace("to: qa, requires: { verified: true }", &format!("to: qa, requires: {{ checks: {check} }}"))
-            .replace("to: main,", "to: main, start: manual,")
-    };
-    let delivery = Delivery::with_rules(rules);
+    let delivery = Delivery::with_rules(ci_before_qa);
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let driving = Driving::begin(&delivery, |house| house.ledger.clone()).await;

@@ -219,39 +219,14 @@ fn what_is_vetoed_is_known_again_when_somebody_pins_it_by_hand() {
     assert_eq!(delivery.health("dev").as_deref(), Some("webshop 3.0"));
 }
 
-/// A second system: one repository, checked on each push, whose promotion Grace has to approve.
-const BILLING: &str = "
-version: 1
-system: billing
-stages: { dev: { environment: Development }, qa: { environment: QA } }
-repositories: { ledger: { url: ../repositories/ledger.git, poll: 1s } }
-targets: { billing: {} }
-rules:
-  check:
-    on: { push: ledger }
-    target: billing
-    steps: [{ verify: { command: ['true'] } }]
-promotions:
-  - { from: dev, to: qa, start: manual, requires: { approvals: { count: 1, from: [qa] } } }
-";
-
 const FAIR: [&str; 10] =
     ["release", "fair", "--systems", "webshop,billing", "--from", "dev", "--to", "qa", "--as", "grace"];
 
 /// Both systems with something new in dev, of which billing's is verified last.
 fn two_systems() -> (Delivery, TestRepo) {
     let mut delivery = Delivery::by_hand();
-    let ledger = TestRepo::with(delivery.root().join("repositories/ledger.git"), "dev", &[("rate", "1")]);
-    ledger.set_branch("qa", &ledger.head("dev").unwrap());
-    std::fs::write(delivery.root().join("promotion-rules/billing.yaml"), BILLING).unwrap();
-    let settings = std::fs::read_to_string(delivery.config()).unwrap();
-    let both = settings.replace("webshop.yaml\"", "webshop.yaml\", \"promotion-rules/billing.yaml\"");
-    std::fs::write(delivery.config(), both).unwrap();
-    delivery.serve();
+    let ledger = delivery.serve_with_billing("");
     delivery.deliver_in_dev("2.0");
-    delivery.wait_in("billing", "its first sight", |state| {
-        state.repositories.values().all(|watched| !watched.seen.is_empty()).then_some(())
-    });
     let why = delivery.refused(&FAIR, 3);
     assert!(why.contains("billing does not grant it") && why.contains("nothing has been verified in dev"), "{why}");
     delivery.refused(&["release", "fair"], 1);
