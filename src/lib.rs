@@ -14,12 +14,12 @@
 
 pub mod cli;
 pub mod driver;
-pub mod engine;
 pub mod providers;
 pub mod report;
-pub mod rules;
 pub mod simulate;
 pub mod steps;
 pub mod store;
 pub mod telemetry;
 pub mod watch;
+
+pub use tidegate_engine::{engine, rules};

@@ -35,6 +35,8 @@ const IMPURE: [&str; 10] = [
     "rand::",
     "HashMap",
 ];
+/// Where the sources of the program and of the crate that decides begin.
+const ROOTS: [&str; 2] = ["src", "crates/engine/src"];
 const PURE: [&str; 3] = ["rules", "engine", "report"];
 /// A file should fit in one reading.
 const MOST_LINES: usize = 500;
@@ -47,13 +49,14 @@ struct Source {
 
 /// Every source file, without its tests and comments.
 fn sources() -> Vec<Source> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let (mut folders, mut sources) = (vec![root.clone()], Vec::new());
-    while let Some(folder) = folders.pop() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut sources = Vec::new();
+    let mut folders = ROOTS.map(|of| (root.join(of), root.join(of))).to_vec();
+    while let Some((folder, root)) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
-                folders.push(path);
+                folders.push((path, root.clone()));
             } else if path.extension().is_some_and(|ending| ending == "rs") {
                 let text = fs::read_to_string(&path).unwrap();
                 let code = text.split("#[cfg(test)]").next().unwrap_or_default();

@@ -4,7 +4,6 @@
 
 mod crash_sweep;
 mod docs;
-mod engine;
 mod git;
 mod git_archive;
 mod git_edit;

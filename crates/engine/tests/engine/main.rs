@@ -1,0 +1,30 @@
+//! The engine, driven by hand: no store, no clock, no outside. What a driver would answer, the tests say.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod approvals;
+mod authors;
+mod builds;
+mod diamonds;
+mod ends;
+mod explained;
+mod explanations;
+mod fan_in;
+mod gate_model;
+mod gates;
+mod heads;
+mod histories;
+mod holds;
+mod journeys;
+mod notices;
+mod promotions;
+mod queues;
+mod releases;
+mod rules_and_times;
+mod stats;
+mod support;
+mod take_backs;
+mod versions;
+mod waits;
+mod ways_back;
+mod windows;

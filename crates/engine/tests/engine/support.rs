@@ -1,0 +1,547 @@
+//! A world around one system: the log, the rows that a store would hold, the remotes that a watch would look at.
+//! Every event is checked on its way in: the invariants hold, a refused event changes nothing, no effect is lost.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value, json};
+use tidegate_engine::{
+    engine::{
+        Artifact, Command, CommitId, Decision, Digest, Effect, EffectId, EffectKind, Event, HeadSeen, Outcome, Phase,
+        PinnerId, PinsSeen, Principal, Recorded, Refused, Run, RunId, RunState, StepKey, StepOutcome, StepRun,
+        StepState, Subject, System,
+        explain::whereabouts::Whereabouts,
+        explain::{self, Condition, Journey, Waiting},
+        invariants,
+        plan::{Back, Restore, Task},
+        step,
+    },
+    rules::{Action, RepositoryName, RuleName, Rules, StageName, StepId, TargetName, load},
+};
+
+pub(super) mod verified;
+
+/// 2026-11-20 12:00 UTC, a Friday.
+pub(super) const NOON_MS: i64 = 1_795_176_000_000;
+pub(super) const MINUTE_MS: i64 = 60_000;
+pub(super) const HOUR_MS: i64 = 60 * MINUTE_MS;
+
+/// A commit of a remote, as the remote knows it.
+#[derive(Debug, Clone)]
+pub(super) struct Made {
+    pub(super) commit: CommitId,
+    author: String,
+    key: Option<StepKey>,
+    changed: Vec<String>,
+    forced: bool,
+    /// What is pinned in it, by the step that pins there: file and values.
+    pub(super) pins: BTreeMap<PinnerId, (String, BTreeMap<String, Value>)>,
+}
+
+impl Made {
+    /// The pins that are not as they were before; all, when that was lost.
+    fn pins_unlike(&self, before: &BTreeMap<PinnerId, (String, BTreeMap<String, Value>)>) -> Vec<PinsSeen> {
+        let differ = self.pins.iter().filter(|(pinner, pins)| self.forced || before.get(*pinner) != Some(*pins));
+        let seen = differ.map(|(pinner, (file, values))| PinsSeen {
+            pinner: pinner.clone(),
+            file: file.clone(),
+            values: values.clone(),
+        });
+        seen.collect()
+    }
+}
+
+fn step_text(outputs: &Map<String, Value>, name: &str) -> Option<CommitId> {
+    outputs.get(name).and_then(Value::as_str).map(CommitId::new)
+}
+
+/// One system and what is around it.
+pub(super) struct World {
+    pub(super) system: System,
+    pub(super) log: Vec<Recorded<Event>>,
+    pub(super) now_ms: i64,
+    /// What a store would hold of effects.
+    pub(super) rows: BTreeMap<EffectId, Effect>,
+    /// Every effect that there has ever been.
+    pub(super) effects: BTreeMap<EffectId, Effect>,
+    /// Every run that has ended, as it ended.
+    pub(super) ended: Vec<Run>,
+    /// What became of every commit.
+    pub(super) whereabouts: Whereabouts,
+    /// The commits of every branch, oldest first; `None` at its end when the branch was deleted.
+    pub(super) remotes: BTreeMap<(RepositoryName, StageName), Vec<Option<Made>>>,
+    /// Whether what is built is the same wherever it is built: then only `dev` has anything to pin.
+    pub(super) reproducible: bool,
+    commits: u64,
+}
+
+/// How many long histories a test tells: enough for each run of the tests; `PROPTEST_CASES` says more.
+pub(super) fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100)
+}
+
+pub(super) fn rules(text: &str) -> Rules {
+    load("rules.yaml", text).unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+pub(super) fn stage(name: &str) -> StageName {
+    StageName::new(name).unwrap()
+}
+
+pub(super) fn repository(name: &str) -> RepositoryName {
+    RepositoryName::new(name).unwrap()
+}
+
+/// A person: `grace@release-managers` is Grace, of that group.
+pub(super) fn person(text: &str) -> Principal {
+    let (name, group) = text.split_once('@').unwrap_or((text, ""));
+    Principal {
+        name: name.to_owned(),
+        groups: BTreeSet::from([group.to_owned()]),
+        emails: BTreeSet::from([format!("{name}@example.com")]),
+    }
+}
+
+pub(super) fn approve(run: &str) -> Command {
+    Command::Approve { run: RunId::new(run), digest: None }
+}
+
+pub(super) fn retry(run: &str) -> Command {
+    Command::Retry { run: RunId::new(run) }
+}
+
+pub(super) fn abort(run: &str) -> Command {
+    Command::Abort { run: RunId::new(run), reason: "enough".to_owned() }
+}
+
+pub(super) fn promote(from: &str, to: &str) -> Command {
+    Command::Promote { from: stage(from), to: stage(to), version: None, release: None }
+}
+
+/// Promotes an older version.
+pub(super) fn promote_version(from: &str, to: &str, run: &str) -> Command {
+    Command::Promote { from: stage(from), to: stage(to), version: Some(RunId::new(run)), release: None }
+}
+
+pub(super) fn roll_back(at: &str, to: Option<&str>) -> Command {
+    Command::Rollback { stage: stage(at), to: to.map(RunId::new), reason: "it leaks memory".to_owned() }
+}
+
+pub(super) fn take_back(run: &str) -> Command {
+    Command::TakeBack { run: RunId::new(run), reason: "enough".to_owned() }
+}
+
+pub(super) fn veto(what: &str) -> Command {
+    Command::Veto { what: what.to_owned(), reason: "it leaks memory".to_owned() }
+}
+
+pub(super) fn lift_veto(what: &str) -> Command {
+    Command::LiftVeto { what: what.to_owned(), reason: "it was the probe".to_owned() }
+}
+
+pub(super) fn pin(at: &str, version: Option<&str>) -> Command {
+    Command::Pin { stage: stage(at), version: version.map(RunId::new), reason: "the fair is on".to_owned() }
+}
+
+pub(super) fn unpin(at: &str) -> Command {
+    Command::Unpin { stage: stage(at) }
+}
+
+pub(super) fn run_rule(rule: &str, at: &str) -> Command {
+    Command::Run { rule: RuleName::new(rule).unwrap(), stage: stage(at) }
+}
+
+pub(super) fn unlock(target: &str, at: &str) -> Command {
+    Command::Unlock { target: TargetName::new(target).unwrap(), stage: stage(at) }
+}
+
+pub(super) fn pause() -> Command {
+    Command::Pause { reason: "the cloud is down".to_owned() }
+}
+
+pub(super) fn freeze(at: Option<&str>, until_ms: i64) -> Command {
+    Command::Freeze { stage: at.map(stage), until_ms, reason: "Christmas".to_owned() }
+}
+
+pub(super) fn failed(error: &str) -> StepOutcome {
+    StepOutcome::Failed { error: error.to_owned(), hint: "mend it".to_owned() }
+}
+
+pub(super) fn again(error: &str) -> StepOutcome {
+    StepOutcome::Retry { error: error.to_owned(), after_ms: None }
+}
+
+pub(super) fn pending(after_ms: i64) -> StepOutcome {
+    StepOutcome::Pending { handle: "job-1".to_owned(), after_ms, progress: None }
+}
+
+impl World {
+    /// A system without rules.
+    pub(super) fn empty() -> Self {
+        Self {
+            system: System::default(),
+            log: Vec::new(),
+            now_ms: NOON_MS,
+            rows: BTreeMap::new(),
+            effects: BTreeMap::new(),
+            ended: Vec::new(),
+            whereabouts: Whereabouts::default(),
+            remotes: BTreeMap::new(),
+            reproducible: false,
+            commits: 0,
+        }
+    }
+
+    /// A system with these rules whose branches all exist and have been seen.
+    pub(super) fn new(text: &str) -> Self {
+        let mut world = Self::empty();
+        let rules = rules(text);
+        for repository in rules.repositories.keys() {
+            for stage in rules.stages.keys() {
+                world.commit(repository, stage, "ada", None);
+            }
+        }
+        let repositories: Vec<RepositoryName> = rules.repositories.keys().cloned().collect();
+        world.load(rules);
+        for repository in repositories {
+            world.watch(&repository);
+        }
+        world
+    }
+
+    pub(super) fn load(&mut self, rules: Rules) {
+        let digest = Digest::of(&serde_json::to_vec(&rules).unwrap());
+        self.record(Event::RulesLoaded { source: "rules.yaml".to_owned(), digest, rules: Box::new(rules) });
+    }
+
+    /// Offers an event, as a store would.
+    pub(super) fn offer(&mut self, event: Event) -> Result<Decision, Refused> {
+        let recorded = Recorded { seq: self.system.seq + 1, at_ms: self.now_ms, event };
+        let before = self.system.clone();
+        match step(&mut self.system, &recorded) {
+            Err(refused) => {
+                assert_eq!(self.system, before, "I8: {refused}");
+                Err(refused)
+            }
+            Ok(decision) => {
+                for id in &decision.dropped {
+                    assert!(self.rows.remove(id).is_some(), "I9: {id} was no row");
+                }
+                for effect in &decision.due {
+                    assert!(self.effects.insert(effect.id.clone(), effect.clone()).is_none(), "{} again", effect.id);
+                    self.rows.insert(effect.id.clone(), effect.clone());
+                }
+                assert_eq!(self.rows, self.system.due, "I9");
+                assert_eq!(invariants::broken(&self.system), Vec::<String>::new());
+                self.ended.extend(decision.ended.iter().cloned());
+                self.whereabouts.take(&recorded, &decision, &self.system);
+                self.log.push(recorded);
+                Ok(decision)
+            }
+        }
+    }
+
+    pub(super) fn record(&mut self, event: Event) -> Decision {
+        self.offer(event).unwrap_or_else(|refused| panic!("{refused}"))
+    }
+
+    pub(super) fn answer(&mut self, effect: &EffectId, outcome: Outcome) -> Decision {
+        self.record(Event::Outcome { effect: effect.clone(), outcome })
+    }
+
+    pub(super) fn ask(&mut self, by: &str, command: Command) -> Result<Decision, Refused> {
+        self.offer(Event::Command { by: person(by), command })
+    }
+
+    pub(super) fn asked(&mut self, by: &str, command: Command) {
+        self.ask(by, command).unwrap_or_else(|refused| panic!("{refused}"));
+    }
+
+    pub(super) fn later(&mut self, by_ms: i64) {
+        self.now_ms += by_ms;
+    }
+
+    // What happens outside.
+
+    /// A commit on a branch that nobody has been told of yet.
+    pub(super) fn commit(
+        &mut self,
+        repository: &RepositoryName,
+        stage: &StageName,
+        author: &str,
+        key: Option<StepKey>,
+    ) -> CommitId {
+        self.commits += 1;
+        let commit = CommitId::new(format!("{:040x}", self.commits));
+        let (author, changed) = (format!("{author} <{author}@example.com>"), vec!["src/main".to_owned()]);
+        let branch = self.remotes.entry((repository.clone(), stage.clone())).or_default();
+        let pins = branch.iter().flatten().next_back().map(|before| before.pins.clone()).unwrap_or_default();
+        branch.push(Some(Made { commit: commit.clone(), author, key, changed, forced: false, pins }));
+        commit
+    }
+
+    /// The heads that a watch sees which looked when each branch had `len(branch)` commits.
+    pub(super) fn look(&self, watched: &RepositoryName, len: impl Fn(&StageName, usize) -> usize) -> Outcome {
+        let mut heads = BTreeMap::new();
+        for ((repository, stage), commits) in &self.remotes {
+            if repository != watched {
+                continue;
+            }
+            let seen = &commits[..len(stage, commits.len()).min(commits.len())];
+            let known = self.system.head(repository, stage).map(|head| &head.commit);
+            let since = seen.iter().rposition(|made| made.as_ref().map(|made| &made.commit) == known);
+            let new: Vec<&Made> = seen[since.map_or(0, |since| since + 1)..].iter().flatten().collect();
+            let before = since.and_then(|since| seen[since].as_ref()).map(|before| &before.pins);
+            let head = seen.last().cloned().flatten().map(|head| HeadSeen {
+                pins: before.into_iter().flat_map(|before| head.pins_unlike(before)).collect(),
+                commit: head.commit,
+                author: head.author,
+                authors: new.iter().filter(|made| made.key.is_none()).map(|made| made.author.clone()).collect(),
+                others_wrote: false,
+                subject: "Change".to_owned(),
+                changed: known.map(|_| new.iter().flat_map(|made| made.changed.clone()).collect()),
+                forced: head.forced,
+                keys: new.iter().filter_map(|made| made.key.clone()).collect(),
+            });
+            heads.insert(stage.clone(), head);
+        }
+        Outcome::Heads { heads }
+    }
+
+    pub(super) fn watch_of(&self, repository: &RepositoryName) -> EffectId {
+        let watch = |effect: &&Effect| matches!(&effect.kind, EffectKind::Watch { repository: of } if of == repository);
+        self.system.due.values().find(watch).expect("a known repository is watched").id.clone()
+    }
+
+    /// The watch of a repository sees the present heads.
+    pub(super) fn watch(&mut self, repository: &RepositoryName) -> Decision {
+        let (effect, heads) = (self.watch_of(repository), self.look(repository, |_, len| len));
+        self.answer(&effect, heads)
+    }
+
+    /// Somebody pushes, and the watch sees it.
+    pub(super) fn push_by(&mut self, author: &str, to: &str, at: &str) -> CommitId {
+        let repository = repository(to);
+        let commit = self.commit(&repository, &stage(at), author, None);
+        self.watch(&repository);
+        commit
+    }
+
+    pub(super) fn push(&mut self, to: &str, at: &str) -> CommitId {
+        self.push_by("ada", to, at)
+    }
+
+    /// A push that changes only these paths, or rewrites the branch.
+    pub(super) fn push_of(&mut self, to: &str, at: &str, changed: &[&str], forced: bool) {
+        let repository = repository(to);
+        self.commit(&repository, &stage(at), "ada", None);
+        self.shape_last(&repository, &stage(at), changed, forced);
+        self.watch(&repository);
+    }
+
+    /// Says of the last commit of a branch what it changed, and whether it rewrote the branch.
+    pub(super) fn shape_last(&mut self, repository: &RepositoryName, at: &StageName, changed: &[&str], forced: bool) {
+        let branch = self.remotes.get_mut(&(repository.clone(), at.clone())).unwrap();
+        let made = branch.last_mut().unwrap().as_mut().unwrap();
+        (made.changed, made.forced) = (changed.iter().map(|path| (*path).to_owned()).collect(), forced);
+    }
+
+    /// Says of the last commit of a branch what is pinned in it by a step.
+    pub(super) fn pin_last(
+        &mut self,
+        repository: &RepositoryName,
+        at: &StageName,
+        pinner: &str,
+        values: &BTreeMap<String, Value>,
+    ) {
+        let branch = self.remotes.get_mut(&(repository.clone(), at.clone())).unwrap();
+        let pins = &mut branch.last_mut().unwrap().as_mut().unwrap().pins;
+        pins.insert(PinnerId::new(pinner), ("config.json".to_owned(), values.clone()));
+    }
+
+    /// What a step pinned the last times, newest last.
+    pub(super) fn values(&self, at: &str, pinner: &str) -> Vec<BTreeMap<String, Value>> {
+        let known = self.system.values.get(&format!("{at} {pinner}"));
+        known.into_iter().flatten().map(|wrote| wrote.pins.clone()).collect()
+    }
+
+    // What steps answer.
+
+    pub(super) fn run(&self, id: &str) -> Run {
+        let known =
+            self.system.run(&RunId::new(id)).or_else(|| self.ended.iter().rev().find(|run| run.id.as_str() == id));
+        known.unwrap_or_else(|| panic!("there is no run {id}, but {:?}", self.live())).clone()
+    }
+
+    pub(super) fn state(&self, run: &str) -> RunState {
+        self.run(run).state
+    }
+
+    pub(super) fn step(&self, run: &str, step: &str) -> StepRun {
+        let run = self.run(run);
+        run.step(&StepId::new(step).unwrap()).unwrap_or_else(|| panic!("{} has no step {step}", run.id)).clone()
+    }
+
+    pub(super) fn step_state(&self, run: &str, step: &str) -> StepState {
+        self.step(run, step).state
+    }
+
+    pub(super) fn waits_for(&self, run: &str) -> Waiting {
+        explain::run(&self.system, &self.run(run)).unwrap_or_else(|| panic!("{run} has ended"))
+    }
+
+    /// The conditions of a run.
+    pub(super) fn chain(&self, run: &str) -> Vec<Condition> {
+        explain::chain(&self.system, &self.run(run))
+    }
+
+    /// A commit on its way to a stage.
+    pub(super) fn journey(&self, of: &str, commit: &CommitId, to: &str) -> Journey {
+        explain::journey(&self.system, &self.whereabouts, &repository(of), commit, &stage(to))
+    }
+
+    pub(super) fn live(&self) -> Vec<String> {
+        self.system.live_runs().map(|run| run.id.to_string()).collect()
+    }
+
+    /// The effect that is pending for a step.
+    pub(super) fn effect(&self, run: &str, step: &str) -> Effect {
+        let found = self.step(run, step);
+        let id = found.effect.unwrap_or_else(|| panic!("{run} {step} is {:?} and has no effect", found.state));
+        self.system.due[&id].clone()
+    }
+
+    pub(super) fn phase(&self, run: &str, step: &str) -> Phase {
+        match self.effect(run, step).kind {
+            EffectKind::Step { phase, .. } => phase,
+            kind => panic!("{kind:?}"),
+        }
+    }
+
+    /// A step answers.
+    pub(super) fn answers(&mut self, run: &str, step: &str, outcome: StepOutcome) -> Decision {
+        let effect = self.effect(run, step).id;
+        self.answer(&effect, Outcome::Step(outcome))
+    }
+
+    /// A step is done, with what such a step makes.
+    pub(super) fn done(&mut self, run: &str, step: &str) -> Decision {
+        let effect = self.effect(run, step);
+        let outcome = self.success(&effect);
+        self.answer(&effect.id, outcome)
+    }
+
+    pub(super) fn fires(&mut self, run: &str, step: &str) -> Decision {
+        let effect = self.effect(run, step);
+        self.now_ms = self.now_ms.max(effect.due_ms);
+        self.answer(&effect.id, Outcome::Fired)
+    }
+
+    /// A timer whose identity begins so fires at its time.
+    pub(super) fn fires_timer(&mut self, start: &str) -> Decision {
+        let due = self.system.due.values().find(|effect| effect.id.as_str().starts_with(start));
+        let effect = due.unwrap_or_else(|| panic!("no timer begins with {start}")).clone();
+        self.now_ms = self.now_ms.max(effect.due_ms);
+        self.answer(&effect.id, Outcome::Fired)
+    }
+
+    /// What a step effect answers when all goes well; commits and merges land on the remote.
+    pub(super) fn success(&mut self, effect: &Effect) -> Outcome {
+        let EffectKind::Step { run, step, .. } = &effect.kind else { panic!("{effect:?}") };
+        let run = self.run(run.as_str());
+        let step = run.step(step).unwrap();
+        let mut outputs = Map::new();
+        let kind = step.task.kind();
+        let mut artifact = Artifact { kind: kind.to_owned(), name: format!("{}/{kind}", run.id), uri: String::new() };
+        outputs.insert("made".to_owned(), json!({ "by": run.id.to_string(), "share": 0.1 }));
+        if let Some(repository) = step.task.writes_to() {
+            if let Task::Restore(restore) = &step.task
+                && self.way_back(&run, restore, &mut outputs).is_none()
+            {
+                outputs.insert("changed".to_owned(), json!(false));
+                return Outcome::Step(StepOutcome::Done { outputs, artifacts: Vec::new() });
+            }
+            if self.reproducible && run.source.is_some() && run.stage != stage("dev") {
+                return Outcome::Step(StepOutcome::Done { outputs, artifacts: Vec::new() });
+            }
+            let branch = self.remotes.get(&(repository.clone(), run.stage.clone()));
+            let parent = branch.and_then(|commits| commits.last().cloned().flatten()).map(|made| made.commit);
+            let key = run.key(&self.system.rules().unwrap().system, step);
+            let commit = self.commit(repository, &run.stage, "tidegate", Some(key));
+            self.pin(&run, step, &mut outputs);
+            artifact = Artifact::commit(repository, &commit);
+            outputs.insert("commit".to_owned(), Value::from(commit.as_str()));
+            outputs.insert("parent".to_owned(), json!(parent));
+        }
+        Outcome::Step(StepOutcome::Done { outputs, artifacts: vec![artifact] })
+    }
+
+    /// The last commit of a branch gets the pins that a step brings there.
+    fn pin(&mut self, run: &Run, step: &StepRun, outputs: &mut Map<String, Value>) {
+        let of = |commit: &CommitId| {
+            let mut all = self.remotes.values().flatten().flatten();
+            all.find(|made| made.commit == *commit).map(|made| made.pins.clone())
+        };
+        let pins = match (&step.task, &run.subject) {
+            (Task::Merge(merge), _) => of(&merge.commit),
+            (Task::Restore(_), _) => step_text(outputs, "to").and_then(|to| of(&to)),
+            (Task::Action(Action::Commit(commit)), Subject::Rule(rule)) => {
+                let value = |pointer: &String| (pointer.clone(), json!(format!("{pointer} of {}", run.id)));
+                let values: BTreeMap<String, Value> = commit.set.keys().map(value).collect();
+                outputs.insert("pinned".to_owned(), json!(values));
+                Some(BTreeMap::from([(PinnerId::of(rule, &step.id), (commit.file.clone(), values))]))
+            }
+            _ => None,
+        };
+        let repository = step.task.writes_to().unwrap();
+        let branch = self.remotes.get_mut(&(repository.clone(), run.stage.clone())).unwrap();
+        branch.last_mut().unwrap().as_mut().unwrap().pins.extend(pins.into_iter().flatten());
+    }
+
+    /// What a way back says of itself; nothing when what it undoes is not on the branch.
+    fn way_back(&self, run: &Run, restore: &Restore, outputs: &mut Map<String, Value>) -> Option<()> {
+        let (to, from) = match &restore.back {
+            Back::ToVersion { to, from } => (to.clone(), from.clone()?),
+            Back::Undo { key } => {
+                let branch = self.remotes.get(&(restore.repository.clone(), run.stage.clone()))?;
+                let position =
+                    branch.iter().rposition(|made| made.as_ref().and_then(|made| made.key.as_ref()) == Some(key))?;
+                (
+                    branch.get(position.checked_sub(1)?)?.as_ref()?.commit.clone(),
+                    branch[position].as_ref()?.commit.clone(),
+                )
+            }
+        };
+        outputs.insert("to".to_owned(), json!(to));
+        outputs.insert("from".to_owned(), json!(from));
+        Some(())
+    }
+
+    /// Answers every pending effect of a step with success until only people, clocks and watches are left.
+    pub(super) fn settle(&mut self) {
+        for _ in 0..1_000 {
+            let Some(effect) = self.step_effects().into_iter().next() else { return };
+            let outcome = self.success(&effect);
+            self.answer(&effect.id, outcome);
+        }
+        panic!("it never settles: {:?}", self.live());
+    }
+
+    pub(super) fn step_effects(&self) -> Vec<Effect> {
+        let of_step = |effect: &&Effect| matches!(effect.kind, EffectKind::Step { .. });
+        self.system.due.values().filter(of_step).cloned().collect()
+    }
+
+    /// I6: the log gives the same state, byte for byte, from its beginning and from a snapshot after `at` events.
+    pub(super) fn replays(&self, at: usize) {
+        let bytes = serde_json::to_vec(&self.system).unwrap();
+        let mut again = System::default();
+        for (taken, recorded) in self.log.iter().enumerate() {
+            if taken == at {
+                again = serde_json::from_slice(&serde_json::to_vec(&again).unwrap()).unwrap();
+            }
+            let read: Recorded<Event> = serde_json::from_slice(&serde_json::to_vec(recorded).unwrap()).unwrap();
+            step(&mut again, &read).unwrap();
+        }
+        assert!(serde_json::to_vec(&again).unwrap() == bytes, "I6: {:#?} is not {:#?}", again, self.system);
+    }
+}
