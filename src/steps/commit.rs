@@ -7,7 +7,7 @@ use crate::{
     engine::{Artifact, CommitId, StepWork},
     providers::{
         Fault,
-        git::{FileEdit, ForwardChange, Forwarded, Mirror},
+        git::{FileEdit, ForwardChange, Forwarded, MADE_FROM_TRAILER, Mirror},
     },
     rules::{
         Commit, TemplateError,
@@ -28,11 +28,11 @@ pub(super) async fn make(commit: &Commit, work: &StepWork, tools: &Tools, log: &
         None => default_subject(work, &set),
     };
     let pinned = Value::Object(set.iter().cloned().collect());
-    let change = ForwardChange {
-        branch: work.branch.clone(),
-        edits: vec![FileEdit { path: commit.file.clone(), set }],
-        message: message(work, &commit.repository, subject.clone(), &source),
-    };
+    let mut message = message(work, &commit.repository, subject.clone(), &source);
+    let made_from = work.made_from.iter().map(|(repository, commit)| format!("{repository}@{commit}"));
+    message.trailers.extend(made_from.map(|of| (MADE_FROM_TRAILER.to_owned(), of)));
+    let edits = vec![FileEdit { path: commit.file.clone(), set }];
+    let change = ForwardChange { branch: work.branch.clone(), edits, message };
     match mirror.forward(&change, time_left(work)).await? {
         Forwarded::Committed { commit: made, parent } => {
             log.line(&format!("committed {made} to {} {}", commit.repository, work.branch)).await;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Progress, StepLog, Tools, require, time_left, tools::message};
+use super::{Progress, StepLog, Tools, moved, require, time_left, tools::message};
 use crate::{
     engine::{Artifact, CommitId, StepWork, plan::Merge},
     providers::{
@@ -23,7 +23,8 @@ pub(super) async fn check(merge: &Merge, work: &StepWork, tools: &Tools, log: &S
                 let file = mirror.read_file(&head, &requirement.file).await?;
                 require::demand(requirement, file.as_deref(), work)?;
             }
-            Ok(Progress::done([], Vec::new()))
+            let carried = moved::carried(&merge.makers, &mirror, merge.commit.as_str(), &head).await?;
+            Ok(Progress::done([("carried", carried)], Vec::new()))
         }
         CheckedMerge::Clean { tree, .. } => {
             for requirement in &merge.requires {
@@ -31,7 +32,8 @@ pub(super) async fn check(merge: &Merge, work: &StepWork, tools: &Tools, log: &S
                 require::demand(requirement, file.as_deref(), work)?;
             }
             log.line(&format!("{} merges into {} without conflict", merge.commit.short(), work.branch)).await;
-            Ok(Progress::done([], Vec::new()))
+            let carried = moved::carried(&merge.makers, &mirror, merge.commit.as_str(), &tree).await?;
+            Ok(Progress::done([("carried", carried)], Vec::new()))
         }
     }
 }
@@ -45,11 +47,18 @@ pub(super) async fn make(merge: &Merge, work: &StepWork, tools: &Tools, log: &St
         Merged::Conflict { paths } => return Err(conflict(merge, work, &paths)),
         Merged::AlreadyContained { head } => {
             log.line(&format!("{} holds {} already: nothing to merge", work.branch, merge.commit.short())).await;
-            return Ok(Progress::done([("commit", Value::from(head)), ("changed", Value::from(false))], Vec::new()));
+            let carried = moved::carried(&merge.makers, &mirror, merge.commit.as_str(), &head).await?;
+            let facts = [("commit", Value::from(head)), ("changed", Value::from(false)), ("carried", carried)];
+            return Ok(Progress::done(facts, Vec::new()));
         }
         Merged::Committed { commit } | Merged::AlreadyThere { commit } => commit,
     };
     log.line(&format!("merged as {made}")).await;
+    for (file, pointer) in &merge.kept {
+        log.line(&format!("`{pointer}` in {file} stays as {} has it: its own rules make it anew", work.stage)).await;
+    }
+    let carried = moved::carried(&merge.makers, &mirror, merge.commit.as_str(), &made).await?;
+    let pins = moved::pins(work, &mirror, &made).await?;
     // A merge has two parents; the way back to an older version, one.
     let parents = mirror.commit_info(&made).await?.parents;
     let parent = parents.first().cloned().unwrap_or_default();
@@ -61,6 +70,8 @@ pub(super) async fn make(merge: &Merge, work: &StepWork, tools: &Tools, log: &St
             ("back", Value::from(parents.len() == 1)),
             ("parent", Value::from(parent)),
             ("paths", Value::from(paths)),
+            ("carried", carried),
+            ("pins", pins),
             ("subject", Value::from(change.message.subject)),
         ],
         vec![Artifact::commit(&merge.repository, &CommitId::new(made))],
@@ -87,6 +98,9 @@ async fn bring_all(merge: &Merge, work: &StepWork, tools: &Tools) -> Result<(), 
 }
 
 fn change(merge: &Merge, work: &StepWork) -> MergeChange {
+    let pins = |pins: &[(String, String)]| -> Vec<Pin> {
+        pins.iter().map(|(path, pointer)| Pin { path: path.clone(), pointer: pointer.clone() }).collect()
+    };
     let source = format!("{}@{}", merge.repository, merge.commit);
     let subject = format!("Promote {} {} to {}", merge.branch, merge.commit.short(), work.stage);
     MergeChange {
@@ -94,7 +108,8 @@ fn change(merge: &Merge, work: &StepWork) -> MergeChange {
         branch: work.branch.clone(),
         instead: merge.instead.as_ref().map(ToString::to_string),
         back_from: merge.back_from.as_ref().map(ToString::to_string),
-        pins: merge.pins.iter().map(|(path, pointer)| Pin { path: path.clone(), pointer: pointer.clone() }).collect(),
+        pins: pins(&merge.pins),
+        kept: pins(&merge.kept),
         message: message(work, &merge.repository, subject, &source),
     }
 }

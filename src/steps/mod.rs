@@ -7,6 +7,7 @@ mod commit;
 mod deploy;
 mod lint;
 mod merge;
+mod moved;
 mod notify;
 mod package;
 mod release;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Progress, StepLog, Tools, commit::parent_of, time_left, tools::commit_place, tools::message};
+use super::{Progress, StepLog, Tools, commit::parent_of, moved, time_left, tools::commit_place, tools::message};
 use crate::{
     engine::{
         Artifact, CommitId, StepWork,
@@ -38,9 +38,19 @@ pub(super) async fn make(restore: &Restore, work: &StepWork, tools: &Tools, log:
         Restored::Conflict { paths } => return Err(conflict(restore, work, &paths)),
         Restored::NothingToChange { head } => {
             log.line(&format!("{} has that content already", work.branch)).await;
+            let carried = moved::carried(&restore.makers, &mirror, &change.to, &head).await?;
             let (to, from) = (Value::from(change.to), Value::from(change.from));
-            let facts = [("commit", Value::from(head)), ("to", to), ("from", from), ("changed", Value::from(false))];
-            return Ok(Progress::done(facts, Vec::new()));
+            let unchanged = Value::from(false);
+            return Ok(Progress::done(
+                [
+                    ("commit", Value::from(head)),
+                    ("to", to),
+                    ("from", from),
+                    ("changed", unchanged),
+                    ("carried", carried),
+                ],
+                Vec::new(),
+            ));
         }
         Restored::Committed { commit, parent } => (commit, parent),
         Restored::AlreadyThere { commit } => {
@@ -50,12 +60,16 @@ pub(super) async fn make(restore: &Restore, work: &StepWork, tools: &Tools, log:
     };
     log.line(&format!("brought back as {made}")).await;
     let paths = mirror.few_changed_paths(&parent, &made).await?;
+    let carried = moved::carried(&restore.makers, &mirror, &change.to, &made).await?;
+    let pins = moved::pins(work, &mirror, &made).await?;
     Ok(Progress::done(
         [
             ("commit", Value::from(made.clone())),
             ("changed", Value::from(true)),
             ("parent", Value::from(parent)),
             ("paths", Value::from(paths)),
+            ("carried", carried),
+            ("pins", pins),
             ("to", Value::from(change.to)),
             ("from", Value::from(change.from)),
             ("subject", Value::from(change.message.subject)),

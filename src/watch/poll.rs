@@ -12,12 +12,12 @@ use serde_json::Value;
 use tokio::{sync::Semaphore, time::sleep};
 
 use crate::{
-    engine::{CommitId, HeadSeen, Outcome, PinPlace, PinsSeen, StepKey, WatchWork},
+    engine::{CommitId, CommitSet, HeadSeen, Outcome, PinPlace, PinnerId, PinsSeen, StepKey, WatchWork},
     providers::{
-        Fault, document,
+        Fault,
         git::{CommitPlace, Mirror, Mirrors},
     },
-    rules::{StageName, printable_line},
+    rules::{RepositoryName, StageName, printable_line},
 };
 
 /// How long one look may take. A remote that hangs longer is as good as unreachable.
@@ -128,11 +128,15 @@ async fn describe(
         return Ok(seen);
     }
     let before = work.known.get(stage).or_else(|| work.gone.get(stage)).map(ToString::to_string);
+    let is_there = match &before {
+        Some(before) => mirror.commit_info(before).await.is_ok(),
+        None => false,
+    };
+    seen.pins = pins_of(work, mirror, stage, before.as_deref().filter(|_| is_there), &seen).await?;
     let (since, lost) = match before {
-        Some(before) if mirror.commit_info(&before).await.is_ok() => {
+        Some(before) if is_there => {
             seen.forced = !mirror.is_ancestor(&before, commit).await?;
             seen.changed = mirror.few_changed_paths(&before, commit).await?;
-            seen.pins = changed_pins(work.pins.get(stage), mirror, &before, &seen).await?;
             (vec![before], false)
         }
         Some(_) => (later, true),
@@ -143,13 +147,9 @@ async fn describe(
         seen.others_wrote = lost;
         return Ok(seen);
     }
-    let place = |branch: &String| CommitPlace {
-        system: work.system.to_string(),
-        repository: work.repository.to_string(),
-        branch: branch.clone(),
-    };
     let others = work.branches.iter().filter(|(other, _)| *other != stage).map(|(_, branch)| branch);
-    let places: Vec<CommitPlace> = work.branches.get(stage).into_iter().chain(others).map(place).collect();
+    let places: Vec<CommitPlace> =
+        work.branches.get(stage).into_iter().chain(others).map(|branch| place(work, branch)).collect();
     let new = mirror.new_commits(&places, &since, commit).await?;
     seen.authors = new.authors.iter().map(|author| printable_line(author)).collect();
     seen.others_wrote = lost || !new.complete;
@@ -157,28 +157,55 @@ async fn describe(
     Ok(seen)
 }
 
-/// The pins that are not as they were; all, where the branch was force-pushed.
-async fn changed_pins(
-    places: Option<&Vec<PinPlace>>,
+/// All that is pinned in a head. Of values that are not those of the head before, the commit of ours that wrote them says what
+/// they are of; at the first sight nothing is asked.
+async fn pins_of(
+    work: &WatchWork,
     mirror: &Mirror,
-    before: &str,
+    stage: &StageName,
+    before: Option<&str>,
     seen: &HeadSeen,
 ) -> Result<Vec<PinsSeen>, Fault> {
-    let is_changed = |file: &String| seen.forced || seen.changed.as_ref().is_none_or(|changed| changed.contains(file));
-    let mut found = Vec::new();
-    for place in places.into_iter().flatten().filter(|place| is_changed(&place.file)) {
-        let values = values(mirror, seen.commit.as_str(), place).await?;
-        if seen.forced || values != self::values(mirror, before, place).await? {
-            found.push(PinsSeen { pinner: place.pinner.clone(), file: place.file.clone(), values });
-        }
+    let (mut found, commit) = (Vec::new(), seen.commit.as_str());
+    for PinPlace { pinner, file, pointers } in work.pins.get(stage).into_iter().flatten() {
+        let values = mirror.values(commit, file, pointers).await?;
+        let is_new = match before {
+            Some(before) => mirror.values(before, file, pointers).await? != values,
+            None => false,
+        };
+        let of = if is_new {
+            made_from(work, mirror, stage, (commit, pinner, file), &values).await?
+        } else {
+            CommitSet::new()
+        };
+        found.push(PinsSeen { pinner: pinner.clone(), file: file.clone(), values, of });
     }
     Ok(found)
 }
 
-/// What is pinned in a commit. A file that cannot be read pins nothing; whoever needs it will say what is wrong with it.
-async fn values(mirror: &Mirror, commit: &str, place: &PinPlace) -> Result<BTreeMap<String, Value>, Fault> {
-    let file = mirror.read_file(commit, &place.file).await?;
-    let document = file.and_then(|bytes| document::parse(&place.file, &bytes).ok()).unwrap_or_default();
-    let value = |pointer: &String| (pointer.clone(), document.pointer(pointer).cloned().unwrap_or_default());
-    Ok(place.pointers.iter().map(value).collect())
+async fn made_from(
+    work: &WatchWork,
+    mirror: &Mirror,
+    stage: &StageName,
+    (commit, pinner, file): (&str, &PinnerId, &str),
+    values: &BTreeMap<String, Value>,
+) -> Result<CommitSet, Fault> {
+    let step = pinner.as_str().split_once('/').unwrap_or_default();
+    // What a merge brought was written on another stage's branch.
+    let others = work.branches.iter().filter(|(other, _)| *other != stage).map(|(_, branch)| branch);
+    for branch in work.branches.get(stage).into_iter().chain(others) {
+        let of = mirror.made_from(&place(work, branch), commit, step, (file, values)).await?;
+        if !of.is_empty() {
+            let named = of.iter().filter_map(|of| of.split_once('@'));
+            let named =
+                named.filter_map(|(name, commit)| Some((RepositoryName::new(name).ok()?, CommitId::new(commit))));
+            return Ok(named.collect());
+        }
+    }
+    Ok(CommitSet::new())
+}
+
+fn place(work: &WatchWork, branch: &str) -> CommitPlace {
+    let (system, repository) = (work.system.to_string(), work.repository.to_string());
+    CommitPlace { system, repository, branch: branch.to_owned() }
 }

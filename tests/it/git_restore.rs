@@ -21,7 +21,15 @@ fn back(to: &str, from: &str, key: &str) -> RestoreChange {
 
 fn merge_of(source: &str, key: &str) -> MergeChange {
     let (source_commit, branch) = (source.to_owned(), "qa".to_owned());
-    MergeChange { source_commit, branch, instead: None, back_from: None, pins: pins(), message: message(key) }
+    MergeChange {
+        source_commit,
+        branch,
+        instead: None,
+        back_from: None,
+        pins: pins(),
+        kept: Vec::new(),
+        message: message(key),
+    }
 }
 
 /// qa at v1, then at v2 with another file: the repository, the good commit and the bad one.

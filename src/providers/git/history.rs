@@ -14,6 +14,9 @@ const DEEPEST_SEARCH: usize = 512;
 /// How many commits are remembered; past that, the memory is emptied (a search refills what it needs).
 const MOST_REMEMBERED: usize = 16 * DEEPEST_SEARCH;
 
+/// Of which commits the artifact is that a commit pins, as `repository@commit`; one for each repository.
+pub const MADE_FROM_TRAILER: &str = "Tidegate-Made-From";
+
 /// The trailers that tell effects of one key apart.
 const MADE_FROM: [&str; 2] = ["Tidegate-Source", "Tidegate-Restores"];
 
@@ -67,7 +70,7 @@ impl History {
         place: &CommitPlace,
         effect: &Effect,
     ) -> Result<Option<Oid>, Fault> {
-        self.find_where(repository, head, place, |found| found == effect)
+        self.find_where(repository, head, place, |_, found| found == effect)
     }
 
     /// The newest commit that we made at `place` under `key`, whatever it is made from.
@@ -78,7 +81,18 @@ impl History {
         place: &CommitPlace,
         key: &str,
     ) -> Result<Option<Oid>, Fault> {
-        self.find_where(repository, head, place, |found| found.key == key)
+        self.find_where(repository, head, place, |_, found| found.key == key)
+    }
+
+    /// The newest commit that we made at `place`, of those that `is_it` says of, given the commit and its key.
+    pub(super) fn find_writer(
+        &self,
+        repository: &Repository,
+        head: Oid,
+        place: &CommitPlace,
+        is_it: impl Fn(Oid, &str) -> bool,
+    ) -> Result<Option<Oid>, Fault> {
+        self.find_where(repository, head, place, |id, found| is_it(id, &found.key))
     }
 
     fn find_where(
@@ -86,14 +100,14 @@ impl History {
         repository: &Repository,
         head: Oid,
         place: &CommitPlace,
-        is_it: impl Fn(&Effect) -> bool,
+        is_it: impl Fn(Oid, &Effect) -> bool,
     ) -> Result<Option<Oid>, Fault> {
         let mut met = BTreeSet::from([head]);
         let mut pending = BinaryHeap::from([(i64::MAX, head)]);
         for _ in 0..DEEPEST_SEARCH {
             let Some((_, id)) = pending.pop() else { break };
             let seen = self.seen(repository, id)?;
-            if seen.effect.as_ref().is_some_and(&is_it) {
+            if seen.effect.as_ref().is_some_and(|effect| is_it(id, effect)) {
                 if self.is_ours(repository, std::slice::from_ref(place), id)? {
                     return Ok(Some(id));
                 }

@@ -41,6 +41,8 @@ pub struct MergeChange {
     pub back_from: Option<String>,
     /// What the source decides.
     pub pins: Vec<Pin>,
+    /// Of the pins, those that stay as the branch has them, where it has them.
+    pub kept: Vec<Pin>,
     /// What the commit says.
     pub message: CommitMessage,
 }
@@ -181,9 +183,17 @@ fn merged_tree(repository: &Repository, head: Oid, change: &MergeChange) -> Resu
     };
     let merge = || -> Result<Tried, git2::Error> {
         let theirs = repository.find_commit(source)?.tree()?;
-        let pins = pinned_values(repository, &theirs, &change.pins);
-        let base = base_tree(repository, history, other, &pins, 0)?;
         let ours = repository.find_commit(head)?.tree()?;
+        let kept = pinned_values(repository, &ours, &change.kept);
+        let stays = |pin: &&Pin| {
+            kept.get(&pin.path).is_some_and(|values| values.iter().any(|(pointer, _)| *pointer == pin.pointer))
+        };
+        let decided: Vec<Pin> = change.pins.iter().filter(|pin| !stays(pin)).cloned().collect();
+        let pins = pinned_values(repository, &theirs, &decided);
+        let theirs = with_pins(repository, theirs, &kept)?;
+        let mut settled = pins.clone();
+        kept.into_iter().for_each(|(path, values)| settled.entry(path).or_default().extend(values));
+        let base = base_tree(repository, history, other, &settled, 0)?;
         let before = ours.id();
         Ok(match combined(repository, &base, ours, &theirs, &pins)? {
             Combined::Conflict(paths) => Tried::Conflict(paths),

@@ -149,7 +149,11 @@ pub(super) fn shorten(text: &str) -> String {
     }
 }
 
-fn changed_between(repository: &Repository, old: Option<&Tree<'_>>, new: &Tree<'_>) -> Result<Vec<String>, Fault> {
+pub(super) fn changed_between(
+    repository: &Repository,
+    old: Option<&Tree<'_>>,
+    new: &Tree<'_>,
+) -> Result<Vec<String>, Fault> {
     let mut options = DiffOptions::new();
     options.include_typechange(true).skip_binary_check(true);
     let diff =

@@ -2,14 +2,15 @@
 
 use super::{
     effect::{Effect, Phase},
-    ids::{RunId, TargetKey},
+    ids::{Place, RunId, TargetKey},
     plan::{self, Task},
+    provenance::{self, fan_in},
     run::{Cause, Run, RunState, Source, StepRun, StepState, Subject},
     system::{Policy, RECENT_RUNS},
     target::Claim,
     turn::Turn,
 };
-use crate::rules::{Action, StageName, StepId};
+use crate::rules::{Action, Rule, RuleName, Rules, StageName, StepId};
 
 impl Turn<'_> {
     /// Makes a run of a rule at a stage's present head, if there is one.
@@ -41,17 +42,35 @@ impl Turn<'_> {
             state: RunState::Queued,
             target: Some(target),
             holds_from_start,
-            steps: plan::of_rule(&rules, rule, stage).into(),
+            steps: Box::default(),
             created_ms: self.at_ms,
             ended_ms: None,
             ends_as: None,
             reason: None,
         };
+        let run = Run { steps: self.planned_steps(&rules, (name, rule), &run).into(), ..run };
         let policy = match rule.target.as_ref().and_then(|target| rules.targets.get(target)) {
             Some(target) => target.queue.into(),
             None => rule.queue.unwrap_or_default().into(),
         };
         Some(self.begin_run(run, policy))
+    }
+
+    /// The steps of a run: those of its rule, before them a fan-in where what is pinned is older than a set that was moved, or
+    /// none to be done where the set brought what they would make.
+    fn planned_steps(&self, rules: &Rules, (name, rule): (&RuleName, &Rule), run: &Run) -> Vec<StepRun> {
+        let mut steps = plan::of_rule(rules, rule, &run.stage);
+        if let Some(by) = provenance::brought_by(self.system, name, rule, run) {
+            for step in &mut steps {
+                (step.state, step.ended_ms) = (StepState::Done, Some(self.at_ms));
+                step.skipped = Some(format!("{by} brought what was verified before"));
+            }
+            return steps;
+        }
+        let place =
+            rule.repository().map(|repository| Place { repository: repository.clone(), stage: run.stage.clone() });
+        let waits = place.is_some_and(|place| !fan_in::awaited_by(self.system, &place, rule, &run.origin).is_empty());
+        if waits { plan::behind_fan_in(steps) } else { steps }
     }
 
     /// Numbers a run and lets it begin, or refuses it where its target says so.
@@ -63,7 +82,11 @@ impl Turn<'_> {
         self.inherit_overrides(&run);
         let (id, number) = (run.id.clone(), run.number);
         let busy = run.target.as_ref().and_then(|key| self.prepare_target(key, policy, number));
+        let waits = run.steps.iter().any(|step| step.task == Task::FanIn);
         self.system.runs.insert(number, run);
+        if !waits {
+            self.replace_waiting(number);
+        }
         match busy {
             Some(holder) => self.end_run(
                 number,

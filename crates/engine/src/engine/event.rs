@@ -153,8 +153,7 @@ pub struct HeadSeen {
     pub forced: bool,
     /// The keys of our own commits since the head known before, oldest first. Only of those that prove to be ours.
     pub keys: Vec<StepKey>,
-    /// What our commit steps pin there, where it is not as it was in the head known before; all, where the branch was
-    /// force-pushed.
+    /// What is pinned there, at the place of every commit step, whoever set it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pins: Vec<PinsSeen>,
 }
@@ -168,6 +167,10 @@ pub struct PinsSeen {
     pub file: String,
     /// Pointer → value; null where there is none.
     pub values: BTreeMap<String, Value>,
+    /// Of which commits the artifact is, as the commit of ours says that wrote these values; empty where none did, and where
+    /// the values are those of the head known before.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub of: CommitSet,
 }
 
 /// What came of one try of a step.

@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::ids::Place;
 use super::{
     authors::{Taken, Written, join},
     effect::Effect,
-    event::{CommitSet, HeadSeen},
-    ids::CommitId,
-    lineage::Point,
+    event::{CommitSet, HeadSeen, PinsSeen},
+    ids::{CommitId, PinnerId, Place, RunId, StepKey},
+    provenance::{Origin, Pins, Wanted, set_of, texts},
     run::{Cause, Subject},
     system::{Head, Unreachable},
     turn::Turn,
@@ -37,9 +36,14 @@ impl Turn<'_> {
                 doubtful = true;
                 continue;
             }
-            let known = known.map(|head| &head.commit);
+            let known = known.map(|head| head.commit.clone());
+            if seen.as_ref().is_some_and(|seen| known.as_ref() == Some(&seen.commit)) {
+                self.lower_floor(&Place { repository: repository.clone(), stage: stage.clone() }, asked);
+            }
             match seen {
-                Some(seen) if known != Some(&seen.commit) => self.head_moved(repository, stage, seen, first_sight),
+                Some(seen) if known.as_ref() != Some(&seen.commit) => {
+                    self.head_moved(repository, stage, seen, first_sight)
+                }
                 Some(_) => {}
                 None => {
                     let watched = self.system.repositories.get_mut(repository).expect("looked up above");
@@ -83,42 +87,25 @@ impl Turn<'_> {
     }
 
     fn head_moved(&mut self, repository: &RepositoryName, stage: &StageName, seen: &HeadSeen, first_sight: bool) {
-        let before = self.system.head(repository, stage);
-        let mut set = before.map(|head| head.set.clone()).unwrap_or_default();
-        let mut origin = before.map(|head| head.origin.clone()).unwrap_or_default();
-        if seen.forced {
-            // What is pinned now is what somebody chose; of what it was made is not known.
-            origin.pinned.clear();
-        }
-        let (here, mut by) = (Place { repository: repository.clone(), stage: stage.clone() }, None);
+        let here = Place { repository: repository.clone(), stage: stage.clone() };
+        let before = self.system.head(repository, stage).cloned();
         let watched = self.system.repositories.get(repository);
         let gone = watched.and_then(|watched| watched.gone.get(stage)).cloned();
-        let (mut hotfix, mut stands_on) = (None, before.map(|head| head.commit.clone()).or(gone));
-        let (mut written, mut stood_on) = (Written::default(), Vec::from_iter(stands_on.clone()));
-        let (mut taken, mut ours) = (Taken::new(), BTreeSet::new());
+        let stands_on = before.as_ref().map(|head| head.commit.clone()).or(gone);
+        let (mut made, mut stood_on) = (None, Vec::from_iter(stands_on.clone()));
+        let (mut written, mut taken) = (Written::default(), Taken::new());
         for key in &seen.keys {
-            let made = self.made_under(key, repository);
-            let shown = self.shown(key);
-            // It is ours, and of what it brought nothing is known any more.
-            written.others_wrote |= made.is_none() && shown.is_none();
-            stood_on.extend(made.clone());
-            stands_on = made.or(stands_on);
-            let Some((place, brought)) = shown else { continue };
-            join(&mut taken, &brought.taken);
-            if place == here {
-                (by, hotfix) = (Some(brought.by), brought.hotfix);
-                self.move_shown(key, &here, &seen.commit);
-            }
-            match brought.pinned.filter(|_| place == here) {
-                Some((pinner, lineage)) => {
-                    set.extend(brought.set);
-                    ours.insert(pinner.clone());
-                    origin.pinned.insert(pinner, lineage);
-                }
-                // A merge, by a promotion or by hand: its pins are of another stage.
-                None => origin.pinned.clear(),
+            let shown = self.step_of_key(key);
+            written.others_wrote |= shown.is_none();
+            let Some((number, id)) = shown else { continue };
+            let (run, step) = (self.run(number), self.step_of(number, &id));
+            join(&mut taken, &self.system.brought_by(run, step));
+            stood_on.extend(step.output_commit("commit"));
+            if step.task.writes_to() == Some(repository) && run.stage == *stage {
+                made = Some((run.id.clone(), run.hotfix.clone()));
             }
         }
+        let (by, mut hotfix) = made.unzip();
         if !seen.authors.is_empty() || seen.others_wrote || seen.keys.is_empty() {
             written.authors.insert(seen.author.clone());
             written.authors.extend(seen.authors.iter().cloned());
@@ -126,17 +113,21 @@ impl Turn<'_> {
             // What others pushed with it was not marked.
             hotfix = None;
         }
-        if let Some(hotfix) = hotfix {
+        if let Some(hotfix) = hotfix.flatten() {
             self.mark_commit(&seen.commit, &hotfix);
         }
-        self.remember_push(&seen.commit, stands_on.as_ref().filter(|_| !seen.forced));
-        self.pins_seen(&here, seen, &ours, &mut origin);
+        self.remember_push(&seen.commit, stood_on.last().filter(|_| !seen.forced));
         self.takes_in_commits(&seen.commit, &stood_on);
         self.takes_in(&seen.commit, &taken);
         if written != Written::default() {
             self.remember_written(&here, &seen.commit, written);
         }
-        let mut head = Head {
+        let (set, origin) = before.map(|head| (head.set, head.origin)).unwrap_or_default();
+        if !first_sight {
+            self.pins_seen(&here, &seen.pins, &origin);
+        }
+        self.name_artifacts(&seen.commit, repository, &seen.pins);
+        let head = Head {
             commit: seen.commit.clone(),
             order: self.seq,
             since_ms: self.at_ms,
@@ -145,71 +136,101 @@ impl Turn<'_> {
             set,
             by,
             forced: seen.forced,
-            origin,
+            origin: Origin { pinned: pinned(&seen.pins), ..origin },
         };
-        head.agree_with_lineages(repository);
-        self.set_head(repository, stage, head);
+        let head = if first_sight { head } else { self.wanted_by_rules(&here, head, seen.changed.as_deref()) };
+        self.set_head(&here, head);
+        for key in &seen.keys {
+            self.move_shown(key, &here, &seen.commit);
+        }
         if !first_sight {
             self.pushed(repository, stage, seen.changed.as_deref());
         }
     }
 
+    /// The run and step of a key of ours, where the state still has them.
+    fn step_of_key(&self, key: &StepKey) -> Option<(u64, StepId)> {
+        let mut parts = key.as_str().split('/');
+        let is_ours = self.system.rules().is_some_and(|rules| parts.next() == Some(rules.system.as_str()));
+        let run = parts.next().filter(|_| is_ours).and_then(|id| self.system.run(&RunId::new(id)))?;
+        let step = run.step(&StepId::new(parts.next()?).ok()?)?;
+        Some((run.number, step.id.clone()))
+    }
+
+    /// Pins of a commit are of the artifacts that their values are known to be of, or that they name.
+    fn name_artifacts(&mut self, commit: &CommitId, repository: &RepositoryName, seen: &[PinsSeen]) {
+        let named: Vec<(String, BTreeSet<String>)> = seen
+            .iter()
+            .flat_map(|PinsSeen { file, values, .. }| {
+                let pins = Pins { file: file.clone(), values: values.clone() };
+                let known = self.system.record(repository, &pins).map(|record| record.artifacts.clone());
+                let known = known.unwrap_or_default();
+                values.iter().map(move |(pointer, value)| {
+                    let artifacts = known.iter().cloned().chain(texts(value)).collect();
+                    (format!("{} {pointer}", pins.file), artifacts)
+                })
+            })
+            .collect();
+        self.pins_name(commit, named);
+    }
+
     /// One of our own commits became the head: taken in at once, without waiting for a watch to see it. When the head
     /// known is not the commit's parent, others pushed as well, and the watch will tell in which order.
     pub(super) fn head_made(&mut self, made: MadeHead<'_>) {
-        let MadeHead { place: Place { repository, stage }, commit, parent, subject, by: (number, step), changed } =
-            made;
-        let known = self.system.head(repository, stage);
+        let MadeHead { place, commit, parent, subject, by: (number, _), changed, wrote, pins } = made;
+        let known = self.system.head(&place.repository, &place.stage);
         if known.is_some_and(|known| known.commit == *commit) {
             return; // A watch was faster.
         }
-        let Some(before) = known.filter(|known| known.commit == *parent).cloned() else {
-            self.keep_unseen(number, step);
-            return;
-        };
-        let brought = self.brought(self.run(number), step);
-        let (mut set, mut origin) = (before.set, before.origin);
-        set.extend(brought.set);
-        match brought.pinned {
-            Some((pinner, lineage)) => drop(origin.pinned.insert(pinner, lineage)),
-            None => origin.pinned.clear(),
+        let Some(before) = known.filter(|known| known.commit == *parent).cloned() else { return };
+        let (by, hotfix) = (self.run(number).id.clone(), self.run(number).hotfix.clone());
+        let mut origin = before.origin;
+        if let Some(pins) = &pins {
+            origin.pinned = pinned(pins);
         }
-        let hotfix = brought.hotfix;
-        let mut head = Head {
+        if let Some((pinner, pins)) = wrote {
+            // Another step may pin at the very place.
+            let at_place = |known: &&mut Pins| known.file == pins.file && known.values.keys().eq(pins.values.keys());
+            origin.pinned.values_mut().filter(at_place).for_each(|known| *known = pins.clone());
+            origin.pinned.insert(pinner, pins);
+        }
+        if let Some(hotfix) = hotfix {
+            self.mark_commit(commit, &hotfix);
+        }
+        let head = Head {
             commit: commit.clone(),
             order: self.seq,
             since_ms: self.at_ms,
             author: "Tidegate".to_owned(),
             subject,
-            set,
-            by: Some(brought.by),
+            set: before.set,
+            by: Some(by),
             forced: false,
             origin,
         };
-        head.agree_with_lineages(repository);
-        if let Some(hotfix) = hotfix {
-            self.mark_commit(commit, &hotfix);
+        let head = self.wanted_by_rules(place, head, changed);
+        self.set_head(place, head);
+        self.pushed(&place.repository, &place.stage, changed);
+    }
+
+    /// Notes in a new head which rules its push is for: they make something new of it. `changed` are the paths of the push,
+    /// none where any may have changed.
+    fn wanted_by_rules(&self, place: &Place, mut head: Head, changed: Option<&[String]>) -> Head {
+        let wanted = Wanted { commit: head.commit.clone(), order: head.order };
+        let rules = self.system.rules().into_iter().flat_map(|rules| &rules.rules);
+        for (name, _) in rules.filter(|(_, rule)| is_for_push(rule, place, changed)) {
+            head.origin.wanted.insert(name.clone(), wanted.clone());
         }
-        self.set_head(repository, stage, head);
-        self.pushed(repository, stage, changed);
+        head
     }
 
-    /// A commit step found its pins as it would have set them: the head stays, and is now known to be of what the run is of.
-    pub(super) fn head_confirmed(&mut self, place: &Place, head: &CommitId, number: u64, step: &StepId) {
-        let brought = self.brought(self.run(number), step);
-        let watched = self.system.repositories.get_mut(&place.repository);
-        let known = watched.and_then(|watched| watched.heads.get_mut(&place.stage));
-        let Some(known) = known.filter(|known| known.commit == *head) else { return };
-        known.set.extend(brought.set);
-        known.origin.pinned.extend(brought.pinned);
-        known.agree_with_lineages(&place.repository);
-        self.lineage_changed(place);
-    }
-
-    fn set_head(&mut self, repository: &RepositoryName, stage: &StageName, head: Head) {
-        let watched = self.system.repositories.entry(repository.clone()).or_default();
-        watched.heads.insert(stage.clone(), head);
-        watched.gone.remove(stage);
+    /// Makes a commit the head.
+    fn set_head(&mut self, place: &Place, mut head: Head) {
+        let before = std::mem::take(&mut head.set);
+        head.set = set_of(self.system, place, &head, before);
+        let watched = self.system.repositories.entry(place.repository.clone()).or_default();
+        watched.heads.insert(place.stage.clone(), head);
+        watched.gone.remove(&place.stage);
     }
 
     /// A head moved: starts the rules that its push triggers, or keeps that for later while a promotion moves the stage's
@@ -219,19 +240,10 @@ impl Turn<'_> {
             return self.hold_push(repository, stage, changed);
         }
         let Some(rules) = self.system.rules().cloned() else { return };
-        let watched = self.system.repositories.get_mut(repository);
-        let Some(head) = watched.and_then(|watched| watched.heads.get_mut(stage)) else { return };
+        let Some(head) = self.system.head(repository, stage) else { return };
         let cause = Cause::Push { author: head.author.clone(), subject: head.subject.clone(), by: head.by.clone() };
-        let wanted = |rule: &&Rule| {
-            let by_paths = |changed| rule.on.paths.is_empty() || matches_any(&rule.on.paths, changed);
-            rule.on.push.as_ref() == Some(repository) && rule.is_for(stage) && changed.is_none_or(by_paths)
-        };
-        let started = rules.rules.iter().filter(|(_, rule)| wanted(rule)).map(|(name, _)| name);
-        for name in started.clone() {
-            let point = Point { commit: head.commit.clone(), order: head.order };
-            head.origin.wanted.insert(name.clone(), point);
-        }
-        for name in started {
+        let place = Place { repository: repository.clone(), stage: stage.clone() };
+        for (name, _) in rules.rules.iter().filter(|(_, rule)| is_for_push(rule, &place, changed)) {
             self.make_run(&Subject::Rule(name.clone()), stage, cause.clone());
         }
     }
@@ -271,6 +283,19 @@ impl Turn<'_> {
     }
 }
 
+/// Whether a push to a place starts a rule.
+fn is_for_push(rule: &Rule, place: &Place, changed: Option<&[String]>) -> bool {
+    let by_paths = |changed| rule.on.paths.is_empty() || matches_any(&rule.on.paths, changed);
+    rule.on.push.as_ref() == Some(&place.repository) && rule.is_for(&place.stage) && changed.is_none_or(by_paths)
+}
+
+fn pinned(seen: &[PinsSeen]) -> BTreeMap<PinnerId, Pins> {
+    let pins = |PinsSeen { pinner, file, values, .. }: &PinsSeen| {
+        (pinner.clone(), Pins { file: file.clone(), values: values.clone() })
+    };
+    seen.iter().map(pins).collect()
+}
+
 /// A head that a step of ours made.
 pub(super) struct MadeHead<'made> {
     pub(super) place: &'made Place,
@@ -281,4 +306,8 @@ pub(super) struct MadeHead<'made> {
     pub(super) by: (u64, &'made StepId),
     /// The paths that it changed; `None` when any may have.
     pub(super) changed: Option<&'made [String]>,
+    /// What a commit step pinned.
+    pub(super) wrote: Option<(PinnerId, Pins)>,
+    /// All that is pinned in it, where the step read that.
+    pub(super) pins: Option<Vec<PinsSeen>>,
 }

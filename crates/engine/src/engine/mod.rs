@@ -12,11 +12,11 @@ pub mod gate;
 mod heads;
 mod ids;
 pub mod invariants;
-pub mod lineage;
 mod notice;
 mod outcome;
 pub mod plan;
 mod promotion;
+pub mod provenance;
 mod run;
 mod schedule;
 pub mod stats;
@@ -32,13 +32,10 @@ pub use effect::{Effect, EffectKind, Phase, Timer};
 pub use event::*;
 pub use gate::hotfix::Hotfix;
 pub use ids::*;
-pub use lineage::{
-    Ancestor, Lineage, Origin, Point,
-    unseen::{Brought, Unseen},
-};
 pub use notice::{
     GivenUp, MOST_GIVEN_UP, MOST_UNDELIVERED, MOST_UNTRIED, Message, NOTICE_ATTEMPTS, Notices, Undelivered,
 };
+pub use provenance::{Origin, Pins, Point, Provenance, Record, Wanted};
 pub use run::*;
 pub use system::*;
 pub use turn::{Decision, Link, Refused, retrace, step};

@@ -6,9 +6,9 @@ use super::{
     effect::{EffectKind, Phase, Timer},
     event::{Artifact, Outcome, StepOutcome, StepPlace},
     heads::MadeHead,
-    ids::{CommitId, Digest, EffectId, Place},
-    lineage::fan_in,
+    ids::{CommitId, Digest, EffectId, PinnerId, Place},
     plan::{LONGEST_BACKOFF_MS, Task},
+    provenance::Pins,
     run::{RunState, StepRun, StepState},
     system::{Deployed, Pin, System},
     turn::{Link, Turn},
@@ -67,13 +67,6 @@ impl Turn<'_> {
                 step.progress.clone_from(progress);
                 (step.tries, step.error) = (0, None);
                 self.poll_later(number, id, *after_ms);
-            }
-            StepOutcome::Done { outputs, .. } if self.head_is_news(number, id, outputs) => {
-                let step = self.step_mut(number, id);
-                step.tries += 1;
-                step.progress = Some("a head that no watch has shown yet has the pins already".to_owned());
-                let due_ms = self.at_ms.saturating_add(backoff_ms(self.step_of(number, id)));
-                self.emit_step(number, id, Phase::Start, due_ms);
             }
             StepOutcome::Done { .. } if self.release_waits_again(number, id) => {}
             StepOutcome::Done { outputs, artifacts } => self.done(number, id, outputs, artifacts),
@@ -180,7 +173,6 @@ impl Turn<'_> {
         step.state = if failed { StepState::Failed } else { StepState::Cancelled };
         step.ended_ms = Some(at_ms);
         step.progress = None;
-        self.keep_unseen(number, id);
         self.wake_writers(number, id);
     }
 
@@ -197,7 +189,6 @@ impl Turn<'_> {
         if let Some(effect) = step.effect.take() {
             self.drop_effect(&effect);
         }
-        self.keep_unseen(number, id);
         self.stop_run(number, RunState::Failed, reason);
         self.wake_writers(number, id);
     }
@@ -216,7 +207,7 @@ impl Turn<'_> {
     fn step_done(&mut self, number: u64, id: &StepId) {
         match self.step_of(number, id).task.clone() {
             Task::Action(Action::Commit(commit)) => {
-                self.remember_values(number, id);
+                let wrote = self.wrote_pins(number, id);
                 let run = self.run(number);
                 let place = Place { repository: commit.repository.clone(), stage: run.stage.clone() };
                 let Some(source) = run.source.clone() else { return };
@@ -238,7 +229,8 @@ impl Turn<'_> {
                     self.remember_pins(&made, &parent, pins, &artifacts);
                     self.takes_in(&made, &brought);
                 }
-                self.made_head(number, id, &place, Some(&[commit.file]));
+                self.made_head(number, id, &place, Some(&[commit.file]), wrote);
+                self.provenance_grew(&place.repository);
             }
             Task::Restore(restore) => self.went_back(number, id, &restore),
             Task::Merge(merge) => {
@@ -253,7 +245,7 @@ impl Turn<'_> {
                 }
                 let place = Place { repository: merge.repository, stage: self.run(number).stage.clone() };
                 let changed = self.step_of(number, id).changed_paths();
-                self.made_head(number, id, &place, changed.as_deref());
+                self.made_head(number, id, &place, changed.as_deref(), None);
                 self.pins_moved(number, id, &place);
             }
             Task::Action(Action::Deploy(_)) => self.deployed(number, id),
@@ -261,28 +253,23 @@ impl Turn<'_> {
         }
     }
 
-    pub(super) fn made_head(&mut self, number: u64, id: &StepId, place: &Place, changed: Option<&[String]>) {
+    /// A step has made a commit, or found that there is nothing to commit. `wrote` are the pins of a commit step.
+    pub(super) fn made_head(
+        &mut self,
+        number: u64,
+        id: &StepId,
+        place: &Place,
+        changed: Option<&[String]>,
+        wrote: Option<(PinnerId, Pins)>,
+    ) {
         let outputs = &self.step_of(number, id).outputs;
-        if let Some(head) = found_there(outputs) {
-            return self.head_confirmed(place, &head, number, id);
-        }
         let text = |name| outputs.get(name).and_then(Value::as_str);
         let (Some(commit), Some(parent)) = (text("commit"), text("parent")) else { return };
         let (commit, parent) = (CommitId::new(commit), CommitId::new(parent));
         let subject = text("subject").unwrap_or_default().to_owned();
-        self.head_made(MadeHead { place, commit: &commit, parent: &parent, subject, by: (number, id), changed });
-    }
-
-    /// Whether a commit step found its pins in a head that no watch has shown yet, where it matters what that head is made
-    /// from: it looks again when the head is known. Bounded as all tries are; after that, what it is made from stays unsaid.
-    fn head_is_news(&self, number: u64, id: &StepId, outputs: &Map<String, Value>) -> bool {
-        let (run, step) = (self.run(number), self.step_of(number, id));
-        let Task::Action(Action::Commit(commit)) = &step.task else { return false };
-        let known = self.system.head(&commit.repository, &run.stage).map(|head| &head.commit);
-        let is_news = found_there(outputs).is_some_and(|head| known != Some(&head));
-        is_news
-            && step.tries + 1 < step.retry.attempts
-            && self.system.rules().is_some_and(|rules| fan_in::is_anywhere(rules, &run.stage))
+        let pins = outputs.get("pins").and_then(|pins| serde_json::from_value(pins.clone()).ok());
+        let by = (number, id);
+        self.head_made(MadeHead { place, commit: &commit, parent: &parent, subject, by, changed, wrote, pins });
     }
 
     fn deployed(&mut self, number: u64, id: &StepId) {

@@ -7,13 +7,13 @@ use serde::{Deserialize, Serialize};
 use super::{
     event::CommitSet,
     ids::{CommitId, RunId, StepKey},
-    lineage::fan_in,
+    provenance::{self, fan_in},
     run::{StepRun, StepState},
     version::release::Member,
 };
 use crate::rules::{
-    Action, CHECK_WITHIN, Check, Conditions, Day, Promotion, Quorum, RepositoryName, Requirement, Retry, Rule, Rules,
-    Span, StageName, Step, StepId,
+    Action, CHECK_WITHIN, Check, Conditions, Day, Promotion, Quorum, RepositoryName, Requirement, Retry, Rule,
+    RuleName, Rules, Span, StageName, Step, StepId,
 };
 
 /// How long a step may take when its rule does not say: an hour covers a slow image build, and still ends.
@@ -74,6 +74,13 @@ pub struct Merge {
     pub branch: String,
     /// The pins, which the source's side wins: file and JSON pointer.
     pub pins: Vec<(String, String)>,
+    /// The pins that the stage keeps, for its own rules make what belongs there; told when it begins.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<(String, String)>,
+    /// The rules that make something of the repository in that stage, and the paths that they are for: it is looked whether
+    /// they see the same after the merge as in its source.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub makers: Vec<Maker>,
     /// What the stage that it goes to demands.
     pub requires: Vec<Requirement>,
     /// The commit whose history says what the branch holds, where that is not its head's: it was taken back.
@@ -82,6 +89,16 @@ pub struct Merge {
     /// The newest commit of the source's branch, when the branch may go back to an older one on purpose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub back_from: Option<CommitId>,
+}
+
+/// A rule that makes something of a repository's content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Maker {
+    /// The rule.
+    pub rule: RuleName,
+    /// The paths that it is for; all of them when it is none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
 }
 
 /// The way back of one repository.
@@ -93,6 +110,9 @@ pub struct Restore {
     pub back: Back,
     /// The pins, which what comes back decides: file and JSON pointer.
     pub pins: Vec<(String, String)>,
+    /// The rules that make something of the repository in that stage, and the paths that they are for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub makers: Vec<Maker>,
     /// The run that verified what comes back, or that made what goes away.
     pub names: RunId,
     /// Who decided it.
@@ -311,6 +331,19 @@ pub fn of_rule(rules: &Rules, rule: &Rule, stage: &StageName) -> Vec<StepRun> {
     with_hotfix_lane(rules, steps)
 }
 
+/// The steps of a run that begins with a fan-in, also where its rule combines nothing.
+pub(super) fn behind_fan_in(mut steps: Vec<StepRun>) -> Vec<StepRun> {
+    if steps.iter().any(|step| step.task == Task::FanIn) {
+        return steps;
+    }
+    let fan_in = planned(StepId::of_engine("fan-in", ""), Task::FanIn, Vec::new(), None, None);
+    for first in steps.iter_mut().filter(|step| step.needs.is_empty()) {
+        (first.needs, first.state) = (vec![fan_in.id.clone()], StepState::Blocked);
+    }
+    steps.insert(0, fan_in);
+    steps
+}
+
 /// What a promotion is made of besides its rules and its set.
 #[derive(Debug, Clone, Default)]
 pub struct Terms {
@@ -357,6 +390,8 @@ pub fn of_promotion(rules: &Rules, promotion: &Promotion, set: &CommitSet, terms
             commit: commit.clone(),
             branch: rules.branch(&promotion.from).to_owned(),
             pins: pins(rules, repository),
+            kept: Vec::new(),
+            makers: makers(rules, repository, &promotion.to),
             requires: requirements(rules, &promotion.to, repository),
             instead: None,
             back_from: terms.back_from.get(repository).cloned(),
@@ -382,9 +417,13 @@ pub fn of_promotion(rules: &Rules, promotion: &Promotion, set: &CommitSet, terms
 /// The steps of a way back: all of it is computed before any is made, so that a conflict leaves every repository as it
 /// was.
 #[must_use]
-pub fn of_way_back(rules: &Rules, restores: Vec<Restore>) -> Vec<StepRun> {
+pub fn of_way_back(rules: &Rules, stage: &StageName, restores: Vec<Restore>) -> Vec<StepRun> {
     let restores = restores.into_iter().filter(|restore| rules.repositories.contains_key(&restore.repository));
-    let restores = restores.map(|restore| Restore { pins: pins(rules, &restore.repository), ..restore });
+    let restores = restores.map(|restore| Restore {
+        pins: pins(rules, &restore.repository),
+        makers: makers(rules, &restore.repository, stage),
+        ..restore
+    });
     let restores: Vec<Restore> = restores.collect();
     let id = |kind: &str, restore: &Restore| StepId::of_engine(kind, restore.repository.as_str());
     let checks: Vec<StepId> = restores.iter().map(|restore| id("check", restore)).collect();
@@ -412,4 +451,11 @@ fn pins(rules: &Rules, repository: &RepositoryName) -> Vec<(String, String)> {
     let places: std::collections::BTreeSet<_> =
         commits.flat_map(|commit| commit.set.keys().map(|pointer| (commit.file.clone(), pointer.clone()))).collect();
     places.into_iter().collect()
+}
+
+/// The rules of a stage that pin what they make of a repository.
+fn makers(rules: &Rules, repository: &RepositoryName, stage: &StageName) -> Vec<Maker> {
+    let of_it = rules.rules.iter().filter(|(_, rule)| rule.repository() == Some(repository));
+    let making = of_it.filter(|(_, rule)| provenance::commits(rule, stage).next().is_some());
+    making.map(|(name, rule)| Maker { rule: name.clone(), paths: rule.on.paths.clone() }).collect()
 }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::{
     event::CommitSet,
     ids::TargetKey,
-    lineage::Origin,
     plan::{self, Task},
+    provenance::Origin,
     run::{Cause, Run, RunState, Source, StepState, Subject},
     system::{Policy, Promoted, System, Verified},
     turn::Turn,
@@ -133,7 +133,6 @@ impl Turn<'_> {
             .collect();
         if run.state == RunState::Done {
             self.join_heads(&run.stage, &merged);
-            self.join_lineages(&run.stage, &merged);
             let promoted = Promoted { set: run.set.clone(), run: run.id.clone(), at_ms: self.at_ms };
             if run.steps.iter().any(|step| matches!(&step.task, Task::Merge(merge) if merge.back_from.is_some())) {
                 self.took_away(&run.stage, Some(&promoted));
@@ -145,6 +144,7 @@ impl Turn<'_> {
         } else {
             self.promotion_broke(run, from);
         }
+        self.set_moved(run);
         self.release_held(&run.stage);
     }
 }

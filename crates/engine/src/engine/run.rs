@@ -10,8 +10,8 @@ use super::{
     gate::approval::VoidAnswer,
     gate::hotfix::Hotfix,
     ids::{CommitId, Digest, EffectId, RunId, StepKey, TargetKey},
-    lineage::Origin,
     plan::Task,
+    provenance::Origin,
 };
 use crate::rules::{RepositoryName, Retry, RuleName, StageName, StepId, SystemName};
 
@@ -37,7 +37,7 @@ pub struct Run {
     /// That there are others who wrote some of it, whom nobody can tell.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub others_wrote: bool,
-    /// What was pinned in its commit when it was made, and what that was made from.
+    /// What was pinned in its commit when it was made, and which rules it was for.
     #[serde(default, skip_serializing_if = "Origin::is_empty")]
     pub origin: Origin,
     /// That it is of a hotfix.

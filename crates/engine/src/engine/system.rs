@@ -15,11 +15,9 @@ use super::{
     gate::approval::DeployedContent,
     gate::hold::{Freeze, Pause},
     gate::hotfix::Hotfix,
-    ids::{CommitId, Digest, EffectId, RunId, StepKey, TargetKey},
-    lineage::Origin,
-    lineage::by_value::Wrote,
-    lineage::unseen::Unseen,
+    ids::{CommitId, Digest, EffectId, RunId, TargetKey},
     notice::Notices,
+    provenance::{Origin, Point, Record},
     run::Run,
     version::Versions,
 };
@@ -71,9 +69,12 @@ pub struct System {
     pub promoted: BTreeMap<StageName, Promoted>,
     /// Pins: where they are → what they were last set from. The key is `repository stage file pointer`.
     pub pins: BTreeMap<String, Pin>,
-    /// Per `stage rule/step`, the last values that a commit step wrote, newest last.
+    /// Per repository, what is known of the values that are pinned in it, newest last.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub values: BTreeMap<String, Vec<Wrote>>,
+    pub provenance: BTreeMap<RepositoryName, Vec<Record>>,
+    /// Per stage and repository, the head that the last moved set came to: nothing is built there from what is older.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub moved: BTreeMap<StageName, BTreeMap<RepositoryName, Point>>,
     /// Per `rule@stage`, the commit that it last succeeded on.
     pub succeeded: BTreeMap<String, CommitId>,
     /// Per `repository stage`, the pushes to it, oldest first. Not left out when it is empty: a snapshot of before these
@@ -84,9 +85,6 @@ pub struct System {
     /// The paths that the pushes among them changed, where they are known and few; of any other, all may have changed.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub held_paths: BTreeMap<StageName, BTreeMap<RepositoryName, BTreeSet<String>>>,
-    /// Our own commits that no watch has shown yet, by their keys.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub unseen: BTreeMap<StepKey, Unseen>,
     /// Which versions there are, where each stage was taken back to, and what was vetoed or pinned.
     #[serde(default, skip_serializing_if = "Versions::is_empty")]
     pub versions: Versions,

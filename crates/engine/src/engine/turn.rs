@@ -197,7 +197,7 @@ impl Turn<'_> {
             watched.gone.retain(|stage, _| rules.stages.contains_key(stage));
         }
         self.forget_pushes(&rules);
-        self.forget_values(&rules);
+        self.system.provenance.retain(|name, _| rules.repositories.contains_key(name));
         let stale: Vec<EffectId> =
             self.system.due.values().filter(|effect| is_watch(effect)).map(|effect| effect.id.clone()).collect();
         for id in &stale {

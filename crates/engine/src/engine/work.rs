@@ -12,11 +12,11 @@ use super::{
     gate::hotfix::Hotfix,
     heads::POLL_INTERVAL,
     ids::{CommitId, Digest, PinnerId, RunId, StepKey},
-    lineage,
     notice::Message,
     plan::Task,
+    provenance,
     run::{Cause, Run, Source, StepRun, StepState},
-    system::System,
+    system::{Head, System},
 };
 use crate::rules::{Action, Commit, RepositoryName, Rules, StageName, StepId, SystemName, template};
 
@@ -133,6 +133,12 @@ pub struct StepWork {
     /// The later commit steps of the run that pin what a build makes: one of its images that is pinned there stays.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pinned_by: Vec<Commit>,
+    /// Of which commits the artifact is that a commit step pins.
+    #[serde(default, skip_serializing_if = "CommitSet::is_empty")]
+    pub made_from: CommitSet,
+    /// Where rules pin in the repository that the step moves, in its stage.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pin_places: Vec<PinPlace>,
     /// Whether another run waits for what goes on outside under the same handle, so that it must not be ended.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shared: bool,
@@ -208,7 +214,14 @@ pub fn work(system: &System, effect: &Effect) -> Result<Work, String> {
             let deployed = target.and_then(|target| target.deployed.as_ref());
             let deployed = deployed.map(|deployed| deployed.artifacts.clone()).unwrap_or_default();
             let shared = is_shared(system, run, step);
-            Ok(Work::Step(Box::new(StepWork { deployed, shared, ..step_work(rules, run, step, *phase)? })))
+            let mut work = step_work(rules, run, step, *phase)?;
+            (work.deployed, work.shared) = (deployed, shared);
+            match (&work.task, work.task.moves()) {
+                (Task::Action(Action::Commit(_)), _) => work.made_from = made_from(system, run),
+                (_, Some(repository)) => work.pin_places = pin_places(rules, &run.stage, repository),
+                _ => {}
+            }
+            Ok(Work::Step(Box::new(work)))
         }
     }
 }
@@ -232,7 +245,11 @@ fn watch_work(system: &System, rules: &Rules, name: &RepositoryName) -> Result<W
         url: repository.url.clone(),
         stages: rules.stages.keys().cloned().collect(),
         branches: rules.stages.keys().map(|stage| (stage.clone(), rules.branch(stage).to_owned())).collect(),
-        known: watched.heads.iter().map(|(stage, head)| (stage.clone(), head.commit.clone())).collect(),
+        known: watched
+            .heads
+            .iter()
+            .map(|(stage, head)| (stage.clone(), last_known(system, name, stage, head)))
+            .collect(),
         gone: watched.gone.clone(),
         seen: rules.stages.keys().all(|stage| watched.seen.contains(stage)),
         reachable: watched.unreachable.is_none(),
@@ -241,9 +258,23 @@ fn watch_work(system: &System, rules: &Rules, name: &RepositoryName) -> Result<W
     })
 }
 
+/// The newest commit of every repository that an artifact of this run is of.
+fn made_from(system: &System, run: &Run) -> CommitSet {
+    let newest =
+        |points: Vec<provenance::Point>| points.into_iter().max_by_key(|point| (point.stage == run.stage, point.order));
+    let of = provenance::of_run(system, run).into_iter();
+    of.filter_map(|(repository, points)| Some((repository, newest(points)?.commit))).collect()
+}
+
+/// The newest commit that is known of a branch: its head, or what a step of ours has put there since.
+fn last_known(system: &System, repository: &RepositoryName, stage: &StageName, head: &Head) -> CommitId {
+    let moved = system.moved.get(stage).and_then(|moved| moved.get(repository));
+    moved.filter(|moved| moved.order > head.order).map_or(&head.commit, |moved| &moved.commit).clone()
+}
+
 fn pin_places(rules: &Rules, stage: &StageName, repository: &RepositoryName) -> Vec<PinPlace> {
     let all = rules.rules.iter().flat_map(|(name, rule)| {
-        lineage::commits(rule, stage).map(move |(step, commit)| (PinnerId::of(name, &step), commit))
+        provenance::commits(rule, stage).map(move |(step, commit)| (PinnerId::of(name, &step), commit))
     });
     let here = all.filter(|(_, commit)| commit.repository == *repository);
     let place = |(pinner, commit): (PinnerId, &Commit)| PinPlace {
@@ -279,6 +310,8 @@ pub(super) fn step_work(rules: &Rules, run: &Run, id: &StepId, phase: Phase) -> 
         deployed: Vec::new(),
         rebuild: matches!(run.cause, Cause::Schedule { .. }),
         pinned_by: pinned_by(run, step),
+        made_from: CommitSet::new(),
+        pin_places: Vec::new(),
         shared: false,
         approved: before.iter().rev().find_map(|step| step.answers.last()).map(|answer| answer.digest.clone()),
         inputs: before

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::{prelude::*, sample::Index};
 use serde_json::{Map, Value, json};
 use tidegate_engine::engine::{
-    CommitId, Effect, EffectKind, Outcome, PinnerId, Run, RunState, StepOutcome, StepState, Subject, lineage::fan_in,
-    plan::Task,
+    CommitId, Effect, EffectKind, Outcome, PinnerId, Run, RunState, StepOutcome, StepState, Subject, plan::Task,
+    provenance::fan_in,
 };
 
 use super::support::{World, again, failed, repository, retry, rules, run_rule, stage};
@@ -192,7 +192,7 @@ impl Diamond {
     /// Somebody pins what a rule pinned before. (What is not known any more counts as chosen.)
     fn pin_by_hand(&mut self, rule: &str, to: &Index) {
         let (step, place) = (format!("{rule}/commit"), (repository("image"), stage("dev")));
-        let known = self.world.values("dev", &step);
+        let known = self.world.values("image", "dev", &step);
         if known.is_empty() {
             return;
         }

@@ -353,6 +353,20 @@ impl History {
         veto(if names.is_empty() { "sha256:none" } else { which.get(&names).as_str() })
     }
 
+    /// People do what a run says that waits at its fan-in.
+    fn people_start_what_is_awaited(&mut self) -> bool {
+        let Some(waiting) = self.world.system.live_runs().find(|run| run.waits_at_fan_in()) else { return false };
+        let (told, at) = (self.world.waits_for(waiting.id.as_str()).ended_by, waiting.stage.to_string());
+        let words: Vec<&str> = told.split(['`', ' ']).collect();
+        let after = |word: &str| words.iter().position(|other| *other == word).map(|at| words[at + 1]);
+        let command = match (after("start"), after("retry")) {
+            (Some(rule), _) => run_rule(rule, &at),
+            (None, Some(run)) => retry(run),
+            (None, None) => return false,
+        };
+        self.world.ask("zoe@release-managers", command).is_ok()
+    }
+
     /// Everything outside goes well from here on, people say yes, and clocks go on: every run ends.
     fn rests(&mut self) {
         for _ in 0..MOST_EVENTS_TO_REST {
@@ -362,8 +376,9 @@ impl History {
             }
             if let Some(effect) = self.world.step_effects().into_iter().next() {
                 self.succeeds(&effect);
-            } else if !self.people_say_yes() && !self.gates_open() {
-                panic!("nothing can end {:?}: {:#?}", self.world.live(), self.world.system);
+            } else if !self.people_say_yes() && !self.gates_open() && !self.people_start_what_is_awaited() {
+                let waits = self.world.live().into_iter().map(|run| (self.world.waits_for(&run), run));
+                panic!("nothing can end {:#?}", waits.collect::<Vec<_>>());
             }
         }
         panic!("it never comes to rest: {:?}", self.world.live());

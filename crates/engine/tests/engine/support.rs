@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 use tidegate_engine::{
     engine::{
-        Artifact, Command, CommitId, Decision, Digest, Effect, EffectId, EffectKind, Event, HeadSeen, Outcome, Phase,
-        PinnerId, PinsSeen, Principal, Recorded, Refused, Run, RunId, RunState, StepKey, StepOutcome, StepRun,
-        StepState, Subject, System,
+        Artifact, Command, CommitId, CommitSet, Decision, Digest, Effect, EffectId, EffectKind, Event, HeadSeen,
+        Outcome, Phase, PinnerId, PinsSeen, Principal, Recorded, Refused, Run, RunId, RunState, StepKey, StepOutcome,
+        StepRun, StepState, Subject, System, Work,
         explain::whereabouts::Whereabouts,
         explain::{self, Condition, Journey, Waiting},
         invariants,
-        plan::{Back, Restore, Task},
-        step,
+        plan::{Back, Merge, Restore, Task},
+        step, work,
     },
     rules::{Action, RepositoryName, RuleName, Rules, StageName, StepId, TargetName, load},
 };
@@ -35,16 +35,19 @@ pub(super) struct Made {
     forced: bool,
     /// What is pinned in it, by the step that pins there: file and values.
     pub(super) pins: BTreeMap<PinnerId, (String, BTreeMap<String, Value>)>,
+    /// What a commit step of ours wrote, and of which commits it says that is.
+    wrote: Option<(PinnerId, BTreeMap<String, Value>, CommitSet)>,
 }
 
 impl Made {
-    /// The pins that are not as they were before; all, when that was lost.
-    fn pins_unlike(&self, before: &BTreeMap<PinnerId, (String, BTreeMap<String, Value>)>) -> Vec<PinsSeen> {
-        let differ = self.pins.iter().filter(|(pinner, pins)| self.forced || before.get(*pinner) != Some(*pins));
-        let seen = differ.map(|(pinner, (file, values))| PinsSeen {
-            pinner: pinner.clone(),
-            file: file.clone(),
-            values: values.clone(),
+    /// What is pinned in it, as a look or a merge tells it; `before` is pinned in the head known before.
+    fn pins_seen(&self, before: Option<&Self>, history: &[Option<Self>]) -> Vec<PinsSeen> {
+        let seen = self.pins.iter().map(|(pinner, (file, values))| {
+            let is_new = before.is_none_or(|before| before.pins.get(pinner) != Some(&(file.clone(), values.clone())));
+            let wrote = |made: &&Self| made.wrote.as_ref().is_some_and(|(by, pins, _)| by == pinner && pins == values);
+            let wrote = history.iter().rev().flatten().find(wrote).and_then(|made| made.wrote.as_ref());
+            let of = wrote.filter(|_| is_new).map(|(_, _, of)| of.clone()).unwrap_or_default();
+            PinsSeen { pinner: pinner.clone(), file: file.clone(), values: values.clone(), of }
         });
         seen.collect()
     }
@@ -200,12 +203,30 @@ impl World {
                 world.commit(repository, stage, "ada", None);
             }
         }
+        world.pins_of_before(&rules);
         let repositories: Vec<RepositoryName> = rules.repositories.keys().cloned().collect();
         world.load(rules);
         for repository in repositories {
             world.watch(&repository);
         }
         world
+    }
+
+    /// Something is pinned everywhere before Tidegate comes.
+    fn pins_of_before(&mut self, rules: &Rules) {
+        for (name, rule) in &rules.rules {
+            for step in &rule.steps {
+                let Action::Commit(commit) = &step.action else { continue };
+                let values = commit.set.keys().map(|pointer| (pointer.clone(), json!(format!("{pointer} of before"))));
+                let pins = (commit.file.clone(), values.collect::<BTreeMap<String, Value>>());
+                for ((repository, _), branch) in &mut self.remotes {
+                    if *repository == commit.repository {
+                        let made = branch.last_mut().unwrap().as_mut().unwrap();
+                        made.pins.insert(PinnerId::of(name, &step.id()), pins.clone());
+                    }
+                }
+            }
+        }
     }
 
     pub(super) fn load(&mut self, rules: Rules) {
@@ -275,7 +296,7 @@ impl World {
         let (author, changed) = (format!("{author} <{author}@example.com>"), vec!["src/main".to_owned()]);
         let branch = self.remotes.entry((repository.clone(), stage.clone())).or_default();
         let pins = branch.iter().flatten().next_back().map(|before| before.pins.clone()).unwrap_or_default();
-        branch.push(Some(Made { commit: commit.clone(), author, key, changed, forced: false, pins }));
+        branch.push(Some(Made { commit: commit.clone(), author, key, changed, forced: false, pins, wrote: None }));
         commit
     }
 
@@ -290,9 +311,9 @@ impl World {
             let known = self.system.head(repository, stage).map(|head| &head.commit);
             let since = seen.iter().rposition(|made| made.as_ref().map(|made| &made.commit) == known);
             let new: Vec<&Made> = seen[since.map_or(0, |since| since + 1)..].iter().flatten().collect();
-            let before = since.and_then(|since| seen[since].as_ref()).map(|before| &before.pins);
+            let before = since.and_then(|since| seen[since].as_ref());
             let head = seen.last().cloned().flatten().map(|head| HeadSeen {
-                pins: before.into_iter().flat_map(|before| head.pins_unlike(before)).collect(),
+                pins: head.pins_seen(before, seen),
                 commit: head.commit,
                 author: head.author,
                 authors: new.iter().filter(|made| made.key.is_none()).map(|made| made.author.clone()).collect(),
@@ -359,9 +380,10 @@ impl World {
     }
 
     /// What a step pinned the last times, newest last.
-    pub(super) fn values(&self, at: &str, pinner: &str) -> Vec<BTreeMap<String, Value>> {
-        let known = self.system.values.get(&format!("{at} {pinner}"));
-        known.into_iter().flatten().map(|wrote| wrote.pins.clone()).collect()
+    pub(super) fn values(&self, into: &str, at: &str, pinner: &str) -> Vec<BTreeMap<String, Value>> {
+        let history = self.remotes[&(repository(into), stage(at))].iter().flatten();
+        let wrote = history.filter_map(|made| made.wrote.as_ref()).filter(|(by, ..)| by.as_str() == pinner);
+        wrote.map(|(_, values, _)| values.clone()).collect()
     }
 
     // What steps answer.
@@ -453,6 +475,9 @@ impl World {
         let kind = step.task.kind();
         let mut artifact = Artifact { kind: kind.to_owned(), name: format!("{}/{kind}", run.id), uri: String::new() };
         outputs.insert("made".to_owned(), json!({ "by": run.id.to_string(), "share": 0.1 }));
+        let moves = step.task.moves().and_then(|repository| self.last(repository, &run.stage));
+        let carried = self.carried(&run, &step.task, moves.map(|made| &made.commit));
+        outputs.insert("carried".to_owned(), json!(carried));
         if let Some(repository) = step.task.writes_to() {
             if let Task::Restore(restore) = &step.task
                 && self.way_back(&run, restore, &mut outputs).is_none()
@@ -461,10 +486,14 @@ impl World {
                 return Outcome::Step(StepOutcome::Done { outputs, artifacts: Vec::new() });
             }
             if self.reproducible && run.source.is_some() && run.stage != stage("dev") {
+                let Subject::Rule(rule) = &run.subject else { unreachable!() };
+                let head = self.last(repository, &run.stage).unwrap();
+                outputs.insert("changed".to_owned(), json!(false));
+                outputs.insert("head".to_owned(), json!(head.commit));
+                outputs.insert("pinned".to_owned(), json!(head.pins[&PinnerId::of(rule, &step.id)].1));
                 return Outcome::Step(StepOutcome::Done { outputs, artifacts: Vec::new() });
             }
-            let branch = self.remotes.get(&(repository.clone(), run.stage.clone()));
-            let parent = branch.and_then(|commits| commits.last().cloned().flatten()).map(|made| made.commit);
+            let parent = self.last(repository, &run.stage).map(|made| made.commit.clone());
             let key = run.key(&self.system.rules().unwrap().system, step);
             let commit = self.commit(repository, &run.stage, "tidegate", Some(key));
             self.pin(&run, step, &mut outputs);
@@ -481,20 +510,71 @@ impl World {
             let mut all = self.remotes.values().flatten().flatten();
             all.find(|made| made.commit == *commit).map(|made| made.pins.clone())
         };
+        let mut wrote = None;
         let pins = match (&step.task, &run.subject) {
-            (Task::Merge(merge), _) => of(&merge.commit),
+            (Task::Merge(merge), _) => of(&merge.commit).map(|pins| self.taken(merge, pins)),
             (Task::Restore(_), _) => step_text(outputs, "to").and_then(|to| of(&to)),
             (Task::Action(Action::Commit(commit)), Subject::Rule(rule)) => {
                 let value = |pointer: &String| (pointer.clone(), json!(format!("{pointer} of {}", run.id)));
                 let values: BTreeMap<String, Value> = commit.set.keys().map(value).collect();
                 outputs.insert("pinned".to_owned(), json!(values));
-                Some(BTreeMap::from([(PinnerId::of(rule, &step.id), (commit.file.clone(), values))]))
+                let pinner = PinnerId::of(rule, &step.id);
+                let of = match work(&self.system, &self.effect(run.id.as_str(), step.id.as_str())) {
+                    Ok(Work::Step(work)) => work.made_from,
+                    other => panic!("{other:?}"),
+                };
+                wrote = Some((pinner.clone(), values.clone(), of));
+                Some(BTreeMap::from([(pinner, (commit.file.clone(), values))]))
             }
             _ => None,
         };
         let repository = step.task.writes_to().unwrap();
         let branch = self.remotes.get_mut(&(repository.clone(), run.stage.clone())).unwrap();
-        branch.last_mut().unwrap().as_mut().unwrap().pins.extend(pins.into_iter().flatten());
+        let made = branch.last_mut().unwrap().as_mut().unwrap();
+        made.pins.extend(pins.into_iter().flatten());
+        made.wrote = wrote;
+        if step.task.moves().is_some() {
+            outputs.insert("pins".to_owned(), json!(made.pins_seen(None, &[])));
+        }
+    }
+
+    /// The rules that see the same after a move as in what it brings: all of them, but where people pushed to the stage.
+    fn carried(&self, run: &Run, task: &Task, parent: Option<&CommitId>) -> Vec<RuleName> {
+        let makers = match task {
+            Task::Merge(merge) | Task::CheckMerge(merge) => {
+                let branch = &self.remotes[&(merge.repository.clone(), run.stage.clone())];
+                let by_people = branch.iter().skip(1).flatten().any(|made| made.key.is_none());
+                let kept = by_people || self.made_here(merge, run);
+                if kept { return Vec::new() } else { &merge.makers }
+            }
+            Task::Restore(restore) => match &restore.back {
+                Back::ToVersion { from, .. } if from.as_ref() != parent => return Vec::new(),
+                _ => &restore.makers,
+            },
+            _ => return Vec::new(),
+        };
+        makers.iter().map(|maker| maker.rule.clone()).collect()
+    }
+
+    fn last(&self, repository: &RepositoryName, at: &StageName) -> Option<&Made> {
+        self.remotes.get(&(repository.clone(), at.clone()))?.last()?.as_ref()
+    }
+
+    /// Whether the stage pins something of its own there, which its source does not have.
+    fn made_here(&self, merge: &Merge, run: &Run) -> bool {
+        self.last(&merge.repository, &run.stage).is_some_and(|made| made.wrote.is_some())
+    }
+
+    /// The pins of a merge's source, without those that the stage keeps.
+    fn taken(
+        &self,
+        merge: &Merge,
+        pins: BTreeMap<PinnerId, (String, BTreeMap<String, Value>)>,
+    ) -> BTreeMap<PinnerId, (String, BTreeMap<String, Value>)> {
+        let kept = |(file, values): &(String, BTreeMap<String, Value>)| {
+            values.keys().all(|pointer| merge.kept.contains(&(file.clone(), pointer.clone())))
+        };
+        pins.into_iter().filter(|(_, pins)| !kept(pins)).collect()
     }
 
     /// What a way back says of itself; nothing when what it undoes is not on the branch.

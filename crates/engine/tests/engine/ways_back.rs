@@ -171,6 +171,8 @@ fn what_is_pinned_anew_on_top_of_a_way_back_is_another_version() {
     world.asked("grace", roll_back("qa", None));
     world.reproducible = false;
     world.settle();
+    world.asked("grace", run_rule("package", "qa"));
+    world.settle();
     assert_eq!(world.run(&world.newest("package")).stage, stage("qa"));
     let here = world.system.version_here(&stage("qa")).map(|version| version.verified.run.to_string());
     assert_ne!(here, Some(first));

@@ -218,7 +218,7 @@ fn gate(system: &System, run: &Run, step: &StepRun, since_ms: i64) -> Waiting {
         };
     }
     if step.task == Task::FanIn {
-        let (for_what, ended_by) = super::lineage::fan_in::explained(system, run);
+        let (for_what, ended_by) = super::provenance::fan_in::explained(system, run);
         return Waiting { for_what, since_ms, until_ms: None, expires_ms: None, ended_by };
     }
     let for_what = match &step.task {

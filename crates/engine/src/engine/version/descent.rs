@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use crate::engine::{
     authors::Taken,
     event::{Artifact, CommitSet},
-    ids::{CommitId, Place, RunId, StepKey},
+    ids::{CommitId, Place},
     system::{Head, System, Watched},
     turn::Turn,
 };
-use crate::rules::{RepositoryName, StageName};
+use crate::rules::StageName;
 
 /// How many commits are followed from one to the one that it carries. Each stage adds one, each way back one more.
 const LONGEST_CHAIN: usize = 64;
@@ -153,13 +153,6 @@ impl Turn<'_> {
             let descent = Descent { of: None, exact: false, ..self.inherited(before) };
             self.remember(commit, descent);
         }
-    }
-
-    /// The commit that a step of ours made in a repository under this key.
-    pub(in crate::engine) fn made_under(&self, key: &StepKey, repository: &RepositoryName) -> Option<CommitId> {
-        let run = self.system.run(&RunId::new(key.as_str().split('/').nth(1)?))?;
-        let steps = run.steps.iter().filter(|step| step.task.writes_to() == Some(repository));
-        steps.filter_map(|step| step.output_commit("commit")).next_back()
     }
 
     fn inherited(&self, commit: &CommitId) -> Descent {

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use crate::engine::{
     event::StepPlace,
     ids::{CommitId, Place, RunId, StepKey, TargetKey},
-    lineage,
+    provenance,
     run::{Run, StepRun, StepState, Subject},
     system::{Pin, System},
     turn::Turn,
@@ -68,8 +68,12 @@ impl Turn<'_> {
             order: self.seq,
             run_number: number,
         };
+        let floor = self.system.moved.get(&place.stage).and_then(|moved| moved.get(&place.repository));
+        let order = floor.filter(|floor| floor.commit == *commit).map_or(self.seq, |floor| floor.order);
+        self.raise_floor(place, commit, order);
         for rule in rules.rules.values().filter(|rule| rule.repository() == Some(&place.repository)) {
-            for (_, commit) in lineage::commits(rule, &place.stage).filter(|(_, to)| moved.contains(&to.repository)) {
+            for (_, commit) in provenance::commits(rule, &place.stage).filter(|(_, to)| moved.contains(&to.repository))
+            {
                 for pointer in commit.set.keys() {
                     let key = System::pin_key(&commit.repository, &place.stage, &commit.file, pointer);
                     let shown = self.system.pins.get(&key).filter(|shown| shown.by == pin.by);

@@ -4,8 +4,8 @@
 use crate::engine::{
     event::{CommitSet, Principal},
     ids::{CommitId, Place, RunId, TargetKey},
-    lineage::Origin,
     plan::{self, Back, Restore, Task},
+    provenance::Origin,
     run::{Cause, Run, RunState, StepRun, StepState, Subject},
     system::{Policy, Promoted, Verified},
     turn::{Refused, Turn},
@@ -46,6 +46,7 @@ impl Turn<'_> {
             repository: repository.clone(),
             back: Back::ToVersion { to: commit.clone(), from: away.and_then(|away| away.get(repository)).cloned() },
             pins: Vec::new(),
+            makers: Vec::new(),
             names: to.verified.run.clone(),
             by: why.by.clone(),
             reason: why.reason.clone(),
@@ -80,7 +81,7 @@ impl Turn<'_> {
             state: RunState::Queued,
             target: Some(TargetKey::of_promotions(stage)),
             holds_from_start: true,
-            steps: plan::of_way_back(&in_force.rules, restores).into(),
+            steps: plan::of_way_back(&in_force.rules, stage, restores).into(),
             created_ms: self.at_ms,
             ended_ms: None,
             ends_as: None,
@@ -99,8 +100,13 @@ impl Turn<'_> {
         let place = Place { repository, stage };
         let head = self.system.head(&place.repository, &place.stage).map(|head| head.commit.clone());
         let instead = self.system.instead(&place).cloned();
+        let kept = match &self.step_of(number, id).task {
+            Task::Merge(merge) => self.kept_pins(number, merge),
+            _ => Vec::new(),
+        };
         match &mut self.step_mut(number, id).task {
-            Task::CheckMerge(merge) | Task::Merge(merge) => merge.instead = instead,
+            Task::CheckMerge(merge) => merge.instead = instead,
+            Task::Merge(merge) => (merge.instead, merge.kept) = (instead, kept),
             Task::CheckRestore(_) => self.fix_what_goes_away(number, &place, head.as_ref()),
             _ => {}
         }
@@ -175,7 +181,7 @@ impl Turn<'_> {
             self.goes_back_to(&now, &to, parent.as_ref().filter(|_| !exact).map(|parent| (parent, &stage)));
         }
         let place = Place { repository: restore.repository.clone(), stage: self.run(number).stage.clone() };
-        self.made_head(number, id, &place, changed.as_deref());
+        self.made_head(number, id, &place, changed.as_deref(), None);
         self.pins_moved(number, id, &place);
     }
 
@@ -185,7 +191,6 @@ impl Turn<'_> {
         if run.state == RunState::Done {
             let made = moved_to(run);
             self.join_heads(stage, &made);
-            self.join_lineages(stage, &made);
             self.system.versions.half_way.remove(stage);
             self.forget_merges(stage, &run.id);
             let to = self.rolled_back_to(run);
@@ -198,6 +203,7 @@ impl Turn<'_> {
         } else {
             self.note_half_way(run, None);
         }
+        self.set_moved(run);
         self.release_held(stage);
     }
 

@@ -41,6 +41,7 @@ impl Turn<'_> {
                 repository: step.task.moves()?.clone(),
                 back: Back::Undo { key: run.key(&system, step) },
                 pins: Vec::new(),
+                makers: Vec::new(),
                 names: run.id.clone(),
                 by: by.to_owned(),
                 reason: reason.to_owned(),
@@ -60,6 +61,7 @@ impl Turn<'_> {
                 self.system.versions.half_way.remove(&run.stage);
             }
         }
+        self.set_moved(run);
         self.release_held(&run.stage);
     }
 

@@ -1,0 +1,305 @@
+//! Fan-in: a run that combines what several rules pinned starts nothing until all of it was made from the same commits of
+//! the repositories that it has in common. Whether that can still come is known from the rules: a push that a rule's `paths`
+//! leave out brings nothing through that rule, so what came through it before is as new as the push.
+
+use std::collections::BTreeSet;
+
+use crate::engine::{
+    ids::{CommitId, Place},
+    plan::Task,
+    provenance::{Origin, Pinner, Pins, Point, leads::all_roots, pinners, present_head, set_of},
+    run::{Run, RunState, StepState, Subject},
+    system::{Head, System},
+    turn::Turn,
+};
+use crate::rules::{RepositoryName, Rule, RuleName, Rules, StageName, StepId};
+
+/// An artifact that a run needs, and has only an older one of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Awaited {
+    /// The rule that pins it.
+    pub rule: RuleName,
+    /// The repository that it is made from.
+    pub from: RepositoryName,
+    /// The repository before that, of which another artifact has a newer commit; `from` itself, when it pins here directly.
+    pub ancestor: RepositoryName,
+    /// The commit of `ancestor` that it is to be made from, or a newer one.
+    pub commit: CommitId,
+    /// When that commit became the head, as a place in the log.
+    pub order: u64,
+    /// The commit of `ancestor` that the present one was made from; `None` when that is not known.
+    pub has: Option<CommitId>,
+}
+
+/// The heads of a repository in which the pins of one head meet.
+pub(super) struct Met {
+    /// Those that every known pin is of.
+    pub(super) common: Vec<Point>,
+    /// Those that any of them is of.
+    pub(super) any: Vec<Point>,
+}
+
+/// Where the pins of a head meet, of those that are known.
+pub(super) fn meet(
+    system: &System,
+    place: &Place,
+    pinners: &[Pinner<'_>],
+    root: &RepositoryName,
+    origin: &Origin,
+) -> Met {
+    let of_root = pinners.iter().filter(|pinner| pinner.roots().contains(root));
+    let known = of_root.map(|pinner| (pinner, system.points(&place.repository, origin.pinned.get(&pinner.id), root)));
+    let known: Vec<(&Pinner<'_>, &[Point])> = known.filter(|(_, points)| !points.is_empty()).collect();
+    let any: Vec<Point> = known.iter().flat_map(|(_, points)| points.iter().cloned()).collect();
+    let head = system.head(root, &place.stage).filter(|_| !any.is_empty()).map(|head| Point::of(head, &place.stage));
+    let mut candidates: Vec<Point> = any.iter().cloned().chain(head).collect();
+    candidates.dedup();
+    candidates.retain(|point| known.iter().all(|(pinner, points)| is_of(points, point, &pinner.through(root))));
+    Met { common: candidates, any }
+}
+
+/// Whether what is pinned at a place fits a head of a repository further up. What was pinned before Tidegate came fits
+/// every head of which the rules have made nothing yet; what somebody chose fits none that is known.
+pub(super) fn fits(
+    system: &System,
+    into: &RepositoryName,
+    pins: Option<&Pins>,
+    (root, head): (&RepositoryName, &Point),
+    through: &[&RuleName],
+) -> bool {
+    match pins.and_then(|pins| system.record(into, pins)) {
+        Some(record) => record.of.get(root).is_some_and(|points| is_of(points, head, through)),
+        None => head.order > 0 && through.iter().all(|rule| !head.wanted.contains_key(*rule)),
+    }
+}
+
+/// Whether something that is of these heads is of this one as well: it is one of them, or every rule through which it came
+/// makes the same of it.
+fn is_of(points: &[Point], head: &Point, through: &[&RuleName]) -> bool {
+    points.iter().any(|point| {
+        point.commit == head.commit || through.iter().all(|rule| point.content(rule) == head.content(rule))
+    })
+}
+
+/// What a run waits for at its fan-in; empty when it does not wait there.
+#[must_use]
+pub fn awaited(system: &System, run: &Run) -> Vec<Awaited> {
+    let place =
+        run.source.as_ref().map(|source| Place { repository: source.repository.clone(), stage: run.stage.clone() });
+    match rule_of(system, run).zip(place).filter(|_| run.waits_at_fan_in()) {
+        Some(((_, rule), place)) => awaited_by(system, &place, rule, &run.origin),
+        None => Vec::new(),
+    }
+}
+
+/// Whether what a rule combines can be of different origin at all: two pins that have a repository in common.
+pub(in crate::engine) fn is_needed(rules: &Rules, rule: &Rule, stage: &StageName) -> bool {
+    let pinners = pinners(rules, stage, rule);
+    let roots: Vec<BTreeSet<&RepositoryName>> = pinners.iter().map(Pinner::roots).collect();
+    let mut pairs = roots.iter().enumerate().flat_map(|(at, one)| roots[..at].iter().map(move |other| (one, other)));
+    pairs.any(|(one, other)| one.intersection(other).next().is_some())
+}
+
+/// What a rule still waits for, were it to work on a head with these pins. They must meet in a head of every repository that
+/// comes through them; where a set was moved into the stage, in one that is not older than the set.
+pub(in crate::engine) fn awaited_by(system: &System, place: &Place, rule: &Rule, origin: &Origin) -> Vec<Awaited> {
+    let Some(rules) = system.rules() else { return Vec::new() };
+    let pinners = pinners(rules, &place.stage, rule);
+    let mut awaited = Vec::new();
+    for root in all_roots(&pinners) {
+        let floor = system.moved.get(&place.stage).and_then(|moved| moved.get(root));
+        awaited.extend(awaited_from(system, place, &pinners, (root, floor), origin));
+    }
+    awaited
+}
+
+fn awaited_from(
+    system: &System,
+    place: &Place,
+    pinners: &[Pinner<'_>],
+    (root, floor): (&RepositoryName, Option<&Point>),
+    origin: &Origin,
+) -> Vec<Awaited> {
+    let is_late = |point: &&Point| floor.is_none_or(|floor| point.stage == floor.stage && point.order >= floor.order);
+    let met = meet(system, place, pinners, root, origin);
+    let of_root = || pinners.iter().filter(|pinner| pinner.roots().contains(root));
+    let pins = |pinner: &Pinner<'_>| origin.pinned.get(&pinner.id);
+    let points = |pinner: &Pinner<'_>| system.points(&place.repository, pins(pinner), root);
+    let is_known = |pinner: &&Pinner<'_>| !points(pinner).is_empty();
+    // What nobody knows was chosen, unless it lay there before the set came or something beside it is known.
+    let is_chosen = |pinner: &Pinner<'_>| {
+        let record = pins(pinner).and_then(|pins| system.record(&place.repository, pins));
+        floor.is_none_or(|floor| record.is_some_and(|record| record.order >= floor.order))
+    };
+    let through_none = |pinner: &Pinner<'_>| pinner.through(root).is_empty();
+    let fits = |pinner: &Pinner<'_>, head: &Point| {
+        let through = pinner.through(root);
+        through.is_empty() || fits(system, &place.repository, pins(pinner), (root, head), &through)
+    };
+    let mut meeting = met.common.iter().filter(is_late).chain(floor);
+    let none_known = !of_root().any(|pinner| is_known(&pinner));
+    if meeting.any(|head| of_root().all(|pinner| fits(pinner, head))) || (none_known && of_root().all(is_chosen)) {
+        return Vec::new();
+    }
+    let of_stage = |point: &&Point| point.stage == place.stage;
+    let newest = met.any.iter().chain(floor).max_by_key(|point| (of_stage(point), point.order));
+    let Some(newest) = newest else { return Vec::new() };
+    let waits = of_root().filter(|pinner| !through_none(pinner));
+    let waits = waits.filter(|pinner| !fits(pinner, newest));
+    let one = |pinner: &Pinner<'_>| {
+        let owed = pinner.through(root).into_iter().filter_map(|rule| newest.wanted.get(rule));
+        let owed = owed.max_by_key(|wanted| wanted.order).map(|wanted| (wanted.commit.clone(), wanted.order));
+        let (commit, order) = owed.unwrap_or_else(|| (newest.commit.clone(), newest.order));
+        Awaited {
+            rule: pinner.rule().clone(),
+            from: pinner.from.clone(),
+            ancestor: root.clone(),
+            commit,
+            order,
+            has: points(pinner).iter().max_by_key(|point| (of_stage(point), point.order)).map(|has| has.commit.clone()),
+        }
+    };
+    waits.map(one).collect()
+}
+
+fn rule_of<'system>(system: &'system System, run: &Run) -> Option<(&'system Rules, &'system Rule)> {
+    let Subject::Rule(name) = &run.subject else { return None };
+    let rules = system.rules()?;
+    Some((rules, rules.rules.get(name)?))
+}
+
+impl Run {
+    /// Whether it has a fan-in that has not passed yet, so that nothing else of it has started.
+    #[must_use]
+    pub fn waits_at_fan_in(&self) -> bool {
+        let goes_on = !self.state.is_ended() && self.state != RunState::Ending;
+        goes_on && self.steps.iter().any(|step| step.task == Task::FanIn && step.state != StepState::Done)
+    }
+}
+
+impl Turn<'_> {
+    /// Opens the fan-in of a run that has one, or looks at it again. Returns whether the run waits there: it holds nothing
+    /// meanwhile, and gives way to a newer run, whose commit has all that its own has.
+    pub(in crate::engine) fn waits_at_fan_in(&mut self, number: u64) -> bool {
+        let step = self.run(number).steps.iter().find(|step| step.task == Task::FanIn);
+        let Some(step) = step.filter(|step| step.state != StepState::Done) else { return false };
+        let (id, is_new) = (step.id.clone(), step.state == StepState::Ready);
+        if is_new {
+            let at_ms = self.at_ms;
+            let step = self.step_mut(number, &id);
+            (step.state, step.started_ms) = (StepState::Active, Some(at_ms));
+            self.replace_waiting(number);
+        }
+        self.look_at_fan_in(number, &id)
+    }
+
+    fn look_at_fan_in(&mut self, number: u64, id: &StepId) -> bool {
+        let run = self.run(number);
+        if let Some((head, source)) = present_head(self.system, run).zip(run.source.clone()) {
+            let place = Place { repository: source.repository.clone(), stage: run.stage.clone() };
+            let at = Head { commit: source.commit, ..head.clone() };
+            let (origin, set) = (head.origin.clone(), set_of(self.system, &place, &at, head.set.clone()));
+            let written = run.target.as_ref().map(|key| self.system.written_for_target(&set, key)).unwrap_or_default();
+            let run = self.run_mut(number);
+            (run.origin, run.set) = (origin, set);
+            (run.authors, run.others_wrote) = (written.authors, written.others_wrote);
+        }
+        if !awaited(self.system, self.run(number)).is_empty() {
+            return true;
+        }
+        self.close_gate(number, id, StepState::Done);
+        false
+    }
+
+    /// Ends the older runs of the same rule that wait at their fan-in, whatever the queue's policy: they are of an older
+    /// commit, into which nothing is pinned any more.
+    pub(in crate::engine) fn replace_waiting(&mut self, number: u64) {
+        let run = self.run(number);
+        let same = |other: &&Run| other.subject == run.subject && other.stage == run.stage && other.number < number;
+        let older: Vec<u64> =
+            self.system.live_runs().filter(same).filter(|run| run.waits_at_fan_in()).map(|run| run.number).collect();
+        let reason = format!("{} is newer, and the combination that this one waited for cannot come any more", run.id);
+        for older in older {
+            self.stop_run(older, RunState::Superseded, reason.clone());
+        }
+    }
+}
+
+/// What a run waits for at its fan-in and what can end that, as clauses for people.
+pub(in crate::engine) fn explained(system: &System, run: &Run) -> (String, String) {
+    let awaited = awaited(system, run);
+    let repository = run.source.as_ref().map_or("it", |source| source.repository.as_str());
+    let for_what = |awaited: &Awaited| {
+        let Awaited { rule, from, ancestor, commit, has, .. } = awaited;
+        let (made, needed) = (of(from, ancestor), commit.short());
+        let has = has.as_ref().map_or_else(|| "of before".to_owned(), |has| format!("{made} {}", has.short()));
+        format!("{rule} to bring an artifact {made} {needed}; {repository} has one {has}")
+    };
+    let ended_by = awaited.iter().map(|awaited| ended_by(system, run, awaited));
+    let mut ended: Vec<String> = ended_by.collect();
+    ended.dedup();
+    (awaited.iter().map(for_what).collect::<Vec<_>>().join(", and "), ended.join("; and "))
+}
+
+fn of(from: &RepositoryName, ancestor: &RepositoryName) -> String {
+    if from == ancestor { format!("of {from}") } else { format!("of {from} from {ancestor}") }
+}
+
+/// Who or what can bring an artifact: a run that has the commit and goes on, failed, or made a commit that nobody has seen;
+/// else the rule next to what it is needed for whose head has it.
+fn ended_by(system: &System, run: &Run, awaited: &Awaited) -> String {
+    let Awaited { ancestor, order, .. } = awaited;
+    let stage = &run.stage;
+    let anew = format!("a newer push to {ancestor} {stage}");
+    let Some((rules, rule)) = rule_of(system, run) else { return anew };
+    let pinners = pinners(rules, stage, rule);
+    let Some(pinner) = pinners.iter().find(|pinner| *pinner.rule() == awaited.rule) else { return anew };
+    let has_it = |repository: &RepositoryName, own: u64, origin: &Origin| {
+        let place = Place { repository: repository.clone(), stage: stage.clone() };
+        let made_from = || super::behind(system, &place, None, origin).remove(ancestor).unwrap_or_default();
+        if repository == ancestor { own >= *order } else { made_from().iter().any(|made| made.order >= *order) }
+    };
+    let runs = |name: &RuleName| {
+        let of_rule = |other: &&Run| other.stage == *stage && matches!(&other.subject, Subject::Rule(of) if of == name);
+        system.runs.values().rev().filter(of_rule).find(|other| {
+            other.source.as_ref().is_some_and(|source| has_it(&source.repository, source.order, &other.origin))
+        })
+    };
+    let found: Vec<Option<&Run>> = pinner.leads.iter().map(|(name, _)| runs(name)).collect();
+    if let Some(at) = found.iter().position(|run| run.is_some_and(|run| !run.state.is_ended())) {
+        let then = if at == 0 { String::new() } else { format!(", and then {}", pinner.leads[at - 1].0) };
+        return found[at].map_or(anew, |run| format!("{}, which is under way{then}", run.id));
+    }
+    if let Some(found) = found.iter().flatten().next() {
+        if let Some(place) = made_unseen(system, found) {
+            return format!("the next look at {place}, which has a commit of {}", found.id);
+        }
+        if matches!(found.state, RunState::Failed | RunState::Aborted) && !has_newer(system, found) {
+            let (id, why) = (&found.id, found.reason.as_deref().unwrap_or("it was ended"));
+            return format!("`tidegate retry {id}` ({why}), or {anew}");
+        }
+    }
+    let has_head = |(_, rule): &&(&RuleName, &Rule)| {
+        let at = rule.repository().and_then(|repository| Some((repository, system.head(repository, stage)?)));
+        at.is_some_and(|(repository, head)| has_it(repository, head.order, &head.origin))
+    };
+    let start = pinner.leads.iter().find(has_head).map_or(&awaited.rule, |(name, _)| *name);
+    format!("`tidegate run start {start} --stage {stage}`, or {anew}")
+}
+
+fn has_newer(system: &System, run: &Run) -> bool {
+    let same = |other: &&Run| other.subject == run.subject && other.stage == run.stage;
+    system.runs.values().filter(same).any(|other| other.number > run.number && other.state != RunState::Rejected)
+}
+
+/// Where a run has made a commit that is not the head that is known, nor one before that.
+fn made_unseen(system: &System, run: &Run) -> Option<Place> {
+    let made = run.steps.iter().filter(|step| step.state == StepState::Done).find_map(|step| {
+        let commit = step.output_commit("commit")?;
+        let place = Place { repository: step.task.writes_to()?.clone(), stage: run.stage.clone() };
+        let head = system.head(&place.repository, &place.stage)?;
+        let is_known = head.commit == commit || head.since_ms >= step.ended_ms?;
+        (!is_known).then_some(place)
+    });
+    made
+}

@@ -1,0 +1,299 @@
+//! Provenance: of which commits an artifact is the right one. A pin is known by its value, wherever it is and whoever set it;
+//! what the value is of was recorded by the step that made it, or is read from that step's commit.
+
+mod carry;
+pub mod fan_in;
+mod leads;
+mod moved;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::engine::{
+    event::{CommitSet, PinsSeen},
+    ids::{CommitId, PinnerId, Place},
+    run::{Run, Subject},
+    system::{Head, System},
+    turn::Turn,
+};
+use crate::rules::{RepositoryName, RuleName, StageName, StepId};
+
+pub(in crate::engine) use leads::{Pinner, commits, makes_only, pinners};
+pub(in crate::engine) use moved::brought_by;
+
+/// How many values of a repository's pins are remembered beside those that a head or a run has. Any other is found again
+/// in the history of its branch.
+const MOST_RECORDS: usize = 16;
+/// How many heads of one repository and stage an artifact is remembered to be of, the newest of them.
+const MOST_POINTS: usize = 16;
+
+/// What a head, or the commit of a run, says of its pins and of the rules that it is for.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Per commit step that pins into the repository: what is pinned there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pinned: BTreeMap<PinnerId, Pins>,
+    /// Per rule that pushes to the repository start: the last of them that its `paths` let through.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub wanted: BTreeMap<RuleName, Wanted>,
+}
+
+impl Origin {
+    /// Whether nothing is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pinned.is_empty() && self.wanted.is_empty()
+    }
+
+    pub(in crate::engine) fn wanted_order(&self, rule: &RuleName) -> u64 {
+        self.wanted.get(rule).map_or(0, |wanted| wanted.order)
+    }
+}
+
+/// What is pinned at the place of one commit step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pins {
+    /// The file.
+    pub file: String,
+    /// Pointer → value; null where there is none.
+    pub values: BTreeMap<String, Value>,
+}
+
+/// A push that a rule's `paths` let through: until the next one, the rule makes the same of every head.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    /// The head that it made.
+    pub commit: CommitId,
+    /// When it became the head, as a place in the log.
+    pub order: u64,
+}
+
+/// A head that there was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Point {
+    /// The commit.
+    pub commit: CommitId,
+    /// The stage.
+    pub stage: StageName,
+    /// When it became the head, as a place in the log; 0 where that is not known.
+    pub order: u64,
+    /// Per rule that pushes to its repository start, the last push up to it that the rule's `paths` let through.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub wanted: BTreeMap<RuleName, Wanted>,
+}
+
+impl Point {
+    pub(in crate::engine) fn of(head: &Head, stage: &StageName) -> Self {
+        let Head { commit, order, origin, .. } = head;
+        Self { commit: commit.clone(), stage: stage.clone(), order: *order, wanted: origin.wanted.clone() }
+    }
+
+    /// The commit that stands for what a rule sees of this one.
+    fn content(&self, rule: &RuleName) -> &CommitId {
+        self.wanted.get(rule).map_or(&self.commit, |wanted| &wanted.commit)
+    }
+}
+
+/// Per repository further up, every head for which an artifact is the right one. A repository that is absent is unknown.
+pub type Provenance = BTreeMap<RepositoryName, Vec<Point>>;
+
+/// What is known of one value of a commit step's pins.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Record {
+    /// The file and the values.
+    #[serde(flatten)]
+    pub pins: Pins,
+    /// What it was made from; empty where somebody chose it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub of: Provenance,
+    /// The names of the artifacts that it is of.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub artifacts: BTreeSet<String>,
+    /// When it was last written or chosen, as a place in the log.
+    pub order: u64,
+}
+
+impl System {
+    /// What is known of pins in a repository.
+    #[must_use]
+    pub fn record(&self, repository: &RepositoryName, pins: &Pins) -> Option<&Record> {
+        self.provenance.get(repository)?.iter().rev().find(|record| record.pins == *pins)
+    }
+
+    /// The heads of `root` for which pins in a repository are right; none where that is not known.
+    fn points(&self, repository: &RepositoryName, pins: Option<&Pins>, root: &RepositoryName) -> &[Point] {
+        let record = pins.and_then(|pins| self.record(repository, pins));
+        record.and_then(|record| record.of.get(root)).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The head that a run works on, or one that differs from it in nothing that the run's rule asks for.
+pub(in crate::engine) fn present_head<'system>(system: &'system System, run: &Run) -> Option<&'system Head> {
+    let (Subject::Rule(rule), Some(source)) = (&run.subject, &run.source) else { return None };
+    let head = system.head(&source.repository, &run.stage)?;
+    (head.commit == source.commit || head.origin.wanted_order(rule) <= source.order).then_some(head)
+}
+
+/// What an artifact of this run, made now, is of: its own commit and all that is behind its pins.
+pub(in crate::engine) fn of_run(system: &System, run: &Run) -> Provenance {
+    let (Subject::Rule(name), Some(source)) = (&run.subject, &run.source) else { return Provenance::new() };
+    let origin = present_head(system, run).map_or(&run.origin, |head| &head.origin);
+    let place = Place { repository: source.repository.clone(), stage: run.stage.clone() };
+    let mut of = behind(system, &place, Some(name), origin);
+    let (commit, stage, wanted) = (source.commit.clone(), run.stage.clone(), origin.wanted.clone());
+    of.insert(place.repository, vec![Point { commit, stage, order: source.order, wanted }]);
+    of
+}
+
+/// What is behind the pins of a head, the head itself left out: per repository the heads that all of them are of, or, where
+/// there is none, those of any. Only what a rule takes in, where one is given.
+fn behind(system: &System, place: &Place, rule: Option<&RuleName>, origin: &Origin) -> Provenance {
+    let mut behind = Provenance::new();
+    let Some(rules) = system.rules() else { return behind };
+    let taken_in = rules.rules.iter().filter(|(name, taking)| match rule {
+        Some(rule) => rule == *name,
+        None => taking.repository() == Some(&place.repository) && taking.is_for(&place.stage),
+    });
+    for (_, taking) in taken_in {
+        let pinners = pinners(rules, &place.stage, taking);
+        for root in leads::all_roots(&pinners) {
+            let met = fan_in::meet(system, place, &pinners, root, origin);
+            let points = if met.common.is_empty() { met.any } else { met.common };
+            if !points.is_empty() {
+                join(behind.entry(root.clone()).or_default(), &points);
+            }
+        }
+    }
+    behind
+}
+
+/// The commits of all repositories that led to a head: of each the newest of the stage's own heads that its pins are of.
+pub(in crate::engine) fn set_of(system: &System, place: &Place, head: &Head, before: CommitSet) -> CommitSet {
+    let mut set = before;
+    for (repository, points) in behind(system, place, None, &head.origin) {
+        let newest = points.into_iter().max_by_key(|point| (point.stage == place.stage, point.order));
+        set.extend(newest.map(|point| (repository, point.commit)));
+    }
+    set.insert(place.repository.clone(), head.commit.clone());
+    set
+}
+
+/// Adds heads to those that are known; says whether any was new.
+fn join(known: &mut Vec<Point>, more: &[Point]) -> bool {
+    let before = known.len();
+    for point in more {
+        if !known.iter().any(|other| (&other.commit, &other.stage) == (&point.commit, &point.stage)) {
+            known.push(point.clone());
+        }
+    }
+    let grew = known.len() > before;
+    known.sort_by(|one, other| (&one.stage, one.order).cmp(&(&other.stage, other.order)));
+    let mut of_stage = BTreeMap::new();
+    known.iter().for_each(|point| *of_stage.entry(point.stage.clone()).or_insert(0_usize) += 1);
+    known.retain(|point| {
+        let left = of_stage.get_mut(&point.stage).expect("counted above");
+        *left -= 1;
+        *left < MOST_POINTS
+    });
+    grew
+}
+
+/// All texts within a value: an artifact may be named by one of them.
+pub(in crate::engine) fn texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(text) => vec![text.clone()],
+        Value::Array(items) => items.iter().flat_map(texts).collect(),
+        Value::Object(fields) => fields.values().flat_map(texts).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
+    }
+}
+
+impl Turn<'_> {
+    /// A commit step has written its pins, or found them as it would have written them: they are of what its run is of.
+    /// Returns the pins.
+    pub(in crate::engine) fn wrote_pins(&mut self, number: u64, id: &StepId) -> Option<(PinnerId, Pins)> {
+        let run = self.run(number);
+        let Subject::Rule(rule) = &run.subject else { return None };
+        let step = run.step(id)?;
+        let (file, into) = match &step.task {
+            crate::engine::plan::Task::Action(crate::rules::Action::Commit(commit)) => {
+                (commit.file.clone(), commit.repository.clone())
+            }
+            _ => return None,
+        };
+        let values = step.outputs.get("pinned")?.as_object()?;
+        let values = values.iter().map(|(pointer, value)| (pointer.clone(), value.clone())).collect();
+        let names = run.before(step).into_iter().flat_map(|step| &step.artifacts).map(|artifact| artifact.name.clone());
+        let (artifacts, pinner) = (names.collect(), PinnerId::of(rule, id));
+        let (pins, of) = (Pins { file, values }, of_run(self.system, run));
+        self.learn(&into, Record { pins: pins.clone(), of, artifacts, order: self.seq });
+        Some((pinner, pins))
+    }
+
+    /// A look shows what is pinned in a head: of a value that is not known yet, the commit that wrote it says what it is of.
+    /// One that nobody wrote was chosen by whoever pushed it.
+    pub(in crate::engine) fn pins_seen(&mut self, place: &Place, seen: &[PinsSeen], before: &Origin) {
+        for PinsSeen { pinner, file, values, of } in seen {
+            let pins = Pins { file: file.clone(), values: values.clone() };
+            let is_new = before.pinned.get(pinner) != Some(&pins);
+            if !is_new || self.system.record(&place.repository, &pins).is_some() {
+                continue;
+            }
+            let of = of.iter().map(|(repository, commit)| {
+                (repository.clone(), vec![self.point_of(repository, commit, &place.stage)])
+            });
+            let (of, artifacts) = (of.collect(), BTreeSet::new());
+            self.learn(&place.repository, Record { pins, of, artifacts, order: self.seq });
+        }
+    }
+
+    /// The head that a commit was, as far as that is known.
+    fn point_of(&self, repository: &RepositoryName, commit: &CommitId, stage: &StageName) -> Point {
+        let heads = self.system.repositories.get(repository).into_iter().flat_map(|watched| &watched.heads);
+        let head = heads.filter(|(_, head)| head.commit == *commit).map(|(stage, head)| Point::of(head, stage)).next();
+        let recorded = self.system.provenance.values().flatten().filter_map(|record| record.of.get(repository));
+        let known = || recorded.flatten().find(|point| point.commit == *commit).cloned();
+        let unknown = || Point { commit: commit.clone(), stage: stage.clone(), order: 0, wanted: BTreeMap::new() };
+        head.or_else(known).unwrap_or_else(unknown)
+    }
+
+    /// Adds what is known of pins to what was known of them.
+    pub(in crate::engine) fn learn(&mut self, repository: &RepositoryName, record: Record) {
+        let records = self.system.provenance.entry(repository.clone()).or_default();
+        let known = records.iter().position(|known| known.pins == record.pins);
+        let mut merged = known.map(|position| records.remove(position));
+        match &mut merged {
+            Some(known) => {
+                for (root, points) in &record.of {
+                    join(known.of.entry(root.clone()).or_default(), points);
+                }
+                known.artifacts.extend(record.artifacts);
+                known.order = record.order;
+            }
+            None => merged = Some(record),
+        }
+        records.extend(merged);
+        self.forget_records(repository);
+    }
+
+    /// Forgets the oldest values that no head and no run has.
+    fn forget_records(&mut self, repository: &RepositoryName) {
+        let System { provenance, repositories, runs, .. } = &mut *self.system;
+        let Some(records) = provenance.get_mut(repository).filter(|records| records.len() > MOST_RECORDS) else {
+            return;
+        };
+        let heads = repositories.get(repository).into_iter().flat_map(|watched| watched.heads.values());
+        let of_it = |run: &&Run| run.source.as_ref().is_some_and(|source| source.repository == *repository);
+        let live = runs.values().filter(|run| !run.state.is_ended()).filter(of_it);
+        let origins = heads.map(|head| &head.origin).chain(live.map(|run| &run.origin));
+        let named: Vec<&Pins> = origins.flat_map(|origin| origin.pinned.values()).collect();
+        let mut surplus = records.len() - MOST_RECORDS;
+        records.retain(|record| {
+            let goes = surplus > 0 && !named.contains(&&record.pins);
+            surplus -= usize::from(goes);
+            !goes
+        });
+    }
+}

@@ -1,0 +1,148 @@
+//! Sets that are moved into a stage. A pin comes along exactly where what it was made of has, after the move, the content
+//! that it was made from: then it is the artifact that was verified, and nothing makes it anew. Else the stage makes its own.
+
+use std::collections::BTreeMap;
+
+use crate::engine::{
+    ids::{CommitId, PinnerId, Place},
+    plan::{Merge, Task},
+    provenance::{Pins, Point, Provenance, commits, fan_in, makes_only},
+    run::{Cause, Run, StepRun, StepState, Subject},
+    system::System,
+    turn::Turn,
+};
+use crate::rules::{RepositoryName, Rule, RuleName, Rules, StageName};
+
+impl StepRun {
+    /// The rules that see the same in what a move made as in what it was to bring.
+    fn carried(&self) -> Vec<RuleName> {
+        let names = self.outputs.get("carried").and_then(serde_json::Value::as_array);
+        names.into_iter().flatten().filter_map(|name| RuleName::new(name.as_str()?).ok()).collect()
+    }
+}
+
+impl Turn<'_> {
+    /// The places of a merge's pins at which the stage keeps what it has: what the source's artifact was made of is not what
+    /// the stage will have, as the checks before the merges found, and the stage's own rule makes it.
+    pub(in crate::engine) fn kept_pins(&self, number: u64, merge: &Merge) -> Vec<(String, String)> {
+        let (run, mut kept) = (self.run(number), Vec::new());
+        let Some(rules) = self.system.rules() else { return kept };
+        for step in run.steps.iter().filter(|step| step.state == StepState::Done) {
+            let Task::CheckMerge(upstream) = &step.task else { continue };
+            let carried = step.carried();
+            for (name, rule) in rules.rules.iter().filter(|(_, rule)| rule.repository() == Some(&upstream.repository)) {
+                let into = commits(rule, &run.stage).filter(|(_, commit)| commit.repository == merge.repository);
+                for (_, commit) in into.filter(|_| !carried.contains(name)) {
+                    kept.extend(commit.set.keys().map(|pointer| (commit.file.clone(), pointer.clone())));
+                }
+            }
+        }
+        kept
+    }
+
+    /// A run that moved a set is over: what came along is of the stage's own commits from now on.
+    pub(in crate::engine) fn set_moved(&mut self, run: &Run) {
+        let Some(rules) = self.system.rules().cloned() else { return };
+        let moved: Vec<&StepRun> = run
+            .steps
+            .iter()
+            .filter(|step| step.state == StepState::Done && matches!(step.task, Task::Merge(_) | Task::Restore(_)))
+            .collect();
+        for step in &moved {
+            let Some(repository) = step.task.moves() else { continue };
+            let to = match &step.task {
+                Task::Merge(merge) => Some(merge.commit.clone()),
+                _ => step.output_commit("to"),
+            };
+            let (Some(to), Some(now)) = (to, step.output_commit("commit")) else { continue };
+            for rule in step.carried() {
+                self.came_along(&rules, (repository, &to, &now), &rule, &run.stage, &moved);
+            }
+        }
+        for repository in moved.iter().filter_map(|step| step.task.moves()) {
+            self.provenance_grew(repository);
+        }
+    }
+
+    /// What a rule made of `to` is as well of `now`, which is the same to it.
+    fn came_along(
+        &mut self,
+        rules: &Rules,
+        (repository, to, now): (&RepositoryName, &CommitId, &CommitId),
+        rule: &RuleName,
+        stage: &StageName,
+        moved: &[&StepRun],
+    ) {
+        let place = Place { repository: repository.clone(), stage: stage.clone() };
+        let head = self.system.head(repository, stage).filter(|head| head.commit == *now);
+        let floor = self.system.moved.get(stage).and_then(|moved| moved.get(repository));
+        let floor = floor.filter(|floor| floor.commit == *now).cloned();
+        let Some(point) = head.map(|head| Point::of(head, &place.stage)).or(floor) else { return };
+        for (into, pins) in self.pinned_by(rules, rule, stage) {
+            let head = self.system.head(&into, stage).map(|head| &head.commit);
+            let kept = |step: &StepRun| match &step.task {
+                Task::Merge(merge) => {
+                    pins.values.keys().any(|at| merge.kept.contains(&(pins.file.clone(), at.clone())))
+                }
+                _ => false,
+            };
+            let is_there = |step: &StepRun| step.output_commit("commit").as_ref() == head;
+            let brings = |step: &&&StepRun| step.task.moves() == Some(&into) && is_there(step) && !kept(step);
+            let brought = moved.iter().any(|step| brings(&step));
+            let is_of_it = self.system.points(&into, Some(&pins), repository).iter().any(|known| known.commit == *to);
+            if brought || is_of_it {
+                let more = Provenance::from([(repository.clone(), vec![point.clone()])]);
+                self.is_also_of(&into, &pins, &more);
+            }
+        }
+    }
+
+    /// A place was moved as one with others: what is pinned from it must not be older from now on.
+    pub(in crate::engine) fn raise_floor(&mut self, place: &Place, commit: &CommitId, order: u64) {
+        let head = self.system.head(&place.repository, &place.stage).filter(|head| head.commit == *commit);
+        let wanted = head.map(|head| head.origin.wanted.clone()).unwrap_or_default();
+        let point = Point { commit: commit.clone(), stage: place.stage.clone(), order, wanted };
+        let floors: &mut BTreeMap<_, _> = self.system.moved.entry(place.stage.clone()).or_default();
+        floors.insert(place.repository.clone(), point);
+    }
+}
+
+impl Turn<'_> {
+    /// A look that was asked for after a set was moved shows the head of before: somebody has thrown the move away, and what
+    /// is made of that head is not too old.
+    pub(in crate::engine) fn lower_floor(&mut self, place: &Place, asked: u64) {
+        let Some(head) = self.system.head(&place.repository, &place.stage).cloned() else { return };
+        let floors = self.system.moved.get_mut(&place.stage);
+        let floor = floors.and_then(|floors| floors.get_mut(&place.repository));
+        let Some(floor) = floor.filter(|floor| floor.order > head.order && floor.order <= asked) else { return };
+        let thrown_away = std::mem::replace(floor, Point::of(&head, &place.stage)).commit;
+        for pin in self.system.pins.values_mut().filter(|pin| pin.source == thrown_away) {
+            (pin.source, pin.order) = (head.commit.clone(), head.order);
+        }
+    }
+}
+
+/// Why a rule has nothing to make of the head that a move made: all that it would pin came along. The run that brought it.
+pub(in crate::engine) fn brought_by(system: &System, name: &RuleName, rule: &Rule, run: &Run) -> Option<String> {
+    let source = run.source.as_ref().filter(|_| makes_only(rule, &run.stage))?;
+    let by = match &run.cause {
+        Cause::Push { by: Some(by), .. } => system.run(by).filter(|by| !matches!(by.subject, Subject::Rule(_)))?,
+        Cause::Upstream { run } => system.run(run).filter(|by| by.steps.iter().all(|step| step.skipped.is_some()))?,
+        _ => return None,
+    };
+    let here = Point {
+        commit: source.commit.clone(),
+        stage: run.stage.clone(),
+        order: source.order,
+        wanted: run.origin.wanted.clone(),
+    };
+    let pinned = |into: &RepositoryName, pinner: PinnerId| -> Option<&Pins> {
+        system.head(into, &run.stage)?.origin.pinned.get(&pinner)
+    };
+    let mut steps = commits(rule, &run.stage);
+    let came = steps.all(|(step, commit)| {
+        let pins = pinned(&commit.repository, PinnerId::of(name, &step));
+        pins.is_some() && fan_in::fits(system, &commit.repository, pins, (&source.repository, &here), &[name])
+    });
+    came.then(|| by.id.to_string())
+}

@@ -1,0 +1,31 @@
+//! What the steps that move a repository say of what they made: what is pinned in it, and for which rules it is the same as
+//! what was to be brought.
+
+use serde_json::{Value, json};
+
+use crate::{
+    engine::{PinsSeen, StepWork, plan::Maker},
+    providers::{Fault, git::Mirror},
+    rules::matches_any,
+};
+
+/// The rules that see the same in two commits or trees: nothing differs that they are for.
+pub(super) async fn carried(makers: &[Maker], mirror: &Mirror, one: &str, other: &str) -> Result<Value, Fault> {
+    if makers.is_empty() {
+        return Ok(json!([]));
+    }
+    let differ = mirror.differing_paths(one, other).await?;
+    let same = makers.iter().filter(|maker| differ.is_empty() || !matches_any(&maker.paths, &differ));
+    Ok(same.map(|maker| Value::from(maker.rule.as_str())).collect())
+}
+
+/// All that rules pin in a commit of the repository that the step moves.
+pub(super) async fn pins(work: &StepWork, mirror: &Mirror, commit: &str) -> Result<Value, Fault> {
+    let mut pins = Vec::new();
+    for place in &work.pin_places {
+        let values = mirror.values(commit, &place.file, &place.pointers).await?;
+        let (pinner, file) = (place.pinner.clone(), place.file.clone());
+        pins.push(PinsSeen { pinner, file, values, of: Default::default() });
+    }
+    Ok(json!(pins))
+}
