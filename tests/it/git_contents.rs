@@ -81,7 +81,7 @@ impl Model {
         kept.chain(self.holds[to].iter().cloned()).collect()
     }
 
-    fn new(&self, head: &str, known: &[String]) -> BTreeSet<String> {
+    fn news(&self, head: &str, known: &[String]) -> BTreeSet<String> {
         let known = self.of(known);
         self.holds[head].difference(&known).flat_map(|commit| self.wrote[commit].iter().cloned()).collect()
     }
@@ -287,7 +287,7 @@ proptest! {
                 let known: Vec<String> = [one, other].iter().take(*count).map(|at| at.get(&story.model.made).clone()).collect();
                 let brought = story.brought(head, &known).await;
                 prop_assert!(brought.incomplete.is_empty(), "{:?}", brought);
-                prop_assert_eq!(&brought.authors, &story.model.new(head, &known), "{} since {:?}", head, known);
+                prop_assert_eq!(&brought.authors, &story.model.news(head, &known), "{} since {:?}", head, known);
             }
             Ok(())
         });

@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::ids::Place;
 use super::{
-    authors::{Taken, Written, join},
     effect::Effect,
     event::{CommitSet, HeadSeen},
     ids::CommitId,
     lineage::Point,
     run::{Cause, Subject},
-    system::{Head, Unreachable},
+    system::{FirstSeen, Head, Unreachable},
     turn::Turn,
 };
 use crate::rules::{RepositoryName, Rule, Span, StageName, StepId, matches_any};
@@ -94,17 +93,10 @@ impl Turn<'_> {
         let watched = self.system.repositories.get(repository);
         let gone = watched.and_then(|watched| watched.gone.get(stage)).cloned();
         let (mut hotfix, mut stands_on) = (None, before.map(|head| head.commit.clone()).or(gone));
-        let (mut written, mut stood_on) = (Written::default(), Vec::from_iter(stands_on.clone()));
-        let (mut taken, mut ours) = (Taken::new(), BTreeSet::new());
+        let mut ours = BTreeSet::new();
         for key in &seen.keys {
-            let made = self.made_under(key, repository);
-            let shown = self.shown(key);
-            // It is ours, and of what it brought nothing is known any more.
-            written.others_wrote |= made.is_none() && shown.is_none();
-            stood_on.extend(made.clone());
-            stands_on = made.or(stands_on);
-            let Some((place, brought)) = shown else { continue };
-            join(&mut taken, &brought.taken);
+            stands_on = self.made_under(key, repository).or(stands_on);
+            let Some((place, brought)) = self.shown(key) else { continue };
             if place == here {
                 (by, hotfix) = (Some(brought.by), brought.hotfix);
                 self.move_shown(key, &here, &seen.commit);
@@ -120,9 +112,6 @@ impl Turn<'_> {
             }
         }
         if !seen.authors.is_empty() || seen.others_wrote || seen.keys.is_empty() {
-            written.authors.insert(seen.author.clone());
-            written.authors.extend(seen.authors.iter().cloned());
-            written.others_wrote |= seen.others_wrote;
             // What others pushed with it was not marked.
             hotfix = None;
         }
@@ -131,11 +120,7 @@ impl Turn<'_> {
         }
         self.remember_push(&seen.commit, stands_on.as_ref().filter(|_| !seen.forced));
         self.pins_seen(&here, seen, &ours, &mut origin);
-        self.takes_in_commits(&seen.commit, &stood_on);
-        self.takes_in(&seen.commit, &taken);
-        if written != Written::default() {
-            self.remember_written(&here, &seen.commit, written);
-        }
+        self.first_seen(&here, &seen.commit);
         let mut head = Head {
             commit: seen.commit.clone(),
             order: self.seq,
@@ -204,6 +189,15 @@ impl Turn<'_> {
         known.origin.pinned.extend(brought.pinned);
         known.agree_with_lineages(&place.repository);
         self.lineage_changed(place);
+    }
+
+    /// What a branch was at when it was first seen is what its stage is compared with until something is verified.
+    fn first_seen(&mut self, here: &Place, commit: &CommitId) {
+        let order = self.seq;
+        if let Some(watched) = self.system.repositories.get_mut(&here.repository) {
+            let first = || FirstSeen { commit: commit.clone(), order };
+            watched.first.entry(here.stage.clone()).or_insert_with(first);
+        }
     }
 
     fn set_head(&mut self, repository: &RepositoryName, stage: &StageName, head: Head) {

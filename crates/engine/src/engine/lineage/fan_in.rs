@@ -122,10 +122,9 @@ impl Turn<'_> {
         if let Some(head) = present_head(self.system, run) {
             let (origin, mut set) = (head.origin.clone(), head.set.clone());
             set.extend(run.source.as_ref().map(|source| (source.repository.clone(), source.commit.clone())));
-            let written = run.target.as_ref().map(|key| self.system.written_for_target(&set, key)).unwrap_or_default();
+            let authors = self.system.known_authors(head);
             let run = self.run_mut(number);
-            (run.origin, run.set) = (origin, set);
-            (run.authors, run.others_wrote) = (written.authors, written.others_wrote);
+            (run.origin, run.set, run.authors) = (origin, set, authors);
         }
         if !awaited(self.system, self.run(number)).is_empty() {
             return true;

@@ -225,7 +225,7 @@ impl Turn<'_> {
         if !fan_in::awaited_by(rules, stage, rule, &head.origin.pinned).is_empty() {
             return Vec::new();
         }
-        let (since, source) = (head.origin.wanted_order(name), head.commit.clone());
+        let since = head.origin.wanted_order(name);
         let behind = taken_in(rules, stage, rule, &head.origin.pinned);
         let own = Ancestor { commit: head.commit.clone(), order: head.order, wanted: head.origin.wanted.clone() };
         let mut reached = Vec::new();
@@ -242,8 +242,6 @@ impl Turn<'_> {
             if carried != known {
                 next.origin.pinned.insert(id, carried);
                 next.agree_with_lineages(&commit.repository);
-                let next = next.commit.clone();
-                self.takes_in_commits(&next, [&source]);
                 reached.push(commit.repository.clone());
             }
         }

@@ -4,7 +4,6 @@
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{
-    authors::Taken,
     event::CommitSet,
     gate::hotfix::Hotfix,
     ids::{PinnerId, Place, RunId, StepKey},
@@ -25,9 +24,6 @@ pub struct Brought {
     pub by: RunId,
     /// The commits that led to it; none for a promotion, whose set is of the stage before.
     pub set: CommitSet,
-    /// How far the pushes to each place are in it.
-    #[serde(default, skip_serializing_if = "Taken::is_empty")]
-    pub taken: Taken,
     /// That it is of a hotfix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hotfix: Option<Hotfix>,
@@ -51,13 +47,8 @@ pub struct Unseen {
 impl Turn<'_> {
     /// What the commit of a run's step brings with it.
     pub(in crate::engine) fn brought(&self, run: &Run, step: &StepId) -> Brought {
-        let mut brought = Brought {
-            by: run.id.clone(),
-            set: CommitSet::new(),
-            taken: run.step(step).map(|step| self.system.brought_by(run, step)).unwrap_or_default(),
-            hotfix: run.hotfix.clone(),
-            pinned: None,
-        };
+        let mut brought =
+            Brought { by: run.id.clone(), set: CommitSet::new(), hotfix: run.hotfix.clone(), pinned: None };
         if let Subject::Rule(rule) = &run.subject {
             brought.set = run.set.clone();
             brought.pinned = Some((PinnerId::of(rule, step), lineage::of_run(self.system, run)));
