@@ -11,8 +11,8 @@ use std::{
 use serde_json::{Map, json};
 use tidegate::{
     engine::{
-        Artifact, CommitId, Delivery, Digest, Effect, EffectKind, Event, HeadSeen, Outcome, Phase, Recorded,
-        StepOutcome, System, step,
+        Artifact, Attribution, CommitId, Delivery, Digest, Effect, EffectKind, Event, HeadSeen, Outcome, Phase,
+        Recorded, StepOutcome, System, Written, step,
     },
     rules::{StageName, load},
 };
@@ -76,6 +76,10 @@ fn outcome(system: &System, effect: &Effect, pushes: u64) -> Outcome {
             Outcome::Heads { heads: [(StageName::new("dev").unwrap(), Some(seen))].into() }
         }
         EffectKind::Timer(_) => Outcome::Fired,
+        EffectKind::Authors { .. } => {
+            let authors = ["Ada <ada@example.com>".to_owned()].into();
+            Outcome::Authors(Attribution::Told(Written { authors, unknown: Vec::new() }))
+        }
         EffectKind::Notify { .. } => Outcome::Notice(Delivery::Delivered),
         EffectKind::Step { run, step, phase } => {
             let state = system.run(run).unwrap();

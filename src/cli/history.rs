@@ -8,7 +8,9 @@ use super::{
     Asking, House,
     output::{Output, Tone, paint, say},
 };
-use crate::engine::{Command, Delivery, EffectId, Event, Outcome, Recorded, StepOutcome, explain};
+use crate::engine::{
+    Attribution, Command, Delivery, EffectId, Event, Outcome, Recorded, StepOutcome, Written, explain,
+};
 
 /// List what happened, in order. The log is never shortened; `--since` pages through it.
 #[derive(Debug, Args)]
@@ -116,6 +118,11 @@ fn outcome_words(effect: &EffectId, outcome: &Outcome, paint: Painter) -> String
         Outcome::Step(StepOutcome::Done { .. }) => format!("{what} {}", paint("done", Tone::Good)),
         Outcome::Step(StepOutcome::Retry { error, .. }) => format!("{what} is tried again: {error}"),
         Outcome::Step(StepOutcome::Failed { error, .. }) => format!("{what} {}: {error}", paint("failed", Tone::Bad)),
+        Outcome::Authors(Attribution::Told(Written { authors, unknown })) => {
+            let others = if unknown.is_empty() { "" } else { ", and not all are known" };
+            format!("{what}: git said who wrote it: {}{others}", authors.iter().cloned().collect::<Vec<_>>().join(", "))
+        }
+        Outcome::Authors(Attribution::Retry { error, .. }) => format!("{what}: git is asked again later: {error}"),
         Outcome::Notice(Delivery::Delivered) => format!("{what} {}", paint("was delivered", Tone::Good)),
         Outcome::Notice(Delivery::Retry { error, .. }) => format!("{what} is sent again later: {error}"),
         Outcome::Notice(Delivery::Failed { error, .. }) => {

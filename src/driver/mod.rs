@@ -23,7 +23,7 @@ use trouble::{Trouble, Waits, apart};
 use crate::{
     engine::{Effect, EffectId, EffectKind, Event, Outcome, StepOutcome, StepWork, Work, work},
     rules::SystemName,
-    steps::{Tools, deliver, perform},
+    steps::{Tools, attribute, deliver, perform},
     store::{Claimed, Ledger, RecordError, StoreError},
     watch::watch,
 };
@@ -168,6 +168,10 @@ impl Driver {
         Ok(match self.ledger.read(system, |state| work(state, effect)).await? {
             Ok(Work::Timer(_)) => Outcome::Fired,
             Ok(Work::Watch(work)) => watch(&work, &self.tools.mirrors, &self.looks).await,
+            Ok(Work::Authors(work)) => {
+                let _turn = self.looks.acquire().await;
+                Outcome::Authors(attribute(&work, &self.tools.mirrors).await)
+            }
             Ok(Work::Step(work)) => {
                 let _turn = self.steps.acquire().await;
                 Outcome::Step(self.perform_in_time(&work).await)

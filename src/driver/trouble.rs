@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use super::STORE_PAUSE;
 use crate::{
-    engine::{Delivery, Effect, EffectKind, Outcome, StepOutcome},
+    engine::{Attribution, Delivery, Effect, EffectKind, Outcome, StepOutcome},
     rules::SystemName,
     store::StoreError,
 };
@@ -35,6 +35,7 @@ impl Trouble {
         match effect.kind {
             EffectKind::Step { .. } => Some(Outcome::Step(StepOutcome::Retry { error, after_ms: None })),
             EffectKind::Notify { .. } => Some(Outcome::Notice(Delivery::Retry { error, after_ms: None })),
+            EffectKind::Authors { .. } => Some(Outcome::Authors(Attribution::Retry { error, after_ms: None })),
             EffectKind::Watch { .. } | EffectKind::Timer(_) => None,
         }
     }
@@ -46,6 +47,7 @@ pub(super) fn cannot_be_done(effect: &Effect, error: String) -> Outcome {
     match effect.kind {
         EffectKind::Step { .. } => Outcome::Step(StepOutcome::Failed { error, hint }),
         EffectKind::Notify { .. } => Outcome::Notice(Delivery::Failed { error, hint }),
+        EffectKind::Authors { .. } => Outcome::Authors(Attribution::Retry { error, after_ms: None }),
         EffectKind::Watch { .. } => Outcome::Unreachable { error },
         EffectKind::Timer(_) => Outcome::Fired,
     }

@@ -7,9 +7,12 @@ use super::{
     people::{self, Able, able},
     report::Stopped,
 };
-use crate::engine::{
-    Cause, Delivery, Effect, EffectKind, Event, Outcome, Phase, Recorded, Run, StepOutcome, Timer, Work, explain, step,
-    work,
+use crate::{
+    engine::{
+        Attribution, Cause, Delivery, Effect, EffectKind, Event, Outcome, Phase, Recorded, Run, StepOutcome, Timer,
+        Work, explain, step, work,
+    },
+    steps::attribute,
 };
 
 /// As many effects as a prediction may have: many times what a change causes in the largest system, and still read in a
@@ -63,7 +66,7 @@ impl Simulation {
                     || !self.stuck.contains_key(&(run, step.to_string())) && !self.scheduled.contains(&run)
             }
             EffectKind::Timer(Timer::Freeze { .. }) => self.until_horizon || self.is_held_until(effect.due_ms),
-            EffectKind::Step { .. } => true,
+            EffectKind::Step { .. } | EffectKind::Authors { .. } => true,
             EffectKind::Notify { .. } => self.until_horizon,
             EffectKind::Watch { .. } => false,
         };
@@ -78,9 +81,9 @@ impl Simulation {
 
     fn run_of(&self, effect: &Effect) -> Option<u64> {
         match &effect.kind {
-            EffectKind::Step { run, .. } | EffectKind::Timer(Timer::Gate { run, .. }) => {
-                self.system.run(run).map(|run| run.number)
-            }
+            EffectKind::Step { run, .. }
+            | EffectKind::Authors { run, .. }
+            | EffectKind::Timer(Timer::Gate { run, .. }) => self.system.run(run).map(|run| run.number),
             EffectKind::Watch { .. }
             | EffectKind::Notify { .. }
             | EffectKind::Timer(Timer::Schedule { .. } | Timer::Freeze { .. }) => None,
@@ -102,6 +105,7 @@ impl Simulation {
                 }
                 Outcome::Step(done.outcome)
             }
+            Ok(Work::Authors(work)) => Outcome::Authors(attribute(&work, &self.scratch.tools.mirrors).await),
             Ok(Work::Notice(work)) => {
                 self.tell_notice(&work);
                 Outcome::Notice(Delivery::Delivered)
@@ -109,6 +113,9 @@ impl Simulation {
             Ok(Work::Watch(_)) => unreachable!("a simulation does not watch"),
             Err(error) if matches!(effect.kind, EffectKind::Notify { .. }) => {
                 Outcome::Notice(Delivery::Failed { error, hint: String::new() })
+            }
+            Err(error) if matches!(effect.kind, EffectKind::Authors { .. }) => {
+                Outcome::Authors(Attribution::Retry { error, after_ms: None })
             }
             Err(reason) => Outcome::Step(StepOutcome::Failed { error: reason, hint: String::new() }),
         };

@@ -1,6 +1,7 @@
 //! One file per step kind. A step does one thing in the outside world, under its key, and says what came of it. It
 //! decides nothing: what comes next is the engine's business. Long work is started and then polled by its handle.
 
+mod authors;
 mod bake;
 mod check;
 mod commit;
@@ -22,6 +23,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value};
 
+pub use authors::attribute;
 pub use notify::{Channel, Channels, DELIVERY_DEADLINE, deliver};
 pub use release::{NoReleases, Releases};
 pub use step_log::StepLog;

@@ -31,6 +31,7 @@ const FAILURES_BEFORE_NEWS: u32 = 2;
 
 /// Looks until there is news: heads that differ from those known, or a repository that can no longer be reached.
 pub async fn watch(work: &WatchWork, mirrors: &Mirrors, looks: &Arc<Semaphore>) -> Outcome {
+    keep(work, mirrors).await;
     let mut failures = 0;
     loop {
         match look(work, mirrors, looks).await {
@@ -45,6 +46,19 @@ pub async fn watch(work: &WatchWork, mirrors: &Mirrors, looks: &Arc<Semaphore>) 
             }
         }
         sleep(pause(work, failures)).await;
+    }
+}
+
+/// Keeps what the state names in the mirror, and nothing else. It is a safety net: a failure is logged.
+async fn keep(work: &WatchWork, mirrors: &Mirrors) {
+    let kept = match mirrors.mirror(&work.url) {
+        Ok(mirror) => {
+            mirror.keep_only(work.system.as_str(), work.named.iter().map(CommitId::as_str), LOOK_DEADLINE).await
+        }
+        Err(fault) => Err(fault),
+    };
+    if let Err(fault) = kept {
+        tracing::warn!(repository = %work.repository, error = %fault, "what is known could not be kept in the mirror");
     }
 }
 

@@ -1,6 +1,11 @@
 //! Which commits are ours, whatever others write, copy and push; and who wrote the rest, as a watch tells it.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use serde_json::json;
 use tidegate::{
@@ -141,6 +146,7 @@ async fn seen(
         branches: stages.map(|name| (stage(name), name.to_owned())).into(),
         known: heads(known),
         gone: heads(gone),
+        named: BTreeSet::new(),
         seen: false,
         reachable: true,
         interval_ms: 1_000,

@@ -6,6 +6,7 @@ mod crash_sweep;
 mod docs;
 mod git;
 mod git_archive;
+mod git_contents;
 mod git_edit;
 mod git_merge;
 mod git_proof;

@@ -38,7 +38,7 @@ impl Answers {
         let asked: Vec<(RunId, Digest, String)> = house
             .ledger
             .read(system, |state| {
-                let asking = state.live_runs().filter_map(|run| Some((run, run.asking()?)));
+                let asking = state.live_runs().filter_map(|run| Some((run, run.answerable()?)));
                 asking.map(|(run, step)| (run.id.clone(), run.digest(step), run.stage.to_string())).collect()
             })
             .await?;

@@ -59,7 +59,7 @@ impl Progress {
             for run in state.runs.values() {
                 self.look_at_steps(run, &mut lines);
                 let waiting =
-                    explain::run(state, run).filter(|_| run.asking().is_some()).map(|waiting| waiting.for_what);
+                    explain::run(state, run).filter(|_| run.answerable().is_some()).map(|waiting| waiting.for_what);
                 if let Some(waiting) = waiting
                     && self.waits.insert(run.id.clone(), waiting.clone()).as_ref() != Some(&waiting)
                 {

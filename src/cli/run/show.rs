@@ -37,7 +37,9 @@ impl Shown {
         for (repository, commit) in &run.set {
             lines.push(format!("  of       {repository} {}", commit.short()));
         }
-        let others = run.others_wrote.then(|| "others who are not known".to_owned());
+        let unknown = run.steps.iter().rev().find_map(|step| step.written()).map(|written| written.unknown.join("; "));
+        let why = unknown.filter(|why| !why.is_empty()).map_or_else(String::new, |why| format!(" ({why})"));
+        let others = run.others_wrote.then(|| format!("others who are not known{why}"));
         let authors: Vec<String> = run.authors.iter().cloned().chain(others).collect();
         if !authors.is_empty() {
             lines.push(format!("  by       {}", authors.join(", ")));

@@ -1,5 +1,6 @@
 //! What is new on a branch: who wrote it, and which of its commits are ours.
 
+use super::contents;
 use super::history::trailers;
 use super::mirror::{Identity, Mirror, object_fault};
 use super::paths;
@@ -15,6 +16,8 @@ const MOST_COMMITS: usize = 10_000;
 const MOST_AUTHORS: usize = 500;
 /// The trailer that names another author, as git and the forges write it; its case does not matter.
 const CO_AUTHOR_TRAILER: &str = "co-authored-by";
+/// The trailer of a commit of ours that names what it was made from.
+const SOURCE_TRAILER: &str = "Tidegate-Source";
 /// The local parts of addresses that are a forge's own: it commits what somebody merges on its pages.
 const NOBODYS: [&str; 2] = ["noreply", "no-reply"];
 
@@ -29,7 +32,60 @@ pub struct NewCommits {
     pub keys: Vec<String>,
 }
 
+/// What is asked about, and what it is compared with; commits are 40 hex digits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compared {
+    /// Where commits of ours are made.
+    pub places: Vec<CommitPlace>,
+    /// What is asked about. All of them must be in the mirror.
+    pub heads: Vec<String>,
+    /// What was there before.
+    pub known: Vec<String>,
+}
+
+/// What is new in some commits.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Brought {
+    /// Who wrote the commits that are not ours, as in `Ada <ada@example.com>`: authors, co-authors, and committers.
+    pub authors: BTreeSet<String>,
+    /// What the commits that are ours were made from, as in `software@` and a commit.
+    pub carried: BTreeSet<String>,
+    /// Why there may be others; nothing when these are all.
+    pub incomplete: BTreeSet<String>,
+}
+
 impl Mirror {
+    /// What is in the commits that are asked about and not in what was there before. What a way back of ours took away is
+    /// in neither, however it comes back.
+    pub async fn brought(&self, compared: &Compared) -> Result<Brought, Fault> {
+        let Compared { places, heads, known } = compared.clone();
+        let (history, identity) = (self.history.clone(), self.identity.clone());
+        self.with_repository(move |repository| {
+            let (heads, known) = (contents::ids(repository, &heads)?, contents::ids(repository, &known)?);
+            let contents::New { commits, doubts } = contents::new(repository, &history, &places, (&heads, &known))?;
+            let mut new = NewCommits { complete: true, ..NewCommits::default() };
+            let mut carried = BTreeSet::new();
+            for id in commits {
+                let commit = repository.find_commit(id).map_err(|error| object_fault(&error))?;
+                match key_of(&commit) {
+                    Some(_) if history.is_ours(repository, &places, id)? => carried.extend(source_of(&commit)),
+                    key => {
+                        if key.is_some() {
+                            history.doubt(id);
+                        }
+                        new.take_in(&commit, &identity);
+                    }
+                }
+            }
+            let mut incomplete = doubts;
+            if !new.complete {
+                incomplete.insert(format!("more than {MOST_AUTHORS} people wrote it"));
+            }
+            Ok(Brought { authors: new.authors, carried, incomplete })
+        })
+        .await
+    }
+
     /// What is at or below `head` and neither at nor below one of `known`, of which those count that are in the mirror.
     /// A commit is ours when it was made at one of `places`, and proves it. The first of them is where `head` is: what a
     /// merge of ours brought there is not new, for it was new where it came from.
@@ -82,6 +138,12 @@ impl Mirror {
 fn key_of(commit: &Commit<'_>) -> Option<String> {
     let said = trailers(&String::from_utf8_lossy(commit.message_bytes()));
     said.into_iter().find(|(name, _)| name == KEY_TRAILER).map(|(_, key)| key)
+}
+
+/// What a commit of ours was made from.
+fn source_of(commit: &Commit<'_>) -> Option<String> {
+    let said = trailers(&String::from_utf8_lossy(commit.message_bytes()));
+    said.into_iter().find(|(name, _)| name == SOURCE_TRAILER).map(|(_, source)| source)
 }
 
 impl NewCommits {

@@ -2,7 +2,7 @@
 
 use super::mirror::object_fault;
 use super::proof::{CommitPlace, Proofs};
-use super::publish::KEY_TRAILER;
+use super::publish::{KEY_TRAILER, RESTORES_TRAILER, TAKES_AWAY_TRAILER};
 use crate::providers::Fault;
 use git2::{Oid, Repository};
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -28,11 +28,26 @@ pub(super) struct History {
     doubted: Mutex<BTreeSet<Oid>>,
 }
 
-struct Seen {
-    time: i64,
-    parents: Vec<Oid>,
+pub(super) struct Seen {
+    pub(super) time: i64,
+    pub(super) parents: Vec<Oid>,
     /// The effect that it says, proved or not.
     effect: Option<Effect>,
+    /// Where it says that it goes back to, proved or not.
+    pub(super) back: Option<Back>,
+}
+
+/// A way back.
+pub(super) struct Back {
+    pub(super) restores: Oid,
+    pub(super) takes_away: Oid,
+}
+
+impl Back {
+    fn said(trailers: &[(String, String)]) -> Option<Self> {
+        let commit = |name: &str| Oid::from_str(&trailers.iter().find(|(said, _)| said == name)?.1).ok();
+        Some(Self { restores: commit(RESTORES_TRAILER)?, takes_away: commit(TAKES_AWAY_TRAILER)? })
+    }
 }
 
 /// Which effect a commit of ours is.
@@ -143,7 +158,7 @@ impl History {
         }
     }
 
-    fn seen(&self, repository: &Repository, id: Oid) -> Result<Arc<Seen>, Fault> {
+    pub(super) fn seen(&self, repository: &Repository, id: Oid) -> Result<Arc<Seen>, Fault> {
         let remembered = self.commits.lock().unwrap_or_else(PoisonError::into_inner).get(&id).cloned();
         if let Some(seen) = remembered {
             return Ok(seen);
@@ -153,7 +168,8 @@ impl History {
         let trailers = trailers(&message);
         let key = trailers.iter().find(|(name, _)| name == KEY_TRAILER);
         let effect = key.map(|(_, key)| Effect::new(key, &trailers));
-        let seen = Arc::new(Seen { time: commit.time().seconds(), parents: commit.parent_ids().collect(), effect });
+        let (time, parents, back) = (commit.time().seconds(), commit.parent_ids().collect(), Back::said(&trailers));
+        let seen = Arc::new(Seen { time, parents, effect, back });
         let mut commits = self.commits.lock().unwrap_or_else(PoisonError::into_inner);
         if commits.len() >= MOST_REMEMBERED {
             commits.clear();

@@ -125,13 +125,15 @@ impl Mirror {
             Ok(match merged_tree(repository, head, &change)? {
                 Tried::Contained => Proposal::Settled(Merged::AlreadyContained { head: head.to_string() }),
                 Tried::Conflict(paths) => Proposal::Settled(Merged::Conflict { paths }),
-                Tried::Clean { tree, parents } => Proposal::Push(change.message.commit(
-                    repository,
-                    (&identity, &proofs),
-                    &change.branch,
-                    tree,
-                    &parents,
-                )?),
+                Tried::Clean { tree, parents } => {
+                    let message = match &change.back_from {
+                        Some(newest) if parents.len() == 1 => {
+                            change.message.clone().going_back(&change.source_commit, newest)
+                        }
+                        _ => change.message.clone(),
+                    };
+                    Proposal::Push(message.commit(repository, (&identity, &proofs), &change.branch, tree, &parents)?)
+                }
             })
         };
         Ok(match self.publish(&place, &effect, deadline, propose).await? {

@@ -17,6 +17,12 @@ use tokio::time::{Instant, sleep};
 /// The trailer by which a commit of ours is found again.
 pub const KEY_TRAILER: &str = "Tidegate-Key";
 
+/// The trailer of a way back that names the commit whose content comes back. It says what is in the commit, together with
+/// the next: its history says too much.
+pub const RESTORES_TRAILER: &str = "Tidegate-Restores-Commit";
+/// The trailer of a way back that names the commit whose content goes away.
+pub const TAKES_AWAY_TRAILER: &str = "Tidegate-Takes-Away";
+
 /// How many lost races are run again. Each means that somebody else succeeded; the deadline ends most waits first.
 const MOST_ATTEMPTS: u32 = 400;
 /// How many pushes may end in doubt before the caller is told.
@@ -180,6 +186,13 @@ impl CommitMessage {
         };
         let unproved = unproved().map_err(|error: git2::Error| object_fault(&error))?;
         proof::write_proved(repository, proofs, &self.place(branch), &unproved)
+    }
+
+    /// The same of a commit that goes back: what comes back, and what goes away, become trailers.
+    pub(super) fn going_back(mut self, restores: &str, takes_away: &str) -> Self {
+        self.trailers.push((RESTORES_TRAILER.to_owned(), restores.to_owned()));
+        self.trailers.push((TAKES_AWAY_TRAILER.to_owned(), takes_away.to_owned()));
+        self
     }
 
     /// Refuses what could not be read back from the commit.

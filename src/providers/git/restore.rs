@@ -61,7 +61,9 @@ impl Mirror {
         let deadline = Instant::now() + deadline;
         change.message.check()?;
         let (place, effect) = (change.message.place(&change.branch), change.message.effect());
-        let (change, identity, proofs) = (change.clone(), Arc::clone(&self.identity), self.history.proofs().clone());
+        let (identity, proofs) = (Arc::clone(&self.identity), self.history.proofs().clone());
+        let message = change.message.clone().going_back(&change.to, &change.from);
+        let change = RestoreChange { message, ..change.clone() };
         let propose = move |repository: &Repository, head: Oid| {
             Ok(match restored_tree(repository, head, &change)? {
                 None => Proposal::Settled(Restored::NothingToChange { head: head.to_string() }),

@@ -301,7 +301,7 @@ impl Delivery {
     /// Waits until a run asks for an approval.
     pub(super) fn asking(&self, rule: &str, stage: &str) -> Run {
         self.wait(&format!("{rule} in {stage} to ask"), |state| {
-            newest(state, rule, stage).filter(|run| run.asking().is_some()).cloned()
+            newest(state, rule, stage).filter(|run| run.answerable().is_some()).cloned()
         })
     }
 

@@ -17,7 +17,7 @@ fn delivered() -> (Delivery, String, String) {
     delivery.software.commit("feature", "Sell less", &less);
     let second = delivery.software.merge("dev", "feature", "Merge what sells less", &less);
     delivery.wait("the second question", |state| {
-        state.live_runs().find(|run| run.asking().is_some() && run.id.as_str() != asked).map(drop)
+        state.live_runs().find(|run| run.answerable().is_some() && run.id.as_str() != asked).map(drop)
     });
     delivery.kill();
     (delivery, first, second)

@@ -156,7 +156,7 @@ fn scenario_6_a_rejected_change_leaves_what_is_deployed() {
     assert!(deployed.is_some());
     delivery.software.commit("dev", "Sell less", &[("VERSION", "webshop 3.0\n")]);
     let second = delivery.wait("the second question", |state| {
-        let run = state.live_runs().find(|run| run.asking().is_some() && run.id.as_str() != first)?;
+        let run = state.live_runs().find(|run| run.answerable().is_some() && run.id.as_str() != first)?;
         Some(run.id.to_string())
     });
     let why = delivery.refused(&["reject", &second, "--reason", "no", "--as", "ada"], 3);

@@ -270,7 +270,7 @@ fn systems_of_a_release_merge_when_all_of_them_can() {
 /// Grace approves billing's part.
 fn approve_billing(delivery: &Delivery) {
     let asked = delivery.wait_in("billing", "its question", |state| {
-        state.live_runs().find(|run| run.asking().is_some()).map(|run| run.id.to_string())
+        state.live_runs().find(|run| run.answerable().is_some()).map(|run| run.id.to_string())
     });
     delivery.granted(&["approve", &asked, "--system", "billing", "--as", "grace"]);
 }

@@ -22,7 +22,7 @@ use tidegate::{
     },
     rules::{RepositoryName, Rules, StageName, SystemName, load},
     simulate::{Originals, Question, Supposed, predict, report::Prediction},
-    steps::{Tools, perform},
+    steps::{Tools, attribute, perform},
     store::{Ledger, SqliteStore},
     watch::watch,
 };
@@ -254,6 +254,7 @@ impl Company {
                 self.made.note(state, &work, &outcome, &self.tools).await;
                 Outcome::Step(outcome)
             }
+            Work::Authors(work) => Outcome::Authors(attribute(&work, &self.tools.mirrors).await),
             Work::Notice(_) => Outcome::Notice(Delivery::Delivered),
             Work::Watch(_) => unreachable!("watches look when they are told to"),
         };

@@ -25,7 +25,6 @@ impl Turn<'_> {
         let target = rule.target.as_ref().map(|target| TargetKey::of_target(target, stage));
         let holds_from_start = target.is_none();
         let target = target.unwrap_or_else(|| TargetKey::of_rule(name, stage));
-        let written = self.system.written_for_target(&head.set, &target);
         let run = Run {
             id: RunId::new(""),
             number: 0,
@@ -34,8 +33,8 @@ impl Turn<'_> {
             cause,
             source: Some(source),
             set: head.set.clone(),
-            authors: written.authors,
-            others_wrote: written.others_wrote,
+            authors: self.system.known_authors(head),
+            others_wrote: false,
             origin: head.origin.clone(),
             hotfix: None,
             rules: digest,

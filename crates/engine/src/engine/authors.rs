@@ -1,222 +1,240 @@
-//! Whose change something is: who wrote what is in it and was not in what was there before. Every push is remembered with
-//! who wrote it, and of every commit how far the pushes to each branch are in it. So it is told apart for each target and
-//! stage, whatever was verified elsewhere meanwhile, and told anew after a way back.
+//! Who wrote a change. Git knows, and is asked when a question opens: an effect, whose answer is in the log. Nothing of it
+//! is remembered here but what the question is compared with, and the answer. See `docs/gates.md`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use litemap::LiteMap;
 use serde::{Deserialize, Serialize};
-use smol_str::SmolStr;
 
 use crate::engine::{
+    effect::Effect,
     event::CommitSet,
-    ids::{CommitId, Place, TargetKey},
-    plan::{Back, Task},
+    gate::judge,
+    ids::{CommitId, EffectId},
+    plan::LONGEST_BACKOFF_MS,
     run::{Run, StepRun, Subject},
-    system::System,
+    system::{FirstSeen, Head, System},
     turn::Turn,
 };
-use crate::rules::{Rules, StageName};
+use crate::rules::{RepositoryName, StageName, StepId};
 
-/// How many pushes to a branch are told apart. Older ones are taken for one: who wrote any of them then wrote all of them,
-/// so that nobody is forgotten and the state stays small.
-const MOST_PUSHES: usize = 64;
-/// How many people are remembered of pushes that are taken for one; more than these, and not all who wrote it are known.
-const MOST_AUTHORS: usize = 1_000;
+/// How long git is left alone after it could not say; doubled for each further try.
+const FIRST_BACKOFF_MS: i64 = 5_000;
 
-/// How far the pushes to each place, `repository stage`, are in something: the place in the log of the last one in it.
-/// Of few places, and remembered of every commit: it has to be small.
-pub type Taken = LiteMap<SmolStr, u64>;
-
-/// A push to a branch, or older ones taken for one.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pushed {
-    /// Its place in the log; of several, the first's.
-    pub first: u64,
-    /// The last's.
-    pub last: u64,
-    /// Who wrote it.
-    pub by: Writers,
-}
-
-/// Who wrote a push, in as little as it takes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Writers {
-    /// Those who are known, as in `Ada <ada@example.com>`, in order.
-    pub authors: Box<[SmolStr]>,
-    /// That there are others, whom nobody can tell.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub others_wrote: bool,
-}
+/// What a change is compared with: per repository the commits whose content is not new.
+pub type Base = BTreeMap<RepositoryName, Vec<CommitId>>;
 
 /// Who wrote something.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Written {
     /// Those who are known, as in `Ada <ada@example.com>`.
     pub authors: BTreeSet<String>,
-    /// That there are others, whom nobody can tell.
+    /// Why there may be others, whom nobody can tell; nothing when these are all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<String>,
+}
+
+/// What came of one try to ask git.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum Attribution {
+    /// This is who wrote it.
+    Told(Written),
+    /// Git could not say; it is asked again.
+    Retry {
+        /// What was tried and what came back.
+        error: String,
+        /// How long the outside asked us to wait, in milliseconds.
+        after_ms: Option<i64>,
+    },
+}
+
+/// What is known of who wrote what a question is about.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Authorship {
+    /// What it is compared with.
+    pub base: Base,
+    /// The effect that asks git, until it is answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effect: Option<EffectId>,
+    /// How often git could not say.
+    #[serde(default)]
+    pub tries: u32,
+    /// Why git could not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub written: Option<Written>,
+    /// Whether people were told that they are asked.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub others_wrote: bool,
+    pub told: bool,
 }
 
-impl Written {
-    fn extend(&mut self, other: &Self) {
-        self.authors.extend(other.authors.iter().cloned());
-        self.others_wrote |= other.others_wrote;
-    }
-
-    fn extend_by(&mut self, writers: &Writers) {
-        self.authors.extend(writers.authors.iter().map(ToString::to_string));
-        self.others_wrote |= writers.others_wrote;
-    }
-}
-
-impl From<Written> for Writers {
-    fn from(Written { authors, others_wrote }: Written) -> Self {
-        Self { authors: authors.into_iter().map(SmolStr::from).collect(), others_wrote }
+impl StepRun {
+    /// Who wrote what its question is about, as git answered.
+    #[must_use]
+    pub fn written(&self) -> Option<&Written> {
+        self.authorship.as_ref()?.written.as_ref()
     }
 }
 
 impl System {
-    /// How far the pushes are in these commits.
-    fn taken<'commit>(&self, commits: impl IntoIterator<Item = &'commit CommitId>) -> Taken {
-        let mut taken = Taken::new();
-        for descent in commits.into_iter().filter_map(|commit| self.versions.descent.get(commit)) {
-            join(&mut taken, &descent.taken);
-        }
-        taken
-    }
-
-    /// Who wrote what is in something and is not in what was there before.
-    fn written_since(&self, before: &Taken, now: &Taken) -> Written {
-        let mut written = Written::default();
-        for (place, upto) in now {
-            let since = before.get(place).copied().unwrap_or_default();
-            let pushes = self.pushes.get(place.as_str()).into_iter().flatten();
-            pushes.filter(|push| push.last > since && push.first <= *upto).for_each(|push| written.extend_by(&push.by));
-        }
-        written
-    }
-
-    /// Who wrote what a promotion of this set would bring to a stage.
-    pub(in crate::engine) fn written_for_stage(&self, set: &CommitSet, to: &StageName) -> Written {
-        let there = self.promoted.get(to).map(|promoted| self.taken(promoted.set.values())).unwrap_or_default();
-        self.written_since(&there, &self.taken(set.values()))
-    }
-
-    /// Who wrote what is in this set and was not in what was last verified on a target, or came through a lane.
-    pub(in crate::engine) fn written_for_target(&self, set: &CommitSet, key: &TargetKey) -> Written {
-        let nothing = Taken::new();
-        let there = self.targets.get(key).map_or(&nothing, |target| &target.verified);
-        self.written_since(there, &self.taken(set.values()))
-    }
-
-    /// Who wrote what a run brings: as it was when the run was made, and as it is now. What was there before may have gone
-    /// back meanwhile.
+    /// What the question of a run is compared with. What another target verified, or another stage has, is no less new here.
     #[must_use]
-    pub fn written(&self, run: &Run) -> Written {
-        let mut written = Written { authors: run.authors.clone(), others_wrote: run.others_wrote };
-        match (&run.subject, &run.target) {
-            (Subject::Promotion { .. }, _) => written.extend(&self.written_for_stage(&run.set, &run.stage)),
-            (Subject::Rule(_), Some(key)) => written.extend(&self.written_for_target(&run.set, key)),
-            _ => {}
-        }
-        written
+    pub fn compared_with(&self, run: &Run) -> Base {
+        let before: Option<&CommitSet> = match (&run.subject, &run.target) {
+            (Subject::Promotion { .. }, _) => self.promoted.get(&run.stage).map(|promoted| &promoted.set),
+            (Subject::Rule(_), Some(key)) => self.targets.get(key).map(|target| &target.verified),
+            (Subject::Rule(_) | Subject::Rollback | Subject::TakeBack, _) => None,
+        };
+        let of = |repository: &RepositoryName| match before.and_then(|before| before.get(repository)) {
+            Some(commit) => vec![commit.clone()],
+            None => self.taken_as_it_is(repository, run),
+        };
+        let rules = self.rules().into_iter();
+        rules.flat_map(|rules| rules.repositories.keys()).map(|name| (name.clone(), of(name))).collect()
     }
 
-    /// How far the pushes are in what a step of ours brings to the branch that it writes to.
-    pub(in crate::engine) fn brought_by(&self, run: &Run, step: &StepRun) -> Taken {
-        match &step.task {
-            Task::Merge(merge) => self.taken([&merge.commit]),
-            Task::Restore(restore) => match &restore.back {
-                Back::ToVersion { to, .. } => self.taken([to]),
-                Back::Undo { .. } => Taken::new(),
-            },
-            _ => self.taken(run.set.values()),
+    /// What is compared with while nothing was verified: the stages after this one, as they were when this one was first
+    /// seen; the last is taken as it was then. A promotion is compared with the stage that it goes to as well.
+    pub(in crate::engine) fn taken_as_it_is(&self, repository: &RepositoryName, run: &Run) -> Vec<CommitId> {
+        let Some((rules, watched)) = self.rules().zip(self.repositories.get(repository)) else { return Vec::new() };
+        let Some(own) = watched.first.get(&run.stage) else { return Vec::new() };
+        let seen = |stage: &StageName| watched.first.get(stage).filter(|first| first.order <= own.order);
+        let later = rules.stages.keys().skip_while(|stage| **stage != run.stage).skip(1).filter_map(seen);
+        let mut commits: Vec<CommitId> = later.map(|FirstSeen { commit, .. }| commit.clone()).collect();
+        if commits.is_empty() || matches!(run.subject, Subject::Promotion { .. }) {
+            commits.push(own.commit.clone());
         }
+        commits
+    }
+
+    /// Who is known to have written what is at a head without asking git: its author; of a commit of ours, those of its run.
+    pub(in crate::engine) fn known_authors(&self, head: &Head) -> BTreeSet<String> {
+        match &head.by {
+            None => BTreeSet::from([head.author.clone()]),
+            Some(by) => self.run(by).map(|run| run.authors.clone()).unwrap_or_default(),
+        }
+    }
+
+    /// The commits of a repository that the state names: nobody's rewriting of a branch may lose them.
+    #[must_use]
+    pub fn named_commits(&self, repository: &RepositoryName) -> BTreeSet<CommitId> {
+        let heads = self.repositories.values().flat_map(|watched| watched.heads.values()).map(|head| &head.set);
+        let targets = self.targets.values().flat_map(|target| {
+            [Some(&target.verified), target.deployed.as_ref().map(|deployed| &deployed.set)].into_iter().flatten()
+        });
+        let sets = heads.chain(targets).chain(self.runs.values().map(|run| &run.set)).chain(self.versions.sets());
+        let sets = sets.chain(self.promoted.values().map(|promoted| &promoted.set));
+        let sets = sets.chain(self.verified.values().map(|verified| &verified.set));
+        let mut named: BTreeSet<CommitId> = sets.filter_map(|set| set.get(repository)).cloned().collect();
+        if let Some(watched) = self.repositories.get(repository) {
+            named.extend(watched.heads.values().map(|head| head.commit.clone()));
+            named.extend(watched.gone.values().cloned());
+            named.extend(watched.first.values().map(|first| first.commit.clone()));
+        }
+        named
     }
 }
 
 impl Turn<'_> {
-    /// People pushed to a branch: the head that they made has what was there before, and this.
-    pub(in crate::engine) fn remember_written(&mut self, here: &Place, commit: &CommitId, by: Written) {
-        let place = here.to_string();
-        let pushes = self.system.pushes.entry(place.clone()).or_default();
-        pushes.push(Pushed { first: self.seq, last: self.seq, by: by.into() });
-        if pushes.len() > MOST_PUSHES {
-            let oldest = pushes.remove(0);
-            let next = &mut pushes[0];
-            let mut both = Written::default();
-            both.extend_by(&oldest.by);
-            both.extend_by(&next.by);
-            while both.authors.len() > MOST_AUTHORS {
-                both.authors.pop_last();
-                both.others_wrote = true;
+    /// Has git asked who wrote what a question is about, unless that is known. People are told when it is.
+    pub(in crate::engine) fn ask_git(&mut self, number: u64, id: &StepId) {
+        let base = self.system.compared_with(self.run(number));
+        let known = self.step_mut(number, id).authorship.take().filter(|known| known.base == base);
+        let known = known.filter(|known| known.written.as_ref().is_some_and(|written| written.unknown.is_empty()));
+        if let Some(known) = known {
+            self.step_mut(number, id).authorship = Some(known);
+            return self.tell_who_is_asked(number, id);
+        }
+        self.step_mut(number, id).authorship = Some(Box::new(Authorship { base, ..Authorship::default() }));
+        self.emit_authors(number, id, self.at_ms);
+    }
+
+    fn emit_authors(&mut self, number: u64, id: &StepId, due_ms: i64) {
+        let effect = Effect::authors(&self.run(number).id, id, self.seq, due_ms);
+        if let Some(authorship) = &mut self.step_mut(number, id).authorship {
+            authorship.effect = Some(effect.id.clone());
+            self.emit(effect);
+        }
+    }
+
+    /// Git answers, or could not.
+    pub(in crate::engine) fn attributed(&mut self, number: u64, id: &StepId, attribution: &Attribution) {
+        let at_ms = self.at_ms;
+        let Some(authorship) = &mut self.step_mut(number, id).authorship else { return };
+        authorship.effect = None;
+        match attribution {
+            Attribution::Retry { error, after_ms } => {
+                let doublings = authorship.tries.min(20);
+                authorship.tries = authorship.tries.saturating_add(1);
+                authorship.error = Some(error.clone());
+                let backoff_ms = FIRST_BACKOFF_MS.saturating_mul(1 << doublings).max(after_ms.unwrap_or(0));
+                self.emit_authors(number, id, at_ms.saturating_add(backoff_ms.min(LONGEST_BACKOFF_MS)));
             }
-            (next.first, next.by) = (oldest.first, both.into());
-        }
-        self.takes_in(commit, &Taken::from_iter([(SmolStr::from(place), self.seq)]));
-    }
-
-    /// A commit has all that other commits have.
-    pub(in crate::engine) fn takes_in_commits<'commit>(
-        &mut self,
-        commit: &CommitId,
-        others: impl IntoIterator<Item = &'commit CommitId>,
-    ) {
-        let taken = self.system.taken(others);
-        self.takes_in(commit, &taken);
-    }
-
-    /// A commit has this as well.
-    pub(in crate::engine) fn takes_in(&mut self, commit: &CommitId, taken: &Taken) {
-        if !taken.is_empty() {
-            join(&mut self.system.versions.descent.entry(commit.clone()).or_default().taken, taken);
+            Attribution::Told(written) => {
+                (authorship.tries, authorship.error) = (0, None);
+                authorship.written = Some(written.clone());
+                let run = self.run_mut(number);
+                (run.authors, run.others_wrote) = (written.authors.clone(), !written.unknown.is_empty());
+                self.void_answers_of_authors(number, id, written);
+                self.tell_who_is_asked(number, id);
+            }
         }
     }
 
-    /// A commit goes back to another: of what was there, it keeps at most what people pushed to this very stage.
-    pub(in crate::engine) fn goes_back_to(
-        &mut self,
-        commit: &CommitId,
-        to: &CommitId,
-        kept: Option<(&CommitId, &StageName)>,
-    ) {
-        let mut taken = self.system.taken([to]);
-        if let Some((parent, stage)) = kept {
-            let stage = format!(" {stage}");
-            let mut kept = self.system.taken([parent]);
-            kept.retain(|place, _| place.ends_with(&stage));
-            join(&mut taken, &kept);
-        }
-        self.system.versions.descent.entry(commit.clone()).or_default().taken = taken;
+    /// An answer that was given when something else was known counts no more, if whoever gave it wrote some of it.
+    fn void_answers_of_authors(&mut self, number: u64, id: &StepId, written: &Written) {
+        let (run, step) = (self.run(number), self.step_of(number, id));
+        let Some(quorum) = step.task.quorum(&run.stage) else { return };
+        let reason = |answer| judge::written_by(self.system, run, quorum, written, answer);
+        let reasons: Vec<Option<String>> = step.answers.iter().map(reason).collect();
+        self.step_mut(number, id).void_lapsed(&reasons);
     }
 
-    /// A run succeeded: what it brought is what its target, or its lane, is compared with from now on.
+    /// Tells people once that they are asked.
+    fn tell_who_is_asked(&mut self, number: u64, id: &StepId) {
+        let (run, step) = (self.run(number), self.step_of(number, id));
+        let quorum = step.task.quorum(&run.stage).cloned();
+        let Some(authorship) = &mut self.step_mut(number, id).authorship else { return };
+        if !std::mem::replace(&mut authorship.told, true)
+            && let Some(quorum) = quorum
+        {
+            self.tell_approval_wanted(number, id, &quorum);
+        }
+    }
+
+    /// A question is over: whoever wrote it, nobody waits for git to say so.
+    pub(in crate::engine) fn stop_asking_git(&mut self, number: u64, id: &StepId) {
+        let Some(authorship) = &mut self.step_mut(number, id).authorship else { return };
+        authorship.told = false;
+        if let Some(effect) = authorship.effect.take() {
+            self.drop_effect(&effect);
+        }
+    }
+
+    /// Has git asked again where what an open question is compared with has changed: something else was verified, or taken
+    /// back.
+    pub(in crate::engine) fn keep_questions_current(&mut self) {
+        let asking = self.system.live_runs().filter_map(|run| {
+            let step = run.asking()?;
+            let authorship = step.authorship.as_ref()?;
+            (authorship.base != self.system.compared_with(run)).then(|| (run.number, step.id.clone(), authorship.told))
+        });
+        let changed: Vec<(u64, StepId, bool)> = asking.collect();
+        for (number, id, told) in changed {
+            self.stop_asking_git(number, &id);
+            self.ask_git(number, &id);
+            if let Some(authorship) = &mut self.step_mut(number, &id).authorship {
+                authorship.told = told;
+            }
+        }
+    }
+
+    /// A run succeeded: its target, or its lane, is compared with what it brought from now on.
     pub(in crate::engine) fn verified_on_target(&mut self, run: &Run) {
-        let taken = self.system.taken(run.set.values());
         if let Some(target) = run.target.as_ref().and_then(|key| self.system.targets.get_mut(key)) {
-            target.verified = taken;
-        }
-    }
-
-    /// Forgets the pushes to places that the rules do not have.
-    pub(in crate::engine) fn forget_pushes(&mut self, rules: &Rules) {
-        let has = |place: &String| {
-            let (repository, stage) = place.split_once(' ').unwrap_or_default();
-            rules.repositories.keys().any(|name| name.as_str() == repository)
-                && rules.stages.keys().any(|name| name.as_str() == stage)
-        };
-        self.system.pushes.retain(|place, _| has(place));
-    }
-}
-
-/// Both together.
-pub(in crate::engine) fn join(taken: &mut Taken, other: &Taken) {
-    for (place, upto) in other {
-        match taken.get_mut(place) {
-            Some(known) => *known = (*known).max(*upto),
-            None => drop(taken.insert(place.clone(), *upto)),
+            target.verified.clone_from(&run.set);
         }
     }
 }

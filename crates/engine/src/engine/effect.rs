@@ -36,6 +36,13 @@ pub enum EffectKind {
         /// Which of the three.
         phase: Phase,
     },
+    /// Ask git who wrote what a question is about.
+    Authors {
+        /// Its run.
+        run: RunId,
+        /// The step that asks.
+        step: StepId,
+    },
     /// Say when it is due.
     Timer(Timer),
     /// Deliver a notice, whole in the state until it is.
@@ -97,6 +104,14 @@ impl Effect {
     pub fn step(run: &RunId, step: &StepId, phase: Phase, (round, tick): (u32, u32), due_ms: i64) -> Self {
         let id = EffectId::new(format_smolstr!("{run}/{step}.{round}#{tick}"));
         Self { id, due_ms, kind: EffectKind::Step { run: run.clone(), step: step.clone(), phase } }
+    }
+
+    /// One try to ask git who wrote what a step asks people about; `seq`, the place in the log of the event that asks for
+    /// it, makes it unique.
+    #[must_use]
+    pub fn authors(run: &RunId, step: &StepId, seq: u64, due_ms: i64) -> Self {
+        let id = EffectId::new(format_smolstr!("authors/{run}/{step}#{seq}"));
+        Self { id, due_ms, kind: EffectKind::Authors { run: run.clone(), step: step.clone() } }
     }
 
     /// One try to deliver a notice; the first is 1.

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     access::{Access, Permission},
+    authors::Attribution,
     ids::{CommitId, Digest, EffectId, PinnerId, RunId, StepKey},
     version::release::Release,
 };
@@ -105,6 +106,8 @@ pub enum Outcome {
     Fired,
     /// A step ended, failed, or goes on outside.
     Step(StepOutcome),
+    /// Git said who wrote what a question is about, or could not.
+    Authors(Attribution),
     /// A notice was delivered, or not.
     Notice(Delivery),
 }

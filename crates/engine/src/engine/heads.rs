@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    authors::{Taken, Written, join},
     effect::Effect,
     event::{CommitSet, HeadSeen, PinsSeen},
     ids::{CommitId, PinnerId, Place, RunId, StepKey},
     provenance::{Origin, Pins, Wanted, set_of, texts},
     run::{Cause, Subject},
-    system::{Head, Unreachable},
+    system::{FirstSeen, Head, Unreachable},
     turn::Turn,
 };
 use crate::rules::{RepositoryName, Rule, Span, StageName, StepId, matches_any};
@@ -91,37 +90,25 @@ impl Turn<'_> {
         let before = self.system.head(repository, stage).cloned();
         let watched = self.system.repositories.get(repository);
         let gone = watched.and_then(|watched| watched.gone.get(stage)).cloned();
-        let stands_on = before.as_ref().map(|head| head.commit.clone()).or(gone);
-        let (mut made, mut stood_on) = (None, Vec::from_iter(stands_on.clone()));
-        let (mut written, mut taken) = (Written::default(), Taken::new());
+        let (mut made, mut stands_on) = (None, before.as_ref().map(|head| head.commit.clone()).or(gone));
         for key in &seen.keys {
-            let shown = self.step_of_key(key);
-            written.others_wrote |= shown.is_none();
-            let Some((number, id)) = shown else { continue };
+            let Some((number, id)) = self.step_of_key(key) else { continue };
             let (run, step) = (self.run(number), self.step_of(number, &id));
-            join(&mut taken, &self.system.brought_by(run, step));
-            stood_on.extend(step.output_commit("commit"));
+            stands_on = step.output_commit("commit").or(stands_on);
             if step.task.writes_to() == Some(repository) && run.stage == *stage {
                 made = Some((run.id.clone(), run.hotfix.clone()));
             }
         }
         let (by, mut hotfix) = made.unzip();
         if !seen.authors.is_empty() || seen.others_wrote || seen.keys.is_empty() {
-            written.authors.insert(seen.author.clone());
-            written.authors.extend(seen.authors.iter().cloned());
-            written.others_wrote |= seen.others_wrote;
             // What others pushed with it was not marked.
             hotfix = None;
         }
         if let Some(hotfix) = hotfix.flatten() {
             self.mark_commit(&seen.commit, &hotfix);
         }
-        self.remember_push(&seen.commit, stood_on.last().filter(|_| !seen.forced));
-        self.takes_in_commits(&seen.commit, &stood_on);
-        self.takes_in(&seen.commit, &taken);
-        if written != Written::default() {
-            self.remember_written(&here, &seen.commit, written);
-        }
+        self.remember_push(&seen.commit, stands_on.as_ref().filter(|_| !seen.forced));
+        self.first_seen(&here, &seen.commit);
         let (set, origin) = before.map(|head| (head.set, head.origin)).unwrap_or_default();
         if !first_sight {
             self.pins_seen(&here, &seen.pins, &origin);
@@ -222,6 +209,15 @@ impl Turn<'_> {
             head.origin.wanted.insert(name.clone(), wanted.clone());
         }
         head
+    }
+
+    /// What a branch was at when it was first seen is what its stage is compared with until something is verified.
+    fn first_seen(&mut self, here: &Place, commit: &CommitId) {
+        let order = self.seq;
+        if let Some(watched) = self.system.repositories.get_mut(&here.repository) {
+            let first = || FirstSeen { commit: commit.clone(), order };
+            watched.first.entry(here.stage.clone()).or_insert_with(first);
+        }
     }
 
     /// Makes a commit the head.

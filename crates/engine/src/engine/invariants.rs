@@ -140,6 +140,15 @@ fn effects_are_accounted_for(system: &System, broken: &mut Vec<String>) {
                 broken.push(format!("I9: {} {} names an effect that is not pending for it", run.id, step.id));
             }
             known.extend(pending);
+            let asks = step.state == StepState::Active && step.task.quorum(&run.stage).is_some();
+            let asked = step.authorship.as_ref().and_then(|authorship| authorship.effect.as_ref());
+            if asks && step.written().is_some() == asked.is_some() {
+                broken.push(format!("I9: {} {} asks, and git either is not asked or has answered", run.id, step.id));
+            }
+            if asked.is_some_and(|asked| !asks || !system.due.contains_key(asked)) {
+                broken.push(format!("I9: {} {} waits for git, which is not asked", run.id, step.id));
+            }
+            known.extend(asked);
         }
     }
     for repository in system.rules().iter().flat_map(|rules| rules.repositories.keys()) {
@@ -183,5 +192,5 @@ fn notices_are_accounted_for(system: &System, broken: &mut Vec<String>) {
 }
 
 const fn is_of_step(effect: &Effect) -> bool {
-    matches!(effect.kind, EffectKind::Step { .. } | EffectKind::Timer(Timer::Gate { .. }))
+    matches!(effect.kind, EffectKind::Step { .. } | EffectKind::Authors { .. } | EffectKind::Timer(Timer::Gate { .. }))
 }

@@ -27,7 +27,7 @@ pub mod version;
 mod work;
 
 pub use access::*;
-pub use authors::{Pushed, Taken, Writers, Written};
+pub use authors::{Attribution, Authorship, Base, Written};
 pub use effect::{Effect, EffectKind, Phase, Timer};
 pub use event::*;
 pub use gate::hotfix::Hotfix;
@@ -40,4 +40,4 @@ pub use run::*;
 pub use system::*;
 pub use turn::{Decision, Link, Refused, retrace, step};
 pub use version::descent::Descent;
-pub use work::{NoticeWork, PinPlace, StepOutput, StepWork, WatchWork, Work, work};
+pub use work::{AuthorsOf, AuthorsWork, NoticeWork, PinPlace, StepOutput, StepWork, WatchWork, Work, work};

@@ -50,6 +50,11 @@ impl Turn<'_> {
                     self.step_outcome(number, &step, phase, outcome);
                 }
             }
+            (EffectKind::Authors { run, step }, Outcome::Authors(attribution)) => {
+                if let Some(number) = self.system.run(&run).map(|run| run.number) {
+                    self.attributed(number, &step, attribution);
+                }
+            }
             (EffectKind::Notify { notice }, Outcome::Notice(delivery)) => self.notice_outcome(notice, delivery),
             _ => unreachable!("an outcome of another kind than its effect settles nothing"),
         }
@@ -189,6 +194,7 @@ impl Turn<'_> {
         if let Some(effect) = step.effect.take() {
             self.drop_effect(&effect);
         }
+        self.stop_asking_git(number, id);
         self.stop_run(number, RunState::Failed, reason);
         self.wake_writers(number, id);
     }
@@ -225,9 +231,7 @@ impl Turn<'_> {
                     let before = self.run(number).before(step).into_iter();
                     let artifacts: Vec<Artifact> = before.flat_map(|step| step.artifacts.clone()).collect();
                     let pins = commit.set.keys().map(|pointer| format!("{} {pointer}", commit.file));
-                    let brought = self.system.brought_by(self.run(number), self.step_of(number, id));
                     self.remember_pins(&made, &parent, pins, &artifacts);
-                    self.takes_in(&made, &brought);
                 }
                 self.made_head(number, id, &place, Some(&[commit.file]), wrote);
                 self.provenance_grew(&place.repository);
@@ -238,10 +242,6 @@ impl Turn<'_> {
                 if let (Some(made), Some(parent)) = (step.output_commit("commit"), step.output_commit("parent")) {
                     let back = step.outputs.get("back").and_then(Value::as_bool) == Some(true);
                     self.remember_merge(&made, &parent, &merge.commit, back);
-                    if back {
-                        let stage = self.run(number).stage.clone();
-                        self.goes_back_to(&made, &merge.commit, Some((&parent, &stage)));
-                    }
                 }
                 let place = Place { repository: merge.repository, stage: self.run(number).stage.clone() };
                 let changed = self.step_of(number, id).changed_paths();
@@ -326,6 +326,7 @@ const fn answers(kind: &EffectKind, outcome: &Outcome) -> bool {
         EffectKind::Timer(_) => matches!(outcome, Outcome::Fired),
         EffectKind::Step { .. } => matches!(outcome, Outcome::Step(_)),
         EffectKind::Notify { .. } => matches!(outcome, Outcome::Notice(_)),
+        EffectKind::Authors { .. } => matches!(outcome, Outcome::Authors(_)),
     }
 }
 

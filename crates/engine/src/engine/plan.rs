@@ -262,6 +262,7 @@ pub(super) fn planned(
         hint: None,
         answers: Vec::new(),
         void: Vec::new(),
+        authorship: None,
         skippable: false,
         skipped: None,
     }

@@ -84,7 +84,6 @@ impl Turn<'_> {
         if self.set_is_promoted(&verified.set, to) || self.promotion_of(&verified.set, from, to).is_some() {
             return;
         }
-        let written = self.system.written_for_stage(&verified.set, to);
         let run = Run {
             id: super::RunId::new(""),
             number: 0,
@@ -93,8 +92,8 @@ impl Turn<'_> {
             cause,
             source: None,
             set: verified.set.clone(),
-            authors: written.authors,
-            others_wrote: written.others_wrote,
+            authors: verified.authors.clone(),
+            others_wrote: false,
             origin: Origin::default(),
             hotfix: verified.hotfix.clone(),
             rules: digest,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
+    authors::Authorship,
     event::{Artifact, CommitSet, Principal},
     gate::approval::VoidAnswer,
     gate::hotfix::Hotfix,
@@ -241,6 +242,9 @@ pub struct StepRun {
     /// Answers that were given and do not count any more.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub void: Vec<VoidAnswer>,
+    /// Who wrote what its question is about, as far as git was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorship: Option<Box<Authorship>>,
     /// Whether a hotfix skips it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skippable: bool,
@@ -353,6 +357,12 @@ impl Run {
     #[must_use]
     pub fn asking(&self) -> Option<&StepRun> {
         self.steps.iter().find(|step| step.state == StepState::Active && step.task.quorum(&self.stage).is_some())
+    }
+
+    /// The step that waits for people's approval, of whose question git has said who wrote it.
+    #[must_use]
+    pub fn answerable(&self) -> Option<&StepRun> {
+        self.asking().filter(|step| step.written().is_some())
     }
 
     /// All steps that `step` comes after, directly or through others, in the order of the plan.

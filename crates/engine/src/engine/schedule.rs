@@ -22,6 +22,7 @@ impl Turn<'_> {
             EffectKind::Timer(Timer::Schedule { rule, stage, .. }) => Some((&effect.id, rule, stage)),
             EffectKind::Timer(Timer::Gate { .. } | Timer::Freeze { .. })
             | EffectKind::Watch { .. }
+            | EffectKind::Authors { .. }
             | EffectKind::Step { .. }
             | EffectKind::Notify { .. } => None,
         });

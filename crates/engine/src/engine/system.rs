@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     access::AccessInForce,
-    authors::{Pushed, Taken},
     effect::Effect,
     event::{Artifact, CommitSet, StepPlace},
     gate::approval::DeployedContent,
@@ -77,9 +76,6 @@ pub struct System {
     pub moved: BTreeMap<StageName, BTreeMap<RepositoryName, Point>>,
     /// Per `rule@stage`, the commit that it last succeeded on.
     pub succeeded: BTreeMap<String, CommitId>,
-    /// Per `repository stage`, the pushes to it, oldest first. Not left out when it is empty: a snapshot of before these
-    /// were kept cannot be read, and the log, which has them, is read instead.
-    pub pushes: BTreeMap<String, Vec<Pushed>>,
     /// Pushes that wait for a promotion into their stage to end.
     pub held: BTreeMap<StageName, BTreeSet<RepositoryName>>,
     /// The paths that the pushes among them changed, where they are known and few; of any other, all may have changed.
@@ -126,6 +122,9 @@ pub struct RefusedRules {
 pub struct Watched {
     /// The stages that a watch has looked at, with a branch or without: the first sight of a stage starts nothing.
     pub seen: BTreeSet<StageName>,
+    /// What each stage's branch was at when it was first seen. Not left out when it is empty: a snapshot of before these
+    /// were kept cannot be read, and the log, which has them, is read instead.
+    pub first: BTreeMap<StageName, FirstSeen>,
     /// The head of each stage's branch that exists.
     pub heads: BTreeMap<StageName, Head>,
     /// The last head of each stage's branch that was deleted: made again, it is compared with that.
@@ -135,6 +134,15 @@ pub struct Watched {
     pub unreachable: Option<Unreachable>,
     /// The place in the log of the event that asked for its pending watch: of a head that is newer, it knows nothing.
     pub asked: u64,
+}
+
+/// The first commit that a branch was seen at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstSeen {
+    /// The commit.
+    pub commit: CommitId,
+    /// When it was seen, as a place in the log.
+    pub order: u64,
 }
 
 /// Why a repository cannot be reached.
@@ -185,9 +193,9 @@ pub struct TargetState {
     pub deployed: Option<Deployed>,
     /// Why it is broken.
     pub broken: Option<String>,
-    /// How far the pushes were in what was last verified on it.
-    #[serde(default, skip_serializing_if = "Taken::is_empty")]
-    pub verified: Taken,
+    /// What was last verified on it.
+    #[serde(default, skip_serializing_if = "CommitSet::is_empty")]
+    pub verified: CommitSet,
 }
 
 /// Where a target is in its life. (Those between are for targets that are provisioned first.)

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{
-    authors::Taken,
+    event::CommitSet,
     ids::{RunId, TargetKey},
     run::{Run, RunState, StepRun, StepState},
     system::{Policy, TargetLife, TargetState},
@@ -37,7 +37,7 @@ impl Turn<'_> {
             queue: VecDeque::new(),
             deployed: None,
             broken: None,
-            verified: Taken::new(),
+            verified: CommitSet::new(),
         });
         let on_it = |run: &&Run| run.target.as_ref() == Some(key) && run.number != number && !run.waits_at_fan_in();
         // A wide lane narrows only when it is empty; a queue before a lane that became wide goes on at once.

@@ -144,6 +144,7 @@ fn take_in(system: &mut System, recorded: &Recorded<Event>, retraces: bool) -> R
         Event::Command { by, command } => turn.command(by, command)?,
     }
     turn.advance_awake();
+    turn.keep_questions_current();
     let Turn { system, decision, .. } = turn;
     system.seq = recorded.seq;
     system.at_ms = recorded.at_ms;
@@ -194,9 +195,9 @@ impl Turn<'_> {
         for watched in self.system.repositories.values_mut() {
             watched.heads.retain(|stage, _| rules.stages.contains_key(stage));
             watched.seen.retain(|stage| rules.stages.contains_key(stage));
+            watched.first.retain(|stage, _| rules.stages.contains_key(stage));
             watched.gone.retain(|stage, _| rules.stages.contains_key(stage));
         }
-        self.forget_pushes(&rules);
         self.system.provenance.retain(|name, _| rules.repositories.contains_key(name));
         let stale: Vec<EffectId> =
             self.system.due.values().filter(|effect| is_watch(effect)).map(|effect| effect.id.clone()).collect();

@@ -1,7 +1,7 @@
 //! The whole of what an effect is about, read from the state when the effect is claimed: so that effects stay small, and
 //! whoever runs one needs to know nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -18,7 +18,7 @@ use super::{
     run::{Cause, Run, Source, StepRun, StepState},
     system::{Head, System},
 };
-use crate::rules::{Action, Commit, RepositoryName, Rules, StageName, StepId, SystemName, template};
+use crate::rules::{Action, Commit, Repository, RepositoryName, Rules, StageName, StepId, SystemName, template};
 
 /// What is to be done, with all that it takes to do it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +28,8 @@ pub enum Work {
     Watch(WatchWork),
     /// Start, poll or cancel a step.
     Step(Box<StepWork>),
+    /// Ask git who wrote something.
+    Authors(Box<AuthorsWork>),
     /// Say when it is due.
     Timer(Timer),
     /// Deliver a notice.
@@ -45,6 +47,34 @@ pub struct NoticeWork {
     pub number: u64,
     /// What is to be said, and to whom.
     pub message: Message,
+}
+
+/// What a question is about, with all that it takes to ask git who wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorsWork {
+    /// The system.
+    pub system: SystemName,
+    /// The run.
+    pub run: RunId,
+    /// The step that asks.
+    pub step: StepId,
+    /// Every repository of the system: a commit of ours may carry what is in any.
+    pub repositories: BTreeMap<RepositoryName, AuthorsOf>,
+}
+
+/// What is new of one repository is at or below `commit`, and neither at nor below one of `base`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AuthorsOf {
+    /// Where it is.
+    pub url: String,
+    /// The branches of all stages, in their order: where commits of ours are made.
+    pub branches: Vec<String>,
+    /// Its commit in what the question is about, if it has one.
+    pub commit: Option<CommitId>,
+    /// What it is compared with.
+    pub base: Vec<CommitId>,
+    /// What it is compared with instead where that is nowhere to be found any more.
+    pub otherwise: Vec<CommitId>,
 }
 
 /// A repository whose heads are looked at until they differ from those known.
@@ -65,6 +95,9 @@ pub struct WatchWork {
     /// The heads that branches had which are no more.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub gone: BTreeMap<StageName, CommitId>,
+    /// The commits that the state names: they stay in the mirror, whoever rewrites a branch.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub named: BTreeSet<CommitId>,
     /// Whether every stage has been looked at before.
     pub seen: bool,
     /// Whether it could be reached when last tried; if not, only its return is news.
@@ -208,6 +241,7 @@ pub fn work(system: &System, effect: &Effect) -> Result<Work, String> {
             Ok(Work::Notice(Box::new(NoticeWork { id, system, number, message })))
         }
         EffectKind::Watch { repository } => watch_work(system, rules, repository).map(Work::Watch),
+        EffectKind::Authors { run, step } => authors_work(system, rules, run, step),
         EffectKind::Step { run, step, phase } => {
             let run = system.run(run).ok_or_else(|| format!("there is no run {run}"))?;
             let target = run.target.as_ref().and_then(|key| system.targets.get(key));
@@ -236,6 +270,29 @@ fn is_shared(system: &System, run: &Run, id: &StepId) -> bool {
     })
 }
 
+fn authors_work(system: &System, rules: &Rules, run: &RunId, step: &StepId) -> Result<Work, String> {
+    let run = system.run(run).ok_or_else(|| format!("there is no run {run}"))?;
+    let asking = run.step(step).ok_or_else(|| format!("{} has no step {step}", run.id))?;
+    let base = asking.authorship.as_ref().map(|authorship| authorship.base.clone()).unwrap_or_default();
+    let branches: Vec<String> = rules.stages.keys().map(|stage| rules.branch(stage).to_owned()).collect();
+    let of = |(name, repository): (&RepositoryName, &Repository)| {
+        let of = AuthorsOf {
+            url: repository.url.clone(),
+            branches: branches.clone(),
+            commit: run.set.get(name).cloned(),
+            base: base.get(name).cloned().unwrap_or_default(),
+            otherwise: system.taken_as_it_is(name, run),
+        };
+        (name.clone(), of)
+    };
+    Ok(Work::Authors(Box::new(AuthorsWork {
+        system: rules.system.clone(),
+        run: run.id.clone(),
+        step: step.clone(),
+        repositories: rules.repositories.iter().map(of).collect(),
+    })))
+}
+
 fn watch_work(system: &System, rules: &Rules, name: &RepositoryName) -> Result<WatchWork, String> {
     let repository = rules.repositories.get(name).ok_or_else(|| format!("the rules have no repository {name}"))?;
     let watched = system.repositories.get(name).ok_or_else(|| format!("{name} is not watched"))?;
@@ -251,6 +308,7 @@ fn watch_work(system: &System, rules: &Rules, name: &RepositoryName) -> Result<W
             .map(|(stage, head)| (stage.clone(), last_known(system, name, stage, head)))
             .collect(),
         gone: watched.gone.clone(),
+        named: system.named_commits(name),
         seen: rules.stages.keys().all(|stage| watched.seen.contains(stage)),
         reachable: watched.unreachable.is_none(),
         interval_ms: repository.poll.unwrap_or(POLL_INTERVAL).as_ms(),

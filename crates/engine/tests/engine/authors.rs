@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::{prelude::*, sample::Index};
-use tidegate_engine::engine::{Access, Event, Grant, HeadSeen, Outcome, Person, Role, RunState, StepKey};
+use tidegate_engine::engine::{Access, CommitId, Event, Grant, Person, Role, RunState};
 
 use super::support::{
     World, abort, approve, failed, promote, promote_version, repository, retry, roll_back, run_rule, stage,
@@ -39,8 +39,7 @@ promotions:
 ";
 
 fn authors(world: &World, run: &str) -> BTreeSet<String> {
-    let written = world.system.written(&world.run(run));
-    written.authors.iter().map(|author| author.split(' ').next().unwrap().to_owned()).collect()
+    world.run(run).authors.iter().map(|author| author.split(' ').next().unwrap().to_owned()).collect()
 }
 
 fn refusal(world: &mut World, by: &str, run: &str) -> String {
@@ -129,16 +128,31 @@ fn what_was_taken_away_is_its_authors_again_when_it_comes_back() {
     world.replays(20);
 }
 
-/// A push of which the watch could not tell who wrote all of it.
-fn push_of_strangers(world: &mut World) {
-    let app = repository("app");
-    world.commit(&app, &stage("dev"), "ada", None);
-    let effect = world.watch_of(&app);
-    let Outcome::Heads { mut heads } = world.look(&app, |_, len| len) else { panic!() };
-    if let Some(Some(HeadSeen { others_wrote, .. })) = heads.get_mut(&stage("dev")) {
-        *others_wrote = true;
+#[test]
+fn who_turns_out_to_have_written_some_of_it_has_not_approved_it() {
+    let two = "{ from: dev, to: main, start: manual, requires: { approvals: { count: 2 } } }";
+    let mut world = World::new(&APP.replace(&two.replace('2', "1"), two));
+    for author in ["linus", "ada", "mary"] {
+        delivered(&mut world, author);
+        world.asked("grace", promote("dev", "main"));
+        if author == "mary" {
+            continue;
+        }
+        for by in ["grace", "otto"] {
+            let promotion = live(&world, "promote");
+            world.asked(by, approve(&promotion));
+        }
+        world.settle();
     }
-    world.answer(&effect, Outcome::Heads { heads });
+    let promotion = live(&world, "promote");
+    world.asked("ada", approve(&promotion));
+    world.asked("grace", roll_back("main", None));
+    world.settle();
+    let step = world.run(&promotion).asking().unwrap().clone();
+    let because = &step.void.last().unwrap().because;
+    assert!(because.starts_with("git says now who wrote it: ada may not, it holds a change"), "{because}");
+    assert!(step.answers.is_empty());
+    assert_eq!(authors(&world, &promotion), ["ada".to_owned(), "mary".to_owned()].into());
 }
 
 #[test]
@@ -148,14 +162,21 @@ fn where_not_all_authors_are_known_it_takes_somebody_who_may_override() {
     let grants = grants.map(|(role, to)| Grant { role, to: vec![to.to_owned()], systems: vec![], stages: vec![] });
     let people = ["grace", "linus"].map(|name| (name.to_owned(), Person::default()));
     world.record(Event::AccessLoaded { access: Access { people: BTreeMap::from(people), grants: grants.into() } });
-    push_of_strangers(&mut world);
+    world.contents.unknown = vec!["app: more than 500 people wrote it".to_owned()];
+    world.push("app", "dev");
     world.settle();
     let production = live(&world, "production");
     let refused = refusal(&mut world, "linus", &production);
-    assert!(refused.contains("not all who wrote it are known") && refused.contains("`override`"), "{refused}");
+    assert!(
+        refused.contains("not all who wrote it are known (app: more than 500 people wrote it)")
+            && refused.contains("`override`"),
+        "{refused}"
+    );
     assert!(world.waits_for(&production).ended_by.starts_with("grace: "), "{}", world.waits_for(&production).ended_by);
+    assert!(world.run(&production).others_wrote);
     world.asked("grace", approve(&production));
     world.settle();
+    world.contents.unknown.clear();
     world.push_by("ada", "app", "dev");
     world.settle();
     let production = live(&world, "production");
@@ -163,12 +184,25 @@ fn where_not_all_authors_are_known_it_takes_somebody_who_may_override() {
 }
 
 #[test]
-fn a_commit_of_ours_of_which_nothing_is_known_any_more_leaves_its_authors_unknown() {
+fn a_merge_back_by_hand_is_of_those_who_wrote_what_it_brings_however_long_ago_it_was_promoted() {
     let mut world = World::new(APP);
-    let app = repository("app");
-    world.commit(&app, &stage("dev"), "tidegate", Some(StepKey::new("app/promote-99/merge-app")));
-    world.watch(&app);
-    assert!(world.run(&live(&world, "canary")).others_wrote);
+    delivered(&mut world, "peter");
+    world.push_by("linus", "app", "qa");
+    world.settle();
+    for _ in 0..40 {
+        delivered(&mut world, "mary");
+    }
+    world.merge_by("mary", "app", "qa", "dev");
+    world.settle();
+    let production = live(&world, "production");
+    let run = world.run(&production);
+    assert!(!run.others_wrote);
+    let wrote = ["ada", "linus", "mary"].map(str::to_owned);
+    assert_eq!(authors(&world, &production), wrote.into(), "and whose the first of qa was");
+    for author in ["linus", "mary"] {
+        assert!(refusal(&mut world, author, &production).contains("they wrote themselves"));
+    }
+    world.asked("peter", approve(&production));
 }
 
 #[test]
@@ -180,8 +214,7 @@ fn nobody_is_forgotten_however_many_push() {
     world.settle();
     let production = live(&world, "production");
     assert_eq!(authors(&world, &production).len(), 151, "and whose the first was");
-    assert!(!world.system.written(&world.run(&production)).others_wrote);
-    assert!(world.system.pushes.values().all(|pushes| pushes.len() <= 64));
+    assert!(!world.run(&production).others_wrote);
     world.asked("grace", approve(&production));
     world.settle();
     world.push_by("p0", "app", "dev");
@@ -204,6 +237,7 @@ fn an_address_is_the_same_in_whatever_case() {
 #[derive(Debug, Clone)]
 enum Next {
     Push(usize, bool),
+    Merge(usize, bool),
     Settle,
     Approve(Index),
     Promote(bool),
@@ -217,6 +251,7 @@ enum Next {
 fn next() -> impl Strategy<Value = Next> {
     prop_oneof![
         4 => (0..4_usize, any::<bool>()).prop_map(|(who, qa)| Next::Push(who, qa)),
+        1 => (0..4_usize, any::<bool>()).prop_map(|(who, main)| Next::Merge(who, main)),
         6 => Just(Next::Settle),
         5 => any::<Index>().prop_map(Next::Approve),
         2 => any::<bool>().prop_map(Next::Promote),
@@ -230,24 +265,19 @@ fn next() -> impl Strategy<Value = Next> {
 
 const PEOPLE: [&str; 4] = ["ada", "grace", "linus", "mary"];
 
-/// What the remote itself would say: the people whose commits are in each commit.
+/// Who wrote each pushed commit, and what was last verified in production and promoted into main.
 #[derive(Default)]
 struct Model {
-    /// Commit → the pushed commits in it.
-    holds: BTreeMap<String, BTreeSet<String>>,
-    /// Pushed commit → who wrote it.
-    wrote: BTreeMap<String, String>,
-    /// What was last verified in production, as far as it was pushed.
-    production: BTreeSet<String>,
+    wrote: BTreeMap<CommitId, String>,
+    production: Option<CommitId>,
+    main: Option<CommitId>,
 }
 
 impl Model {
-    /// Pushes of people: each holds what its branch held.
-    fn push(&mut self, before: Option<String>, commit: &str, by: &str) {
-        let mut held = before.and_then(|before| self.holds.get(&before).cloned()).unwrap_or_default();
-        held.insert(commit.to_owned());
-        self.holds.insert(commit.to_owned(), held);
-        self.wrote.insert(commit.to_owned(), by.to_owned());
+    /// Who wrote what is in a commit and not in what was there before.
+    fn news(&self, world: &World, commit: &CommitId, before: Option<&CommitId>) -> BTreeSet<String> {
+        let before = before.map(|before| world.contents.of(before)).unwrap_or_default();
+        world.contents.of(commit).difference(&before).filter_map(|commit| self.wrote.get(commit).cloned()).collect()
     }
 }
 
@@ -255,9 +285,12 @@ fn play(world: &mut World, model: &mut Model, next: &Next) -> Result<(), TestCas
     match next {
         Next::Push(who, qa) => {
             let at = if *qa { "qa" } else { "dev" };
-            let before = world.system.head(&repository("app"), &stage(at)).map(|head| head.commit.to_string());
             let commit = world.push_by(PEOPLE[*who], "app", at);
-            model.push(before, commit.as_str(), PEOPLE[*who]);
+            model.wrote.insert(commit, PEOPLE[*who].to_owned());
+        }
+        Next::Merge(who, main) => {
+            let commit = world.merge_by(PEOPLE[*who], "app", if *main { "main" } else { "qa" }, "dev");
+            model.wrote.insert(commit, PEOPLE[*who].to_owned());
         }
         Next::Settle => world.settle(),
         Next::Approve(index) => {
@@ -267,15 +300,8 @@ fn play(world: &mut World, model: &mut Model, next: &Next) -> Result<(), TestCas
                 return Ok(());
             }
             let run = world.run(index.get(asking.as_slice()).as_str());
-            let new: BTreeSet<String> = match run.stage.as_str() {
-                // In dev nothing goes back, so that the branch itself says what is in it.
-                "dev" => {
-                    let commit = run.source.as_ref().unwrap().commit.to_string();
-                    let held = model.holds.get(&commit).cloned().unwrap_or_default();
-                    held.difference(&model.production).map(|commit| model.wrote[commit].clone()).collect()
-                }
-                _ => BTreeSet::new(),
-            };
+            let before = if run.stage == stage("dev") { &model.production } else { &model.main };
+            let new = model.news(world, &run.set[&repository("app")], before.as_ref());
             for who in PEOPLE {
                 let granted = world.ask(who, approve(run.id.as_str())).is_ok();
                 prop_assert!(!granted || !new.contains(who), "{who} wrote some of {}", run.id);
@@ -308,12 +334,10 @@ fn play(world: &mut World, model: &mut Model, next: &Next) -> Result<(), TestCas
             }
         }
     }
-    for run in &world.ended {
-        let is_production = run.subject.name() == "production" && run.state == RunState::Done;
-        if let Some(source) = run.source.as_ref().filter(|_| is_production) {
-            model.production = model.holds.get(source.commit.as_str()).cloned().unwrap_or_default();
-        }
-    }
+    let done = |of: &str| world.ended.iter().rev().find(|run| run.subject.name() == of && run.state == RunState::Done);
+    model.production = done("production").map(|run| run.set[&repository("app")].clone());
+    let promoted = world.system.promoted.get(&stage("main"));
+    model.main = promoted.map(|promoted| promoted.set[&repository("app")].clone());
     Ok(())
 }
 

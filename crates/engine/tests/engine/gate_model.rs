@@ -256,7 +256,8 @@ impl Play {
                     self.model.ended |= conflict;
                     Some((effect.id.clone(), Outcome::Step(outcome)))
                 }
-                EffectKind::Step { .. } | EffectKind::Watch { .. } | EffectKind::Notify { .. } => None,
+                EffectKind::Step { .. } | EffectKind::Watch { .. } => None,
+                EffectKind::Authors { .. } | EffectKind::Notify { .. } => None,
             });
             let Some((effect, outcome)) = next else { return };
             self.world.answer(&effect, outcome);

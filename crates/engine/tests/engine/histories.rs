@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, sync::LazyLock};
 use proptest::{prelude::*, sample::Index};
 use tidegate_engine::{
     engine::{
-        Command, CommitId, Delivery, Effect, EffectId, EffectKind, Outcome, Pin, RunState, StepKey, StepOutcome,
-        StepState, TargetLife, plan::Task,
+        Attribution, Command, CommitId, Delivery, Effect, EffectId, EffectKind, Outcome, Pin, RunState, StepKey,
+        StepOutcome, StepState, TargetLife, plan::Task,
     },
     rules::{Action, RepositoryName, Rules, StageName},
 };
@@ -51,6 +51,7 @@ enum Move {
     Ask { by: Index, what: u8, run: Index },
     Clock { by_ms: i64 },
     Reload { variant: Index },
+    Git { quick: bool },
 }
 
 fn moves() -> impl Strategy<Value = Move> {
@@ -65,6 +66,7 @@ fn moves() -> impl Strategy<Value = Move> {
         9 => (index(), 0_u8..24, index()).prop_map(|(by, what, run)| Move::Ask { by, what, run }),
         2 => (-HOUR_MS..5 * HOUR_MS).prop_map(|by_ms| Move::Clock { by_ms }),
         1 => index().prop_map(|variant| Move::Reload { variant }),
+        1 => any::<bool>().prop_map(|quick| Move::Git { quick }),
     ]
 }
 
@@ -191,6 +193,7 @@ impl History {
             Move::Ask { by, what, run } => self.ask(by, *what, run),
             Move::Clock { by_ms } => self.world.now_ms += by_ms,
             Move::Reload { variant } => self.world.load(variant.get(&VARIANTS).clone()),
+            Move::Git { quick } => self.world.git_is_quick = *quick,
         }
         self.look();
     }
@@ -208,13 +211,21 @@ impl History {
     }
 
     fn step(&mut self, which: &Index, how: u8) {
-        let done_by_a_driver =
-            |effect: &&Effect| matches!(effect.kind, EffectKind::Step { .. } | EffectKind::Notify { .. });
+        let done_by_a_driver = |effect: &&Effect| {
+            matches!(effect.kind, EffectKind::Step { .. } | EffectKind::Notify { .. } | EffectKind::Authors { .. })
+        };
         let effects: Vec<Effect> = self.world.system.due.values().filter(done_by_a_driver).cloned().collect();
         if effects.is_empty() {
             return;
         }
         let effect = which.get(&effects).clone();
+        if matches!(effect.kind, EffectKind::Authors { .. }) {
+            let retry = Attribution::Retry { error: "no route".to_owned(), after_ms: None };
+            return match how {
+                0..=4 => drop(self.world.answer(&effect.id, Outcome::Authors(retry))),
+                _ => drop(self.world.git_answers(&effect)),
+            };
+        }
         if matches!(effect.kind, EffectKind::Notify { .. }) {
             let delivery = match how {
                 0 | 1 => Delivery::Retry { error: "busy".to_owned(), after_ms: None },
@@ -369,6 +380,7 @@ impl History {
 
     /// Everything outside goes well from here on, people say yes, and clocks go on: every run ends.
     fn rests(&mut self) {
+        self.world.git_is_quick = true;
         for _ in 0..MOST_EVENTS_TO_REST {
             self.look();
             if self.world.live().is_empty() {
@@ -376,6 +388,9 @@ impl History {
             }
             if let Some(effect) = self.world.step_effects().into_iter().next() {
                 self.succeeds(&effect);
+            } else if let Some(asked) = self.world.asks_git().into_iter().next() {
+                self.world.now_ms = self.world.now_ms.max(asked.due_ms);
+                self.world.git_answers(&asked);
             } else if !self.people_say_yes() && !self.gates_open() && !self.people_start_what_is_awaited() {
                 let waits = self.world.live().into_iter().map(|run| (self.world.waits_for(&run), run));
                 panic!("nothing can end {:#?}", waits.collect::<Vec<_>>());

@@ -4,6 +4,7 @@
 
 mod approvals;
 mod authors;
+mod authorship;
 mod builds;
 mod diamonds;
 mod ends;

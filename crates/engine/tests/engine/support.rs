@@ -18,6 +18,7 @@ use tidegate_engine::{
     rules::{Action, RepositoryName, RuleName, Rules, StageName, StepId, TargetName, load},
 };
 
+mod contents;
 pub(super) mod verified;
 
 /// 2026-11-20 12:00 UTC, a Friday.
@@ -33,6 +34,8 @@ pub(super) struct Made {
     key: Option<StepKey>,
     changed: Vec<String>,
     forced: bool,
+    /// The commits of ours that somebody merged with it.
+    brought: Vec<StepKey>,
     /// What is pinned in it, by the step that pins there: file and values.
     pub(super) pins: BTreeMap<PinnerId, (String, BTreeMap<String, Value>)>,
     /// What a commit step of ours wrote, and of which commits it says that is.
@@ -74,6 +77,10 @@ pub(super) struct World {
     pub(super) remotes: BTreeMap<(RepositoryName, StageName), Vec<Option<Made>>>,
     /// Whether what is built is the same wherever it is built: then only `dev` has anything to pin.
     pub(super) reproducible: bool,
+    /// What is in every commit.
+    pub(super) contents: contents::Contents,
+    /// Whether git answers at once when it is asked.
+    pub(super) git_is_quick: bool,
     commits: u64,
 }
 
@@ -190,6 +197,8 @@ impl World {
             whereabouts: Whereabouts::default(),
             remotes: BTreeMap::new(),
             reproducible: false,
+            contents: contents::Contents::default(),
+            git_is_quick: true,
             commits: 0,
         }
     }
@@ -256,6 +265,10 @@ impl World {
                 self.ended.extend(decision.ended.iter().cloned());
                 self.whereabouts.take(&recorded, &decision, &self.system);
                 self.log.push(recorded);
+                let asked = self.asks_git().into_iter().find(|effect| effect.due_ms <= self.now_ms);
+                if let Some(asked) = asked.filter(|_| self.git_is_quick) {
+                    self.git_answers(&asked);
+                }
                 Ok(decision)
             }
         }
@@ -295,8 +308,19 @@ impl World {
         let commit = CommitId::new(format!("{:040x}", self.commits));
         let (author, changed) = (format!("{author} <{author}@example.com>"), vec!["src/main".to_owned()]);
         let branch = self.remotes.entry((repository.clone(), stage.clone())).or_default();
-        let pins = branch.iter().flatten().next_back().map(|before| before.pins.clone()).unwrap_or_default();
-        branch.push(Some(Made { commit: commit.clone(), author, key, changed, forced: false, pins, wrote: None }));
+        let before = branch.iter().flatten().next_back();
+        self.contents.push(&commit, before.map(|before| &before.commit));
+        let pins = before.map(|before| before.pins.clone()).unwrap_or_default();
+        branch.push(Some(Made {
+            commit: commit.clone(),
+            author,
+            key,
+            changed,
+            forced: false,
+            brought: Vec::new(),
+            pins,
+            wrote: None,
+        }));
         commit
     }
 
@@ -321,7 +345,7 @@ impl World {
                 subject: "Change".to_owned(),
                 changed: known.map(|_| new.iter().flat_map(|made| made.changed.clone()).collect()),
                 forced: head.forced,
-                keys: new.iter().filter_map(|made| made.key.clone()).collect(),
+                keys: new.iter().flat_map(|made| made.brought.iter().chain(&made.key).cloned()).collect(),
             });
             heads.insert(stage.clone(), head);
         }
@@ -364,6 +388,9 @@ impl World {
         let branch = self.remotes.get_mut(&(repository.clone(), at.clone())).unwrap();
         let made = branch.last_mut().unwrap().as_mut().unwrap();
         (made.changed, made.forced) = (changed.iter().map(|path| (*path).to_owned()).collect(), forced);
+        if forced {
+            self.contents.rewrite(&made.commit);
+        }
     }
 
     /// Says of the last commit of a branch what is pinned in it by a step.
@@ -496,6 +523,8 @@ impl World {
             let parent = self.last(repository, &run.stage).map(|made| made.commit.clone());
             let key = run.key(&self.system.rules().unwrap().system, step);
             let commit = self.commit(repository, &run.stage, "tidegate", Some(key));
+            self.contents.made(&run, step, &commit, parent.as_ref());
+            self.contents.went_back(&commit, parent.as_ref(), &outputs);
             self.pin(&run, step, &mut outputs);
             artifact = Artifact::commit(repository, &commit);
             outputs.insert("commit".to_owned(), Value::from(commit.as_str()));

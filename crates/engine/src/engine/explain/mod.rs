@@ -209,12 +209,13 @@ fn gate(system: &System, run: &Run, step: &StepRun, since_ms: i64) -> Waiting {
         let (given, count, id) = (approval::standing(system, run, step, system.at_ms).count(), quorum.count, &run.id);
         let expires = due_ms.map_or_else(String::new, |due_ms| format!("; it expires at {}", time(due_ms)));
         let people = who_may(system, run, step, &who);
+        let (first, then) = for_git(system, step);
         return Waiting {
-            for_what: format!("approval by {who} ({given} of {count})"),
+            for_what: format!("approval by {who} ({given} of {count}){first}"),
             since_ms,
             until_ms: None,
             expires_ms: due_ms,
-            ended_by: format!("{people}: `tidegate approve {id}` or `tidegate reject {id} --reason …`{expires}"),
+            ended_by: format!("{then}{people}: `tidegate approve {id}` or `tidegate reject {id} --reason …`{expires}"),
         };
     }
     if step.task == Task::FanIn {
@@ -228,6 +229,21 @@ fn gate(system: &System, run: &Run, step: &StepRun, since_ms: i64) -> Waiting {
         task => task.kind().to_owned(),
     };
     Waiting { for_what, since_ms, until_ms: due_ms, expires_ms: None, ended_by: "the clock".to_owned() }
+}
+
+/// What is said of a question until git has said who wrote what it is about: beside what waits, and before who ends it.
+fn for_git(system: &System, step: &StepRun) -> (String, String) {
+    let Some(asked) = step.authorship.as_ref().filter(|asked| asked.written.is_none()) else {
+        return Default::default();
+    };
+    let due_ms = asked.effect.as_ref().and_then(|id| system.due.get(id)).map(|effect| effect.due_ms);
+    match (&asked.error, due_ms) {
+        (Some(error), Some(due_ms)) => (
+            format!("; git is asked who wrote it, and could not say ({} tries so far): {error}", asked.tries),
+            format!("git, which is asked again at {}; then ", time(due_ms)),
+        ),
+        _ => ("; git is asked who wrote it".to_owned(), "git's answer; then ".to_owned()),
+    }
 }
 
 /// Who may answer, by name where the people are known.

@@ -11,6 +11,7 @@ use crate::engine::{
     effect::Phase,
     event::Principal,
     gate::hold::demand_reason,
+    gate::judge::{may_judge, not_yet},
     ids::{Digest, RunId},
     plan::Task,
     run::{Answer, Run, RunState, StepRun, StepState},
@@ -141,7 +142,9 @@ pub fn deciders(system: &System, run: &Run, step: &StepRun) -> Vec<(String, Voic
     let Some(quorum) = step.task.quorum(&run.stage) else { return Vec::new() };
     let Some(in_force) = &system.access else { return Vec::new() };
     let people = in_force.access.people.keys().filter_map(|name| in_force.access.principal(name));
-    let written = system.written(run);
+    // Until git has answered, those who are known to have written some of it are left out at least.
+    let known = || Written { authors: run.authors.clone(), unknown: Vec::new() };
+    let written = step.written().cloned().unwrap_or_else(known);
     people
         .filter(|who| in_force.access.allows(who, Permission::Approve, Some(&run.stage)))
         .filter_map(|who| {
@@ -195,42 +198,6 @@ fn may_answer(
     first.or_else(|refused| refusals.find_map(Result::ok).ok_or(refused))
 }
 
-/// Whether somebody may judge a change, given who wrote it; or why not.
-fn may_judge(
-    system: &System,
-    run: &Run,
-    quorum: &Quorum,
-    written: &Written,
-    (by, voice): (&Principal, &Voice),
-) -> Result<(), Refused> {
-    if quorum.author_may_approve {
-        return Ok(());
-    }
-    let refuse = |reason: String| {
-        let what = format!("approve {}", run.id);
-        Err(Refused::NotAllowed { who: by.name.clone(), what, reason })
-    };
-    let access = system.access.as_ref().map(|in_force| &in_force.access);
-    if written.authors.iter().any(|author| wrote(by, author)) {
-        return refuse("it holds a change that they wrote themselves; somebody else has to look at it".to_owned());
-    }
-    let delegator = match voice {
-        Voice::InPlaceOf(name) => access.and_then(|access| access.principal(name)),
-        Voice::Own => None,
-    };
-    if let Some(of) = delegator.filter(|of| written.authors.iter().any(|author| wrote(of, author))) {
-        return refuse(format!("it holds a change by {}, in whose place they would answer", of.name));
-    }
-    let overrides = access.is_none_or(|access| access.allows(by, Permission::Override, Some(&run.stage)));
-    if written.others_wrote && !overrides {
-        return refuse(
-            "not all who wrote it are known, and they may be among them; it takes somebody with the permission `override`"
-                .to_owned(),
-        );
-    }
-    Ok(())
-}
-
 /// Whom a quorum asks, for people, with the members of groups where they are known.
 #[must_use]
 pub fn named(system: &System, quorum: &Quorum) -> String {
@@ -273,8 +240,11 @@ impl Turn<'_> {
             ));
         }
         // What is in the log was judged when it was said.
-        let written = (!self.retraces).then(|| self.system.written(run));
-        let voice = may_answer((self.system, run, step, quorum), by, self.at_ms, written.as_ref())?;
+        let written = step.written().filter(|_| !self.retraces);
+        let voice = may_answer((self.system, run, step, quorum), by, self.at_ms, written)?;
+        if written.is_none() && !self.retraces && !quorum.author_may_approve {
+            return Err(not_yet(id, step));
+        }
         let in_place_of = match voice {
             Voice::Own => None,
             Voice::InPlaceOf(of) => Some(of),
@@ -382,11 +352,4 @@ fn names(given: &Digest, digest: &Digest) -> bool {
     let digits = |digest: &Digest| digest.as_str().trim_start_matches("sha256:").to_owned();
     let (given, whole) = (digits(given), digits(digest));
     given.len() >= 8 && whole.starts_with(&given)
-}
-
-/// Whether the author of a change, `Ada <ada@example.com>`, is this person. No mail system in use tells addresses apart by
-/// the case of their letters.
-fn wrote(by: &Principal, author: &str) -> bool {
-    let (name, email) = author.split_once(" <").map_or((author, ""), |(name, rest)| (name, rest.trim_end_matches('>')));
-    by.name == name || (!email.is_empty() && by.emails.iter().any(|own| own.eq_ignore_ascii_case(email)))
 }

@@ -4,6 +4,7 @@
 pub mod approval;
 pub mod hold;
 pub(super) mod hotfix;
+pub(super) mod judge;
 pub(super) mod reopen;
 
 use serde_json::{Map, Value};
@@ -59,7 +60,7 @@ impl Turn<'_> {
         if let Some(expires) = quorum.expires {
             self.wait_until(number, id, self.at_ms + expires.as_ms());
         }
-        self.tell_approval_wanted(number, id, quorum);
+        self.ask_git(number, id);
     }
 
     fn wait_until(&mut self, number: u64, id: &StepId, due_ms: i64) {
@@ -156,6 +157,7 @@ impl Turn<'_> {
         if let Some(effect) = step.effect.take() {
             self.drop_effect(&effect);
         }
+        self.stop_asking_git(number, id);
         self.awake.insert(number);
     }
 }

@@ -82,6 +82,7 @@ impl Turn<'_> {
             if let Some(pending) = pending {
                 self.drop_effect(&pending);
             }
+            self.stop_asking_git(number, &id);
         }
         self.give_back_target(number);
         let (stage, promotes) = {

@@ -199,10 +199,9 @@ impl Turn<'_> {
             let place = Place { repository: source.repository.clone(), stage: run.stage.clone() };
             let at = Head { commit: source.commit, ..head.clone() };
             let (origin, set) = (head.origin.clone(), set_of(self.system, &place, &at, head.set.clone()));
-            let written = run.target.as_ref().map(|key| self.system.written_for_target(&set, key)).unwrap_or_default();
+            let authors = self.system.known_authors(head);
             let run = self.run_mut(number);
-            (run.origin, run.set) = (origin, set);
-            (run.authors, run.others_wrote) = (written.authors, written.others_wrote);
+            (run.origin, run.set, run.authors) = (origin, set, authors);
         }
         if !awaited(self.system, self.run(number)).is_empty() {
             return true;
@@ -294,12 +293,12 @@ fn has_newer(system: &System, run: &Run) -> bool {
 
 /// Where a run has made a commit that is not the head that is known, nor one before that.
 fn made_unseen(system: &System, run: &Run) -> Option<Place> {
-    let made = run.steps.iter().filter(|step| step.state == StepState::Done).find_map(|step| {
-        let commit = step.output_commit("commit")?;
+    run.steps.iter().filter(|step| step.state == StepState::Done).find_map(|step| {
+        let (commit, wrote) = (step.output_commit("commit")?, step.outputs.get("pinned"));
         let place = Place { repository: step.task.writes_to()?.clone(), stage: run.stage.clone() };
         let head = system.head(&place.repository, &place.stage)?;
+        let shows = |pins: &Pins| wrote == serde_json::to_value(&pins.values).ok().as_ref();
         let is_known = head.commit == commit || head.since_ms >= step.ended_ms?;
-        (!is_known).then_some(place)
-    });
-    made
+        (!is_known && !head.origin.pinned.values().any(shows)).then_some(place)
+    })
 }

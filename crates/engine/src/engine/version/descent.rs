@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{
-    authors::Taken,
     event::{Artifact, CommitSet},
     ids::{CommitId, Place},
     system::{Head, System, Watched},
@@ -35,9 +34,6 @@ pub struct Descent {
     /// Pins in it, `file pointer` → the names of the artifacts that they are of.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pins: BTreeMap<String, BTreeSet<String>>,
-    /// How far the pushes to each place are in it.
-    #[serde(default, skip_serializing_if = "Taken::is_empty")]
-    pub taken: Taken,
 }
 
 impl Descent {
@@ -129,9 +125,7 @@ impl Turn<'_> {
         let mut pins = self.inherited(parent).pins;
         pins.extend(self.inherited(source).pins);
         let instead = back.then(|| source.clone());
-        let taken = self.inherited(parent).taken;
-        self.remember(made, Descent { of: Some(source.clone()), exact: false, instead, pins, taken });
-        self.takes_in_commits(made, [source]);
+        self.remember(made, Descent { of: Some(source.clone()), exact: false, instead, pins });
     }
 
     /// A branch was taken back: `now` has the content of `to`; `exact` when nobody had pushed meanwhile.
@@ -141,7 +135,7 @@ impl Turn<'_> {
         }
         let Descent { instead, pins, .. } = self.inherited(to);
         let instead = Some(instead.unwrap_or_else(|| to.clone()));
-        self.remember(now, Descent { of: Some(to.clone()), exact, instead, pins, taken: Taken::new() });
+        self.remember(now, Descent { of: Some(to.clone()), exact, instead, pins });
     }
 
     /// A head that a watch saw: a commit of ours is known already; what others push stands on what was there before.

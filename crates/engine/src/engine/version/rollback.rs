@@ -177,8 +177,6 @@ impl Turn<'_> {
         let exact = from.as_ref() == Some(parent.as_ref().unwrap_or(&now));
         if made || exact {
             self.remember_way_back(&now, &to, exact);
-            let stage = self.run(number).stage.clone();
-            self.goes_back_to(&now, &to, parent.as_ref().filter(|_| !exact).map(|parent| (parent, &stage)));
         }
         let place = Place { repository: restore.repository.clone(), stage: self.run(number).stage.clone() };
         self.made_head(number, id, &place, changed.as_deref(), None);

@@ -1,0 +1,157 @@
+//! What is in each commit of the remotes, as git would say it, and who wrote it: the answer when git is asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tidegate_engine::{
+    engine::{
+        Attribution, AuthorsWork, CommitId, Decision, Effect, EffectKind, Outcome, Run, StepRun, Work, Written,
+        plan::Task, work,
+    },
+    rules::{Action, RepositoryName},
+};
+
+use super::{World, repository, stage, step_text};
+
+/// Every commit with all that is in it.
+#[derive(Debug, Default)]
+pub(crate) struct Contents {
+    holds: BTreeMap<CommitId, BTreeSet<CommitId>>,
+    /// A commit of ours → the commit that it carries.
+    carries: BTreeMap<CommitId, (RepositoryName, CommitId)>,
+    /// Why git cannot tell all who wrote something.
+    pub(crate) unknown: Vec<String>,
+}
+
+impl Contents {
+    pub(crate) fn of(&self, commit: &CommitId) -> BTreeSet<CommitId> {
+        self.holds.get(commit).cloned().unwrap_or_default()
+    }
+
+    fn of_all<'commit>(&self, commits: impl IntoIterator<Item = &'commit CommitId>) -> BTreeSet<CommitId> {
+        commits.into_iter().flat_map(|commit| self.of(commit)).collect()
+    }
+
+    /// A commit on top of another.
+    pub(super) fn push(&mut self, commit: &CommitId, before: Option<&CommitId>) {
+        let mut held = self.of_all(before);
+        held.insert(commit.clone());
+        self.holds.insert(commit.clone(), held);
+    }
+
+    /// A commit has nothing of what was there before.
+    pub(super) fn rewrite(&mut self, commit: &CommitId) {
+        self.holds.insert(commit.clone(), BTreeSet::from([commit.clone()]));
+    }
+
+    /// A commit is a merge of another.
+    fn merge(&mut self, commit: &CommitId, other: &CommitId) {
+        let other = self.of(other);
+        self.holds.entry(commit.clone()).or_default().extend(other);
+    }
+
+    /// A commit goes back to another: of what was there, it keeps what is not in what goes away.
+    fn go_back(&mut self, commit: &CommitId, parent: &CommitId, to: &CommitId, from: &CommitId) {
+        let from = self.of(from);
+        let mut held: BTreeSet<CommitId> = self.of(parent).difference(&from).cloned().collect();
+        held.extend(self.of(to));
+        held.insert(commit.clone());
+        self.holds.insert(commit.clone(), held);
+    }
+
+    /// A step of ours made a commit.
+    pub(super) fn made(&mut self, run: &Run, step: &StepRun, commit: &CommitId, parent: Option<&CommitId>) {
+        match &step.task {
+            Task::Merge(merge) => {
+                let history = merge.instead.as_ref().or(parent);
+                let holds_it = history.is_some_and(|history| self.of(history).contains(&merge.commit));
+                match (&merge.back_from, parent) {
+                    (Some(newest), Some(parent)) if holds_it => self.go_back(commit, parent, &merge.commit, newest),
+                    _ => self.merge(commit, &merge.commit),
+                }
+            }
+            Task::Action(Action::Commit(_)) => {
+                let source = run.source.as_ref().map(|source| (source.repository.clone(), source.commit.clone()));
+                self.carries.extend(source.map(|source| (commit.clone(), source)));
+            }
+            _ => {}
+        }
+    }
+
+    /// A way back of ours.
+    pub(super) fn went_back(
+        &mut self,
+        commit: &CommitId,
+        parent: Option<&CommitId>,
+        outputs: &serde_json::Map<String, serde_json::Value>,
+    ) {
+        if let (Some(parent), Some(to), Some(from)) = (parent, step_text(outputs, "to"), step_text(outputs, "from")) {
+            self.go_back(commit, parent, &to, &from);
+        }
+    }
+
+    /// The commits that are new.
+    fn news(&self, work: &AuthorsWork) -> BTreeSet<CommitId> {
+        let mut heads: BTreeMap<RepositoryName, BTreeSet<CommitId>> = BTreeMap::new();
+        for (name, of) in &work.repositories {
+            heads.entry(name.clone()).or_default().extend(of.commit.clone());
+        }
+        loop {
+            let new: BTreeSet<CommitId> = work
+                .repositories
+                .iter()
+                .flat_map(|(name, of)| {
+                    let base = self.of_all(&of.base);
+                    let held = self.of_all(&heads[name]);
+                    held.difference(&base).cloned().collect::<Vec<_>>()
+                })
+                .collect();
+            let carried = new.iter().filter_map(|commit| self.carries.get(commit));
+            let more: Vec<_> = carried.filter(|(name, commit)| !heads[name].contains(commit)).cloned().collect();
+            if more.is_empty() {
+                return new;
+            }
+            for (name, commit) in more {
+                heads.entry(name).or_default().insert(commit);
+            }
+        }
+    }
+}
+
+impl World {
+    /// Git says who wrote something.
+    pub(crate) fn written(&self, work: &AuthorsWork) -> Written {
+        let new = self.contents.news(work);
+        let all = self.remotes.values().flatten().flatten();
+        let by_people = all.filter(|made| made.key.is_none() && new.contains(&made.commit));
+        let authors = by_people.map(|made| made.author.clone()).collect();
+        Written { authors, unknown: self.contents.unknown.clone() }
+    }
+
+    /// Somebody merges a branch into another of the same repository, and pushes that; the watch sees it.
+    pub(crate) fn merge_by(&mut self, author: &str, of: &str, from: &str, to: &str) -> CommitId {
+        let place = |at: &str| (repository(of), stage(at));
+        let source = self.remotes[&place(from)].iter().flatten().next_back().unwrap().commit.clone();
+        let commit = self.commit(&place(to).0, &place(to).1, author, None);
+        let news: BTreeSet<CommitId> =
+            self.contents.of(&source).difference(&self.contents.of(&commit)).cloned().collect();
+        self.contents.merge(&commit, &source);
+        let ours = self.remotes.values().flatten().flatten().filter(|made| news.contains(&made.commit));
+        let brought = ours.filter_map(|made| made.key.clone()).collect();
+        self.remotes.get_mut(&place(to)).unwrap().last_mut().unwrap().as_mut().unwrap().brought = brought;
+        self.watch(&place(to).0);
+        commit
+    }
+
+    /// The effects that ask git.
+    pub(crate) fn asks_git(&self) -> Vec<Effect> {
+        let asks = |effect: &&Effect| matches!(effect.kind, EffectKind::Authors { .. });
+        self.system.due.values().filter(asks).cloned().collect()
+    }
+
+    /// Git answers.
+    pub(crate) fn git_answers(&mut self, effect: &Effect) -> Decision {
+        let Ok(Work::Authors(work)) = work(&self.system, effect) else { panic!("{effect:?}") };
+        let written = self.written(&work);
+        self.answer(&effect.id, Outcome::Authors(Attribution::Told(written)))
+    }
+}
