@@ -13,7 +13,7 @@ use super::{
     system::{Head, Unreachable},
     turn::Turn,
 };
-use crate::rules::{RepositoryName, Rule, Span, StageName, StepId, matches_any};
+use crate::rules::{RepositoryName, Rule, Span, StageName, StepId};
 
 /// How often a repository is looked at when its rules do not say.
 pub(super) const POLL_INTERVAL: Span = Span::from_secs(10);
@@ -223,7 +223,7 @@ impl Turn<'_> {
         let Some(head) = watched.and_then(|watched| watched.heads.get_mut(stage)) else { return };
         let cause = Cause::Push { author: head.author.clone(), subject: head.subject.clone(), by: head.by.clone() };
         let wanted = |rule: &&Rule| {
-            let by_paths = |changed| rule.on.paths.is_empty() || matches_any(&rule.on.paths, changed);
+            let by_paths = |changed| rule.on.paths.match_any(changed);
             rule.on.push.as_ref() == Some(repository) && rule.is_for(stage) && changed.is_none_or(by_paths)
         };
         let started = rules.rules.iter().filter(|(_, rule)| wanted(rule)).map(|(name, _)| name);

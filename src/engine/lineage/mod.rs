@@ -16,7 +16,7 @@ use crate::engine::{
     system::{Head, System},
     turn::Turn,
 };
-use crate::rules::{Action, Commit, RepositoryName, Rule, RuleName, Rules, StageName, StepId, matches_any};
+use crate::rules::{Action, Commit, RepositoryName, Rule, RuleName, Rules, StageName, StepId};
 
 /// What is known of where a head, or a run on it, comes from. What is absent is from before Tidegate saw it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -104,7 +104,7 @@ pub(in crate::engine) fn commits<'rules>(
 
 /// Whether a push of this commit step is one that the rule's `paths` let through.
 fn lets_through(rule: &Rule, commit: &Commit) -> bool {
-    rule.on.paths.is_empty() || matches_any(&rule.on.paths, &[&commit.file])
+    rule.on.paths.match_any(&[&commit.file])
 }
 
 /// The commit steps whose pins a rule's runs take in, in the order of the rules.
