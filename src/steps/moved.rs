@@ -6,7 +6,6 @@ use serde_json::{Value, json};
 use crate::{
     engine::{PinsSeen, StepWork, plan::Maker},
     providers::{Fault, git::Mirror},
-    rules::matches_any,
 };
 
 /// The rules that see the same in two commits or trees: nothing differs that they are for.
@@ -15,7 +14,7 @@ pub(super) async fn carried(makers: &[Maker], mirror: &Mirror, one: &str, other:
         return Ok(json!([]));
     }
     let differ = mirror.differing_paths(one, other).await?;
-    let same = makers.iter().filter(|maker| differ.is_empty() || !matches_any(&maker.paths, &differ));
+    let same = makers.iter().filter(|maker| differ.is_empty() || !maker.paths.match_any(&differ));
     Ok(same.map(|maker| Value::from(maker.rule.as_str())).collect())
 }
 

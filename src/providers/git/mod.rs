@@ -23,6 +23,7 @@ mod contents;
 pub mod edit;
 mod environment;
 mod forward;
+mod glob;
 mod history;
 mod keep;
 mod merge;

@@ -11,7 +11,7 @@ use super::{
     system::{FirstSeen, Head, Unreachable},
     turn::Turn,
 };
-use crate::rules::{RepositoryName, Rule, Span, StageName, StepId, matches_any};
+use crate::rules::{RepositoryName, Rule, Span, StageName, StepId};
 
 /// How often a repository is looked at when its rules do not say.
 pub(super) const POLL_INTERVAL: Span = Span::from_secs(10);
@@ -281,7 +281,7 @@ impl Turn<'_> {
 
 /// Whether a push to a place starts a rule.
 fn is_for_push(rule: &Rule, place: &Place, changed: Option<&[String]>) -> bool {
-    let by_paths = |changed| rule.on.paths.is_empty() || matches_any(&rule.on.paths, changed);
+    let by_paths = |changed| rule.on.paths.match_any(changed);
     rule.on.push.as_ref() == Some(&place.repository) && rule.is_for(&place.stage) && changed.is_none_or(by_paths)
 }
 

@@ -12,7 +12,7 @@ use super::{
     version::release::Member,
 };
 use crate::rules::{
-    Action, CHECK_WITHIN, Check, Conditions, Day, Promotion, Quorum, RepositoryName, Requirement, Retry, Rule,
+    Action, CHECK_WITHIN, Check, Conditions, Day, Paths, Promotion, Quorum, RepositoryName, Requirement, Retry, Rule,
     RuleName, Rules, Span, StageName, Step, StepId,
 };
 
@@ -97,8 +97,8 @@ pub struct Maker {
     /// The rule.
     pub rule: RuleName,
     /// The paths that it is for; all of them when it is none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub paths: Vec<String>,
+    #[serde(default, skip_serializing_if = "Paths::is_empty")]
+    pub paths: Paths,
 }
 
 /// The way back of one repository.

@@ -1,9 +1,23 @@
 //! Path patterns, as in `paths: [src/, "*.md", "a/**/b"]`. A pattern begins at the root of the repository; `*` and `?`
 //! match within a folder, `**` across folders. What matches a folder matches everything below it; a `/` at the end
-//! matches folders only.
+//! matches folders only. Patterns are compiled to automata, so a match takes time in proportion to the path.
+
+use std::{
+    borrow::Cow,
+    ops::Deref,
+    sync::{Arc, OnceLock},
+};
+
+use globset::{GlobBuilder, GlobSet};
+use serde::{Deserialize, Serialize};
 
 /// The longest pattern in bytes.
 const LONGEST_PATTERN: usize = 1_024;
+/// Stands before every character beyond ASCII in what is matched, since `globset` counts bytes and `?` is a character.
+/// No path holds it.
+const WIDE: char = '\0';
+/// One character, in those terms: ASCII, or the mark and the two to four bytes of any other.
+const ANY_CHARACTER: &str = "{[\u{1}-\u{7f}],\0[!\0-\u{7f}][!\0-\u{7f}],\0[!\0-\u{7f}][!\0-\u{7f}][!\0-\u{7f}],\0[!\0-\u{7f}][!\0-\u{7f}][!\0-\u{7f}][!\0-\u{7f}]}";
 
 /// A text that is no path pattern; its text says why.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,41 +29,65 @@ pub struct InvalidPattern {
     pub reason: &'static str,
 }
 
-/// Whether any of the changed paths (from the root, with `/`) matches any of the patterns. No patterns match all.
-#[must_use]
-pub fn matches_any<Pattern: AsRef<str>, Path: AsRef<str>>(patterns: &[Pattern], changed_paths: &[Path]) -> bool {
-    patterns.is_empty()
-        || changed_paths.iter().any(|path| patterns.iter().any(|pattern| matches(pattern.as_ref(), path.as_ref())))
+/// A list of patterns, compiled when it is first asked. To all else it is the list of their texts.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Paths {
+    patterns: Vec<String>,
+    #[serde(skip)]
+    compiled: OnceLock<Arc<[GlobSet]>>,
 }
 
-/// Whether a path (from the root, with `/`) matches a pattern or lies below a folder that does.
-#[must_use]
-pub fn matches(pattern: &str, path: &str) -> bool {
-    let folders_only = pattern.ends_with('/');
-    let names: Vec<&str> = path.split('/').collect();
-    // reached[n]: the pattern's parts so far can match the first n names.
-    let mut reached = vec![false; names.len() + 1];
-    reached[0] = true;
-    for part in pattern.trim_end_matches('/').split('/') {
-        let mut next = vec![false; names.len() + 1];
-        if part == "**" {
-            let first = reached.iter().position(|reached| *reached).unwrap_or(names.len() + 1);
-            next.iter_mut().skip(first).for_each(|next| *next = true);
-        } else {
-            for (index, name) in names.iter().enumerate() {
-                next[index + 1] = reached[index] && matches_name(part, name);
-            }
-        }
-        reached = next;
+impl Paths {
+    /// Whether there are no patterns.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.patterns.is_empty()
     }
-    let longest = if folders_only { names.len() - 1 } else { names.len() };
-    reached[..=longest].contains(&true)
+
+    /// Whether any of the changed paths (from the root, with `/`) matches any of the patterns. No patterns match all.
+    #[must_use]
+    pub fn match_any<Path: AsRef<str>>(&self, changed_paths: &[Path]) -> bool {
+        if self.patterns.is_empty() {
+            return true;
+        }
+        // What cannot be compiled was refused when the rules were loaded; here it matches nothing.
+        let compile = || self.patterns.iter().filter_map(|pattern| compile(pattern).ok()).collect();
+        let compiled = self.compiled.get_or_init(compile);
+        changed_paths.iter().any(|path| {
+            let path = marked(path.as_ref());
+            compiled.iter().any(|pattern| pattern.is_match(path.as_ref()))
+        })
+    }
 }
+
+impl From<Vec<String>> for Paths {
+    fn from(patterns: Vec<String>) -> Self {
+        Self { patterns, compiled: OnceLock::new() }
+    }
+}
+
+impl Deref for Paths {
+    type Target = [String];
+
+    fn deref(&self) -> &[String] {
+        &self.patterns
+    }
+}
+
+impl PartialEq for Paths {
+    fn eq(&self, other: &Self) -> bool {
+        self.patterns == other.patterns
+    }
+}
+
+impl Eq for Paths {}
 
 /// Checks that a text is a pattern that can match something.
 ///
 /// # Errors
-/// When it is empty, too long, begins with `/` or `!`, has `..`, `.` or an empty part, or `\`.
+/// When it is empty, too long, begins with `/` or `!`, has `..`, `.` or an empty part, `\` or a NUL character, or does not
+/// compile.
 pub fn check_pattern(pattern: &str) -> Result<(), InvalidPattern> {
     let parts = || pattern.strip_suffix('/').unwrap_or(pattern).split('/');
     let reason = if pattern.is_empty() {
@@ -62,42 +100,80 @@ pub fn check_pattern(pattern: &str) -> Result<(), InvalidPattern> {
         "patterns cannot be negated"
     } else if pattern.contains('\\') {
         "folders are separated by `/`"
+    } else if pattern.contains('\0') {
+        "no path has a NUL character"
     } else if parts().any(|part| matches!(part, "" | "." | "..")) {
         "it must not contain `.`, `..` or an empty part"
+    } else if compile(pattern).is_err() {
+        "it is too large to be compiled; use fewer `*` and `?`"
     } else {
         return Ok(());
     };
     Err(InvalidPattern { pattern: pattern.to_owned(), reason })
 }
 
-/// Whether a name matches a pattern of `*` (any characters), `?` (any one) and characters. Linear but for the product
-/// of the lengths: on a mismatch it goes back to the last `*` only.
-fn matches_name(pattern: &str, name: &str) -> bool {
-    let (pattern, name): (Vec<char>, Vec<char>) = (pattern.chars().collect(), name.chars().collect());
-    let (mut at, mut reading, mut retry) = (0, 0, None);
-    while reading < name.len() {
-        match pattern.get(at) {
-            Some('*') => {
-                retry = Some((at, reading));
-                at += 1;
-            }
-            Some(expected) if *expected == '?' || *expected == name[reading] => {
-                at += 1;
-                reading += 1;
-            }
-            _ => {
-                let Some((star, from)) = retry else { return false };
-                retry = Some((star, from + 1));
-                (at, reading) = (star + 1, from + 1);
-            }
+/// The automata of a pattern: for what it matches, and for what lies below that.
+fn compile(pattern: &str) -> Result<GlobSet, globset::Error> {
+    let folders_only = pattern.ends_with('/');
+    let parts = pattern.trim_end_matches('/').split('/');
+    let mut parts: Vec<Cow<'_, str>> = parts.map(|part| if part == "**" { part.into() } else { glob(part) }).collect();
+    // `a/**` is `a` with everything below it, as is `a`.
+    while parts.last().is_some_and(|part| part == "**") {
+        parts.pop();
+    }
+    let itself = parts.join("/");
+    let globs = match (itself.is_empty(), folders_only) {
+        (true, _) => vec!["**".to_owned()],
+        (false, true) => vec![format!("{itself}/**")],
+        (false, false) => vec![format!("{itself}/**"), itself],
+    };
+    let build = |glob: &String| GlobBuilder::new(glob).literal_separator(true).backslash_escape(true).build();
+    GlobSet::new(globs.iter().map(build).collect::<Result<Vec<_>, _>>()?)
+}
+
+/// A pattern for one name in the terms of `globset`, where only `*` and `?` mean anything.
+fn glob(part: &str) -> Cow<'_, str> {
+    let mut glob = String::new();
+    for character in part.chars() {
+        match character {
+            // Any number of stars is one.
+            '*' if glob.ends_with('*') => {}
+            '*' => glob.push('*'),
+            '?' => glob.push_str(ANY_CHARACTER),
+            plain if plain.is_ascii_alphanumeric() => glob.push(plain),
+            other if other.is_ascii() => glob.extend(['\\', other]),
+            wide => glob.extend([WIDE, wide]),
         }
     }
-    pattern[at..].iter().all(|rest| *rest == '*')
+    glob.into()
+}
+
+/// A path as the automata read it.
+fn marked(path: &str) -> Cow<'_, str> {
+    if path.is_ascii() {
+        return path.into();
+    }
+    let mut marked = String::with_capacity(path.len() * 3 / 2);
+    for character in path.chars() {
+        if !character.is_ascii() {
+            marked.push(WIDE);
+        }
+        marked.push(character);
+    }
+    marked.into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn matches_any(patterns: &[&str], paths: &[&str]) -> bool {
+        Paths::from(patterns.iter().map(|&pattern| pattern.to_owned()).collect::<Vec<_>>()).match_any(paths)
+    }
+
+    fn matches(pattern: &str, path: &str) -> bool {
+        matches_any(&[pattern], &[path])
+    }
 
     #[test]
     fn a_pattern_matches_from_the_root() {
@@ -133,15 +209,19 @@ mod tests {
     fn any_of_the_patterns_and_any_of_the_paths() {
         assert!(matches_any(&["docs/", "*.md"], &["src/a.rs", "README.md"]));
         assert!(!matches_any(&["docs/"], &["src/a.rs"]));
-        assert!(!matches_any::<&str, &str>(&["docs/"], &[]));
-        assert!(matches_any::<&str, _>(&[], &["src/a.rs"]));
+        assert!(!matches_any(&["docs/"], &[]));
+        assert!(matches_any(&[], &["src/a.rs"]));
     }
 
     #[test]
     fn hostile_patterns_take_no_longer() {
         let stars = "*a".repeat(500);
         assert!(!matches(&stars, &"a".repeat(400)));
+        assert!(matches(&stars, &"a".repeat(600)));
+        assert!(!matches(&("*a".repeat(500) + "b"), &"a".repeat(4_000)));
         assert!(!matches(&("**/".repeat(300) + "y"), "x/x/x"));
+        assert!(!matches(&("**/a/".repeat(200) + "b"), &"a/".repeat(1_000)));
+        assert_eq!(check_pattern(&"?".repeat(LONGEST_PATTERN)), Ok(()), "the largest automaton");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     actions::{Action, Quorum, yes},
     gates::{Check, Delegate, HotfixLane},
+    matching::Paths,
     names::{RepositoryName, RuleName, StageName, StepId, SystemName, TargetName},
     notifications::Notification,
     span::Span,
@@ -205,8 +206,9 @@ pub struct Trigger {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub push: Option<RepositoryName>,
     /// Only pushes that change a path below one of these; `*` matches within a folder, `**` across folders.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub paths: Vec<String>,
+    #[serde(default, skip_serializing_if = "Paths::is_empty")]
+    #[schemars(with = "Vec<String>")]
+    pub paths: Paths,
     /// The success of another rule in the same stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upstream: Option<RuleName>,

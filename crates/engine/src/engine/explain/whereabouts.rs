@@ -16,7 +16,7 @@ use crate::engine::{
     system::System,
     turn::Decision,
 };
-use crate::rules::{Action, RepositoryName, RuleName, StageName, StepId, matches_any};
+use crate::rules::{Action, RepositoryName, RuleName, StageName, StepId};
 
 /// What became of every commit of a system.
 #[derive(Debug, Clone, Default)]
@@ -370,7 +370,7 @@ fn passed_over(
     let (Some(rules), Some(changed), false) = (system.rules(), changed, is_held) else { return Vec::new() };
     let of_place =
         rules.rules.iter().filter(|(_, rule)| rule.on.push.as_ref() == Some(repository) && rule.is_for(stage));
-    of_place.filter(|(_, rule)| !matches_any(&rule.on.paths, changed)).map(|(name, _)| name.clone()).collect()
+    of_place.filter(|(_, rule)| !rule.on.paths.match_any(changed)).map(|(name, _)| name.clone()).collect()
 }
 
 /// What a new head of a place has: the position whose content it is, and what of the earlier ones is taken away.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::engine::ids::PinnerId;
-use crate::rules::{Action, Commit, RepositoryName, Rule, RuleName, Rules, StageName, StepId, matches_any};
+use crate::rules::{Action, Commit, RepositoryName, Rule, RuleName, Rules, StageName, StepId};
 
 /// A place whose pins a rule takes in.
 pub(in crate::engine) struct Pinner<'rules> {
@@ -59,7 +59,7 @@ pub(in crate::engine) fn makes_only(rule: &Rule, stage: &StageName) -> bool {
 
 /// Whether a push of this commit step is one that the rule's `paths` let through.
 fn lets_through(rule: &Rule, commit: &Commit) -> bool {
-    rule.on.paths.is_empty() || matches_any(&rule.on.paths, &[&commit.file])
+    rule.on.paths.match_any(&[&commit.file])
 }
 
 /// The places whose pins a rule's runs take in, in the order of the rules.

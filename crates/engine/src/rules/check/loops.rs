@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::{
     super::{
         actions::Action,
-        matching::matches_any,
         model::Rule,
         names::{RepositoryName, RuleName, StageName},
     },
@@ -61,7 +60,7 @@ fn cause<'rules>(rule: &'rules Rule, name: &RuleName, started: &Rule, stage: &St
     let push = started.on.push.as_ref()?;
     let in_stage = rule.steps.iter().filter(|step| step.stages.as_ref().is_none_or(|stages| stages.contains(stage)));
     in_stage.into_iter().find_map(|step| match &step.action {
-        Action::Commit(commit) if commit.repository == *push && matches_any(&started.on.paths, &[&commit.file]) => {
+        Action::Commit(commit) if commit.repository == *push && started.on.paths.match_any(&[&commit.file]) => {
             Some(Cause::Commit { to: &commit.repository })
         }
         _ => None,

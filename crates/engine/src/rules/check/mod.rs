@@ -15,6 +15,7 @@ use std::{fmt::Display, ops::Range};
 
 use super::{
     document::Node,
+    matching::check_pattern,
     mistake::{Findings, did_you_mean},
     model::{Rule, Rules, Step},
     names::StageName,
@@ -25,6 +26,8 @@ use super::{
 const MOST_STAGES: usize = 50;
 const MOST_RULES: usize = 200;
 const MOST_STEPS: usize = 100;
+/// The most path patterns in one list. Each is an automaton of its own.
+const MOST_PATTERNS: usize = 200;
 
 /// Checks what rules mean. `document` gives the places, `text` is what it was parsed from; `channels` are those of
 /// `tidegate.toml`, where they are known.
@@ -75,6 +78,17 @@ impl Check<'_> {
 
     fn add_with_help(&mut self, bytes: Range<usize>, message: impl Into<String>, help: impl Into<String>) {
         self.findings.add_with_help(bytes, message, help);
+    }
+
+    /// Checks a list of path patterns.
+    fn path_patterns(&mut self, patterns: &[String], place: &Node) {
+        if patterns.len() > MOST_PATTERNS {
+            return self
+                .add(place.bytes.clone(), format!("there are more than {MOST_PATTERNS} patterns; name folders"));
+        }
+        for (index, pattern) in patterns.iter().enumerate() {
+            self.demand(&place.item(index).bytes, check_pattern(pattern));
+        }
     }
 
     /// Adds the text of an error.

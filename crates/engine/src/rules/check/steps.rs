@@ -6,7 +6,6 @@ use super::{
     super::{
         actions::{Action, Commit},
         document::Node,
-        matching::check_pattern,
         model::{Rule, Step},
         names::StepId,
         template,
@@ -191,11 +190,7 @@ fn comes_before_approvals(check: &mut Check<'_>, steps: &Steps<'_>, index: usize
 
 fn action(check: &mut Check<'_>, action: &Action, place: &Node) {
     match action {
-        Action::Package(package) => {
-            for (index, pattern) in package.exclude.iter().enumerate() {
-                check.demand(&place.field("exclude").item(index).bytes, check_pattern(pattern));
-            }
-        }
+        Action::Package(package) => check.path_patterns(&package.exclude, place.field("exclude")),
         Action::Commit(commit) => self::commit(check, commit, place),
         Action::Bake(bake) => check.demand(&place.field("config").bytes, texts::values_file(&bake.config)),
         Action::Synth(synth) => {

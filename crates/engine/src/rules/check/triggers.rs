@@ -3,7 +3,6 @@
 use super::{
     super::{
         document::Node,
-        matching::check_pattern,
         model::{Rule, Schedule, Trigger},
         schedule::{CronTimes, InvalidSchedule},
     },
@@ -56,9 +55,7 @@ fn trigger(check: &mut Check<'_>, rule: &Rule, place: &Node) {
         let known = rules.rules.keys().map(|name| name.as_str());
         check.exists("rule", upstream.as_str(), known, &place.field("upstream").bytes);
     }
-    for (index, pattern) in paths.iter().enumerate() {
-        check.demand(&place.field("paths").item(index).bytes, check_pattern(pattern));
-    }
+    check.path_patterns(paths, place.field("paths"));
     if let Some(schedule) = schedule {
         self::schedule(check, schedule, rule, place.field("schedule"));
     }
