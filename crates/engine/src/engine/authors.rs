@@ -10,11 +10,13 @@ use smol_str::SmolStr;
 
 use crate::engine::{
     event::CommitSet,
+    fact::{Fact, TargetFact},
     ids::{CommitId, Place, TargetKey},
     plan::{Back, Task},
     run::{Run, StepRun, Subject},
     system::System,
     turn::Turn,
+    version::descent::Descent,
 };
 use crate::rules::{Rules, StageName};
 
@@ -141,7 +143,7 @@ impl Turn<'_> {
     /// People pushed to a branch: the head that they made has what was there before, and this.
     pub(in crate::engine) fn remember_written(&mut self, here: &Place, commit: &CommitId, by: Written) {
         let place = here.to_string();
-        let pushes = self.system.pushes.entry(place.clone()).or_default();
+        let mut pushes = self.system.pushes.get(&place).cloned().unwrap_or_default();
         pushes.push(Pushed { first: self.seq, last: self.seq, by: by.into() });
         if pushes.len() > MOST_PUSHES {
             let oldest = pushes.remove(0);
@@ -155,6 +157,7 @@ impl Turn<'_> {
             }
             (next.first, next.by) = (oldest.first, both.into());
         }
+        self.record(Fact::PushesSet { place: place.clone(), pushes });
         self.takes_in(commit, &Taken::from_iter([(SmolStr::from(place), self.seq)]));
     }
 
@@ -171,7 +174,9 @@ impl Turn<'_> {
     /// A commit has this as well.
     pub(in crate::engine) fn takes_in(&mut self, commit: &CommitId, taken: &Taken) {
         if !taken.is_empty() {
-            join(&mut self.system.versions.descent.entry(commit.clone()).or_default().taken, taken);
+            let mut descent = self.inherited(commit);
+            join(&mut descent.taken, taken);
+            self.set_descent(commit, descent);
         }
     }
 
@@ -189,14 +194,14 @@ impl Turn<'_> {
             kept.retain(|place, _| place.ends_with(&stage));
             join(&mut taken, &kept);
         }
-        self.system.versions.descent.entry(commit.clone()).or_default().taken = taken;
+        self.set_descent(commit, Descent { taken, ..self.inherited(commit) });
     }
 
     /// A run succeeded: what it brought is what its target, or its lane, is compared with from now on.
     pub(in crate::engine) fn verified_on_target(&mut self, run: &Run) {
         let taken = self.system.taken(run.set.values());
-        if let Some(target) = run.target.as_ref().and_then(|key| self.system.targets.get_mut(key)) {
-            target.verified = taken;
+        if let Some(key) = &run.target {
+            self.record_target(key, TargetFact::Verified { taken });
         }
     }
 
@@ -207,7 +212,10 @@ impl Turn<'_> {
             rules.repositories.keys().any(|name| name.as_str() == repository)
                 && rules.stages.keys().any(|name| name.as_str() == stage)
         };
-        self.system.pushes.retain(|place, _| has(place));
+        let gone: Vec<String> = self.system.pushes.keys().filter(|place| !has(place)).cloned().collect();
+        for place in gone {
+            self.record(Fact::PushesSet { place, pushes: Vec::new() });
+        }
     }
 }
 

@@ -7,13 +7,14 @@ use super::{
     authors::{Taken, Written, join},
     effect::Effect,
     event::{CommitSet, HeadSeen},
+    fact::{RepositoryFact, StageFact},
     ids::CommitId,
     lineage::Point,
     run::{Cause, Subject},
     system::{Head, Unreachable},
     turn::Turn,
 };
-use crate::rules::{RepositoryName, Rule, Span, StageName, StepId, matches_any};
+use crate::rules::{RepositoryName, Rule, RuleName, Span, StageName, StepId, matches_any};
 
 /// How often a repository is looked at when its rules do not say.
 pub(super) const POLL_INTERVAL: Span = Span::from_secs(10);
@@ -24,15 +25,20 @@ impl Turn<'_> {
     /// A watch found heads that differ from those known. A head that we made ourselves since the watch was asked for may be
     /// newer than what it saw: it says nothing of that stage, and another looks at once.
     pub(super) fn heads_seen(&mut self, repository: &RepositoryName, heads: &BTreeMap<StageName, Option<HeadSeen>>) {
-        let Some(watched) = self.system.repositories.get_mut(repository) else { return };
-        watched.unreachable = None;
+        let Some(watched) = self.system.repositories.get(repository) else { return };
         let asked = watched.asked;
+        if watched.unreachable.is_some() {
+            self.record_repository(repository, RepositoryFact::Reached);
+        }
         let stages = self.system.rules().map(|rules| rules.stages.clone()).unwrap_or_default();
         let mut doubtful = false;
         for (stage, seen) in heads.iter().filter(|(stage, _)| stages.contains_key(*stage)) {
-            let watched = self.system.repositories.get_mut(repository).expect("looked up above");
-            let first_sight = watched.seen.insert(stage.clone());
-            let known = watched.heads.get(stage);
+            let Some(watched) = self.system.repositories.get(repository) else { return };
+            let first_sight = !watched.seen.contains(stage);
+            if first_sight {
+                self.record_repository(repository, RepositoryFact::StageSeen { stage: stage.clone() });
+            }
+            let known = self.system.head(repository, stage);
             if known.is_some_and(|known| known.order > asked) {
                 doubtful = true;
                 continue;
@@ -41,11 +47,10 @@ impl Turn<'_> {
             match seen {
                 Some(seen) if known != Some(&seen.commit) => self.head_moved(repository, stage, seen, first_sight),
                 Some(_) => {}
-                None => {
-                    let watched = self.system.repositories.get_mut(repository).expect("looked up above");
-                    let gone = watched.heads.remove(stage).map(|head| (stage.clone(), head.commit));
-                    watched.gone.extend(gone);
+                None if known.is_some() => {
+                    self.record_repository(repository, RepositoryFact::HeadGone { stage: stage.clone() });
                 }
+                None => {}
             }
         }
         self.watch_again(repository, doubtful);
@@ -53,10 +58,10 @@ impl Turn<'_> {
 
     /// A watch cannot reach its repository.
     pub(super) fn unreachable(&mut self, repository: &RepositoryName, error: &str) {
-        let since_ms = self.at_ms;
-        if let Some(watched) = self.system.repositories.get_mut(repository) {
-            let since_ms = watched.unreachable.as_ref().map_or(since_ms, |before| before.since_ms);
-            watched.unreachable = Some(Unreachable { error: error.to_owned(), since_ms });
+        if let Some(watched) = self.system.repositories.get(repository) {
+            let since_ms = watched.unreachable.as_ref().map_or(self.at_ms, |before| before.since_ms);
+            let unreachable = Unreachable { error: error.to_owned(), since_ms };
+            self.record_repository(repository, RepositoryFact::Unreachable(unreachable));
             self.watch_again(repository, false);
         }
     }
@@ -71,8 +76,8 @@ impl Turn<'_> {
     /// Has a repository looked at.
     pub(super) fn watch(&mut self, repository: &RepositoryName, due_ms: i64) {
         let seq = self.seq;
-        if let Some(watched) = self.system.repositories.get_mut(repository) {
-            watched.asked = seq;
+        if self.system.repositories.contains_key(repository) {
+            self.record_repository(repository, RepositoryFact::WatchAsked { order: seq });
             self.emit(Effect::watch(repository.clone(), seq, due_ms));
         }
     }
@@ -197,19 +202,19 @@ impl Turn<'_> {
     /// A commit step found its pins as it would have set them: the head stays, and is now known to be of what the run is of.
     pub(super) fn head_confirmed(&mut self, place: &Place, head: &CommitId, number: u64, step: &StepId) {
         let brought = self.brought(self.run(number), step);
-        let watched = self.system.repositories.get_mut(&place.repository);
-        let known = watched.and_then(|watched| watched.heads.get_mut(&place.stage));
-        let Some(known) = known.filter(|known| known.commit == *head) else { return };
+        let known = self.system.head(&place.repository, &place.stage).filter(|known| known.commit == *head);
+        let Some(mut known) = known.cloned() else { return };
         known.set.extend(brought.set);
         known.origin.pinned.extend(brought.pinned);
         known.agree_with_lineages(&place.repository);
+        self.set_head(&place.repository, &place.stage, known);
         self.lineage_changed(place);
     }
 
-    fn set_head(&mut self, repository: &RepositoryName, stage: &StageName, head: Head) {
-        let watched = self.system.repositories.entry(repository.clone()).or_default();
-        watched.heads.insert(stage.clone(), head);
-        watched.gone.remove(stage);
+    /// Sets the head of a place, or what is known of it.
+    pub(super) fn set_head(&mut self, repository: &RepositoryName, stage: &StageName, head: Head) {
+        let head = Box::new(head);
+        self.record_repository(repository, RepositoryFact::HeadSet { stage: stage.clone(), head });
     }
 
     /// A head moved: starts the rules that its push triggers, or keeps that for later while a promotion moves the stage's
@@ -219,18 +224,22 @@ impl Turn<'_> {
             return self.hold_push(repository, stage, changed);
         }
         let Some(rules) = self.system.rules().cloned() else { return };
-        let watched = self.system.repositories.get_mut(repository);
-        let Some(head) = watched.and_then(|watched| watched.heads.get_mut(stage)) else { return };
+        let Some(mut head) = self.system.head(repository, stage).cloned() else { return };
         let cause = Cause::Push { author: head.author.clone(), subject: head.subject.clone(), by: head.by.clone() };
         let wanted = |rule: &&Rule| {
             let by_paths = |changed| rule.on.paths.is_empty() || matches_any(&rule.on.paths, changed);
             rule.on.push.as_ref() == Some(repository) && rule.is_for(stage) && changed.is_none_or(by_paths)
         };
-        let started = rules.rules.iter().filter(|(_, rule)| wanted(rule)).map(|(name, _)| name);
-        for name in started.clone() {
-            let point = Point { commit: head.commit.clone(), order: head.order };
-            head.origin.wanted.insert(name.clone(), point);
+        let started: Vec<&RuleName> =
+            rules.rules.iter().filter(|(_, rule)| wanted(rule)).map(|(name, _)| name).collect();
+        if started.is_empty() {
+            return;
         }
+        for name in &started {
+            let point = Point { commit: head.commit.clone(), order: head.order };
+            head.origin.wanted.insert((*name).clone(), point);
+        }
+        self.set_head(repository, stage, head);
         for name in started {
             self.make_run(&Subject::Rule(name.clone()), stage, cause.clone());
         }
@@ -238,20 +247,23 @@ impl Turn<'_> {
 
     /// Keeps a push for later, with the paths of all that were kept before.
     fn hold_push(&mut self, repository: &RepositoryName, stage: &StageName, changed: Option<&[String]>) {
-        let is_first = self.system.held.entry(stage.clone()).or_default().insert(repository.clone());
-        let paths = self.system.held_paths.entry(stage.clone()).or_default();
-        let before = if is_first { Some(BTreeSet::new()) } else { paths.remove(repository) };
-        let Some((mut all, changed)) = before.zip(changed) else { return };
-        all.extend(changed.iter().cloned());
-        if all.len() <= MOST_HELD_PATHS {
-            paths.insert(repository.clone(), all);
-        }
+        let is_held = self.system.held.get(stage).is_some_and(|held| held.contains(repository));
+        let before = self.system.held_paths.get(stage).and_then(|paths| paths.get(repository)).cloned();
+        let before = if is_held { before } else { Some(BTreeSet::new()) };
+        let paths = before.zip(changed).map(|(mut all, changed)| {
+            all.extend(changed.iter().cloned());
+            all
+        });
+        let paths = paths.filter(|all| all.len() <= MOST_HELD_PATHS);
+        self.record_stage(stage, StageFact::PushHeld { repository: repository.clone(), paths });
     }
 
     /// A promotion into the stage is over: starts what its merges, and pushes meanwhile, would have started.
     pub(super) fn release_held(&mut self, stage: &StageName) {
-        let mut paths = self.system.held_paths.remove(stage).unwrap_or_default();
-        for repository in self.system.held.remove(stage).unwrap_or_default() {
+        let Some(held) = self.system.held.get(stage).cloned() else { return };
+        let mut paths = self.system.held_paths.get(stage).cloned().unwrap_or_default();
+        self.record_stage(stage, StageFact::PushesReleased);
+        for repository in held {
             let changed: Option<Vec<String>> = paths.remove(&repository).map(|changed| changed.into_iter().collect());
             self.pushed(&repository, stage, changed.as_deref());
         }
@@ -261,11 +273,10 @@ impl Turn<'_> {
     /// may have moved on.
     pub(super) fn join_heads(&mut self, stage: &StageName, merged: &CommitSet) {
         for repository in merged.keys() {
-            let Some(watched) = self.system.repositories.get_mut(repository) else { continue };
-            if let Some(head) = watched.heads.get_mut(stage) {
-                let own = head.commit.clone();
+            if let Some(mut head) = self.system.head(repository, stage).cloned() {
                 head.set.extend(merged.clone());
-                head.set.insert(repository.clone(), own);
+                head.set.insert(repository.clone(), head.commit.clone());
+                self.set_head(repository, stage, head);
             }
         }
     }

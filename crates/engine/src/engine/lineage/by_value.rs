@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::engine::{
     event::{HeadSeen, PinsSeen},
+    fact::Fact,
     ids::{PinnerId, Place},
     lineage::{self, Lineage, Origin},
     run::Subject,
@@ -43,15 +44,16 @@ impl Turn<'_> {
         let names = run.before(step).into_iter().flat_map(|step| &step.artifacts).map(|artifact| artifact.name.clone());
         let wrote = Wrote {
             pins: pins.iter().map(|(pointer, value)| (pointer.clone(), value.clone())).collect(),
-            lineage: lineage::of_run(self.system, run),
+            lineage: lineage::of_run(&self.system, run),
             artifacts: names.collect(),
         };
-        let values = self.system.values.entry(key(&run.stage, &PinnerId::of(rule, id)));
-        let values = values.or_default();
+        let at = key(&run.stage, &PinnerId::of(rule, id));
+        let mut values = self.system.values.get(&at).cloned().unwrap_or_default();
         values.retain(|before| before.pins != wrote.pins);
         values.push(wrote);
         let surplus = values.len().saturating_sub(MOST_VALUES);
         values.drain(..surplus);
+        self.record(Fact::ValuesSet { at, values });
     }
 
     /// A watch saw pins that are not as they were: says in `origin` what they are of, and remembers of the head which
@@ -94,7 +96,10 @@ impl Turn<'_> {
             stages().flat_map(of_stage)
         });
         let known: BTreeSet<String> = of_rules.collect();
-        self.system.values.retain(|key, _| known.contains(key));
+        let gone: Vec<String> = self.system.values.keys().filter(|key| !known.contains(*key)).cloned().collect();
+        for at in gone {
+            self.record(Fact::ValuesSet { at, values: Vec::new() });
+        }
     }
 }
 

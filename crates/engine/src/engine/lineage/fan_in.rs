@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use crate::engine::{
+    fact::{RunFact, StepFact},
     ids::{CommitId, PinnerId},
     lineage::{Lineage, Pinner, behind, pinners, present_head},
     plan::Task,
@@ -109,9 +110,7 @@ impl Turn<'_> {
         let Some(step) = step.filter(|step| step.state != StepState::Done) else { return false };
         let (id, is_new) = (step.id.clone(), step.state == StepState::Ready);
         if is_new {
-            let at_ms = self.at_ms;
-            let step = self.step_mut(number, &id);
-            (step.state, step.started_ms) = (StepState::Active, Some(at_ms));
+            self.record_step(number, &id, StepFact::Started { at_ms: self.at_ms });
             self.replace_waiting(number);
         }
         self.look_at_fan_in(number, &id)
@@ -119,18 +118,21 @@ impl Turn<'_> {
 
     fn look_at_fan_in(&mut self, number: u64, id: &StepId) -> bool {
         let run = self.run(number);
-        if let Some(head) = present_head(self.system, run) {
+        if let Some(head) = present_head(&self.system, run) {
             let (origin, mut set) = (head.origin.clone(), head.set.clone());
             set.extend(run.source.as_ref().map(|source| (source.repository.clone(), source.commit.clone())));
             let written = run.target.as_ref().map(|key| self.system.written_for_target(&set, key)).unwrap_or_default();
-            let run = self.run_mut(number);
-            (run.origin, run.set) = (origin, set);
-            (run.authors, run.others_wrote) = (written.authors, written.others_wrote);
+            let (authors, others_wrote) = (written.authors, written.others_wrote);
+            let is_news =
+                (&run.origin, &run.set, &run.authors, run.others_wrote) != (&origin, &set, &authors, others_wrote);
+            if is_news {
+                self.record_run(number, RunFact::ContentSet { set, origin, authors, others_wrote });
+            }
         }
-        if !awaited(self.system, self.run(number)).is_empty() {
+        if !awaited(&self.system, self.run(number)).is_empty() {
             return true;
         }
-        self.close_gate(number, id, StepState::Done);
+        self.pass_gate(number, id, serde_json::Map::new());
         false
     }
 

@@ -230,8 +230,7 @@ impl Turn<'_> {
         let own = Ancestor { commit: head.commit.clone(), order: head.order, wanted: head.origin.wanted.clone() };
         let mut reached = Vec::new();
         for (step, commit) in commits(rule, stage) {
-            let next = self.system.repositories.get_mut(&commit.repository);
-            let Some(next) = next.and_then(|watched| watched.heads.get_mut(stage)) else { continue };
+            let Some(mut next) = self.system.head(&commit.repository, stage).cloned() else { continue };
             let id = PinnerId::of(name, &step);
             let known = next.origin.pinned.get(&id).cloned().unwrap_or_default();
             if known.get(repository).map_or(0, |made_from| made_from.order) < since {
@@ -242,7 +241,11 @@ impl Turn<'_> {
             if carried != known {
                 next.origin.pinned.insert(id, carried);
                 next.agree_with_lineages(&commit.repository);
-                let next = next.commit.clone();
+                let next = {
+                    let made = next.commit.clone();
+                    self.set_head(&commit.repository, stage, next);
+                    made
+                };
                 self.takes_in_commits(&next, [&source]);
                 reached.push(commit.repository.clone());
             }
@@ -263,14 +266,14 @@ impl Turn<'_> {
             let pinned = rules.rules.values().filter(|rule| rule.repository() == Some(repository)).flat_map(|rule| {
                 let lineage = |pinner: &Pinner<'_>| -> Lineage {
                     let all = pinner.roots().into_iter().chain([pinner.from]);
-                    all.filter_map(|repository| ancestor(self.system, repository)).collect()
+                    all.filter_map(|repository| ancestor(&self.system, repository)).collect()
                 };
                 pinners(&rules, stage, rule).into_iter().map(move |pinner| (pinner.id.clone(), lineage(&pinner)))
             });
             let pinned: BTreeMap<PinnerId, Lineage> = pinned.collect();
-            let watched = self.system.repositories.get_mut(repository);
-            if let Some(head) = watched.and_then(|watched| watched.heads.get_mut(stage)) {
+            if let Some(mut head) = self.system.head(repository, stage).cloned() {
                 head.origin.pinned = pinned;
+                self.set_head(repository, stage, head);
             }
         }
     }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::{
     authors::Taken,
     event::CommitSet,
+    fact::Fact,
     gate::hotfix::Hotfix,
     ids::{PinnerId, Place, RunId, StepKey},
     lineage::{self, Lineage},
@@ -60,7 +61,7 @@ impl Turn<'_> {
         };
         if let Subject::Rule(rule) = &run.subject {
             brought.set = run.set.clone();
-            brought.pinned = Some((PinnerId::of(rule, step), lineage::of_run(self.system, run)));
+            brought.pinned = Some((PinnerId::of(rule, step), lineage::of_run(&self.system, run)));
         }
         brought
     }
@@ -72,16 +73,18 @@ impl Turn<'_> {
         let Some(repository) = step.task.writes_to().filter(|_| step.started_ms.is_some()) else { return };
         let place = Place { repository: repository.clone(), stage: run.stage.clone() };
         let (key, brought, made) = (run.key(&rules.system, step), self.brought(run, id), step.state == StepState::Done);
-        self.system.unseen.insert(key, Unseen { place, order: self.seq, made, brought });
+        self.record(Fact::UnseenSet { key, unseen: Unseen { place, order: self.seq, made, brought } });
         while self.system.unseen.len() > MOST_UNSEEN {
             let oldest = self.system.unseen.iter().min_by_key(|(_, unseen)| unseen.order).map(|(key, _)| key.clone());
-            oldest.and_then(|key| self.system.unseen.remove(&key));
+            let Some(key) = oldest else { return };
+            self.record(Fact::UnseenForgotten { key });
         }
     }
 
     /// What a commit of ours that a watch shows brings, as far as that is known, and where it was made.
     pub(in crate::engine) fn shown(&mut self, key: &StepKey) -> Option<(Place, Brought)> {
-        if let Some(Unseen { place, brought, .. }) = self.system.unseen.remove(key) {
+        if let Some(Unseen { place, brought, .. }) = self.system.unseen.get(key).cloned() {
+            self.record(Fact::UnseenForgotten { key: key.clone() });
             return Some((place, brought));
         }
         let mut parts = key.as_str().split('/');

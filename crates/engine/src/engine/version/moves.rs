@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::engine::{
     event::StepPlace,
+    fact::Fact,
     ids::{CommitId, Place, RunId, StepKey, TargetKey},
     lineage,
     run::{Run, StepRun, StepState, Subject},
@@ -71,10 +72,10 @@ impl Turn<'_> {
         for rule in rules.rules.values().filter(|rule| rule.repository() == Some(&place.repository)) {
             for (_, commit) in lineage::commits(rule, &place.stage).filter(|(_, to)| moved.contains(&to.repository)) {
                 for pointer in commit.set.keys() {
-                    let key = System::pin_key(&commit.repository, &place.stage, &commit.file, pointer);
-                    let shown = self.system.pins.get(&key).filter(|shown| shown.by == pin.by);
+                    let at = System::pin_key(&commit.repository, &place.stage, &commit.file, pointer);
+                    let shown = self.system.pins.get(&at).filter(|shown| shown.by == pin.by);
                     let order = shown.map_or(pin.order, |shown| shown.order);
-                    self.system.pins.insert(key, Pin { order, ..pin.clone() });
+                    self.record(Fact::PinSet { at, pin: Pin { order, ..pin.clone() } });
                 }
             }
         }
