@@ -16,6 +16,7 @@ mod heads;
 mod histories;
 mod holds;
 mod journeys;
+mod logs;
 mod notices;
 mod promotions;
 mod queues;

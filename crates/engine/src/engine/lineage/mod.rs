@@ -241,12 +241,9 @@ impl Turn<'_> {
             if carried != known {
                 next.origin.pinned.insert(id, carried);
                 next.agree_with_lineages(&commit.repository);
-                let next = {
-                    let made = next.commit.clone();
-                    self.set_head(&commit.repository, stage, next);
-                    made
-                };
-                self.takes_in_commits(&next, [&source]);
+                let made = next.commit.clone();
+                self.set_head(&commit.repository, stage, next);
+                self.takes_in_commits(&made, [&source]);
                 reached.push(commit.repository.clone());
             }
         }
