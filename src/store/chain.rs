@@ -12,7 +12,7 @@ use super::{
     standing::{Given, Standing},
 };
 use crate::{
-    engine::{self, Event, Recorded, System},
+    engine::{self, Decision, ENGINE_VERSION, Event, Fact, Recorded, System},
     rules::SystemName,
     store::StoreError,
 };
@@ -31,10 +31,13 @@ pub struct LogRow {
     pub seq: u64,
     /// When it was recorded: milliseconds since 1970, UTC.
     pub at_ms: i64,
+    /// The version of the engine that decided.
+    pub engine: String,
     /// The event, as JSON.
     pub event: Vec<u8>,
-    /// SHA-256 over the hash before, the system's name and a zero byte, the place and the time (eight bytes each, big
-    /// endian), and the event.
+    /// The facts that it came to, as JSON.
+    pub facts: Vec<u8>,
+    /// See [`hash`].
     pub hash: Vec<u8>,
 }
 
@@ -97,28 +100,60 @@ impl FromStr for Expected {
 
 impl LogRow {
     pub(super) fn recorded(&self, system: &SystemName) -> Result<Recorded<Event>, StoreError> {
-        let event = serde_json::from_slice(&self.event).map_err(|error| StoreError::Unreadable {
-            system: system.clone(),
-            seq: self.seq,
-            error: error.to_string(),
-        })?;
+        let event = serde_json::from_slice(&self.event).map_err(|error| self.unreadable(system, &error))?;
         Ok(Recorded { seq: self.seq, at_ms: self.at_ms, event })
+    }
+
+    /// Folds the facts into the state after the row before.
+    pub(super) fn fold(&self, system: &SystemName, state: &mut System) -> Result<Decision, StoreError> {
+        if self.seq != state.seq + 1 {
+            return Err(self.unreadable(system, &format!("event {} is missing", state.seq + 1)));
+        }
+        let facts = self.facts(system)?;
+        Ok(engine::fold(state, self.seq, self.at_ms, facts))
+    }
+
+    fn facts(&self, system: &SystemName) -> Result<Vec<Fact>, StoreError> {
+        serde_json::from_slice(&self.facts).map_err(|error| self.unreadable(system, &error))
+    }
+
+    fn unreadable(&self, system: &SystemName, error: &dyn std::fmt::Display) -> StoreError {
+        StoreError::Unreadable { system: system.clone(), seq: self.seq, error: error.to_string() }
+    }
+
+    fn content(&self) -> Content<'_> {
+        let Self { seq, at_ms, engine, event, facts, hash: _ } = self;
+        Content { seq: *seq, at_ms: *at_ms, engine, event, facts }
     }
 }
 
-/// The hash of a row.
-pub(super) fn hash(previous: &[u8], system: &str, seq: u64, at_ms: i64, event: &[u8]) -> [u8; HASH_BYTES] {
+/// What the hash of a row covers, beside the hash before it and the system's name.
+pub(super) struct Content<'row> {
+    pub(super) seq: u64,
+    pub(super) at_ms: i64,
+    pub(super) engine: &'row str,
+    pub(super) event: &'row [u8],
+    pub(super) facts: &'row [u8],
+}
+
+/// The hash of a row: SHA-256 over the hash before, the system's name and a zero byte, the place and the time (eight bytes
+/// each, big endian), and the version, the event and the facts, each after its length (eight bytes).
+pub(super) fn hash(previous: &[u8], system: &str, row: &Content<'_>) -> [u8; HASH_BYTES] {
     let mut hasher = Sha256::new();
     hasher.update(previous);
     hasher.update(system.as_bytes());
     hasher.update([0]);
-    hasher.update(seq.to_be_bytes());
-    hasher.update(at_ms.to_be_bytes());
-    hasher.update(event);
+    hasher.update(row.seq.to_be_bytes());
+    hasher.update(row.at_ms.to_be_bytes());
+    for part in [row.engine.as_bytes(), row.event, row.facts] {
+        hasher.update((part.len() as u64).to_be_bytes());
+        hasher.update(part);
+    }
     hasher.finalize().into()
 }
 
-/// Reads the log from its beginning, takes every event in again, and compares what is stored with what the events give.
+/// Reads the log from its beginning, folds its facts, and compares what is stored with what they give. What this version of
+/// the engine decided, it decides again: it has to come to the same facts.
 /// What is appended meanwhile is no matter: all is compared as it was in the moment at which the check began. `progress` is
 /// told, a page at a time, how many events have been checked, of how many.
 pub(super) async fn verify<S: Store + ?Sized>(
@@ -176,16 +211,14 @@ impl Replay<'_> {
         if row.seq != self.state.seq + 1 {
             return Err(format!("the event is missing; the next one there is {}", row.seq));
         }
-        if hash(&self.previous, self.system.as_str(), row.seq, row.at_ms, &row.event)[..] != row.hash[..] {
-            return Err("the event or its hash was changed".to_owned());
+        if hash(&self.previous, self.system.as_str(), &row.content())[..] != row.hash[..] {
+            return Err("the event, its facts or its hash was changed".to_owned());
         }
         let other = |expected: &&Expected| expected.seq == row.seq && expected.hash != hexadecimal(&row.hash);
         if self.expected.is_some_and(|expected| other(&expected)) {
             return Err("another hash is expected: it or one before it was written anew".to_owned());
         }
-        let recorded = row.recorded(self.system).map_err(|error| error.to_string())?;
-        let decision = engine::retrace(&mut self.state, &recorded)
-            .map_err(|refused| format!("it cannot be taken in: {refused}"))?;
+        let decision = if row.engine == ENGINE_VERSION { self.decide(row)? } else { self.fold(row)? };
         self.given.take(&decision);
         self.previous.clone_from(&row.hash);
         if let Some(snapshot) = self.snapshot.take_if(|snapshot| snapshot.seq == row.seq) {
@@ -195,6 +228,22 @@ impl Replay<'_> {
             self.matched = Some(row.seq);
         }
         Ok(())
+    }
+
+    fn fold(&mut self, row: &LogRow) -> Result<Decision, String> {
+        row.fold(self.system, &mut self.state).map_err(|error| error.to_string())
+    }
+
+    /// Decides again what this version decided. What it decides is folded as it is decided.
+    fn decide(&mut self, row: &LogRow) -> Result<Decision, String> {
+        let recorded = row.recorded(self.system).map_err(|error| error.to_string())?;
+        let facts = row.facts(self.system).map_err(|error| error.to_string())?;
+        let decision = engine::step(&mut self.state, &recorded)
+            .map_err(|refused| format!("decided again, it is refused: {refused}"))?;
+        if decision.facts != facts {
+            return Err("decided again, it comes to other facts".to_owned());
+        }
+        Ok(decision)
     }
 
     /// Compares what follows from all the events.

@@ -68,6 +68,19 @@ pub enum StoreError {
         /// The schema version that this program reads.
         needed: i64,
     },
+    /// The database is of a Tidegate from before the first release, whose log cannot be read any more.
+    #[error(
+        "{place} has schema version {found}, from before the first release, and {needed} is needed; \
+         move the file away and start `tidegate serve` anew, or run the tidegate that has used it"
+    )]
+    TooOld {
+        /// The database.
+        place: String,
+        /// Its schema version.
+        found: i64,
+        /// The schema version that this program reads.
+        needed: i64,
+    },
     /// There is something else where the database should be.
     #[error("{place} is not a Tidegate database: {error}; name another file in `tidegate.toml`, or move this one away")]
     Foreign {
@@ -110,6 +123,7 @@ impl StoreError {
             Self::Corrupt { .. }
             | Self::Newer { .. }
             | Self::Older { .. }
+            | Self::TooOld { .. }
             | Self::Foreign { .. }
             | Self::Unreadable { .. } => false,
         }

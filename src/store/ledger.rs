@@ -1,6 +1,6 @@
 //! The systems in memory, over a [`Store`]: the way in for the driver, the watches and the commands. A state is changed
-//! only here, only by [`engine::step`], one event at a time per system, and is never ahead of the log: when it is not
-//! certain that an event is in the log, the state is thrown away and read anew.
+//! only here, by [`engine::step`] and by the facts in the log, one event at a time per system, and is never ahead of the
+//! log: when it is not certain that an event is in the log, the state is thrown away and read anew.
 
 use std::{
     collections::BTreeMap,
@@ -166,7 +166,7 @@ fn to_json(state: &System) -> Vec<u8> {
     serde_json::to_vec(state).expect("a state is plain values")
 }
 
-/// Takes in what has been appended since the state that is known, or since the newest snapshot when none is.
+/// Folds what has been appended since the state that is known, or since the newest snapshot when none is.
 async fn up_to_date(store: &dyn Store, name: &SystemName, known: Option<System>) -> Result<System, StoreError> {
     let mut state = match known {
         Some(state) if store.last_seq(name).await? == state.seq => return Ok(state),
@@ -174,15 +174,11 @@ async fn up_to_date(store: &dyn Store, name: &SystemName, known: Option<System>)
         None => from_snapshot(store, name).await?,
     };
     loop {
-        let events = store.events(name, state.seq + 1, PAGE_ROWS).await?;
-        for recorded in &events {
-            engine::retrace(&mut state, recorded).map_err(|refused| StoreError::Unreadable {
-                system: name.clone(),
-                seq: recorded.seq,
-                error: refused.to_string(),
-            })?;
+        let rows = store.log(name, state.seq + 1, PAGE_ROWS).await?;
+        for row in &rows {
+            row.fold(name, &mut state)?;
         }
-        if events.len() < PAGE_ROWS as usize {
+        if rows.len() < PAGE_ROWS as usize {
             return Ok(state);
         }
     }

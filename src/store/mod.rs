@@ -3,7 +3,7 @@
 //!
 //! One trait, [`Store`], and one contract test for all that implement it. An event is committed together with all that
 //! comes of it, or not at all (I5, I9), and only if nobody else appended before it. The state of a system is not stored as
-//! such: it is the newest snapshot with the events after it taken in again, which gives the same bytes (I6).
+//! such: it is the newest snapshot with the facts after it folded in, which gives the same bytes (I6).
 //! [`Ledger`] keeps these states in memory and is the way in for all others.
 
 mod chain;

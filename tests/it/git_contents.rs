@@ -225,6 +225,7 @@ impl Story {
             branch: to.to_owned(),
             instead: None,
             back_from: back.then(|| newest.clone()),
+            kept: Vec::new(),
             pins: Vec::new(),
             message: message(key),
         };

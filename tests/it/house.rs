@@ -157,3 +157,24 @@ fn files_say_why_they_exist_and_fit_in_one_reading() {
     }
     assert_eq!(wrong, Vec::<String>::new());
 }
+
+/// What folds the log decides nothing: a log loads whatever becomes of these.
+#[test]
+fn what_folds_facts_knows_no_rules_clock_or_bounds() {
+    const DECIDES: [&str; 12] = [
+        "chrono", "cron", "template", "Window", "Rules,", "Rules::", "rules()", "load(", "MOST_", "RECENT_", "unwrap",
+        "expect(",
+    ];
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let path = source.path.display();
+        if source.path.parent().is_some_and(|folder| folder.ends_with("engine/apply")) {
+            let names = DECIDES.iter().filter(|name| source.code.contains(*name));
+            wrong.extend(names.map(|name| format!("{path} names {name}")));
+        } else if source.folder == "engine" && source.code.contains("mut System") {
+            let may = ["turn.rs", "decision.rs"].iter().any(|file| source.path.ends_with(format!("engine/{file}")));
+            wrong.extend((!may).then(|| format!("{path} can change the state without a fact")));
+        }
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}

@@ -4,10 +4,11 @@ use sqlx::{Row as _, SqliteConnection, query};
 
 use super::failure::Place;
 use crate::{
-    engine::{Artifact, Decision, Effect, EffectId, Event, Link, Recorded, Run},
+    engine::{Artifact, Decision, ENGINE_VERSION, Effect, EffectId, Event, Link, Recorded, Run},
     rules::SystemName,
     store::{
-        StoreError, chain,
+        StoreError,
+        chain::{self, Content},
         standing::{bare_name, json, state_name},
     },
 };
@@ -19,6 +20,7 @@ pub(super) struct Append {
     seq: u64,
     at_ms: i64,
     event: String,
+    facts: String,
     due: Vec<EffectRow>,
     dropped: Vec<EffectId>,
     ended: Vec<RunRow>,
@@ -50,13 +52,14 @@ impl Append {
         decision: &Decision,
         snapshot: Option<Vec<u8>>,
     ) -> Self {
-        let Decision { due, dropped, ended, links } = decision;
+        let Decision { facts, due, dropped, ended, links } = decision;
         let effect = |effect: &Effect| EffectRow { id: effect.id.clone(), due_ms: effect.due_ms, effect: json(effect) };
         Self {
             system: system.clone(),
             seq: recorded.seq,
             at_ms: recorded.at_ms,
             event: json(&recorded.event),
+            facts: json(facts),
             due: due.iter().map(effect).collect(),
             dropped: dropped.clone(),
             ended: ended.iter().map(RunRow::new).collect(),
@@ -94,12 +97,20 @@ impl Append {
 
     async fn write_event(&self, connection: &mut SqliteConnection, previous: &[u8]) -> Result<(), sqlx::Error> {
         let (system, seq) = (self.system.as_str(), self.seq.cast_signed());
-        let hash = chain::hash(previous, system, self.seq, self.at_ms, self.event.as_bytes());
+        let content = Content {
+            seq: self.seq,
+            at_ms: self.at_ms,
+            engine: ENGINE_VERSION,
+            event: self.event.as_bytes(),
+            facts: self.facts.as_bytes(),
+        };
+        let hash = chain::hash(previous, system, &content);
         let head = "INSERT INTO systems (name, seq, hash) VALUES (?, ?, ?)
                     ON CONFLICT (name) DO UPDATE SET seq = excluded.seq, hash = excluded.hash";
         query(head).bind(system).bind(seq).bind(&hash[..]).execute(&mut *connection).await?;
-        let event = query("INSERT INTO events (system, seq, at_ms, event, hash) VALUES (?, ?, ?, ?, ?)");
-        let event = event.bind(system).bind(seq).bind(self.at_ms).bind(self.event.as_str()).bind(&hash[..]);
+        let sql = "INSERT INTO events (system, seq, at_ms, engine, event, facts, hash) VALUES (?, ?, ?, ?, ?, ?, ?)";
+        let event = query(sql).bind(system).bind(seq).bind(self.at_ms).bind(ENGINE_VERSION);
+        let event = event.bind(self.event.as_str()).bind(self.facts.as_str()).bind(&hash[..]);
         event.execute(connection).await.map(drop)
     }
 

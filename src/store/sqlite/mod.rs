@@ -200,15 +200,17 @@ impl Store for SqliteStore {
     }
 
     async fn log(&self, system: &SystemName, from_seq: u64, limit: u32) -> Result<Vec<LogRow>, StoreError> {
-        let sql = "SELECT seq, at_ms, CAST(event AS BLOB), hash FROM events
+        let sql = "SELECT seq, at_ms, engine, CAST(event AS BLOB), CAST(facts AS BLOB), hash FROM events
                    WHERE system = ? AND seq >= ? ORDER BY seq LIMIT ?";
         let query = sqlx::query(sql).bind(system.as_str()).bind(from_seq.cast_signed()).bind(limit);
         let rows = self.rows("read a log", query).await?;
         let row = |row: &SqliteRow| LogRow {
             seq: row.get::<i64, _>(0).cast_unsigned(),
             at_ms: row.get(1),
-            event: row.get(2),
-            hash: row.get(3),
+            engine: row.get(2),
+            event: row.get(3),
+            facts: row.get(4),
+            hash: row.get(5),
         };
         Ok(rows.iter().map(row).collect())
     }

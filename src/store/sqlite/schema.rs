@@ -7,17 +7,18 @@ use super::{failure::Place, secret};
 use crate::store::StoreError;
 
 /// Each step from one version to the next, in order. Never changed once released; new ones are added at the end.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("migrations/0001_log.sql"), include_str!("migrations/0002_installation.sql")];
+const MIGRATIONS: [&str; 1] = [include_str!("migrations/0003_log.sql")];
+/// The last version that no step leads on from: its log has no facts, and nothing was released with it.
+const UNREAD_VERSION: i64 = 2;
 /// The newest version.
-const VERSION: i64 = MIGRATIONS.len() as i64;
+const VERSION: i64 = UNREAD_VERSION + MIGRATIONS.len() as i64;
 /// "Tide" in ASCII: marks the file as ours (`PRAGMA application_id`).
 const APPLICATION_ID: i64 = 0x5469_6465;
 
 /// Brings the database to [`VERSION`].
 ///
 /// # Errors
-/// [`StoreError::Newer`] and [`StoreError::Foreign`] for a database that is left as it is.
+/// [`StoreError::Newer`], [`StoreError::TooOld`] and [`StoreError::Foreign`] for a database that is left as it is.
 pub(super) async fn migrate(connection: &mut SqliteConnection, place: &Place) -> Result<(), StoreError> {
     if checked_version(connection, place).await? == VERSION {
         return Ok(());
@@ -26,7 +27,7 @@ pub(super) async fn migrate(connection: &mut SqliteConnection, place: &Place) ->
     let failed = |error| place.failed("bring the schema up to date", &error);
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
     let version = checked_version(&mut transaction, place).await?;
-    for migration in MIGRATIONS.iter().skip(usize::try_from(version).unwrap_or_default()) {
+    for migration in MIGRATIONS.iter().skip(usize::try_from(version - UNREAD_VERSION).unwrap_or_default()) {
         raw_sql(*migration).execute(&mut *transaction).await.map_err(failed)?;
     }
     secret::make(&mut transaction).await.map_err(failed)?;
@@ -38,7 +39,7 @@ pub(super) async fn migrate(connection: &mut SqliteConnection, place: &Place) ->
 /// Checks that the database has [`VERSION`].
 ///
 /// # Errors
-/// [`StoreError::Newer`], [`StoreError::Foreign`], and [`StoreError::Older`], which says what to do.
+/// [`StoreError::Newer`], [`StoreError::TooOld`], [`StoreError::Foreign`], and [`StoreError::Older`], which says what to do.
 pub(super) async fn check(connection: &mut SqliteConnection, place: &Place) -> Result<(), StoreError> {
     let version = checked_version(connection, place).await?;
     if version == VERSION {
@@ -62,6 +63,9 @@ async fn checked_version(connection: &mut SqliteConnection, place: &Place) -> Re
     }
     if version > VERSION {
         return Err(StoreError::Newer { place: place.path.clone(), found: version, known: VERSION });
+    }
+    if (1..=UNREAD_VERSION).contains(&version) {
+        return Err(StoreError::TooOld { place: place.path.clone(), found: version, needed: VERSION });
     }
     Ok(version)
 }

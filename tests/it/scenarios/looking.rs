@@ -57,7 +57,7 @@ fn a_flipped_byte_in_the_database_is_found_and_named() {
     let output = delivery.command(&["verify-log"]);
     let told = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(told.contains(&format!("✗ webshop: event {seq}: the event or its hash was changed")), "{told}");
+    assert!(told.contains(&format!("✗ webshop: event {seq}: the event, its facts or its hash was changed")), "{told}");
     let why = String::from_utf8(output.stderr).unwrap();
     assert!(why.contains("restore the last backup") && !why.contains('\u{1b}'), "{why}");
     let output = delivery.command(&["verify-log", "--system", "webshop", "-o", "json"]);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tidegate::{
     engine::{self, Command, Decision, Event, Principal, Recorded, RunId, RunState, System},
     rules::SystemName,
-    store::{Claimed, Ledger, RecordError, RunFilter, SNAPSHOT_EVERY, Store, StoreError, Traced},
+    store::{Claimed, Ledger, RecordError, RunFilter, SNAPSHOT_EVERY, Store, StoreError, Traced, replay},
 };
 
 use super::story::{
@@ -101,11 +101,13 @@ async fn a_state_is_the_same_read_again(store: Arc<dyn Store>) {
     let last = store.last_seq(&shop).await.unwrap();
     assert_eq!(snapshot.seq, last - last % SNAPSHOT_EVERY);
 
-    let mut replayed = System::default();
+    let mut decided = System::default();
     for event in store.events(&shop, 1, u32::MAX).await.unwrap() {
-        engine::step(&mut replayed, &event).unwrap();
+        engine::step(&mut decided, &event).unwrap();
     }
-    assert_eq!(bytes(&replayed), expected);
+    assert_eq!(bytes(&decided), expected);
+    let folded = replay(store.as_ref(), &shop, None, |_, _, _| ()).await.unwrap();
+    assert_eq!(bytes(&folded), expected);
     let reopened = Ledger::open(store.clone());
     assert_eq!(reopened.load_all().await.unwrap(), 1);
     assert_eq!(reopened.read(&shop, bytes).await.unwrap(), expected);

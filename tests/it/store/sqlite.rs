@@ -2,9 +2,11 @@
 
 use std::{path::Path, time::Duration};
 
+use sha2::{Digest as _, Sha256};
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
-use tidegate::store::{
-    DriverLock, Expected, Ledger, LockError, RecordError, SqliteOptions, SqliteStore, Store, StoreError,
+use tidegate::{
+    engine::ENGINE_VERSION,
+    store::{DriverLock, Expected, Ledger, LockError, RecordError, SqliteOptions, SqliteStore, Store, StoreError},
 };
 
 use super::story::{START_MS, assert_sound, begun, delivered, late, name, open, record};
@@ -39,7 +41,11 @@ async fn found_after(change_made: &'static str) -> (Option<u64>, String) {
 #[tokio::test]
 async fn a_changed_log_shows_where_it_was_changed() {
     let (seq, what) = found_after("UPDATE events SET event = replace(event, 'Ada', 'Eve') WHERE seq = 6").await;
-    assert_eq!((seq, what.as_str()), (Some(6), "the event or its hash was changed"));
+    assert_eq!((seq, what.as_str()), (Some(6), "the event, its facts or its hash was changed"));
+    let (seq, _) = found_after("UPDATE events SET facts = replace(facts, 'Ada', 'Eve') WHERE seq = 6").await;
+    assert_eq!(seq, Some(6));
+    let (seq, _) = found_after("UPDATE events SET engine = '0.0.1' WHERE seq = 7").await;
+    assert_eq!(seq, Some(7));
     let (seq, _) = found_after("UPDATE events SET at_ms = at_ms + 1 WHERE seq = 9").await;
     assert_eq!(seq, Some(9));
     let (seq, what) = found_after("DELETE FROM events WHERE seq = 4").await;
@@ -47,6 +53,40 @@ async fn a_changed_log_shows_where_it_was_changed() {
     let (seq, what) = found_after("DELETE FROM events WHERE seq > 12").await;
     assert_eq!(seq, Some(13));
     assert!(what.contains("there are 14"), "{what}");
+}
+
+/// What another version decided stays as it is; what this one decided, it has to decide again.
+#[tokio::test]
+async fn only_what_this_version_decided_is_decided_again() {
+    for (version, expected) in [("0.0.0", None), (ENGINE_VERSION, Some("decided again, it comes to other facts"))] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tidegate.db");
+        let (store, shop) = (open(&path).await, name("shop"));
+        begun(&Ledger::open(store.clone()), &shop).await;
+        let rows = store.log(&shop, 1, 2).await.unwrap();
+        let [first, last] = rows.as_slice() else { panic!("it begins with two events") };
+        let mut facts: serde_json::Value = serde_json::from_slice(&last.facts).unwrap();
+        facts.as_array_mut().unwrap().push("resumed".into());
+        let facts = facts.to_string();
+        let mut hasher = Sha256::new();
+        hasher.update(&first.hash);
+        hasher.update(b"shop\0");
+        hasher.update(2_u64.to_be_bytes());
+        hasher.update(last.at_ms.to_be_bytes());
+        for part in [version.as_bytes(), &last.event, facts.as_bytes()] {
+            hasher.update((part.len() as u64).to_be_bytes());
+            hasher.update(part);
+        }
+        let hash = hasher.finalize().to_vec();
+        let mut connection = by_hand(&path).await;
+        let row = sqlx::query("UPDATE events SET engine = ?, facts = ?, hash = ? WHERE seq = 2");
+        row.bind(version).bind(facts).bind(&hash).execute(&mut connection).await.unwrap();
+        sqlx::query("UPDATE systems SET hash = ?").bind(&hash).execute(&mut connection).await.unwrap();
+        connection.close().await.unwrap();
+        let broken = store.verify_log(&shop).await.unwrap().broken;
+        assert_eq!(broken.as_ref().map(|broken| broken.what.as_str()), expected);
+        assert_eq!(broken.and_then(|broken| broken.seq), expected.map(|_| 2));
+    }
 }
 
 /// What `explain`, `run show` and `trace` tell is in tables beside the log.
@@ -146,13 +186,17 @@ async fn the_secret_is_made_once_and_not_for_everybody() {
 }
 
 #[tokio::test]
-async fn an_older_database_gets_its_secret() {
+async fn a_database_from_before_the_first_release_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tidegate.db");
-    change(&path, include_str!("../../../src/store/sqlite/migrations/0001_log.sql")).await;
-    change(&path, "PRAGMA application_id = 0x54696465; PRAGMA user_version = 1").await;
-    let secret = open(&path).await.secret().await.unwrap();
-    assert_eq!(open(&path).await.secret().await.unwrap(), secret);
+    change(&path, "CREATE TABLE events (event TEXT); PRAGMA application_id = 0x54696465; PRAGMA user_version = 2")
+        .await;
+    for refused in [SqliteStore::open(&path).await.map(drop), SqliteStore::open_to_read(&path).await.map(drop)] {
+        let refused = refused.unwrap_err();
+        let text = refused.to_string();
+        assert!(text.contains("from before the first release") && text.contains("move the file away"), "{text}");
+        assert!(!refused.is_passing());
+    }
 }
 
 #[tokio::test]

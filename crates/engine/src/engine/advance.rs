@@ -2,11 +2,12 @@
 
 use super::{
     effect::{Effect, Phase},
+    fact::{Fact, RunFact, StepFact},
     ids::{Place, RunId, TargetKey},
     plan::{self, Task},
     provenance::{self, fan_in},
     run::{Cause, Run, RunState, Source, StepRun, StepState, Subject},
-    system::{Policy, RECENT_RUNS},
+    system::{Policy, RECENT_RUNS, System},
     target::Claim,
     turn::Turn,
 };
@@ -59,7 +60,7 @@ impl Turn<'_> {
     /// none to be done where the set brought what they would make.
     fn planned_steps(&self, rules: &Rules, (name, rule): (&RuleName, &Rule), run: &Run) -> Vec<StepRun> {
         let mut steps = plan::of_rule(rules, rule, &run.stage);
-        if let Some(by) = provenance::brought_by(self.system, name, rule, run) {
+        if let Some(by) = provenance::brought_by(&self.system, name, rule, run) {
             for step in &mut steps {
                 (step.state, step.ended_ms) = (StepState::Done, Some(self.at_ms));
                 step.skipped = Some(format!("{by} brought what was verified before"));
@@ -68,21 +69,20 @@ impl Turn<'_> {
         }
         let place =
             rule.repository().map(|repository| Place { repository: repository.clone(), stage: run.stage.clone() });
-        let waits = place.is_some_and(|place| !fan_in::awaited_by(self.system, &place, rule, &run.origin).is_empty());
+        let waits = place.is_some_and(|place| !fan_in::awaited_by(&self.system, &place, rule, &run.origin).is_empty());
         if waits { plan::behind_fan_in(steps) } else { steps }
     }
 
     /// Numbers a run and lets it begin, or refuses it where its target says so.
     pub(super) fn begin_run(&mut self, mut run: Run, policy: Policy) -> RunId {
-        self.system.runs_made += 1;
-        run.number = self.system.runs_made;
+        run.number = self.system.runs_made + 1;
         run.id = RunId::new(format!("{}-{}", run.subject.name(), run.number));
         run.hotfix = self.hotfix_of(&run);
         self.inherit_overrides(&run);
         let (id, number) = (run.id.clone(), run.number);
         let busy = run.target.as_ref().and_then(|key| self.prepare_target(key, policy, number));
         let waits = run.steps.iter().any(|step| step.task == Task::FanIn);
-        self.system.runs.insert(number, run);
+        self.record(Fact::RunMade(Box::new(run)));
         if !waits {
             self.replace_waiting(number);
         }
@@ -117,7 +117,7 @@ impl Turn<'_> {
             if waits {
                 return;
             }
-            self.run_mut(number).state = RunState::Running;
+            self.record_run(number, RunFact::Began);
         }
         self.unblock(number);
         for step in self.ready_steps(number) {
@@ -133,13 +133,12 @@ impl Turn<'_> {
     }
 
     fn unblock(&mut self, number: u64) {
-        let run = self.run_mut(number);
-        let done: Vec<StepId> =
-            run.steps.iter().filter(|step| step.state == StepState::Done).map(|step| step.id.clone()).collect();
-        for step in run.steps.iter_mut().filter(|step| step.state == StepState::Blocked) {
-            if step.needs.iter().all(|need| done.contains(need)) {
-                step.state = StepState::Ready;
-            }
+        let run = self.run(number);
+        let is_done = |need: &StepId| run.step(need).is_some_and(|step| step.state == StepState::Done);
+        let blocked = run.steps.iter().filter(|step| step.state == StepState::Blocked);
+        let ready = blocked.filter(|step| step.needs.iter().all(is_done)).map(|step| step.id.clone());
+        for id in ready.collect::<Vec<_>>() {
+            self.record_step(number, &id, StepFact::Ready);
         }
     }
 
@@ -179,9 +178,7 @@ impl Turn<'_> {
         }
         self.look_before_moving(number, id);
         let at_ms = self.at_ms;
-        let step = self.step_mut(number, id);
-        step.state = StepState::Active;
-        step.started_ms = Some(at_ms);
+        self.record_step(number, id, StepFact::Started { at_ms });
         self.emit_step(number, id, Phase::Start, at_ms);
     }
 
@@ -196,11 +193,8 @@ impl Turn<'_> {
 
     /// Makes the next effect of a step pending.
     pub(super) fn emit_step(&mut self, number: u64, id: &StepId, phase: Phase, due_ms: i64) {
-        let run = self.run(number).id.clone();
-        let step = self.step_mut(number, id);
-        step.ticks += 1;
-        let effect = Effect::step(&run, id, phase, (step.round, step.ticks), due_ms);
-        step.effect = Some(effect.id.clone());
+        let step = self.step_of(number, id);
+        let effect = Effect::step(&self.run(number).id, id, phase, (step.round, step.ticks + 1), due_ms);
         self.emit(effect);
     }
 
@@ -220,7 +214,7 @@ impl Turn<'_> {
         let Task::Action(Action::Commit(commit)) = &self.step_of(number, id).task else { return None };
         let order = (run.source.as_ref()?.order, number);
         commit.set.keys().find_map(|pointer| {
-            let key = super::System::pin_key(&commit.repository, &run.stage, &commit.file, pointer);
+            let key = System::pin_key(&commit.repository, &run.stage, &commit.file, pointer);
             let pin = self.system.pins.get(&key).filter(|pin| (pin.order, pin.run_number) > order)?;
             let (place, by, source) = (&commit.repository, &pin.by.run, pin.source.short());
             Some(format!("`{pointer}` in {place} {} was already set by {by} from the newer commit {source}", run.stage))
@@ -250,29 +244,25 @@ impl Turn<'_> {
     /// Begins to end a run: nothing new starts, what waits is dropped, and what is active drains or, unless the run
     /// failed by itself, is cancelled.
     pub(super) fn stop_run(&mut self, number: u64, ends_as: RunState, reason: String) {
-        let run = self.run_mut(number);
+        let run = self.run(number);
         if run.state.is_ended() {
             return;
         }
         if run.state != RunState::Ending {
-            run.state = RunState::Ending;
-            run.ends_as = Some(ends_as);
-            run.reason = Some(reason);
+            self.record_run(number, RunFact::Ending { ends_as, reason });
         } else if (run.ends_as, ends_as) == (Some(RunState::Failed), RunState::Failed) {
-            let before = run.reason.take().unwrap_or_default();
-            run.reason = Some(format!("{before}; {reason}"));
+            let reason = format!("{}; {reason}", run.reason.as_deref().unwrap_or_default());
+            self.record_run(number, RunFact::Ending { ends_as, reason });
         }
-        let active: Vec<(StepId, bool)> = run
-            .steps
-            .iter()
-            .filter(|step| step.state == StepState::Active)
-            .map(|step| (step.id.clone(), step.task.is_gate()))
-            .collect();
+        let active = self.run(number).steps.iter().filter(|step| step.state == StepState::Active);
+        let active: Vec<(StepId, bool)> = active.map(|step| (step.id.clone(), step.task.is_gate())).collect();
         for (id, is_gate) in active {
             if is_gate {
                 let because = self.run(number).reason.clone().unwrap_or_default();
-                self.step_mut(number, &id).void_answers(&because);
-                self.close_gate(number, &id, StepState::Cancelled);
+                self.void_answers(number, &id, &because);
+                self.record_step(number, &id, StepFact::Cancelled { hint: None, at_ms: self.at_ms });
+                self.drop_effect_of(number, &id);
+                self.stop_asking_git(number, &id);
             } else if ends_as != RunState::Failed {
                 self.cancel_step(number, &id);
             }
@@ -283,27 +273,25 @@ impl Turn<'_> {
 
     /// Replaces what is pending for a step by its cancellation.
     pub(super) fn cancel_step(&mut self, number: u64, id: &StepId) {
-        let at_ms = self.at_ms;
-        let step = self.step_mut(number, id);
-        step.tries = 0;
-        if let Some(effect) = step.effect.take() {
+        self.record_step(number, id, StepFact::Cancelling);
+        self.drop_effect_of(number, id);
+        self.emit_step(number, id, Phase::Cancel, self.at_ms);
+    }
+
+    /// Takes back what is pending for a step.
+    pub(super) fn drop_effect_of(&mut self, number: u64, id: &StepId) {
+        if let Some(effect) = self.step_of(number, id).effect.clone() {
             self.drop_effect(&effect);
         }
-        self.emit_step(number, id, Phase::Cancel, at_ms);
     }
 
     fn end_run(&mut self, number: u64, state: RunState, reason: String) {
-        let at_ms = self.at_ms;
-        let run = self.run_mut(number);
-        run.state = state;
-        run.ended_ms = Some(at_ms);
-        run.reason = Some(reason).filter(|reason| !reason.is_empty());
-        let ended = run.clone();
+        let reason = Some(reason).filter(|reason| !reason.is_empty());
+        self.record_run(number, RunFact::Ended { state, reason, at_ms: self.at_ms });
+        let ended = self.run(number).clone();
         self.tell_ended(&ended);
         self.release_target(&ended);
         self.run_ended(&ended);
-        self.decision.ended.push(ended);
-        self.system.ended.push_back(number);
         self.forget_old_runs();
         self.forget_descent(number);
         let waiting = self.system.live_runs().filter(|run| run.steps.iter().any(|step| step.state == StepState::Ready));
@@ -313,24 +301,8 @@ impl Turn<'_> {
     /// Keeps the last ended runs, and of every subject and stage the newest and the one that ended last, however long ago
     /// that was: an older run may end after a newer one, and it is the newer that is asked about.
     fn forget_old_runs(&mut self) {
-        let super::System { ended, runs, .. } = &mut *self.system;
-        while ended.len() > RECENT_RUNS {
-            // Of each subject and stage the newest, and where the one that ended last stands.
-            let mut kept: Vec<(&Run, u64, usize)> = Vec::new();
-            for (position, number) in ended.iter().enumerate() {
-                let Some(run) = runs.get(number) else { continue };
-                match kept.iter_mut().find(|(like, ..)| (&like.subject, &like.stage) == (&run.subject, &run.stage)) {
-                    Some((_, newest, last)) => (*newest, *last) = ((*newest).max(*number), position),
-                    None => kept.push((run, *number, position)),
-                }
-            }
-            let besides = kept.iter().filter(|(_, newest, last)| ended.get(*last) != Some(newest)).count();
-            let is_kept = |(position, number): (usize, &u64)| {
-                kept.iter().any(|(_, newest, last)| newest == number || *last == position)
-            };
-            let old = ended.iter().enumerate().position(|run| !is_kept(run));
-            let Some(position) = old.filter(|_| ended.len() - besides > RECENT_RUNS) else { return };
-            ended.remove(position).and_then(|number| runs.remove(&number));
+        while let Some(number) = self.system.old_run() {
+            self.record_run(number, RunFact::Forgotten);
         }
     }
 
@@ -342,7 +314,8 @@ impl Turn<'_> {
             Subject::TakeBack => self.take_back_ended(run),
             Subject::Rule(rule) if run.state == RunState::Done => {
                 if let Some(source) = &run.source {
-                    self.system.succeeded.insert(format!("{rule}@{}", run.stage), source.commit.clone());
+                    let (rule, stage, commit) = (rule.clone(), run.stage.clone(), source.commit.clone());
+                    self.record(Fact::Succeeded { rule, stage, commit });
                 }
                 self.verified_on_target(run);
                 let is_whole = || self.system.unverified_beside(run).is_none();
@@ -365,15 +338,32 @@ impl Turn<'_> {
         self.system.runs.get(&number).expect("numbers come from the runs themselves")
     }
 
-    pub(super) fn run_mut(&mut self, number: u64) -> &mut Run {
-        self.system.runs.get_mut(&number).expect("numbers come from the runs themselves")
-    }
-
     pub(super) fn step_of(&self, number: u64, id: &StepId) -> &StepRun {
         self.run(number).step(id).expect("ids come from the run itself")
     }
+}
 
-    pub(super) fn step_mut(&mut self, number: u64, id: &StepId) -> &mut StepRun {
-        self.run_mut(number).step_mut(id).expect("ids come from the run itself")
+impl System {
+    /// The ended run that is forgotten next, if there are too many.
+    fn old_run(&self) -> Option<u64> {
+        let Self { ended, runs, .. } = self;
+        if ended.len() <= RECENT_RUNS {
+            return None;
+        }
+        // Of each subject and stage the newest, and where the one that ended last stands.
+        let mut kept: Vec<(&Run, u64, usize)> = Vec::new();
+        for (position, number) in ended.iter().enumerate() {
+            let Some(run) = runs.get(number) else { continue };
+            match kept.iter_mut().find(|(like, ..)| (&like.subject, &like.stage) == (&run.subject, &run.stage)) {
+                Some((_, newest, last)) => (*newest, *last) = ((*newest).max(*number), position),
+                None => kept.push((run, *number, position)),
+            }
+        }
+        let besides = kept.iter().filter(|(_, newest, last)| ended.get(*last) != Some(newest)).count();
+        let is_kept = |(position, number): (usize, &u64)| {
+            kept.iter().any(|(_, newest, last)| newest == number || *last == position)
+        };
+        let old = ended.iter().enumerate().find(|run| !is_kept(*run));
+        old.filter(|_| ended.len() - besides > RECENT_RUNS).map(|(_, number)| *number)
     }
 }

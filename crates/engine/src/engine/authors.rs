@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::{
     effect::Effect,
     event::CommitSet,
+    fact::{RunFact, StepFact, TargetFact},
     gate::judge,
     ids::{CommitId, EffectId},
     plan::LONGEST_BACKOFF_MS,
@@ -141,20 +142,27 @@ impl Turn<'_> {
     /// Has git asked who wrote what a question is about, unless that is known. People are told when it is.
     pub(in crate::engine) fn ask_git(&mut self, number: u64, id: &StepId) {
         let base = self.system.compared_with(self.run(number));
-        let known = self.step_mut(number, id).authorship.take().filter(|known| known.base == base);
-        let known = known.filter(|known| known.written.as_ref().is_some_and(|written| written.unknown.is_empty()));
-        if let Some(known) = known {
-            self.step_mut(number, id).authorship = Some(known);
+        let known = self.step_of(number, id).authorship.as_ref().filter(|known| known.base == base);
+        if known.is_some_and(|known| known.written.as_ref().is_some_and(|written| written.unknown.is_empty())) {
             return self.tell_who_is_asked(number, id);
         }
-        self.step_mut(number, id).authorship = Some(Box::new(Authorship { base, ..Authorship::default() }));
+        self.set_authorship(number, id, Authorship { base, ..Authorship::default() });
         self.emit_authors(number, id, self.at_ms);
+    }
+
+    fn set_authorship(&mut self, number: u64, id: &StepId, authorship: Authorship) {
+        self.record_step(number, id, StepFact::AuthorshipSet(Box::new(authorship)));
+    }
+
+    fn authorship(&self, number: u64, id: &StepId) -> Option<Authorship> {
+        self.step_of(number, id).authorship.as_deref().cloned()
     }
 
     fn emit_authors(&mut self, number: u64, id: &StepId, due_ms: i64) {
         let effect = Effect::authors(&self.run(number).id, id, self.seq, due_ms);
-        if let Some(authorship) = &mut self.step_mut(number, id).authorship {
+        if let Some(mut authorship) = self.authorship(number, id) {
             authorship.effect = Some(effect.id.clone());
+            self.set_authorship(number, id, authorship);
             self.emit(effect);
         }
     }
@@ -162,21 +170,23 @@ impl Turn<'_> {
     /// Git answers, or could not.
     pub(in crate::engine) fn attributed(&mut self, number: u64, id: &StepId, attribution: &Attribution) {
         let at_ms = self.at_ms;
-        let Some(authorship) = &mut self.step_mut(number, id).authorship else { return };
+        let Some(mut authorship) = self.authorship(number, id) else { return };
         authorship.effect = None;
         match attribution {
             Attribution::Retry { error, after_ms } => {
                 let doublings = authorship.tries.min(20);
                 authorship.tries = authorship.tries.saturating_add(1);
                 authorship.error = Some(error.clone());
+                self.set_authorship(number, id, authorship);
                 let backoff_ms = FIRST_BACKOFF_MS.saturating_mul(1 << doublings).max(after_ms.unwrap_or(0));
                 self.emit_authors(number, id, at_ms.saturating_add(backoff_ms.min(LONGEST_BACKOFF_MS)));
             }
             Attribution::Told(written) => {
                 (authorship.tries, authorship.error) = (0, None);
                 authorship.written = Some(written.clone());
-                let run = self.run_mut(number);
-                (run.authors, run.others_wrote) = (written.authors.clone(), !written.unknown.is_empty());
+                self.set_authorship(number, id, authorship);
+                let (authors, others_wrote) = (written.authors.clone(), !written.unknown.is_empty());
+                self.record_run(number, RunFact::Attributed { authors, others_wrote });
                 self.void_answers_of_authors(number, id, written);
                 self.tell_who_is_asked(number, id);
             }
@@ -187,28 +197,30 @@ impl Turn<'_> {
     fn void_answers_of_authors(&mut self, number: u64, id: &StepId, written: &Written) {
         let (run, step) = (self.run(number), self.step_of(number, id));
         let Some(quorum) = step.task.quorum(&run.stage) else { return };
-        let reason = |answer| judge::written_by(self.system, run, quorum, written, answer);
-        let reasons: Vec<Option<String>> = step.answers.iter().map(reason).collect();
-        self.step_mut(number, id).void_lapsed(&reasons);
+        let reason = |answer| judge::written_by(&self.system, run, quorum, written, answer);
+        let void = step.answers.iter().filter_map(|answer| Some((answer.by.name.clone(), reason(answer)?)));
+        self.void(number, id, void.collect());
     }
 
     /// Tells people once that they are asked.
     fn tell_who_is_asked(&mut self, number: u64, id: &StepId) {
         let (run, step) = (self.run(number), self.step_of(number, id));
         let quorum = step.task.quorum(&run.stage).cloned();
-        let Some(authorship) = &mut self.step_mut(number, id).authorship else { return };
-        if !std::mem::replace(&mut authorship.told, true)
-            && let Some(quorum) = quorum
-        {
+        let Some(authorship) = self.authorship(number, id).filter(|authorship| !authorship.told) else { return };
+        self.set_authorship(number, id, Authorship { told: true, ..authorship });
+        if let Some(quorum) = quorum {
             self.tell_approval_wanted(number, id, &quorum);
         }
     }
 
     /// A question is over: whoever wrote it, nobody waits for git to say so.
     pub(in crate::engine) fn stop_asking_git(&mut self, number: u64, id: &StepId) {
-        let Some(authorship) = &mut self.step_mut(number, id).authorship else { return };
-        authorship.told = false;
-        if let Some(effect) = authorship.effect.take() {
+        let Some(mut authorship) = self.authorship(number, id) else { return };
+        let pending = authorship.effect.take();
+        if authorship.told || pending.is_some() {
+            self.set_authorship(number, id, Authorship { told: false, ..authorship });
+        }
+        if let Some(effect) = pending {
             self.drop_effect(&effect);
         }
     }
@@ -225,16 +237,16 @@ impl Turn<'_> {
         for (number, id, told) in changed {
             self.stop_asking_git(number, &id);
             self.ask_git(number, &id);
-            if let Some(authorship) = &mut self.step_mut(number, &id).authorship {
-                authorship.told = told;
+            if let Some(authorship) = self.authorship(number, &id) {
+                self.set_authorship(number, &id, Authorship { told, ..authorship });
             }
         }
     }
 
     /// A run succeeded: its target, or its lane, is compared with what it brought from now on.
     pub(in crate::engine) fn verified_on_target(&mut self, run: &Run) {
-        if let Some(target) = run.target.as_ref().and_then(|key| self.system.targets.get_mut(key)) {
-            target.verified.clone_from(&run.set);
+        if let Some(key) = &run.target {
+            self.record_target(key, TargetFact::Verified { set: run.set.clone() });
         }
     }
 }

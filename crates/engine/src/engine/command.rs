@@ -2,6 +2,7 @@
 
 use super::{
     event::{Command, Principal},
+    fact::RunFact,
     ids::{RunId, TargetKey},
     run::{Cause, Run, RunState, StepState, Subject},
     system::{Policy, TargetLife},
@@ -92,11 +93,9 @@ impl Turn<'_> {
         }
         let number = run.number;
         let again: Vec<StepId> = steps_to_do_again(run);
-        self.system.ended.retain(|ended| *ended != number);
-        let run = self.run_mut(number);
-        (run.state, run.ended_ms, run.ends_as, run.reason) = (RunState::Queued, None, None, None);
-        for step in run.steps.iter_mut().filter(|step| again.contains(&step.id)) {
-            step.do_again("the steps before it were done again, and what was shown then is no more");
+        self.record_run(number, RunFact::Retried);
+        for step in &again {
+            self.put_back(number, step, "the steps before it were done again, and what was shown then is no more");
         }
         self.begin_release_again(number);
         self.awake.insert(number);
@@ -106,9 +105,8 @@ impl Turn<'_> {
     fn abort_command(&mut self, by: &Principal, id: &RunId, reason: &str) -> Result<(), Refused> {
         let number = self.live_run(id)?.number;
         let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-        let run = self.run_mut(number);
-        (run.ends_as, run.reason) = (Some(RunState::Aborted), Some(format!("{} aborted it{reason}", by.name)));
-        run.state = RunState::Ending;
+        let reason = format!("{} aborted it{reason}", by.name);
+        self.record_run(number, RunFact::Ending { ends_as: RunState::Aborted, reason });
         self.stop_run(number, RunState::Aborted, String::new());
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     effect::Effect,
     event::{CommitSet, HeadSeen, PinsSeen},
+    fact::{RepositoryFact, StageFact},
     ids::{CommitId, PinnerId, Place, RunId, StepKey},
     provenance::{Origin, Pins, Wanted, set_of, texts},
     run::{Cause, Subject},
@@ -22,15 +23,20 @@ impl Turn<'_> {
     /// A watch found heads that differ from those known. A head that we made ourselves since the watch was asked for may be
     /// newer than what it saw: it says nothing of that stage, and another looks at once.
     pub(super) fn heads_seen(&mut self, repository: &RepositoryName, heads: &BTreeMap<StageName, Option<HeadSeen>>) {
-        let Some(watched) = self.system.repositories.get_mut(repository) else { return };
-        watched.unreachable = None;
+        let Some(watched) = self.system.repositories.get(repository) else { return };
         let asked = watched.asked;
+        if watched.unreachable.is_some() {
+            self.record_repository(repository, RepositoryFact::Reached);
+        }
         let stages = self.system.rules().map(|rules| rules.stages.clone()).unwrap_or_default();
         let mut doubtful = false;
         for (stage, seen) in heads.iter().filter(|(stage, _)| stages.contains_key(*stage)) {
-            let watched = self.system.repositories.get_mut(repository).expect("looked up above");
-            let first_sight = watched.seen.insert(stage.clone());
-            let known = watched.heads.get(stage);
+            let Some(watched) = self.system.repositories.get(repository) else { return };
+            let first_sight = !watched.seen.contains(stage);
+            if first_sight {
+                self.record_repository(repository, RepositoryFact::StageSeen { stage: stage.clone() });
+            }
+            let known = self.system.head(repository, stage);
             if known.is_some_and(|known| known.order > asked) {
                 doubtful = true;
                 continue;
@@ -44,11 +50,10 @@ impl Turn<'_> {
                     self.head_moved(repository, stage, seen, first_sight)
                 }
                 Some(_) => {}
-                None => {
-                    let watched = self.system.repositories.get_mut(repository).expect("looked up above");
-                    let gone = watched.heads.remove(stage).map(|head| (stage.clone(), head.commit));
-                    watched.gone.extend(gone);
+                None if known.is_some() => {
+                    self.record_repository(repository, RepositoryFact::HeadGone { stage: stage.clone() });
                 }
+                None => {}
             }
         }
         self.watch_again(repository, doubtful);
@@ -56,10 +61,10 @@ impl Turn<'_> {
 
     /// A watch cannot reach its repository.
     pub(super) fn unreachable(&mut self, repository: &RepositoryName, error: &str) {
-        let since_ms = self.at_ms;
-        if let Some(watched) = self.system.repositories.get_mut(repository) {
-            let since_ms = watched.unreachable.as_ref().map_or(since_ms, |before| before.since_ms);
-            watched.unreachable = Some(Unreachable { error: error.to_owned(), since_ms });
+        if let Some(watched) = self.system.repositories.get(repository) {
+            let since_ms = watched.unreachable.as_ref().map_or(self.at_ms, |before| before.since_ms);
+            let unreachable = Unreachable { error: error.to_owned(), since_ms };
+            self.record_repository(repository, RepositoryFact::Unreachable(unreachable));
             self.watch_again(repository, false);
         }
     }
@@ -74,8 +79,8 @@ impl Turn<'_> {
     /// Has a repository looked at.
     pub(super) fn watch(&mut self, repository: &RepositoryName, due_ms: i64) {
         let seq = self.seq;
-        if let Some(watched) = self.system.repositories.get_mut(repository) {
-            watched.asked = seq;
+        if self.system.repositories.contains_key(repository) {
+            self.record_repository(repository, RepositoryFact::WatchAsked { order: seq });
             self.emit(Effect::watch(repository.clone(), seq, due_ms));
         }
     }
@@ -126,7 +131,7 @@ impl Turn<'_> {
             origin: Origin { pinned: pinned(&seen.pins), ..origin },
         };
         let head = if first_sight { head } else { self.wanted_by_rules(&here, head, seen.changed.as_deref()) };
-        self.set_head(&here, head);
+        self.new_head(&here, head);
         for key in &seen.keys {
             self.move_shown(key, &here, &seen.commit);
         }
@@ -150,7 +155,7 @@ impl Turn<'_> {
             .iter()
             .flat_map(|PinsSeen { file, values, .. }| {
                 let pins = Pins { file: file.clone(), values: values.clone() };
-                let known = self.system.record(repository, &pins).map(|record| record.artifacts.clone());
+                let known = self.system.provenance_of(repository, &pins).map(|record| record.artifacts.clone());
                 let known = known.unwrap_or_default();
                 values.iter().map(move |(pointer, value)| {
                     let artifacts = known.iter().cloned().chain(texts(value)).collect();
@@ -196,7 +201,7 @@ impl Turn<'_> {
             origin,
         };
         let head = self.wanted_by_rules(place, head, changed);
-        self.set_head(place, head);
+        self.new_head(place, head);
         self.pushed(&place.repository, &place.stage, changed);
     }
 
@@ -213,20 +218,24 @@ impl Turn<'_> {
 
     /// What a branch was at when it was first seen is what its stage is compared with until something is verified.
     fn first_seen(&mut self, here: &Place, commit: &CommitId) {
-        let order = self.seq;
-        if let Some(watched) = self.system.repositories.get_mut(&here.repository) {
-            let first = || FirstSeen { commit: commit.clone(), order };
-            watched.first.entry(here.stage.clone()).or_insert_with(first);
+        let watched = self.system.repositories.get(&here.repository);
+        if watched.is_some_and(|watched| !watched.first.contains_key(&here.stage)) {
+            let first = FirstSeen { commit: commit.clone(), order: self.seq };
+            self.record_repository(&here.repository, RepositoryFact::FirstSeen { stage: here.stage.clone(), first });
         }
     }
 
-    /// Makes a commit the head.
-    fn set_head(&mut self, place: &Place, mut head: Head) {
+    /// Makes a commit the head, with the commits that its pins say led to it.
+    fn new_head(&mut self, place: &Place, mut head: Head) {
         let before = std::mem::take(&mut head.set);
-        head.set = set_of(self.system, place, &head, before);
-        let watched = self.system.repositories.entry(place.repository.clone()).or_default();
-        watched.heads.insert(place.stage.clone(), head);
-        watched.gone.remove(&place.stage);
+        head.set = set_of(&self.system, place, &head, before);
+        self.set_head(&place.repository, &place.stage, head);
+    }
+
+    /// Sets the head of a place, or what is known of it.
+    pub(super) fn set_head(&mut self, repository: &RepositoryName, stage: &StageName, head: Head) {
+        let head = Box::new(head);
+        self.record_repository(repository, RepositoryFact::HeadSet { stage: stage.clone(), head });
     }
 
     /// A head moved: starts the rules that its push triggers, or keeps that for later while a promotion moves the stage's
@@ -246,20 +255,23 @@ impl Turn<'_> {
 
     /// Keeps a push for later, with the paths of all that were kept before.
     fn hold_push(&mut self, repository: &RepositoryName, stage: &StageName, changed: Option<&[String]>) {
-        let is_first = self.system.held.entry(stage.clone()).or_default().insert(repository.clone());
-        let paths = self.system.held_paths.entry(stage.clone()).or_default();
-        let before = if is_first { Some(BTreeSet::new()) } else { paths.remove(repository) };
-        let Some((mut all, changed)) = before.zip(changed) else { return };
-        all.extend(changed.iter().cloned());
-        if all.len() <= MOST_HELD_PATHS {
-            paths.insert(repository.clone(), all);
-        }
+        let is_held = self.system.held.get(stage).is_some_and(|held| held.contains(repository));
+        let before = self.system.held_paths.get(stage).and_then(|paths| paths.get(repository)).cloned();
+        let before = if is_held { before } else { Some(BTreeSet::new()) };
+        let paths = before.zip(changed).map(|(mut all, changed)| {
+            all.extend(changed.iter().cloned());
+            all
+        });
+        let paths = paths.filter(|all| all.len() <= MOST_HELD_PATHS);
+        self.record_stage(stage, StageFact::PushHeld { repository: repository.clone(), paths });
     }
 
     /// A promotion into the stage is over: starts what its merges, and pushes meanwhile, would have started.
     pub(super) fn release_held(&mut self, stage: &StageName) {
-        let mut paths = self.system.held_paths.remove(stage).unwrap_or_default();
-        for repository in self.system.held.remove(stage).unwrap_or_default() {
+        let Some(held) = self.system.held.get(stage).cloned() else { return };
+        let mut paths = self.system.held_paths.get(stage).cloned().unwrap_or_default();
+        self.record_stage(stage, StageFact::PushesReleased);
+        for repository in held {
             let changed: Option<Vec<String>> = paths.remove(&repository).map(|changed| changed.into_iter().collect());
             self.pushed(&repository, stage, changed.as_deref());
         }
@@ -269,11 +281,10 @@ impl Turn<'_> {
     /// may have moved on.
     pub(super) fn join_heads(&mut self, stage: &StageName, merged: &CommitSet) {
         for repository in merged.keys() {
-            let Some(watched) = self.system.repositories.get_mut(repository) else { continue };
-            if let Some(head) = watched.heads.get_mut(stage) {
-                let own = head.commit.clone();
+            if let Some(mut head) = self.system.head(repository, stage).cloned() {
                 head.set.extend(merged.clone());
-                head.set.insert(repository.clone(), own);
+                head.set.insert(repository.clone(), head.commit.clone());
+                self.set_head(repository, stage, head);
             }
         }
     }

@@ -1,13 +1,16 @@
 //! Decides everything. Pure: no I/O, no async, no clock, no randomness, ordered maps; the same events give the same
-//! state, byte for byte. [`step`] is the only way in ([`retrace`] for what is in the log), a [`Decision`] the only thing that comes out.
+//! state, byte for byte. [`step`] decides, and its facts are all that changes the state; [`fold`] is for what is in the log.
 
 mod access;
 mod advance;
+mod apply;
 mod authors;
 mod command;
+mod decision;
 mod effect;
 mod event;
 pub mod explain;
+mod fact;
 pub mod gate;
 mod heads;
 mod ids;
@@ -27,9 +30,12 @@ pub mod version;
 mod work;
 
 pub use access::*;
+pub use apply::fold;
 pub use authors::{Attribution, Authorship, Base, Written};
+pub use decision::{Decision, ENGINE_VERSION, Link};
 pub use effect::{Effect, EffectKind, Phase, Timer};
 pub use event::*;
+pub use fact::{CommitFact, Fact, NoticeFact, RepositoryFact, RunFact, StageFact, StepFact, TargetFact};
 pub use gate::hotfix::Hotfix;
 pub use ids::*;
 pub use notice::{
@@ -38,6 +44,6 @@ pub use notice::{
 pub use provenance::{Origin, Pins, Point, Provenance, Record, Wanted};
 pub use run::*;
 pub use system::*;
-pub use turn::{Decision, Link, Refused, retrace, step};
+pub use turn::{Refused, step};
 pub use version::descent::Descent;
 pub use work::{AuthorsOf, AuthorsWork, NoticeWork, PinPlace, StepOutput, StepWork, WatchWork, Work, work};

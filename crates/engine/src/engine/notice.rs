@@ -15,6 +15,7 @@ use super::{
     effect::Effect,
     event::Delivery,
     explain,
+    fact::{Fact, NoticeFact},
     ids::{Digest, EffectId},
     run::{Run, Subject},
     system::System,
@@ -222,11 +223,9 @@ impl Turn<'_> {
     }
 
     fn send(&mut self, message: Message) {
-        self.system.notices.made += 1;
-        let number = self.system.notices.made;
+        let number = self.system.notices.made + 1;
         let effect = Effect::notice(number, 1, self.at_ms);
-        let undelivered = Undelivered { message, tries: 0, effect: effect.id.clone(), error: None };
-        self.system.notices.undelivered.insert(number, undelivered);
+        self.record_notice(number, NoticeFact::Made { message, effect: effect.id.clone() });
         self.emit(effect);
         self.make_room();
     }
@@ -243,56 +242,49 @@ impl Turn<'_> {
             let worst = failing.max_by_key(|(number, undelivered)| (undelivered.tries, Reverse(**number)));
             let oldest = undelivered.keys().next().filter(|_| count > MOST_UNTRIED);
             let Some(number) = worst.map(|(number, _)| number).or(oldest).copied() else { return };
-            let Some(undelivered) = self.system.notices.undelivered.remove(&number) else { return };
+            let Some(undelivered) = undelivered.get(&number).cloned() else { return };
             self.drop_effect(&undelivered.effect);
-            let error = undelivered.error.clone().unwrap_or_else(|| "it was not sent yet".to_owned());
+            let error = undelivered.error.unwrap_or_else(|| "it was not sent yet".to_owned());
             let error = format!("it gave way to others, more than {MOST_UNDELIVERED} being undelivered: {error}");
             let hint = "mend the channel; what happens from then on is told again".to_owned();
-            self.given_up(number, undelivered, error, hint);
+            self.given_up(number, &error, hint);
         }
     }
 
     /// What came of a try to deliver a notice, whose effect is settled.
     pub(super) fn notice_outcome(&mut self, number: u64, outcome: &Delivery) {
-        let Some(mut undelivered) = self.system.notices.undelivered.remove(&number) else { return };
+        let Some(undelivered) = self.system.notices.undelivered.get(&number) else { return };
+        let tries = undelivered.tries + 1;
         match outcome {
-            Delivery::Delivered => {
-                let Message { via, to, .. } = &undelivered.message;
-                let notices = &mut self.system.notices;
-                notices.given_up.retain(|given_up| (&given_up.via, &given_up.to) != (via, to));
-                if notices.given_up.is_empty() {
-                    notices.more_given_up = 0;
-                }
+            Delivery::Delivered => self.record_notice(number, NoticeFact::Delivered),
+            Delivery::Retry { error, .. } if tries >= NOTICE_ATTEMPTS => {
+                let hint = "mend the channel; what happens from then on is told again".to_owned();
+                self.given_up(number, &format!("gave up after {tries} tries: {error}"), hint);
             }
             Delivery::Retry { error, after_ms } => {
-                undelivered.tries += 1;
-                if undelivered.tries >= NOTICE_ATTEMPTS {
-                    let error = format!("gave up after {} tries: {error}", undelivered.tries);
-                    let hint = "mend the channel; what happens from then on is told again".to_owned();
-                    return self.given_up(number, undelivered, error, hint);
-                }
                 let asked_ms = after_ms.unwrap_or(0).clamp(0, LONGEST_ASKED_WAIT_MS);
-                let due_ms = self.at_ms.saturating_add(asked_ms.max(wait_ms(undelivered.tries)));
-                let effect = Effect::notice(number, undelivered.tries + 1, due_ms);
-                undelivered.effect = effect.id.clone();
-                undelivered.error = Some(shortened(error, LONGEST_FACT));
-                self.system.notices.undelivered.insert(number, undelivered);
+                let due_ms = self.at_ms.saturating_add(asked_ms.max(wait_ms(tries)));
+                let effect = Effect::notice(number, tries + 1, due_ms);
+                let error = shortened(error, LONGEST_FACT);
+                self.record_notice(number, NoticeFact::Tried { error, effect: effect.id.clone() });
                 self.emit(effect);
             }
-            Delivery::Failed { error, hint } => self.given_up(number, undelivered, error.clone(), hint.clone()),
+            Delivery::Failed { error, hint } => self.given_up(number, error, hint.clone()),
         }
     }
 
-    fn given_up(&mut self, number: u64, undelivered: Undelivered, error: String, hint: String) {
-        let Message { notice, via, to, subject, .. } = undelivered.message;
-        let error = shortened(&error, LONGEST_FACT);
-        let given_up = GivenUp { number, notice, via, to, subject, at_ms: self.at_ms, error, hint };
-        let notices = &mut self.system.notices;
-        notices.given_up.push_back(given_up);
-        while notices.given_up.len() > MOST_GIVEN_UP {
-            notices.given_up.pop_front();
-            notices.more_given_up += 1;
+    fn given_up(&mut self, number: u64, error: &str, hint: String) {
+        let error = shortened(error, LONGEST_FACT);
+        self.record_notice(number, NoticeFact::GivenUp { error, hint, at_ms: self.at_ms });
+        let given_up = self.system.notices.given_up.iter().map(|given_up| given_up.number);
+        let surplus = given_up.len().saturating_sub(MOST_GIVEN_UP);
+        for forgotten in given_up.take(surplus).collect::<Vec<_>>() {
+            self.record_notice(forgotten, NoticeFact::Forgotten);
         }
+    }
+
+    fn record_notice(&mut self, notice: u64, what: NoticeFact) {
+        self.record(Fact::Notice { notice, what });
     }
 }
 

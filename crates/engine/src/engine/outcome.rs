@@ -3,15 +3,17 @@
 use serde_json::{Map, Value};
 
 use super::{
+    decision::Link,
     effect::{EffectKind, Phase, Timer},
     event::{Artifact, Outcome, StepOutcome, StepPlace},
+    fact::{Fact, StepFact, TargetFact},
     heads::MadeHead,
     ids::{CommitId, Digest, EffectId, PinnerId, Place},
     plan::{LONGEST_BACKOFF_MS, Task},
     provenance::Pins,
     run::{RunState, StepRun, StepState},
     system::{Deployed, Pin, System},
-    turn::{Link, Turn},
+    turn::Turn,
 };
 use crate::rules::{Action, Span, StepId};
 
@@ -46,7 +48,6 @@ impl Turn<'_> {
             }
             (EffectKind::Step { run, step, phase }, Outcome::Step(outcome)) => {
                 if let Some(number) = self.system.run(&run).map(|run| run.number) {
-                    self.step_mut(number, &step).effect = None;
                     self.step_outcome(number, &step, phase, outcome);
                 }
             }
@@ -67,10 +68,8 @@ impl Turn<'_> {
         }
         match outcome {
             StepOutcome::Pending { handle, after_ms, progress } => {
-                let step = self.step_mut(number, id);
-                step.handle = Some(handle.clone());
-                step.progress.clone_from(progress);
-                (step.tries, step.error) = (0, None);
+                let polled = StepFact::Polled { handle: handle.clone(), progress: progress.clone() };
+                self.record_step(number, id, polled);
                 self.poll_later(number, id, *after_ms);
             }
             StepOutcome::Done { .. } if self.release_waits_again(number, id) => {}
@@ -82,12 +81,8 @@ impl Turn<'_> {
     }
 
     fn done(&mut self, number: u64, id: &StepId, outputs: &Map<String, Value>, artifacts: &[Artifact]) {
-        let at_ms = self.at_ms;
-        let step = self.step_mut(number, id);
-        step.state = StepState::Done;
-        step.ended_ms = Some(at_ms);
-        (step.outputs, step.artifacts) = (outputs.clone(), artifacts.to_vec());
-        (step.error, step.hint, step.progress) = (None, None, None);
+        let (outputs, artifacts) = (outputs.clone(), artifacts.to_vec());
+        self.record_step(number, id, StepFact::Done { outputs, artifacts, at_ms: self.at_ms });
         self.link(number, id);
         self.step_done(number, id);
         self.wake_writers(number, id);
@@ -100,7 +95,7 @@ impl Turn<'_> {
             let after_ms = after_ms.max(patience_ms(self.step_of(number, id), at_ms));
             return self.emit_step(number, id, Phase::Poll, deadline_ms.min(at_ms.saturating_add(after_ms)));
         }
-        let step = self.step_mut(number, id);
+        let step = self.step_of(number, id);
         let limit = Span::from_ms(step.timeout_ms);
         let (error, hint) = match (&step.task, &step.progress) {
             (Task::Action(Action::Check(_)), said) => {
@@ -110,8 +105,8 @@ impl Turn<'_> {
             }
             _ => (format!("took longer than {limit}"), "give the step a longer `timeout`, or find out why it hangs"),
         };
-        step.error = Some(format!("it {error}"));
-        step.hint = Some(hint.to_owned());
+        let overdue = StepFact::Overdue { error: format!("it {error}"), hint: hint.to_owned() };
+        self.record_step(number, id, overdue);
         self.stop_run(number, RunState::Failed, format!("{id} {error}"));
         self.cancel_step(number, id);
     }
@@ -124,9 +119,8 @@ impl Turn<'_> {
 
     fn try_again(&mut self, number: u64, id: &StepId, phase: Phase, error: &str, after_ms: Option<i64>) {
         let (at_ms, deadline_ms) = (self.at_ms, self.deadline_ms(number, id));
-        let step = self.step_mut(number, id);
-        step.tries += 1;
-        step.error = Some(error.to_owned());
+        self.record_step(number, id, StepFact::Tried { error: Some(error.to_owned()), progress: None });
+        let step = self.step_of(number, id);
         let (tries, attempts) = (step.tries, step.retry.attempts);
         let due_ms = at_ms.saturating_add(after_ms.unwrap_or(0).max(backoff_ms(step)));
         if tries >= attempts {
@@ -152,48 +146,43 @@ impl Turn<'_> {
         // As long again as the step itself may take; a bound, not an expectation.
         let (at_ms, latest_ms) =
             (self.at_ms, self.deadline_ms(number, id).saturating_add(self.step_of(number, id).timeout_ms));
-        let failed = self.run(number).ends_as == Some(RunState::Failed);
-        let step = self.step_mut(number, id);
-        match outcome {
+        let step = self.step_of(number, id);
+        let hint = match outcome {
             StepOutcome::Retry { error, after_ms } if step.tries + 1 < step.retry.attempts => {
-                step.tries += 1;
-                let due_ms = at_ms.saturating_add(after_ms.unwrap_or(0).max(backoff_ms(step)));
-                step.progress = Some(format!("cancelling: {error}"));
-                return self.emit_step(number, id, Phase::Cancel, due_ms);
+                let progress = Some(format!("cancelling: {error}"));
+                self.record_step(number, id, StepFact::Tried { error: None, progress });
+                let wait_ms = after_ms.unwrap_or(0).max(backoff_ms(self.step_of(number, id)));
+                return self.emit_step(number, id, Phase::Cancel, at_ms.saturating_add(wait_ms));
             }
             StepOutcome::Pending { after_ms, .. } if at_ms < latest_ms => {
                 let due_ms = latest_ms.min(at_ms.saturating_add((*after_ms).max(0)));
                 return self.emit_step(number, id, Phase::Cancel, due_ms);
             }
             StepOutcome::Pending { .. } => {
-                step.hint = Some("it may still go on outside: it was told to end and did not".to_owned());
+                Some("it may still go on outside: it was told to end and did not".to_owned())
             }
             StepOutcome::Retry { error, .. } | StepOutcome::Failed { error, .. } => {
-                step.hint = Some(format!("it may still go on outside; cancelling it failed: {error}"));
+                Some(format!("it may still go on outside; cancelling it failed: {error}"))
             }
             // It was quicker than its cancellation: what is done is done.
             StepOutcome::Done { outputs, artifacts } => return self.done(number, id, outputs, artifacts),
-            StepOutcome::Cancelled => {}
-        }
-        step.state = if failed { StepState::Failed } else { StepState::Cancelled };
-        step.ended_ms = Some(at_ms);
-        step.progress = None;
+            StepOutcome::Cancelled => None,
+        };
+        let ended = if self.run(number).ends_as == Some(RunState::Failed) {
+            StepFact::Failed { error: step.error.clone(), hint: hint.or_else(|| step.hint.clone()), at_ms }
+        } else {
+            StepFact::Cancelled { hint, at_ms }
+        };
+        self.record_step(number, id, ended);
         self.wake_writers(number, id);
     }
 
     /// A step failed: the run fails with it once what is active has drained.
     pub(super) fn fail_step(&mut self, number: u64, id: &StepId, error: String, hint: &str) {
-        let at_ms = self.at_ms;
-        let step = self.step_mut(number, id);
         let reason = format!("{id} failed: {error}");
-        step.state = StepState::Failed;
-        step.ended_ms = Some(at_ms);
-        step.error = Some(error);
-        step.hint = Some(hint.to_owned()).filter(|hint| !hint.is_empty());
-        step.progress = None;
-        if let Some(effect) = step.effect.take() {
-            self.drop_effect(&effect);
-        }
+        let hint = Some(hint.to_owned()).filter(|hint| !hint.is_empty());
+        self.record_step(number, id, StepFact::Failed { error: Some(error), hint, at_ms: self.at_ms });
+        self.drop_effect_of(number, id);
         self.stop_asking_git(number, id);
         self.stop_run(number, RunState::Failed, reason);
         self.wake_writers(number, id);
@@ -218,10 +207,10 @@ impl Turn<'_> {
                 let place = Place { repository: commit.repository.clone(), stage: run.stage.clone() };
                 let Some(source) = run.source.clone() else { return };
                 for pointer in commit.set.keys() {
-                    let key = System::pin_key(&place.repository, &place.stage, &commit.file, pointer);
+                    let at = System::pin_key(&place.repository, &place.stage, &commit.file, pointer);
                     let by = StepPlace { run: self.run(number).id.clone(), step: id.clone() };
                     let pin = Pin { by, source: source.commit.clone(), order: source.order, run_number: number };
-                    self.system.pins.insert(key, pin);
+                    self.record(Fact::PinSet { at, pin });
                 }
                 let step = self.step_of(number, id);
                 // Found as it would have set it, the head itself holds the pins.
@@ -292,9 +281,7 @@ impl Turn<'_> {
             at_ms: self.at_ms,
         };
         let key = key.clone();
-        if let Some(target) = self.system.targets.get_mut(&key) {
-            target.deployed = Some(deployed);
-        }
+        self.record_target(&key, TargetFact::Deployed(Box::new(deployed)));
         self.tell_deployed(number, id);
     }
 
@@ -315,7 +302,9 @@ impl Turn<'_> {
         let links = step.artifacts.iter().flat_map(|to| from.iter().map(move |from| (from.clone(), to.clone())));
         let links = links.filter(|(from, to)| from != to);
         let links: Vec<Link> = links.map(|(from, to)| Link { from, to, by: by.clone(), at_ms: self.at_ms }).collect();
-        self.decision.links.extend(links);
+        if !links.is_empty() {
+            self.record(Fact::Linked(links));
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     event::CommitSet,
+    fact::StageFact,
     ids::TargetKey,
     plan::{self, Task},
     provenance::Origin,
@@ -46,7 +47,7 @@ impl Turn<'_> {
             hotfix: run.hotfix.clone(),
         };
         self.remember_version(&run.stage, &verified);
-        self.system.verified.insert(run.stage.clone(), verified.clone());
+        self.record_stage(&run.stage, StageFact::Verified(verified.clone()));
         let Some(rules) = self.system.rules().cloned() else { return };
         for promotion in rules.promotions.iter().filter(|promotion| promotion.from == run.stage) {
             let (pair, set) = ((&promotion.from, &promotion.to), &verified.set);
@@ -136,10 +137,12 @@ impl Turn<'_> {
             if run.steps.iter().any(|step| matches!(&step.task, Task::Merge(merge) if merge.back_from.is_some())) {
                 self.took_away(&run.stage, Some(&promoted));
             } else {
-                self.system.versions.taken_away.remove(&run.stage);
-                self.system.promoted.insert(run.stage.clone(), promoted);
+                if self.system.versions.taken_away.contains_key(&run.stage) {
+                    self.record_stage(&run.stage, StageFact::TakenAwaySet { sets: Vec::new() });
+                }
+                self.record_stage(&run.stage, StageFact::Promoted(promoted));
             }
-            self.system.versions.half_way.remove(&run.stage);
+            self.half_way_over(&run.stage);
         } else {
             self.promotion_broke(run, from);
         }

@@ -338,11 +338,6 @@ impl Run {
         self.steps.iter().find(|step| step.id == *id)
     }
 
-    /// The step of that id, to be changed.
-    pub(super) fn step_mut(&mut self, id: &StepId) -> Option<&mut StepRun> {
-        self.steps.iter_mut().find(|step| step.id == *id)
-    }
-
     /// The identity of what a step does outside.
     #[must_use]
     pub fn key(&self, system: &SystemName, step: &StepRun) -> StepKey {

@@ -1,9 +1,7 @@
 //! Targets and lanes: one run at a time holds one (I1), and the others wait, give way or are refused.
 
-use std::collections::VecDeque;
-
 use super::{
-    event::CommitSet,
+    fact::TargetFact,
     ids::{RunId, TargetKey},
     run::{Run, RunState, StepRun, StepState},
     system::{Policy, TargetLife, TargetState},
@@ -30,24 +28,18 @@ impl Turn<'_> {
     /// Makes sure that the target is known, with the policy that the rules give it now. Returns the run that holds it, when
     /// the policy is to refuse any other.
     pub(super) fn prepare_target(&mut self, key: &TargetKey, policy: Policy, number: u64) -> Option<RunId> {
-        let target = self.system.targets.entry(key.clone()).or_insert_with(|| TargetState {
-            life: TargetLife::default(),
-            policy,
-            holder: None,
-            queue: VecDeque::new(),
-            deployed: None,
-            broken: None,
-            verified: CommitSet::new(),
-        });
         let on_it = |run: &&Run| run.target.as_ref() == Some(key) && run.number != number && !run.waits_at_fan_in();
+        let target = self.system.targets.get(key);
+        let (before, queue) = (target.map(|target| target.policy), target.map(|target| target.queue.clone()));
         // A wide lane narrows only when it is empty; a queue before a lane that became wide goes on at once.
-        if target.policy != Policy::Parallel
-            || !self.system.runs.values().any(|run| !run.state.is_ended() && on_it(&run))
-        {
-            target.policy = policy;
+        let stays_wide = before == Some(Policy::Parallel) && self.system.live_runs().any(|run| on_it(&run));
+        let now = if stays_wide { Policy::Parallel } else { policy };
+        if before != Some(now) {
+            self.record_target(key, TargetFact::Known { policy: now });
         }
-        if target.policy == Policy::Parallel {
-            self.awake.extend(std::mem::take(&mut target.queue));
+        for run in queue.into_iter().flatten().filter(|_| now == Policy::Parallel) {
+            self.record_target(key, TargetFact::Left { run });
+            self.awake.insert(run);
         }
         (policy == Policy::Reject).then(|| self.system.live_runs().find(on_it).map(|run| run.id.clone())).flatten()
     }
@@ -56,23 +48,21 @@ impl Turn<'_> {
     /// far takes the place of older ones that still wait, where that is the policy.
     pub(super) fn claim_target(&mut self, number: u64) -> Claim {
         let Some(key) = self.run(number).target.clone() else { return Claim::Held };
-        let target = self.target_mut(&key);
+        let Some(target) = self.system.targets.get(&key) else { return Claim::Held };
         if target.policy == Policy::Parallel || target.holder == Some(number) {
             return Claim::Held;
         }
         if !target.queue.contains(&number) {
             let place = self.place_in_queue(&key, number);
-            self.target_mut(&key).queue.insert(place, number);
+            self.record_target(&key, TargetFact::Queued { run: number, place });
         }
         self.supersede_older(number);
-        let target = self.target_mut(&key);
+        let Some(target) = self.system.targets.get(&key) else { return Claim::Held };
         let free = target.holder.is_none() && target.life != TargetLife::Broken;
         if !free || target.queue.front() != Some(&number) {
             return Claim::Waits;
         }
-        target.queue.pop_front();
-        target.holder = Some(number);
-        target.life = TargetLife::Busy;
+        self.record_target(&key, TargetFact::Taken { run: number });
         Claim::Held
     }
 
@@ -113,11 +103,17 @@ impl Turn<'_> {
 
     /// Takes the run out of the queue that it waits in, and lets the next have its place.
     pub(super) fn leave_queue(&mut self, number: u64) {
-        let target = self.system.runs.get(&number).and_then(|run| run.target.as_ref());
-        if let Some(target) = target.and_then(|key| self.system.targets.get_mut(key)) {
-            target.queue.retain(|waiting| *waiting != number);
-            self.awake.extend(target.queue.front());
+        let Some(key) = self.system.runs.get(&number).and_then(|run| run.target.clone()) else { return };
+        if self.system.targets.get(&key).is_some_and(|target| target.queue.contains(&number)) {
+            self.record_target(&key, TargetFact::Left { run: number });
         }
+        self.wake_next(&key);
+    }
+
+    /// Lets the run go on that is next in a target's queue.
+    fn wake_next(&mut self, key: &TargetKey) {
+        let next = self.system.targets.get(key).and_then(|target| target.queue.front().copied());
+        self.awake.extend(next);
     }
 
     /// Frees what the run holds, and only that, and wakes the next in the queue.
@@ -126,18 +122,16 @@ impl Turn<'_> {
         self.leave_queue(number);
         let Some(key) = &run.target else { return };
         let breaks = self.breaks(run) && self.goes_back_after(run).is_none();
-        let Some(target) = self.system.targets.get_mut(key).filter(|target| target.holder == Some(number)) else {
+        let Some(target) = self.system.targets.get(key).filter(|target| target.holder == Some(number)) else {
             return;
         };
-        target.holder = None;
         if breaks {
-            target.life = TargetLife::Broken;
-            target.broken = Some(format!("{} failed on it", run.id));
+            self.record_target(key, TargetFact::Broken { because: format!("{} failed on it", run.id) });
             self.tell_target_broken(run, key);
         } else {
-            target.life = if run.holds_from_start { TargetLife::Available } else { target.at_rest() };
-            let next = target.queue.front().copied();
-            self.awake.extend(next);
+            let life = if run.holds_from_start { TargetLife::Available } else { target.at_rest() };
+            self.record_target(key, TargetFact::Freed { life });
+            self.wake_next(key);
         }
     }
 
@@ -159,12 +153,10 @@ impl Turn<'_> {
         }
         let Some(key) = run.target.clone() else { return };
         self.leave_queue(number);
-        let target = self.target_mut(&key);
-        if target.holder == Some(number) {
-            target.holder = None;
-            target.life = target.at_rest();
-            let next = target.queue.front().copied();
-            self.awake.extend(next);
+        let target = self.system.targets.get(&key).filter(|target| target.holder == Some(number));
+        if let Some(life) = target.map(TargetState::at_rest) {
+            self.record_target(&key, TargetFact::Freed { life });
+            self.wake_next(&key);
         }
     }
 
@@ -184,14 +176,7 @@ impl Turn<'_> {
 
     /// Makes a broken target available again and lets the next run have it.
     pub(super) fn unlock(&mut self, key: &TargetKey) {
-        let target = self.target_mut(key);
-        target.life = TargetLife::Available;
-        target.broken = None;
-        let next = target.queue.front().copied();
-        self.awake.extend(next);
-    }
-
-    fn target_mut(&mut self, key: &TargetKey) -> &mut TargetState {
-        self.system.targets.get_mut(key).expect("a run's target is made known before the run begins")
+        self.record_target(key, TargetFact::Unlocked);
+        self.wake_next(key);
     }
 }

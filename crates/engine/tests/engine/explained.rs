@@ -136,7 +136,8 @@ fn after(system: &System) -> System {
 fn commands_help(world: &World) {
     for run in world.system.live_runs() {
         for condition in world.chain(run.id.as_str()) {
-            let at_once = Some(&condition.ended_by).filter(|by| !by.starts_with("when it has ended"));
+            let later = ["when it has ended", "git"];
+            let at_once = Some(&condition.ended_by).filter(|by| !later.iter().any(|then| by.starts_with(then)));
             for command in at_once.into_iter().flat_map(|by| by.split('`').skip(1).step_by(2)) {
                 let Some(told) = command_of(command) else { continue };
                 let mut system = world.system.clone();

@@ -456,3 +456,11 @@ fn what_an_unseen_commit_brings_is_kept_until_it_is_seen() {
     assert_ne!(pushed, app);
     world.replays(9);
 }
+
+/// A bake whose head is found, while it waits, to be of what the run needs.
+pub(super) fn combined() -> World {
+    let (mut world, _) = half_way();
+    flows(&mut world, "release-tools");
+    flows_unchanged(&mut world, "package-tools", "image");
+    world
+}

@@ -396,7 +396,9 @@ impl History {
                 panic!("nothing can end {:#?}", waits.collect::<Vec<_>>());
             }
         }
-        panic!("it never comes to rest: {:?}", self.world.live());
+        let waits: Vec<_> = self.world.live().into_iter().map(|run| (self.world.waits_for(&run), run)).collect();
+        let ended = self.world.ended.iter().rev().take(3).map(|run| (&run.id, &run.stage, run.state, &run.reason));
+        panic!("it never comes to rest: {waits:#?}, after {:#?}", ended.collect::<Vec<_>>());
     }
 
     fn people_say_yes(&mut self) -> bool {

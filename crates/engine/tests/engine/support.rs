@@ -6,12 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 use tidegate_engine::{
     engine::{
-        Artifact, Command, CommitId, CommitSet, Decision, Digest, Effect, EffectId, EffectKind, Event, HeadSeen,
+        Artifact, Command, CommitId, CommitSet, Decision, Digest, Effect, EffectId, EffectKind, Event, Fact, HeadSeen,
         Outcome, Phase, PinnerId, PinsSeen, Principal, Recorded, Refused, Run, RunId, RunState, StepKey, StepOutcome,
         StepRun, StepState, Subject, System, Work,
         explain::whereabouts::Whereabouts,
         explain::{self, Condition, Journey, Waiting},
-        invariants,
+        fold, invariants,
         plan::{Back, Merge, Restore, Task},
         step, work,
     },
@@ -64,6 +64,8 @@ fn step_text(outputs: &Map<String, Value>, name: &str) -> Option<CommitId> {
 pub(super) struct World {
     pub(super) system: System,
     pub(super) log: Vec<Recorded<Event>>,
+    /// What was decided because of each of these events.
+    pub(super) facts: Vec<Vec<Fact>>,
     pub(super) now_ms: i64,
     /// What a store would hold of effects.
     pub(super) rows: BTreeMap<EffectId, Effect>,
@@ -190,6 +192,7 @@ impl World {
         Self {
             system: System::default(),
             log: Vec::new(),
+            facts: Vec::new(),
             now_ms: NOON_MS,
             rows: BTreeMap::new(),
             effects: BTreeMap::new(),
@@ -263,8 +266,12 @@ impl World {
                 assert_eq!(self.rows, self.system.due, "I9");
                 assert_eq!(invariants::broken(&self.system), Vec::<String>::new());
                 self.ended.extend(decision.ended.iter().cloned());
+                let mut folded = before;
+                let again = fold(&mut folded, recorded.seq, recorded.at_ms, decision.facts.clone());
+                assert_eq!((&again, &folded), (&decision, &self.system), "I6: the facts are all that was decided");
                 self.whereabouts.take(&recorded, &decision, &self.system);
                 self.log.push(recorded);
+                self.facts.push(decision.facts.clone());
                 let asked = self.asks_git().into_iter().find(|effect| effect.due_ms <= self.now_ms);
                 if let Some(asked) = asked.filter(|_| self.git_is_quick) {
                     self.git_answers(&asked);
@@ -640,17 +647,27 @@ impl World {
         self.system.due.values().filter(of_step).cloned().collect()
     }
 
-    /// I6: the log gives the same state, byte for byte, from its beginning and from a snapshot after `at` events.
+    /// I6: the facts of the log give the same state, byte for byte, from the beginning and from a snapshot after `at`
+    /// events, whatever the rules say by now; and decided anew, the events give the same facts.
     pub(super) fn replays(&self, at: usize) {
         let bytes = serde_json::to_vec(&self.system).unwrap();
-        let mut again = System::default();
-        for (taken, recorded) in self.log.iter().enumerate() {
+        let (mut folded, mut decided, mut without_rules) = (System::default(), System::default(), System::default());
+        for (taken, (recorded, facts)) in self.log.iter().zip(&self.facts).enumerate() {
             if taken == at {
-                again = serde_json::from_slice(&serde_json::to_vec(&again).unwrap()).unwrap();
+                folded = serde_json::from_slice(&serde_json::to_vec(&folded).unwrap()).unwrap();
             }
-            let read: Recorded<Event> = serde_json::from_slice(&serde_json::to_vec(recorded).unwrap()).unwrap();
-            step(&mut again, &read).unwrap();
+            let written = serde_json::to_vec(facts).unwrap();
+            let read = || -> Vec<Fact> { serde_json::from_slice(&written).unwrap() };
+            let (seq, at_ms) = (recorded.seq, recorded.at_ms);
+            let again = fold(&mut folded, seq, at_ms, read());
+            assert_eq!(step(&mut decided, recorded).unwrap(), again, "event {seq}");
+            let no_rules = read().into_iter().filter(|fact| !matches!(fact, Fact::RulesInForce(_)));
+            drop(fold(&mut without_rules, seq, at_ms, no_rules.collect()));
         }
-        assert!(serde_json::to_vec(&again).unwrap() == bytes, "I6: {:#?} is not {:#?}", again, self.system);
+        let is_same = serde_json::to_vec(&folded).unwrap() == bytes;
+        assert!(is_same, "I6: {folded:#?} is not {:#?}", self.system);
+        without_rules.rules.clone_from(&folded.rules);
+        without_rules.refused_rules.clone_from(&folded.refused_rules);
+        assert_eq!(without_rules, folded, "what facts come to is not told by rules");
     }
 }

@@ -9,12 +9,12 @@ use std::{
 use serde_json::Value;
 
 use crate::engine::{
+    decision::Decision,
     event::{CommitSet, Event, HeadSeen, Outcome, Recorded},
     ids::{CommitId, Place, RunId, TargetKey},
     plan::Task,
     run::{Run, RunState, StepState, Subject},
     system::System,
-    turn::Decision,
 };
 use crate::rules::{Action, RepositoryName, RuleName, StageName, StepId};
 

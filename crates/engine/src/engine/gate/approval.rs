@@ -10,6 +10,7 @@ use crate::engine::{
     authors::Written,
     effect::Phase,
     event::Principal,
+    fact::StepFact,
     gate::hold::demand_reason,
     gate::judge::{may_judge, not_yet},
     ids::{Digest, RunId},
@@ -19,7 +20,7 @@ use crate::engine::{
     turn::{Refused, Turn},
     work,
 };
-use crate::rules::{Action, Delegate, Quorum, template};
+use crate::rules::{Action, Delegate, Quorum, StepId, template};
 
 /// How many void answers a step remembers.
 const MOST_VOID: usize = 20;
@@ -56,26 +57,6 @@ impl Answer {
     #[must_use]
     pub fn seat(&self) -> &str {
         self.in_place_of.as_deref().unwrap_or(&self.by.name)
-    }
-}
-
-impl StepRun {
-    /// The answers that were given count no more.
-    pub(in crate::engine) fn void_answers(&mut self, because: &str) {
-        self.void_lapsed(&vec![Some(because.to_owned()); self.answers.len()]);
-    }
-
-    /// The answers for which there is a reason, in their order, count no more.
-    pub(in crate::engine) fn void_lapsed(&mut self, reasons: &[Option<String>]) {
-        let answers = std::mem::take(&mut self.answers);
-        for (answer, because) in answers.into_iter().zip(reasons) {
-            match because.clone() {
-                Some(because) => self.void.push(VoidAnswer { answer, because }),
-                None => self.answers.push(answer),
-            }
-        }
-        let surplus = self.void.len().saturating_sub(MOST_VOID);
-        self.void.drain(..surplus);
     }
 }
 
@@ -239,10 +220,9 @@ impl Turn<'_> {
                 "it changed since it was shown: look at it again with `tidegate run show`",
             ));
         }
-        // What is in the log was judged when it was said.
-        let written = step.written().filter(|_| !self.retraces);
-        let voice = may_answer((self.system, run, step, quorum), by, self.at_ms, written)?;
-        if written.is_none() && !self.retraces && !quorum.author_may_approve {
+        let written = step.written();
+        let voice = may_answer((&self.system, run, step, quorum), by, self.at_ms, written)?;
+        if written.is_none() && !quorum.author_may_approve {
             return Err(not_yet(id, step));
         }
         let in_place_of = match voice {
@@ -264,11 +244,11 @@ impl Turn<'_> {
     ) -> Result<(), Refused> {
         let run = self.live_run(id)?;
         let (step, quorum) = asked(run)?;
-        if voices(self.system, quorum, by, self.at_ms).is_empty() {
+        if voices(&self.system, quorum, by, self.at_ms).is_empty() {
             return Err(Refused::NotAllowed {
                 who: by.name.clone(),
                 what: format!("reject {id}"),
-                reason: format!("it asks {}", named(self.system, quorum)),
+                reason: format!("it asks {}", named(&self.system, quorum)),
             });
         }
         demand_reason(reason, "a rejection")?;
@@ -305,12 +285,32 @@ impl Turn<'_> {
             return Err(Refused::not_now(id, why, "`tidegate abort` ends it, `tidegate rollback` takes a stage back"));
         }
         let (number, step, name) = (run.number, step.id.clone(), by.name.clone());
-        self.step_mut(number, &step).answers.retain(|answer| answer.by.name != name && answer.seat() != name);
+        let withdrawn = self.step_of(number, &step).answers.iter().filter(|answer| own(answer));
+        for by in withdrawn.map(|answer| answer.by.name.clone()).collect::<Vec<_>>() {
+            self.record_step(number, &step, StepFact::AnswerWithdrawn { by });
+        }
         self.tell_withdrawn(number, &step, &name);
         if self.step_of(number, &step).state == StepState::Done {
             self.ask_again(number, &step, &format!("{name} withdrew an approval before it"));
         }
         Ok(())
+    }
+
+    /// The answers that were given to a step's question count no more.
+    pub(in crate::engine) fn void_answers(&mut self, number: u64, id: &StepId, because: &str) {
+        let given = self.step_of(number, id).answers.iter();
+        self.void(number, id, given.map(|answer| (answer.by.name.clone(), because.to_owned())).collect());
+    }
+
+    /// The answers of these people count no more, for these reasons.
+    pub(in crate::engine) fn void(&mut self, number: u64, id: &StepId, answers: Vec<(String, String)>) {
+        for (by, because) in answers {
+            self.record_step(number, id, StepFact::AnswerVoided { by, because });
+        }
+        let count = self.step_of(number, id).void.len().saturating_sub(MOST_VOID);
+        if count > 0 {
+            self.record_step(number, id, StepFact::VoidForgotten { count });
+        }
     }
 
     /// Whether what the run would deploy after this step is, byte for byte, what is deployed already.

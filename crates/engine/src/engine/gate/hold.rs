@@ -10,6 +10,7 @@ use crate::engine::{
     effect::{Effect, Timer},
     event::Principal,
     explain::{self, Waiting},
+    fact::Fact,
     ids::RunId,
     run::{Cause, Run, StepRun, Subject},
     system::System,
@@ -129,7 +130,7 @@ impl Turn<'_> {
     /// Whether something holds this step. A run that comes as far as a freeze takes the place of older ones before it.
     pub(in crate::engine) fn is_held(&mut self, number: u64, id: &StepId) -> bool {
         let (run, step) = (self.run(number), self.step_of(number, id));
-        match holds(self.system, run, step).first() {
+        match holds(&self.system, run, step).first() {
             None => return false,
             Some(Hold::Pause(_)) => {}
             Some(Hold::Freeze(..)) => self.supersede_older(number),
@@ -146,14 +147,16 @@ impl Turn<'_> {
         }
         demand_reason(reason, "a pause")?;
         self.tell_paused(&by.name, reason);
-        self.system.paused = Some(Pause { by: by.name.clone(), reason: reason.to_owned(), since_ms: self.at_ms });
+        let (by, reason) = (by.name.clone(), reason.to_owned());
+        self.record(Fact::Paused(Pause { by, reason, since_ms: self.at_ms }));
         Ok(())
     }
 
     pub(in crate::engine) fn resume_command(&mut self, by: &Principal) -> Result<(), Refused> {
-        let Some(pause) = self.system.paused.take() else {
+        let Some(pause) = self.system.paused.clone() else {
             return Err(Refused::unknown("it is not paused", "there is nothing to resume"));
         };
+        self.record(Fact::Resumed);
         self.tell_resumed(&by.name, &pause);
         self.wake_all();
         Ok(())
@@ -183,8 +186,7 @@ impl Turn<'_> {
                 "end some of them with `tidegate thaw`",
             ));
         }
-        self.system.freezes_made += 1;
-        let name = format!("freeze-{}", self.system.freezes_made);
+        let name = format!("freeze-{}", self.system.freezes_made + 1);
         let freeze = Freeze {
             stage: stage.cloned(),
             by: by.name.clone(),
@@ -194,7 +196,7 @@ impl Turn<'_> {
             overrides: BTreeMap::new(),
         };
         self.tell_frozen(&name, &freeze);
-        self.system.freezes.insert(name.clone(), freeze);
+        self.record(Fact::Frozen { freeze: name.clone(), terms: freeze });
         self.emit(Effect::timer(Timer::Freeze { freeze: name }, self.seq, until_ms));
         Ok(())
     }
@@ -226,9 +228,7 @@ impl Turn<'_> {
         demand_reason(reason, "an override")?;
         let number = run.number;
         let said = Override { by: by.name.clone(), reason: reason.to_owned(), at_ms: self.at_ms };
-        if let Some(freeze) = self.system.freezes.get_mut(name) {
-            freeze.overrides.insert(id.clone(), said);
-        }
+        self.record(Fact::Overridden { freeze: name.to_owned(), run: id.clone(), said });
         self.tell_overridden(&by.name, name, number, reason);
         self.awake.insert(number);
         Ok(())
@@ -242,16 +242,16 @@ impl Turn<'_> {
             Cause::Push { by: None, .. } | Cause::Schedule { .. } | Cause::Verified { .. } => return,
             Cause::Command { .. } | Cause::Decision { .. } => return,
         };
-        for freeze in self.system.freezes.values_mut() {
-            if let Some(said) = freeze.overrides.get(parent).cloned() {
-                freeze.overrides.insert(run.id.clone(), said);
-            }
+        let passes = |(name, freeze): (&String, &Freeze)| Some((name.clone(), freeze.overrides.get(parent)?.clone()));
+        let passed: Vec<(String, Override)> = self.system.freezes.iter().filter_map(passes).collect();
+        for (freeze, said) in passed {
+            self.record(Fact::Overridden { freeze, run: run.id.clone(), said });
         }
     }
 
     /// A freeze is over, by the clock or by hand: what it held goes on.
     pub(in crate::engine) fn freeze_ends(&mut self, name: &str) {
-        self.system.freezes.remove(name);
+        self.record(Fact::Thawed { freeze: name.to_owned() });
         self.wake_all();
     }
 

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::engine::{
     event::Principal,
+    fact::{CommitFact, RunFact, StepFact},
     gate::hold::demand_reason,
     ids::{CommitId, RunId},
     run::{Run, StepRun, StepState},
@@ -76,17 +77,17 @@ impl Turn<'_> {
 
     /// A commit of a hotfix is one itself.
     pub(in crate::engine) fn mark_commit(&mut self, commit: &CommitId, mark: &Hotfix) {
-        let marks = &mut self.system.hotfixes;
-        marks.insert(commit.clone(), mark.clone());
-        while marks.len() > MOST_MARKS {
-            let oldest = marks.iter().min_by_key(|(_, mark)| mark.at_ms).map(|(commit, _)| commit.clone());
-            oldest.and_then(|commit| marks.remove(&commit));
+        self.record_commit(commit, CommitFact::Marked(mark.clone()));
+        while self.system.hotfixes.len() > MOST_MARKS {
+            let oldest = self.system.hotfixes.iter().min_by_key(|(_, mark)| mark.at_ms);
+            let Some(oldest) = oldest.map(|(commit, _)| commit.clone()) else { return };
+            self.record_commit(&oldest, CommitFact::MarkForgotten);
         }
     }
 
     fn mark_run(&mut self, number: u64, mark: &Hotfix) {
-        let run = self.run_mut(number);
-        run.hotfix = Some(mark.clone());
+        self.record_run(number, RunFact::Marked(mark.clone()));
+        let run = self.run(number);
         let source = run.source.as_ref().map(|source| source.commit.clone());
         let waits = |step: &&StepRun| step.state == StepState::Active && step.skippable;
         let open: Vec<StepId> = run.steps.iter().filter(waits).map(|step| step.id.clone()).collect();
@@ -111,13 +112,11 @@ impl Turn<'_> {
     /// A step that is skipped while it asks outside goes on nowhere else: what is pending for it is dropped.
     fn skip(&mut self, number: u64, id: &StepId) {
         let Some(Hotfix { by, reason, .. }) = self.run(number).hotfix.clone() else { return };
-        let at_ms = self.at_ms;
-        let step = self.step_mut(number, id);
-        step.started_ms.get_or_insert(at_ms);
-        step.skipped = Some(format!("a hotfix by {by}: {reason}"));
-        step.outputs = Map::from_iter([("answer".to_owned(), Value::from("skipped"))]);
-        (step.error, step.progress) = (None, None);
-        self.close_gate(number, id, StepState::Done);
+        if self.step_of(number, id).started_ms.is_none() {
+            self.record_step(number, id, StepFact::Started { at_ms: self.at_ms });
+        }
+        self.record_step(number, id, StepFact::Skipped { because: format!("a hotfix by {by}: {reason}") });
+        self.pass_gate(number, id, Map::from_iter([("answer".to_owned(), Value::from("skipped"))]));
     }
 
     /// The one commit that is a head, or in a run that goes on, and begins so.

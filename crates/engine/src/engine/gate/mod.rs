@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::engine::{
     effect::{Effect, Timer},
+    fact::StepFact,
     ids::Digest,
     plan::Task,
     run::{Answer, StepState},
@@ -21,18 +22,16 @@ use crate::rules::{Action, Quorum, StepId, Window};
 impl Turn<'_> {
     /// A gate's turn has come: it passes, or waits with a timer for the moment at which that can change.
     pub(in crate::engine) fn open_gate(&mut self, number: u64, id: &StepId) {
-        let at_ms = self.at_ms;
-        let step = self.step_mut(number, id);
-        step.state = StepState::Active;
-        step.started_ms = Some(at_ms);
-        match step.task.clone() {
+        self.record_step(number, id, StepFact::Started { at_ms: self.at_ms });
+        match self.step_of(number, id).task.clone() {
             Task::Action(Action::Approve(approve)) => {
                 let quorum = approve.stages.get(&self.run(number).stage).cloned();
                 let step = self.step_of(number, id);
                 if approve.pass_if_unchanged && self.nothing_differs(number, step) {
                     let digest = self.run(number).digest(step);
-                    self.step_mut(number, id).skipped = Some("nothing differs from what is deployed".to_owned());
-                    self.pass(number, id, Vec::new(), &digest);
+                    let because = "nothing differs from what is deployed".to_owned();
+                    self.record_step(number, id, StepFact::Skipped { because });
+                    self.answered_yes(number, id, Vec::new(), &digest);
                 } else {
                     self.ask(number, id, quorum.as_ref());
                 }
@@ -53,7 +52,7 @@ impl Turn<'_> {
 
     fn ask(&mut self, number: u64, id: &StepId, quorum: Option<&Quorum>) {
         let Some(quorum) = quorum else {
-            self.close_gate(number, id, StepState::Done);
+            self.pass_gate(number, id, Map::new());
             return;
         };
         self.supersede_older(number);
@@ -66,15 +65,12 @@ impl Turn<'_> {
     fn wait_until(&mut self, number: u64, id: &StepId, due_ms: i64) {
         let timer = Timer::Gate { run: self.run(number).id.clone(), step: id.clone() };
         let effect = Effect::timer(timer, self.seq, due_ms);
-        self.step_mut(number, id).effect = Some(effect.id.clone());
         self.emit(effect);
     }
 
     /// A gate's timer has fired.
     pub(in crate::engine) fn gate_fired(&mut self, number: u64, id: &StepId) {
-        let step = self.step_mut(number, id);
-        step.effect = None;
-        if step.state == StepState::Active {
+        if self.step_of(number, id).state == StepState::Active {
             self.look_at_gate(number, id);
         }
     }
@@ -82,13 +78,13 @@ impl Turn<'_> {
     /// Whether a gate passes by the recorded time.
     fn look_at_gate(&mut self, number: u64, id: &StepId) {
         match self.step_of(number, id).task.clone() {
-            Task::Soak { until_ms } if self.at_ms >= until_ms => self.close_gate(number, id, StepState::Done),
+            Task::Soak { until_ms } if self.at_ms >= until_ms => self.pass_gate(number, id, Map::new()),
             Task::Soak { until_ms } => self.wait_until(number, id, until_ms),
             Task::Window { window, holidays } => {
                 let parsed = window.parse::<Window>().map(|window| window.except(holidays));
                 let opens_ms = parsed.map(|window| window.next_opening(self.at_ms));
                 match opens_ms {
-                    Ok(Some(opens_ms)) if opens_ms <= self.at_ms => self.close_gate(number, id, StepState::Done),
+                    Ok(Some(opens_ms)) if opens_ms <= self.at_ms => self.pass_gate(number, id, Map::new()),
                     Ok(Some(opens_ms)) => self.wait_until(number, id, opens_ms),
                     Ok(None) => self.fail_step(number, id, format!("`{window}` never opens again"), "mend the window"),
                     Err(error) => self.fail_step(number, id, error.to_string(), "mend the window in the rules"),
@@ -118,45 +114,43 @@ impl Turn<'_> {
         let (run, step) = (self.run(number), self.step_of(number, id));
         let quorum = step.task.quorum(&run.stage);
         let needed = quorum.map_or(1, |quorum| quorum.count);
-        let lapsed = |answer: &Answer| approval::lapsed(self.system, run, quorum?, answer, self.at_ms);
-        let lapsed: Vec<Option<String>> = step.answers.iter().map(lapsed).collect();
+        let lapsed = |answer: &Answer| {
+            let because = approval::lapsed(&self.system, run, quorum?, answer, self.at_ms)?;
+            Some((answer.by.name.clone(), because))
+        };
+        let lapsed: Vec<(String, String)> = step.answers.iter().filter_map(lapsed).collect();
         let digest = answer.digest.clone();
-        let step = self.step_mut(number, id);
-        step.void_lapsed(&lapsed);
-        step.answers.push(answer);
-        if step.answers.len() >= needed as usize {
-            let names = step.answers.iter().map(|answer| Value::from(answer.by.name.clone())).collect();
-            self.pass(number, id, names, &digest);
+        self.void(number, id, lapsed);
+        self.record_step(number, id, StepFact::Answered(answer));
+        let answers = &self.step_of(number, id).answers;
+        if answers.len() >= needed as usize {
+            let names = answers.iter().map(|answer| Value::from(answer.by.name.clone())).collect();
+            self.answered_yes(number, id, names, &digest);
         }
     }
 
     /// A question that was closed is open again, for what is left of its answers; what came after it is put back.
     pub(in crate::engine) fn ask_again(&mut self, number: u64, id: &StepId, because: &str) {
         self.put_back_after(number, id, because);
-        let at_ms = self.at_ms;
         let quorum = self.step_of(number, id).task.quorum(&self.run(number).stage).cloned();
-        let step = self.step_mut(number, id);
-        (step.state, step.started_ms, step.ended_ms) = (StepState::Active, Some(at_ms), None);
-        step.outputs = Map::new();
+        self.record_step(number, id, StepFact::Started { at_ms: self.at_ms });
         self.ask(number, id, quorum.as_ref());
     }
 
     /// The question is answered with yes: by these people, or by nobody where nothing differs.
-    fn pass(&mut self, number: u64, id: &StepId, by: Vec<Value>, digest: &Digest) {
-        self.step_mut(number, id).outputs =
-            Map::from_iter([("by".to_owned(), Value::Array(by)), ("digest".to_owned(), Value::from(digest.as_str()))]);
-        self.close_gate(number, id, StepState::Done);
+    fn answered_yes(&mut self, number: u64, id: &StepId, by: Vec<Value>, digest: &Digest) {
+        let digest = Value::from(digest.as_str());
+        self.pass_gate(
+            number,
+            id,
+            Map::from_iter([("by".to_owned(), Value::Array(by)), ("digest".to_owned(), digest)]),
+        );
     }
 
-    /// A gate is over.
-    pub(in crate::engine) fn close_gate(&mut self, number: u64, id: &StepId, state: StepState) {
-        let at_ms = self.at_ms;
-        let step = self.step_mut(number, id);
-        step.state = state;
-        step.ended_ms = Some(at_ms);
-        if let Some(effect) = step.effect.take() {
-            self.drop_effect(&effect);
-        }
+    /// A gate lets its run pass.
+    pub(in crate::engine) fn pass_gate(&mut self, number: u64, id: &StepId, outputs: Map<String, Value>) {
+        self.record_step(number, id, StepFact::Done { outputs, artifacts: Vec::new(), at_ms: self.at_ms });
+        self.drop_effect_of(number, id);
         self.stop_asking_git(number, id);
         self.awake.insert(number);
     }

@@ -3,6 +3,7 @@
 //! back behind it; the run holds no target meanwhile.
 
 use crate::engine::{
+    fact::StepFact,
     gate::approval::unseen,
     plan::Task,
     run::{Run, StepRun, StepState, Subject},
@@ -66,7 +67,7 @@ impl Turn<'_> {
     /// Makes a gate's turn come again, and puts back what came after it.
     fn reopen(&mut self, number: u64, id: &StepId, because: &str) {
         self.put_back_after(number, id, because);
-        self.step_mut(number, id).do_again(because);
+        self.put_back(number, id, because);
         self.awake.insert(number);
     }
 
@@ -76,12 +77,8 @@ impl Turn<'_> {
         let is_after = |step: &&StepRun| run.before(step).iter().any(|before| before.id == *id);
         let after: Vec<StepId> = run.steps.iter().filter(is_after).map(|step| step.id.clone()).collect();
         for id in after {
-            let step = self.step_mut(number, &id);
-            let pending = step.effect.take();
-            step.do_again(because);
-            if let Some(pending) = pending {
-                self.drop_effect(&pending);
-            }
+            self.drop_effect_of(number, &id);
+            self.put_back(number, &id, because);
             self.stop_asking_git(number, &id);
         }
         self.give_back_target(number);
@@ -93,21 +90,14 @@ impl Turn<'_> {
             self.release_held(&stage);
         }
     }
-}
 
-impl StepRun {
     /// Puts a step back to where it was before its turn came: the next time is a new round, and what was approved on its
     /// ground is void.
-    pub(in crate::engine) fn do_again(&mut self, because: &str) {
-        let begun = self.started_ms.is_some();
-        self.state = if self.needs.is_empty() { StepState::Ready } else { StepState::Blocked };
-        self.round += u32::from(begun);
-        (self.tries, self.ticks) = (0, if begun { 0 } else { self.ticks });
-        (self.started_ms, self.ended_ms, self.effect) = (None, None, None);
-        (self.handle, self.progress, self.error, self.hint) = (None, None, None, None);
-        self.outputs = serde_json::Map::new();
-        self.artifacts.clear();
-        self.void_answers(because);
-        self.skipped = None;
+    pub(in crate::engine) fn put_back(&mut self, number: u64, id: &StepId, because: &str) {
+        self.void_answers(number, id, because);
+        let step = self.step_of(number, id);
+        let state = if step.needs.is_empty() { StepState::Ready } else { StepState::Blocked };
+        let round = step.round + u32::from(step.started_ms.is_some());
+        self.record_step(number, id, StepFact::PutBack { state, round });
     }
 }

@@ -26,7 +26,7 @@ impl Turn<'_> {
         let before = run.before(step);
         let expires = quorum.expires.map_or_else(String::new, |after| explain::time(self.at_ms + after.as_ms()));
         let summary = format!("{} in {} waits for approval", run.id, run.stage);
-        let happened = Happened::of_run(Notice::ApprovalWanted, self.system, run, summary)
+        let happened = Happened::of_run(Notice::ApprovalWanted, &self.system, run, summary)
             .with("step", id.as_str())
             .with("asked", asked)
             .with("needed", quorum.count.to_string())
@@ -49,7 +49,7 @@ impl Turn<'_> {
         if !is_told {
             return;
         }
-        let of_run = |notice, summary| Happened::of_run(notice, self.system, run, summary);
+        let of_run = |notice, summary| Happened::of_run(notice, &self.system, run, summary);
         let happened = match (run.state, &run.subject) {
             (RunState::Failed, _) => {
                 let hint = run.steps.iter().find_map(|step| step.hint.clone()).unwrap_or_default();
@@ -85,7 +85,7 @@ impl Turn<'_> {
         let (Some(key), Some(step)) = (&run.target, run.step(id)) else { return };
         let (target, _) = parts(key);
         let summary = format!("{} was deployed to {target} in {}", run.id, run.stage);
-        let happened = Happened::of_run(Notice::Deployed, self.system, run, summary)
+        let happened = Happened::of_run(Notice::Deployed, &self.system, run, summary)
             .with("target", target)
             .with("address", output(&[step], "address"))
             .with("image", output(&[step], "image"));
@@ -96,7 +96,7 @@ impl Turn<'_> {
     pub(in crate::engine) fn tell_target_broken(&mut self, run: &Run, key: &TargetKey) {
         let (target, stage) = parts(key);
         let summary = format!("{target} in {stage} is broken: {} failed on it", run.id);
-        let happened = Happened::of_run(Notice::TargetBroken, self.system, run, summary)
+        let happened = Happened::of_run(Notice::TargetBroken, &self.system, run, summary)
             .with("target", target)
             .with("reason", run.reason.clone().unwrap_or_default())
             .with("command", format!("tidegate unlock {target} --stage {stage}"));
@@ -174,7 +174,7 @@ impl Turn<'_> {
     pub(in crate::engine) fn tell_overridden(&mut self, by: &str, name: &str, number: u64, reason: &str) {
         let run = self.run(number);
         let summary = format!("{by} let {} pass {name} in {}", run.id, run.stage);
-        let happened = Happened::of_run(Notice::Overridden, self.system, run, summary)
+        let happened = Happened::of_run(Notice::Overridden, &self.system, run, summary)
             .with("freeze", name)
             .with("by", by)
             .with("reason", reason);
@@ -198,7 +198,7 @@ impl Turn<'_> {
         let (by, given) = (&answer.by.name, step.answers.len() + 1);
         let in_place_of = answer.in_place_of.as_deref().unwrap_or_default();
         let summary = format!("{by} approved {} in {}", run.id, run.stage);
-        let happened = Happened::of_run(Notice::Approved, self.system, run, summary)
+        let happened = Happened::of_run(Notice::Approved, &self.system, run, summary)
             .with("step", id.as_str())
             .with("by", by)
             .with("in_place_of", in_place_of)
@@ -212,7 +212,7 @@ impl Turn<'_> {
     pub(in crate::engine) fn tell_rejected(&mut self, number: u64, id: &StepId, by: &str, reason: &str) {
         let run = self.run(number);
         let summary = format!("{by} rejected {} in {}", run.id, run.stage);
-        let happened = Happened::of_run(Notice::Rejected, self.system, run, summary)
+        let happened = Happened::of_run(Notice::Rejected, &self.system, run, summary)
             .with("step", id.as_str())
             .with("by", by)
             .with("reason", reason);
@@ -224,7 +224,7 @@ impl Turn<'_> {
         let run = self.run(number);
         let summary = format!("{by} took back the approval of {} in {}", run.id, run.stage);
         let happened =
-            Happened::of_run(Notice::Withdrawn, self.system, run, summary).with("step", id.as_str()).with("by", by);
+            Happened::of_run(Notice::Withdrawn, &self.system, run, summary).with("step", id.as_str()).with("by", by);
         self.tell(happened);
     }
 }

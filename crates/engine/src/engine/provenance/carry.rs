@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use crate::engine::{
+    fact::RepositoryFact,
     ids::Place,
     provenance::{Pins, Point, Provenance, Record, behind, commits, fan_in, join, set_of},
+    system::Head,
     turn::Turn,
 };
 use crate::rules::{RepositoryName, Rule, RuleName, Rules, StageName};
@@ -31,10 +33,9 @@ impl Turn<'_> {
 
     fn take_sets_anew(&mut self, place: &Place) {
         let Some(head) = self.system.head(&place.repository, &place.stage) else { return };
-        let set = set_of(self.system, place, head, head.set.clone());
-        let watched = self.system.repositories.get_mut(&place.repository);
-        if let Some(head) = watched.and_then(|watched| watched.heads.get_mut(&place.stage)) {
-            head.set = set;
+        let set = set_of(&self.system, place, head, head.set.clone());
+        if set != head.set {
+            self.set_head(&place.repository, &place.stage, Head { set, ..head.clone() });
         }
     }
 
@@ -49,18 +50,18 @@ impl Turn<'_> {
     ) -> Vec<RepositoryName> {
         let place = Place { repository: repository.clone(), stage: stage.clone() };
         let Some(head) = self.system.head(repository, stage) else { return Vec::new() };
-        if !fan_in::awaited_by(self.system, &place, rule, &head.origin).is_empty() {
+        if !fan_in::awaited_by(&self.system, &place, rule, &head.origin).is_empty() {
             return Vec::new();
         }
-        let (here, more) = (Point::of(head, stage), behind(self.system, &place, Some(name), &head.origin));
+        let (here, more) = (Point::of(head, stage), behind(&self.system, &place, Some(name), &head.origin));
         let mut grown = Vec::new();
         for pins in self.pinned_by(rules, name, stage) {
             let (into, pins) = pins;
-            let is_of_it = fan_in::fits(self.system, &into, Some(&pins), (repository, &here), &[name]);
+            let is_of_it = fan_in::fits(&self.system, &into, Some(&pins), (repository, &here), &[name]);
             if !is_of_it || more.is_empty() {
                 continue;
             }
-            if self.system.record(&into, &pins).is_none() {
+            if self.system.provenance_of(&into, &pins).is_none() {
                 // What lay there before Tidegate came is of the head that there is.
                 let of = Provenance::from([(repository.clone(), vec![here.clone()])]);
                 self.learn(&into, Record { pins: pins.clone(), of, artifacts: BTreeSet::new(), order: 0 });
@@ -85,11 +86,13 @@ impl Turn<'_> {
 
     /// Adds to what pins are of; says whether that was news.
     pub(super) fn is_also_of(&mut self, repository: &RepositoryName, pins: &Pins, more: &Provenance) -> bool {
-        let records = self.system.provenance.get_mut(repository).into_iter().flatten();
-        let Some(record) = records.rev().find(|record| record.pins == *pins) else { return false };
+        let Some(mut record) = self.system.provenance_of(repository, pins).cloned() else { return false };
         let mut grew = false;
         for (root, points) in more {
             grew |= join(record.of.entry(root.clone()).or_default(), points);
+        }
+        if grew {
+            self.record_repository(repository, RepositoryFact::ProvenanceSet(Box::new(record)));
         }
         grew
     }

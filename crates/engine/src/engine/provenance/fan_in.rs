@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::engine::{
+    fact::{RunFact, StepFact},
     ids::{CommitId, Place},
     plan::Task,
     provenance::{Origin, Pinner, Pins, Point, leads::all_roots, pinners, present_head, set_of},
@@ -67,7 +68,7 @@ pub(super) fn fits(
     (root, head): (&RepositoryName, &Point),
     through: &[&RuleName],
 ) -> bool {
-    match pins.and_then(|pins| system.record(into, pins)) {
+    match pins.and_then(|pins| system.provenance_of(into, pins)) {
         Some(record) => record.of.get(root).is_some_and(|points| is_of(points, head, through)),
         None => head.order > 0 && through.iter().all(|rule| !head.wanted.contains_key(*rule)),
     }
@@ -128,7 +129,7 @@ fn awaited_from(
     let is_known = |pinner: &&Pinner<'_>| !points(pinner).is_empty();
     // What nobody knows was chosen, unless it lay there before the set came or something beside it is known.
     let is_chosen = |pinner: &Pinner<'_>| {
-        let record = pins(pinner).and_then(|pins| system.record(&place.repository, pins));
+        let record = pins(pinner).and_then(|pins| system.provenance_of(&place.repository, pins));
         floor.is_none_or(|floor| record.is_some_and(|record| record.order >= floor.order))
     };
     let through_none = |pinner: &Pinner<'_>| pinner.through(root).is_empty();
@@ -185,9 +186,7 @@ impl Turn<'_> {
         let Some(step) = step.filter(|step| step.state != StepState::Done) else { return false };
         let (id, is_new) = (step.id.clone(), step.state == StepState::Ready);
         if is_new {
-            let at_ms = self.at_ms;
-            let step = self.step_mut(number, &id);
-            (step.state, step.started_ms) = (StepState::Active, Some(at_ms));
+            self.record_step(number, &id, StepFact::Started { at_ms: self.at_ms });
             self.replace_waiting(number);
         }
         self.look_at_fan_in(number, &id)
@@ -195,18 +194,20 @@ impl Turn<'_> {
 
     fn look_at_fan_in(&mut self, number: u64, id: &StepId) -> bool {
         let run = self.run(number);
-        if let Some((head, source)) = present_head(self.system, run).zip(run.source.clone()) {
+        if let Some((head, source)) = present_head(&self.system, run).zip(run.source.clone()) {
             let place = Place { repository: source.repository.clone(), stage: run.stage.clone() };
             let at = Head { commit: source.commit, ..head.clone() };
-            let (origin, set) = (head.origin.clone(), set_of(self.system, &place, &at, head.set.clone()));
+            let (origin, set) = (head.origin.clone(), set_of(&self.system, &place, &at, head.set.clone()));
             let authors = self.system.known_authors(head);
-            let run = self.run_mut(number);
-            (run.origin, run.set, run.authors) = (origin, set, authors);
+            let others_wrote = run.others_wrote;
+            if (&run.origin, &run.set, &run.authors) != (&origin, &set, &authors) {
+                self.record_run(number, RunFact::ContentSet { set, origin, authors, others_wrote });
+            }
         }
-        if !awaited(self.system, self.run(number)).is_empty() {
+        if !awaited(&self.system, self.run(number)).is_empty() {
             return true;
         }
-        self.close_gate(number, id, StepState::Done);
+        self.pass_gate(number, id, serde_json::Map::new());
         false
     }
 
@@ -244,7 +245,7 @@ fn of(from: &RepositoryName, ancestor: &RepositoryName) -> String {
     if from == ancestor { format!("of {from}") } else { format!("of {from} from {ancestor}") }
 }
 
-/// Who or what can bring an artifact: a run that has the commit and goes on, failed, or made a commit that nobody has seen;
+/// Who or what can bring an artifact: a run that has the commit and goes on, or failed;
 /// else the rule next to what it is needed for whose head has it.
 fn ended_by(system: &System, run: &Run, awaited: &Awaited) -> String {
     let Awaited { ancestor, order, .. } = awaited;
@@ -270,9 +271,6 @@ fn ended_by(system: &System, run: &Run, awaited: &Awaited) -> String {
         return found[at].map_or(anew, |run| format!("{}, which is under way{then}", run.id));
     }
     if let Some(found) = found.iter().flatten().next() {
-        if let Some(place) = made_unseen(system, found) {
-            return format!("the next look at {place}, which has a commit of {}", found.id);
-        }
         if matches!(found.state, RunState::Failed | RunState::Aborted) && !has_newer(system, found) {
             let (id, why) = (&found.id, found.reason.as_deref().unwrap_or("it was ended"));
             return format!("`tidegate retry {id}` ({why}), or {anew}");
@@ -289,16 +287,4 @@ fn ended_by(system: &System, run: &Run, awaited: &Awaited) -> String {
 fn has_newer(system: &System, run: &Run) -> bool {
     let same = |other: &&Run| other.subject == run.subject && other.stage == run.stage;
     system.runs.values().filter(same).any(|other| other.number > run.number && other.state != RunState::Rejected)
-}
-
-/// Where a run has made a commit that is not the head that is known, nor one before that.
-fn made_unseen(system: &System, run: &Run) -> Option<Place> {
-    run.steps.iter().filter(|step| step.state == StepState::Done).find_map(|step| {
-        let (commit, wrote) = (step.output_commit("commit")?, step.outputs.get("pinned"));
-        let place = Place { repository: step.task.writes_to()?.clone(), stage: run.stage.clone() };
-        let head = system.head(&place.repository, &place.stage)?;
-        let shows = |pins: &Pins| wrote == serde_json::to_value(&pins.values).ok().as_ref();
-        let is_known = head.commit == commit || head.since_ms >= step.ended_ms?;
-        (!is_known && !head.origin.pinned.values().any(shows)).then_some(place)
-    })
 }

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::engine::{
     event::{CommitSet, PinsSeen},
+    fact::RepositoryFact,
     ids::{CommitId, PinnerId, Place},
     run::{Run, Subject},
     system::{Head, System},
@@ -118,13 +119,13 @@ pub struct Record {
 impl System {
     /// What is known of pins in a repository.
     #[must_use]
-    pub fn record(&self, repository: &RepositoryName, pins: &Pins) -> Option<&Record> {
+    pub fn provenance_of(&self, repository: &RepositoryName, pins: &Pins) -> Option<&Record> {
         self.provenance.get(repository)?.iter().rev().find(|record| record.pins == *pins)
     }
 
     /// The heads of `root` for which pins in a repository are right; none where that is not known.
     fn points(&self, repository: &RepositoryName, pins: Option<&Pins>, root: &RepositoryName) -> &[Point] {
-        let record = pins.and_then(|pins| self.record(repository, pins));
+        let record = pins.and_then(|pins| self.provenance_of(repository, pins));
         record.and_then(|record| record.of.get(root)).map_or(&[], Vec::as_slice)
     }
 }
@@ -227,7 +228,7 @@ impl Turn<'_> {
         let values = values.iter().map(|(pointer, value)| (pointer.clone(), value.clone())).collect();
         let names = run.before(step).into_iter().flat_map(|step| &step.artifacts).map(|artifact| artifact.name.clone());
         let (artifacts, pinner) = (names.collect(), PinnerId::of(rule, id));
-        let (pins, of) = (Pins { file, values }, of_run(self.system, run));
+        let (pins, of) = (Pins { file, values }, of_run(&self.system, run));
         self.learn(&into, Record { pins: pins.clone(), of, artifacts, order: self.seq });
         Some((pinner, pins))
     }
@@ -238,7 +239,7 @@ impl Turn<'_> {
         for PinsSeen { pinner, file, values, of } in seen {
             let pins = Pins { file: file.clone(), values: values.clone() };
             let is_new = before.pinned.get(pinner) != Some(&pins);
-            if !is_new || self.system.record(&place.repository, &pins).is_some() {
+            if !is_new || self.system.provenance_of(&place.repository, &pins).is_some() {
                 continue;
             }
             let of = of.iter().map(|(repository, commit)| {
@@ -261,39 +262,34 @@ impl Turn<'_> {
 
     /// Adds what is known of pins to what was known of them.
     pub(in crate::engine) fn learn(&mut self, repository: &RepositoryName, record: Record) {
-        let records = self.system.provenance.entry(repository.clone()).or_default();
-        let known = records.iter().position(|known| known.pins == record.pins);
-        let mut merged = known.map(|position| records.remove(position));
-        match &mut merged {
-            Some(known) => {
-                for (root, points) in &record.of {
-                    join(known.of.entry(root.clone()).or_default(), points);
-                }
-                known.artifacts.extend(record.artifacts);
-                known.order = record.order;
+        let mut record = record;
+        if let Some(known) = self.system.provenance_of(repository, &record.pins) {
+            let Record { of, artifacts, .. } = known.clone();
+            for (root, points) in of {
+                join(record.of.entry(root).or_default(), &points);
             }
-            None => merged = Some(record),
+            record.artifacts.extend(artifacts);
         }
-        records.extend(merged);
-        self.forget_records(repository);
+        if self.system.provenance_of(repository, &record.pins) != Some(&record) {
+            self.record_repository(repository, RepositoryFact::ProvenanceSet(Box::new(record)));
+            self.forget_records(repository);
+        }
     }
 
     /// Forgets the oldest values that no head and no run has.
     fn forget_records(&mut self, repository: &RepositoryName) {
-        let System { provenance, repositories, runs, .. } = &mut *self.system;
-        let Some(records) = provenance.get_mut(repository).filter(|records| records.len() > MOST_RECORDS) else {
-            return;
-        };
+        let System { provenance, repositories, runs, .. } = &*self.system;
+        let records = provenance.get(repository).filter(|records| records.len() > MOST_RECORDS);
+        let Some(records) = records else { return };
         let heads = repositories.get(repository).into_iter().flat_map(|watched| watched.heads.values());
         let of_it = |run: &&Run| run.source.as_ref().is_some_and(|source| source.repository == *repository);
         let live = runs.values().filter(|run| !run.state.is_ended()).filter(of_it);
         let origins = heads.map(|head| &head.origin).chain(live.map(|run| &run.origin));
         let named: Vec<&Pins> = origins.flat_map(|origin| origin.pinned.values()).collect();
-        let mut surplus = records.len() - MOST_RECORDS;
-        records.retain(|record| {
-            let goes = surplus > 0 && !named.contains(&&record.pins);
-            surplus -= usize::from(goes);
-            !goes
-        });
+        let unnamed = records.iter().filter(|record| !named.contains(&&record.pins));
+        let old: Vec<Pins> = unnamed.take(records.len() - MOST_RECORDS).map(|record| record.pins.clone()).collect();
+        for pins in old {
+            self.record_repository(repository, RepositoryFact::ProvenanceForgotten(pins));
+        }
     }
 }

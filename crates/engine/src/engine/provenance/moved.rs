@@ -1,14 +1,13 @@
 //! Sets that are moved into a stage. A pin comes along exactly where what it was made of has, after the move, the content
 //! that it was made from: then it is the artifact that was verified, and nothing makes it anew. Else the stage makes its own.
 
-use std::collections::BTreeMap;
-
 use crate::engine::{
+    fact::{Fact, StageFact},
     ids::{CommitId, PinnerId, Place},
     plan::{Merge, Task},
     provenance::{Pins, Point, Provenance, commits, fan_in, makes_only},
     run::{Cause, Run, StepRun, StepState, Subject},
-    system::System,
+    system::{Pin, System},
     turn::Turn,
 };
 use crate::rules::{RepositoryName, Rule, RuleName, Rules, StageName};
@@ -102,8 +101,7 @@ impl Turn<'_> {
         let head = self.system.head(&place.repository, &place.stage).filter(|head| head.commit == *commit);
         let wanted = head.map(|head| head.origin.wanted.clone()).unwrap_or_default();
         let point = Point { commit: commit.clone(), stage: place.stage.clone(), order, wanted };
-        let floors: &mut BTreeMap<_, _> = self.system.moved.entry(place.stage.clone()).or_default();
-        floors.insert(place.repository.clone(), point);
+        self.record_stage(&place.stage, StageFact::Moved { repository: place.repository.clone(), head: point });
     }
 }
 
@@ -112,12 +110,15 @@ impl Turn<'_> {
     /// is made of that head is not too old.
     pub(in crate::engine) fn lower_floor(&mut self, place: &Place, asked: u64) {
         let Some(head) = self.system.head(&place.repository, &place.stage).cloned() else { return };
-        let floors = self.system.moved.get_mut(&place.stage);
-        let floor = floors.and_then(|floors| floors.get_mut(&place.repository));
+        let floor = self.system.moved.get(&place.stage).and_then(|floors| floors.get(&place.repository));
         let Some(floor) = floor.filter(|floor| floor.order > head.order && floor.order <= asked) else { return };
-        let thrown_away = std::mem::replace(floor, Point::of(&head, &place.stage)).commit;
-        for pin in self.system.pins.values_mut().filter(|pin| pin.source == thrown_away) {
-            (pin.source, pin.order) = (head.commit.clone(), head.order);
+        let pins = self.system.pins.iter().filter(|(_, pin)| pin.source == floor.commit);
+        let pins =
+            pins.map(|(at, pin)| (at.clone(), Pin { source: head.commit.clone(), order: head.order, ..pin.clone() }));
+        let pins: Vec<(String, Pin)> = pins.collect();
+        self.raise_floor(place, &head.commit, head.order);
+        for (at, pin) in pins {
+            self.record(Fact::PinSet { at, pin });
         }
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{
     event::{Artifact, CommitSet},
+    fact::CommitFact,
     ids::{CommitId, Place},
     system::{Head, System, Watched},
     turn::Turn,
@@ -111,7 +112,9 @@ impl Turn<'_> {
         commit: &CommitId,
         pins: impl IntoIterator<Item = (String, BTreeSet<String>)>,
     ) {
-        self.system.versions.descent.entry(commit.clone()).or_default().pins.extend(pins);
+        let mut descent = self.inherited(commit);
+        descent.pins.extend(pins);
+        self.set_descent(commit, descent);
     }
 
     /// A merge of ours brought a version, or, going back, left one.
@@ -149,16 +152,20 @@ impl Turn<'_> {
         }
     }
 
-    fn inherited(&self, commit: &CommitId) -> Descent {
+    pub(in crate::engine) fn inherited(&self, commit: &CommitId) -> Descent {
         self.system.versions.descent.get(commit).cloned().unwrap_or_default()
     }
 
     fn remember(&mut self, commit: &CommitId, descent: Descent) {
-        if descent.is_empty() {
-            self.system.versions.descent.remove(commit);
-        } else {
-            self.system.versions.descent.insert(commit.clone(), descent);
+        if !descent.is_empty() {
+            self.set_descent(commit, descent);
+        } else if self.system.versions.descent.contains_key(commit) {
+            self.record_commit(commit, CommitFact::DescentForgotten);
         }
+    }
+
+    pub(in crate::engine) fn set_descent(&mut self, commit: &CommitId, descent: Descent) {
+        self.record_commit(commit, CommitFact::DescentSet(descent));
     }
 
     /// Forgets, now and then, the commits that nothing names any more.
@@ -184,6 +191,9 @@ impl Turn<'_> {
             named.insert(commit.clone());
             open.extend(descent.of.iter().chain(&descent.instead));
         }
-        self.system.versions.descent.retain(|commit, _| named.contains(commit));
+        let gone = system.versions.descent.keys().filter(|commit| !named.contains(*commit));
+        for commit in gone.cloned().collect::<Vec<_>>() {
+            self.record_commit(&commit, CommitFact::DescentForgotten);
+        }
     }
 }

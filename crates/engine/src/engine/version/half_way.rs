@@ -2,13 +2,14 @@
 //! not. Said until it is finished or taken back.
 
 use crate::engine::{
+    fact::StageFact,
     ids::RunId,
     plan::Task,
     run::{Run, StepRun, StepState, Subject},
     turn::{Refused, Turn},
     version::HalfWay,
 };
-use crate::rules::RepositoryName;
+use crate::rules::{RepositoryName, StageName};
 
 /// What became of a step that moves a repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +92,13 @@ impl Turn<'_> {
             taken_back_by,
             since_ms: self.at_ms,
         };
-        self.system.versions.half_way.insert(run.stage.clone(), half_way);
+        self.record_stage(&run.stage, StageFact::HalfWay(half_way));
+    }
+
+    /// A set that stood half-way in a stage is finished, or taken back.
+    pub(in crate::engine) fn half_way_over(&mut self, stage: &StageName) {
+        if self.system.versions.half_way.contains_key(stage) {
+            self.record_stage(stage, StageFact::HalfWayOver);
+        }
     }
 }

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{
     event::CommitSet,
+    fact::StageFact,
     ids::{CommitId, RunId},
     run::Run,
     system::{Promoted, System, Verified},
@@ -209,13 +210,15 @@ impl Turn<'_> {
     /// Remembers what a run verified as a version of its stage. The same set again is the same version.
     pub(in crate::engine) fn remember_version(&mut self, stage: &StageName, verified: &Verified) {
         let promoted = self.system.promoted.get(stage).cloned();
-        let known = self.system.versions.known.entry(stage.clone()).or_default();
+        let known = self.system.versions_of(stage);
         if known.last().is_some_and(|last| last.verified.set == verified.set) {
             return;
         }
-        known.push(Version { verified: verified.clone(), promoted });
-        if known.len() > MOST_VERSIONS {
-            known.remove(0);
+        let is_full = known.len() >= MOST_VERSIONS;
+        let version = Version { verified: verified.clone(), promoted };
+        self.record_stage(stage, StageFact::VersionKnown(Box::new(version)));
+        if is_full {
+            self.record_stage(stage, StageFact::VersionForgotten);
         }
     }
 }

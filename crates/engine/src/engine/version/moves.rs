@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::engine::{
     event::StepPlace,
+    fact::Fact,
     ids::{CommitId, Place, RunId, StepKey, TargetKey},
     provenance,
     run::{Run, StepRun, StepState, Subject},
@@ -75,10 +76,10 @@ impl Turn<'_> {
             for (_, commit) in provenance::commits(rule, &place.stage).filter(|(_, to)| moved.contains(&to.repository))
             {
                 for pointer in commit.set.keys() {
-                    let key = System::pin_key(&commit.repository, &place.stage, &commit.file, pointer);
-                    let shown = self.system.pins.get(&key).filter(|shown| shown.by == pin.by);
+                    let at = System::pin_key(&commit.repository, &place.stage, &commit.file, pointer);
+                    let shown = self.system.pins.get(&at).filter(|shown| shown.by == pin.by);
                     let order = shown.map_or(pin.order, |shown| shown.order);
-                    self.system.pins.insert(key, Pin { order, ..pin.clone() });
+                    self.record(Fact::PinSet { at, pin: Pin { order, ..pin.clone() } });
                 }
             }
         }

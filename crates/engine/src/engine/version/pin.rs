@@ -3,6 +3,7 @@
 
 use crate::engine::{
     event::Principal,
+    fact::StageFact,
     gate::hold::demand_reason,
     ids::RunId,
     run::{Run, RunState, StepRun, Subject},
@@ -62,7 +63,7 @@ impl Turn<'_> {
         let is_here = here.is_some_and(|here| self.system.same_content(&version.verified.set, &here.verified.set));
         let pinned =
             Pinned { version: version.clone(), by: by.name.clone(), reason: reason.to_owned(), at_ms: self.at_ms };
-        self.system.versions.pinned.insert(stage.clone(), pinned);
+        self.record_stage(stage, StageFact::Pinned(Box::new(pinned)));
         self.stop_other_ways_back(by, stage, &version);
         if !is_here || self.promotion_moves(stage) {
             self.roll_back(stage, &version, None, Decided::by_hand(by, reason));
@@ -87,9 +88,10 @@ impl Turn<'_> {
     /// `tidegate unpin`.
     pub(in crate::engine) fn unpin_command(&mut self, stage: &StageName) -> Result<(), Refused> {
         self.known_stage(stage)?;
-        if self.system.versions.pinned.remove(stage).is_none() {
+        if !self.system.versions.pinned.contains_key(stage) {
             return Err(Refused::unknown(format!("{stage} is not pinned"), "there is nothing to end"));
         }
+        self.record_stage(stage, StageFact::Unpinned);
         let waiting = self.system.live_runs().filter(|run| run.stage == *stage).map(|run| run.number);
         self.awake.extend(waiting.collect::<Vec<_>>());
         Ok(())

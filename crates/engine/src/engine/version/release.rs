@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{
     explain,
+    fact::StepFact,
     gate::reopen::shut_window,
     ids::RunId,
     plan::Task,
@@ -236,22 +237,20 @@ impl Turn<'_> {
         if !matches!(step.task, Task::Release(_)) {
             return false;
         }
-        if explain::held(self.system, run, step).is_none() {
+        if explain::held(&self.system, run, step).is_none() {
             return self.window_has_shut(number, id);
         }
-        let step = self.step_mut(number, id);
-        step.state = StepState::Ready;
-        (step.started_ms, step.handle, step.progress, step.error) = (None, None, None, None);
+        let round = step.round;
+        self.record_step(number, id, StepFact::PutBack { state: StepState::Ready, round });
         true
     }
 
     /// A promotion is tried again: what ended until now is of the try before, however far this one had come.
     pub(in crate::engine) fn begin_release_again(&mut self, number: u64) {
-        let at_ms = self.at_ms;
-        for step in self.run_mut(number).steps.iter_mut().filter(|step| step.state != StepState::Done) {
-            if let Task::Release(member) = &mut step.task {
-                member.since_ms = at_ms;
-            }
+        let waits = |step: &&StepRun| step.state != StepState::Done && matches!(step.task, Task::Release(_));
+        let steps = self.run(number).steps.iter().filter(waits).map(|step| step.id.clone());
+        for id in steps.collect::<Vec<_>>() {
+            self.record_step(number, &id, StepFact::ReleaseTried { since_ms: self.at_ms });
         }
     }
 }

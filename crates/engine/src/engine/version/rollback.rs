@@ -3,6 +3,7 @@
 
 use crate::engine::{
     event::{CommitSet, Principal},
+    fact::{StageFact, StepFact},
     ids::{CommitId, Place, RunId, TargetKey},
     plan::{self, Back, Restore, Task},
     provenance::Origin,
@@ -104,9 +105,10 @@ impl Turn<'_> {
             Task::Merge(merge) => self.kept_pins(number, merge),
             _ => Vec::new(),
         };
-        match &mut self.step_mut(number, id).task {
-            Task::CheckMerge(merge) => merge.instead = instead,
-            Task::Merge(merge) => (merge.instead, merge.kept) = (instead, kept),
+        match &self.step_of(number, id).task {
+            Task::CheckMerge(merge) | Task::Merge(merge) if (&merge.instead, &merge.kept) != (&instead, &kept) => {
+                self.record_step(number, id, StepFact::BaseSet { instead, kept });
+            }
             Task::CheckRestore(_) => self.fix_what_goes_away(number, &place, head.as_ref()),
             _ => {}
         }
@@ -117,13 +119,16 @@ impl Turn<'_> {
     }
 
     fn fix_what_goes_away(&mut self, number: u64, place: &Place, head: Option<&CommitId>) {
-        for step in &mut self.run_mut(number).steps {
-            let (Task::CheckRestore(restore) | Task::Restore(restore)) = &mut step.task else { continue };
-            if let Back::ToVersion { from: from @ None, .. } = &mut restore.back
-                && restore.repository == place.repository
-            {
-                *from = head.cloned();
+        let Some(from) = head else { return };
+        let leaves = |step: &&StepRun| match &step.task {
+            Task::CheckRestore(restore) | Task::Restore(restore) => {
+                restore.repository == place.repository && matches!(restore.back, Back::ToVersion { from: None, .. })
             }
+            _ => false,
+        };
+        let steps = self.run(number).steps.iter().filter(leaves).map(|step| step.id.clone());
+        for id in steps.collect::<Vec<_>>() {
+            self.record_step(number, &id, StepFact::LeavesSet { from: from.clone() });
         }
     }
 
@@ -159,7 +164,7 @@ impl Turn<'_> {
         for onward in onward {
             self.stop_run(onward, RunState::Superseded, reason.clone());
         }
-        self.system.verified.insert(stage, to);
+        self.record_stage(&stage, StageFact::Verified(to));
     }
 
     /// A step of a way back is done: what its place holds from now on.
@@ -189,7 +194,7 @@ impl Turn<'_> {
         if run.state == RunState::Done {
             let made = moved_to(run);
             self.join_heads(stage, &made);
-            self.system.versions.half_way.remove(stage);
+            self.half_way_over(stage);
             self.forget_merges(stage, &run.id);
             let to = self.rolled_back_to(run);
             self.took_away(stage, to.promoted.as_ref());
@@ -197,7 +202,7 @@ impl Turn<'_> {
             // Whatever has begun until now began on what went away.
             let (at_ms, id, number) = (self.at_ms, run.id.clone(), self.system.runs_made);
             let back = RolledBack { run: id, number, to, made, at_ms, by, reason };
-            self.system.versions.rolled_back.insert(stage.clone(), back);
+            self.record_stage(stage, StageFact::RolledBack(Box::new(back)));
         } else {
             self.note_half_way(run, None);
         }
@@ -226,17 +231,19 @@ impl Turn<'_> {
 
     /// What had been promoted into the stage is not there any more: it comes back only if somebody wants it.
     pub(in crate::engine) fn took_away(&mut self, stage: &StageName, now: Option<&Promoted>) {
-        let before = match now {
-            Some(now) => self.system.promoted.insert(stage.clone(), now.clone()),
-            None => self.system.promoted.remove(stage),
-        };
-        let Some(before) = before.filter(|before| now.is_none_or(|now| now.set != before.set)) else { return };
-        let taken_away = self.system.versions.taken_away.entry(stage.clone()).or_default();
-        taken_away.retain(|set| *set != before.set);
-        taken_away.push(before.set);
-        if taken_away.len() > MOST_VERSIONS {
-            taken_away.remove(0);
+        let before = self.system.promoted.get(stage).cloned();
+        match now {
+            Some(now) => self.record_stage(stage, StageFact::Promoted(now.clone())),
+            None if before.is_some() => self.record_stage(stage, StageFact::PromotionForgotten),
+            None => {}
         }
+        let Some(before) = before.filter(|before| now.is_none_or(|now| now.set != before.set)) else { return };
+        let mut sets = self.system.versions.taken_away.get(stage).cloned().unwrap_or_default();
+        sets.retain(|set| *set != before.set);
+        sets.push(before.set);
+        let surplus = sets.len().saturating_sub(MOST_VERSIONS);
+        sets.drain(..surplus);
+        self.record_stage(stage, StageFact::TakenAwaySet { sets });
     }
 
     /// Whether what a run verified has been left behind: its stage went back after it began, or is about to.
@@ -290,16 +297,18 @@ impl Turn<'_> {
 
     /// What promotions into the stage merged before they failed is not there any more: tried again, they merge it anew.
     pub(in crate::engine) fn forget_merges(&mut self, stage: &StageName, by: &RunId) {
-        let ended = self.system.runs.values_mut().filter(|run| {
+        let ended = self.system.runs.values().filter(|run| {
             run.stage == *stage
                 && matches!(run.subject, Subject::Promotion { .. })
                 && matches!(run.state, RunState::Failed | RunState::Aborted)
         });
-        for step in ended.flat_map(|run| &mut run.steps) {
-            if matches!(step.task, Task::Merge(_)) && step.state == StepState::Done {
-                step.state = StepState::Cancelled;
-                step.hint = Some(format!("{by} took it back"));
-            }
+        let merged = |step: &&StepRun| matches!(step.task, Task::Merge(_)) && step.state == StepState::Done;
+        let undone = ended.flat_map(|run| {
+            let merged = run.steps.iter().filter(merged);
+            merged.map(|step| (run.number, step.id.clone()))
+        });
+        for (number, id) in undone.collect::<Vec<_>>() {
+            self.record_step(number, &id, StepFact::Undone { hint: format!("{by} took it back") });
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use crate::engine::{
     event::Principal,
+    fact::StageFact,
     ids::RunId,
     plan::{Back, Restore, Task},
     run::{Cause, Run, RunState, Subject},
@@ -56,9 +57,9 @@ impl Turn<'_> {
     /// The taking back of a promotion is over.
     pub(in crate::engine) fn take_back_ended(&mut self, run: &Run) {
         if run.state == RunState::Done {
-            let is_its = |half_way: &mut HalfWay| half_way.taken_back_by.as_ref() == Some(&run.id);
-            if self.system.versions.half_way.get_mut(&run.stage).is_some_and(is_its) {
-                self.system.versions.half_way.remove(&run.stage);
+            let is_its = |half_way: &HalfWay| half_way.taken_back_by.as_ref() == Some(&run.id);
+            if self.system.versions.half_way.get(&run.stage).is_some_and(is_its) {
+                self.half_way_over(&run.stage);
             }
         }
         self.set_moved(run);
@@ -90,8 +91,9 @@ impl Turn<'_> {
             return Err(Refused::not_now(id, format!("{} takes it back", other.id), hint));
         }
         let taken_back_by = self.take_back(&run, &by.name, reason, Decided::by_hand(by, reason).cause);
-        if let Some(half_way) = self.system.versions.half_way.get_mut(&run.stage) {
-            half_way.taken_back_by = taken_back_by;
+        if let Some(half_way) = self.system.versions.half_way.get(&run.stage) {
+            let half_way = HalfWay { taken_back_by, ..half_way.clone() };
+            self.record_stage(&run.stage, StageFact::HalfWay(half_way));
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 
 use crate::engine::{
     event::{Artifact, CommitSet, Principal},
+    fact::Fact,
     gate::hold::demand_reason,
     ids::CommitId,
     run::{Run, RunState, StepState, Subject},
@@ -96,7 +97,7 @@ impl Turn<'_> {
         }
         let veto = Veto { by: by.name.clone(), reason: reason.to_owned(), at_ms: self.at_ms };
         self.tell_vetoed(&name, &veto);
-        self.system.versions.vetoes.insert(name, veto);
+        self.record(Fact::Vetoed { what: name, veto });
         let live = self.system.live_runs().filter(|run| run.state != RunState::Ending);
         let live = live.filter(|run| run.steps.iter().any(|step| step.is_to_move()));
         let vetoed: Vec<(u64, String)> =
@@ -111,12 +112,13 @@ impl Turn<'_> {
     pub(in crate::engine) fn lift_veto_command(&mut self, what: &str, reason: &str) -> Result<(), Refused> {
         demand_reason(reason, "the lifting of a veto")?;
         let name = name_of(what)?;
-        if self.system.versions.vetoes.remove(&name).is_none() {
+        if !self.system.versions.vetoes.contains_key(&name) {
             let names: Vec<&str> = self.system.versions.vetoes.keys().map(String::as_str).collect();
             let hint =
                 if names.is_empty() { "nothing is".to_owned() } else { format!("vetoed are: {}", names.join(", ")) };
             return Err(Refused::unknown(format!("`{name}` is not vetoed"), hint));
         }
+        self.record(Fact::VetoLifted { what: name });
         Ok(())
     }
 }

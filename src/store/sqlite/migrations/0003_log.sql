@@ -5,12 +5,14 @@ CREATE TABLE systems (
     hash BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
--- The log. Rows are only ever added. See store/chain.rs for the hash.
+-- The log. Rows are only ever added. See docs/log.md.
 CREATE TABLE events (
     system TEXT NOT NULL REFERENCES systems (name),
     seq    INTEGER NOT NULL,
     at_ms  INTEGER NOT NULL,
+    engine TEXT NOT NULL,
     event  TEXT NOT NULL,
+    facts  TEXT NOT NULL,
     hash   BLOB NOT NULL,
     PRIMARY KEY (system, seq)
 ) STRICT;
@@ -73,3 +75,10 @@ CREATE TABLE links (
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX links_by_made ON links (made);
+
+-- What is this installation's own, made once and the same for all that share the store. `secret`: 32 random bytes, with
+-- which our commits are proved to be ours. It is never shown and never replaced: without it, no commit is known as ours.
+CREATE TABLE installation (
+    one    INTEGER PRIMARY KEY CHECK (one = 1),
+    secret BLOB NOT NULL CHECK (length(secret) = 32)
+) STRICT;

@@ -1,0 +1,96 @@
+//! What comes of one event: its facts, and what the store writes beside them. [`Working`] is a state that only facts change.
+
+use std::ops::Deref;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    apply::{apply, passed},
+    effect::Effect,
+    event::{Artifact, StepPlace},
+    fact::{Fact, RunFact},
+    ids::EffectId,
+    run::Run,
+    system::System,
+};
+
+/// The version of the engine that decides: the log says of every event which one decided it.
+pub const ENGINE_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What comes of an event. The store commits all of it with the event, or none. All of it follows from the facts.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// What was decided, in order.
+    pub facts: Vec<Fact>,
+    /// Effects that are pending from now on.
+    pub due: Vec<Effect>,
+    /// Effects that are no longer pending: settled by this event, or not wanted any more.
+    pub dropped: Vec<EffectId>,
+    /// Runs that ended with this event, whole, for the history.
+    pub ended: Vec<Run>,
+    /// What came from what.
+    pub links: Vec<Link>,
+}
+
+/// One step of provenance: `to` was made from `from`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// What it was made from.
+    pub from: Artifact,
+    /// What was made.
+    pub to: Artifact,
+    /// By which step.
+    pub by: StepPlace,
+    /// When: milliseconds since 1970, UTC.
+    pub at_ms: i64,
+}
+
+impl Decision {
+    /// Takes in a fact that was just folded into the state.
+    pub(super) fn take(&mut self, fact: Fact, system: &System) {
+        match &fact {
+            Fact::EffectDue(effect) => self.due.push(effect.clone()),
+            // What was asked for and is not wanted within one event never was.
+            Fact::EffectDropped(id) => match self.due.iter().position(|due| due.id == *id) {
+                Some(position) => drop(self.due.remove(position)),
+                None => self.dropped.push(id.clone()),
+            },
+            Fact::Run { run, what: RunFact::Ended { .. } } => self.ended.extend(system.runs.get(run).cloned()),
+            Fact::Linked(links) => self.links.extend(links.iter().cloned()),
+            _ => {}
+        }
+        self.facts.push(fact);
+    }
+}
+
+/// The state while an event is decided. It can be read, and only a fact changes it.
+pub(super) struct Working<'system> {
+    system: &'system mut System,
+    decision: Decision,
+}
+
+impl<'system> Working<'system> {
+    pub(super) fn new(system: &'system mut System) -> Self {
+        Self { system, decision: Decision::default() }
+    }
+
+    /// Notes a fact, and folds it.
+    pub(super) fn record(&mut self, fact: Fact) {
+        apply(self.system, &fact);
+        self.decision.take(fact, self.system);
+    }
+
+    /// The event at this place is decided.
+    pub(super) fn end(self, seq: u64, at_ms: i64) -> Decision {
+        passed(self.system, seq, at_ms);
+        self.decision
+    }
+}
+
+impl Deref for Working<'_> {
+    type Target = System;
+
+    fn deref(&self) -> &System {
+        self.system
+    }
+}

@@ -1,0 +1,159 @@
+//! Facts about what is delivered from and to: repositories, stages and targets.
+
+use serde::{Deserialize, Serialize};
+
+use super::Paths;
+use crate::engine::{
+    event::CommitSet,
+    provenance::{Pins, Point, Record},
+    system::{Deployed, FirstSeen, Head, Policy, Promoted, TargetLife, Unreachable, Verified},
+    version::{HalfWay, Pinned, RolledBack, Version},
+};
+use crate::rules::{RepositoryName, StageName};
+
+/// What is said of a repository.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RepositoryFact {
+    /// The rules have it.
+    Known,
+    /// The rules do not have it any more.
+    Forgotten,
+    /// It is to be looked at.
+    WatchAsked {
+        /// When, as a place in the log.
+        order: u64,
+    },
+    /// It cannot be reached.
+    Unreachable(Unreachable),
+    /// It can be reached again.
+    Reached,
+    /// A stage of it was looked at for the first time.
+    StageSeen {
+        /// The stage.
+        stage: StageName,
+    },
+    /// The rules do not have a stage any more.
+    StageForgotten {
+        /// The stage.
+        stage: StageName,
+    },
+    /// The head of a stage, and what is known of it.
+    HeadSet {
+        /// The stage.
+        stage: StageName,
+        /// The head.
+        head: Box<Head>,
+    },
+    /// Where the branch of a stage was first seen.
+    FirstSeen {
+        /// The stage.
+        stage: StageName,
+        /// The commit, and when.
+        first: FirstSeen,
+    },
+    /// What is known of a value that is pinned in it.
+    ProvenanceSet(Box<Record>),
+    /// Nothing is remembered any more of a value that was pinned in it.
+    ProvenanceForgotten(Pins),
+    /// The branch of a stage is gone.
+    HeadGone {
+        /// The stage.
+        stage: StageName,
+    },
+}
+
+/// What is said of a stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StageFact {
+    /// A set was verified in it.
+    Verified(Verified),
+    /// A set was promoted into it.
+    Promoted(Promoted),
+    /// Nothing counts as promoted into it any more.
+    PromotionForgotten,
+    /// It has a new version.
+    VersionKnown(Box<Version>),
+    /// Its oldest version is forgotten.
+    VersionForgotten,
+    /// The sets that were taken away from it.
+    TakenAwaySet {
+        /// The sets, oldest first.
+        sets: Vec<CommitSet>,
+    },
+    /// A set stands partly in it.
+    HalfWay(HalfWay),
+    /// Nothing stands partly in it any more.
+    HalfWayOver,
+    /// It was rolled back.
+    RolledBack(Box<RolledBack>),
+    /// It stays at one version.
+    Pinned(Box<Pinned>),
+    /// It stays at one version no longer.
+    Unpinned,
+    /// A push waits for a promotion into it.
+    PushHeld {
+        /// The repository.
+        repository: RepositoryName,
+        /// The paths that it changed; absent when any may have.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        paths: Paths,
+    },
+    /// A set was moved into it: nothing is built there from what is older than this head.
+    Moved {
+        /// The repository.
+        repository: RepositoryName,
+        /// The head that the set came to.
+        head: Point,
+    },
+    /// The pushes that waited are taken in.
+    PushesReleased,
+}
+
+/// What is said of a target, or of the queue of a rule or of the promotions into a stage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetFact {
+    /// It is there, with this policy.
+    Known {
+        /// What becomes of a run that finds it held.
+        policy: Policy,
+    },
+    /// A run waits for it.
+    Queued {
+        /// The run.
+        run: u64,
+        /// Its place in the queue; the first is 0.
+        place: usize,
+    },
+    /// A run waits for it no longer.
+    Left {
+        /// The run.
+        run: u64,
+    },
+    /// A run holds it.
+    Taken {
+        /// The run.
+        run: u64,
+    },
+    /// Nobody holds it.
+    Freed {
+        /// Where it is in its life now.
+        life: TargetLife,
+    },
+    /// A run failed on it.
+    Broken {
+        /// What happened.
+        because: String,
+    },
+    /// An operator made it available again.
+    Unlocked,
+    /// Something was deployed to it.
+    Deployed(Box<Deployed>),
+    /// Something was verified on it.
+    Verified {
+        /// The commit of every repository in it.
+        set: CommitSet,
+    },
+}
