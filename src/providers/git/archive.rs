@@ -3,12 +3,14 @@
 //! their own, nothing about this machine. Files are stored as they are committed: no line-ending conversion, no
 //! `export-subst`, no LFS download. Memory is bounded by the largest file.
 
-use super::attributes::{ExportRules, matches};
+use super::attributes::ExportRules;
+use super::glob;
 use super::mirror::{Mirror, disk_fault, object_fault};
 use super::paths;
 use crate::providers::Fault;
 use flate2::{Compression, GzBuilder};
 use git2::{ObjectType, Repository, Tree};
+use globset::GlobSet;
 use sha2::{Digest, Sha256};
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -20,7 +22,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// The time of every entry, 1980-01-01: no tool calls it implausible.
 const ENTRY_SECONDS: u64 = 315_532_800;
 /// Raised whenever the same tree would give other bytes than before.
-const BYTES_VERSION: u32 = 1;
+const BYTES_VERSION: u32 = 2;
 const ZSTD_LEVEL: i32 = 9;
 
 /// How an archive is packed.
@@ -123,11 +125,11 @@ fn write_file(
         ArchiveFormat::TarGz => {
             // No file name, no time, no operating system in the header.
             let packer = GzBuilder::new().mtime(0).operating_system(255).write(output, Compression::default());
-            Contents::new(repository, options, packer).write_all(tree, path)?.finish().map_err(disk)?
+            Contents::new(repository, options, packer)?.write_all(tree, path)?.finish().map_err(disk)?
         }
         ArchiveFormat::TarZst => {
             let packer = zstd::Encoder::new(output, ZSTD_LEVEL).map_err(disk)?;
-            Contents::new(repository, options, packer).write_all(tree, path)?.finish().map_err(disk)?
+            Contents::new(repository, options, packer)?.write_all(tree, path)?.finish().map_err(disk)?
         }
     };
     let Measured { inner, digest, size_bytes } = output;
@@ -140,14 +142,20 @@ fn write_file(
 /// The entries of an archive on their way into a packer.
 struct Contents<'a, W: Write> {
     repository: &'a Repository,
-    exclude: Vec<&'a str>,
+    exclude: GlobSet,
     builder: tar::Builder<W>,
 }
 
 impl<'a, W: Write> Contents<'a, W> {
-    fn new(repository: &'a Repository, options: &'a ArchiveOptions, packer: W) -> Self {
-        let exclude = options.exclude.iter().map(|pattern| pattern.trim_matches('/')).collect();
-        Self { repository, exclude, builder: tar::Builder::new(packer) }
+    fn new(repository: &'a Repository, options: &ArchiveOptions, packer: W) -> Result<Self, Fault> {
+        let glob = |pattern: &String| {
+            let malformed = || format!("`exclude`: `{pattern}` is not a pattern");
+            let hint = "close every `[`, or write `\\[`";
+            glob::path(pattern.trim_matches('/')).ok_or_else(|| Fault::fail(malformed(), hint))
+        };
+        let exclude = options.exclude.iter().map(glob).collect::<Result<Vec<_>, _>>()?;
+        let exclude = glob::set(&exclude, "`exclude`")?;
+        Ok(Self { repository, exclude, builder: tar::Builder::new(packer) })
     }
 
     fn write_all(mut self, tree: &Tree<'_>, path: &Path) -> Result<W, Fault> {
@@ -159,7 +167,7 @@ impl<'a, W: Write> Contents<'a, W> {
         let rules = match tree.get_name(".gitattributes").filter(|entry| entry.kind() == Some(ObjectType::Blob)) {
             Some(entry) => {
                 let text = paths::content(self.repository, entry.id())?;
-                rules.with(below, &String::from_utf8_lossy(&text))
+                rules.with(below, &String::from_utf8_lossy(&text))?
             }
             None => rules.clone(),
         };
@@ -167,7 +175,7 @@ impl<'a, W: Write> Contents<'a, W> {
             let name = String::from_utf8_lossy(entry.name_bytes());
             let shown = if below.is_empty() { name.into_owned() } else { format!("{below}/{name}") };
             let is_folder = entry.kind() == Some(ObjectType::Tree);
-            if rules.ignores(&shown, is_folder) || self.exclude.iter().any(|pattern| matches(pattern, &shown)) {
+            if rules.ignores(&shown, is_folder) || self.exclude.is_match(&shown) {
                 continue;
             }
             match entry.kind() {

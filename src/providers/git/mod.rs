@@ -22,6 +22,7 @@ mod borrow;
 pub mod edit;
 mod environment;
 mod forward;
+mod glob;
 mod history;
 mod merge;
 mod mirror;
