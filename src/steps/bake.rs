@@ -5,7 +5,6 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
-use tokio::sync::Mutex;
 
 use super::{Progress, StepLog, Tools, time_left};
 use crate::{
@@ -14,7 +13,7 @@ use crate::{
         Fault, document,
         git::FileEdit,
         image_builder::{BuildHandle, BuildRequest, BuildState, Software},
-        objects::{Objects as _, Source},
+        objects::{self, Objects, Source},
     },
     rules::{Bake, Commit, template::render_value},
 };
@@ -26,10 +25,6 @@ const MOST_BUILDS: u32 = 1_000;
 /// How many images of the same inputs are known: with a build every night, those of half a year. One that is older is not
 /// kept where it is pinned.
 const MOST_IMAGES: usize = 200;
-
-/// Held while an image is added to those of its inputs, so that builds that end at one moment are all kept. Only one process
-/// drives the systems of a folder.
-static KEEPING: Mutex<()> = Mutex::const_new(());
 
 /// What an image repository's file says (`config.json` unless the rule names another).
 #[derive(Deserialize)]
@@ -157,17 +152,16 @@ fn edit(commit: &Commit, image: &Baked, request: &BuildRequest, work: &StepWork)
     FileEdit { path: commit.file.clone(), set: commit.set.iter().filter_map(known).collect() }
 }
 
-/// Keeps an image by its inputs, as the newest of them.
-async fn keep(baked: &Baked, inputs: &str, tools: &Tools) -> Result<(), Fault> {
-    let (index, _keeping) = (by_inputs(inputs), KEEPING.lock().await);
-    let mut earlier = Vec::new();
-    if tools.objects.exists(&index).await? {
-        let before: Images = read(tools, &index).await?;
-        earlier.extend(before.all().filter(|image| *image != baked).take(MOST_IMAGES - 1).cloned());
-    }
-    let images = Images { newest: baked.clone(), earlier };
-    let record = serde_json::to_vec(&images).expect("plain values always serialise");
-    tools.objects.put(&index, Source::Bytes(&record)).await.map(drop)
+/// Keeps an image by its inputs, as the newest of them. Builds that end at one moment are all kept, whoever waits for them.
+async fn keep(baked: &Baked, inputs: &str, objects: &dyn Objects) -> Result<(), Fault> {
+    let index = by_inputs(inputs);
+    let with_this = |before: Option<&[u8]>| {
+        let before: Option<Images> = before.map(|bytes| parsed(&index, bytes)).transpose()?;
+        let others = before.iter().flat_map(Images::all).filter(|image| *image != baked);
+        let images = Images { newest: baked.clone(), earlier: others.take(MOST_IMAGES - 1).cloned().collect() };
+        Ok(serde_json::to_vec(&images).expect("plain values always serialise"))
+    };
+    objects::update(objects, &index, with_this).await
 }
 
 /// The build of these inputs that a step with this key is to wait for: the one that it joined before, or the first that did
@@ -190,7 +184,11 @@ async fn build_of(inputs: &str, key: &str, tools: &Tools) -> Result<String, Faul
 }
 
 async fn read<Record: DeserializeOwned>(tools: &Tools, object: &str) -> Result<Record, Fault> {
-    serde_json::from_slice(&tools.objects.get(object).await?)
+    parsed(object, &tools.objects.get(object).await?)
+}
+
+fn parsed<Record: DeserializeOwned>(object: &str, bytes: &[u8]) -> Result<Record, Fault> {
+    serde_json::from_slice(bytes)
         .map_err(|error| Fault::fail(format!("{object}: {error}"), "remove it; the image is baked anew"))
 }
 
@@ -209,7 +207,7 @@ async fn poll(
         BuildState::Available { images, digest } => {
             log.output(status.log.as_bytes()).await;
             let baked = Baked { amis: images, digest };
-            keep(&baked, inputs, tools).await?;
+            keep(&baked, inputs, &tools.objects).await?;
             return Ok(done(&baked, request, false));
         }
         BuildState::Failed { reason } => {
@@ -318,4 +316,35 @@ fn outputs(baked: &Baked, request: &BuildRequest, reused: bool) -> Map<String, V
         ("reused", Value::from(reused)),
     ];
     outputs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::providers::objects::DirectoryObjects;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn images_that_are_ready_at_one_moment_are_all_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let image = |number: usize| Baked { amis: BTreeMap::new(), digest: number.to_string() };
+        let mut tasks = Vec::new();
+        for number in 0..12 {
+            // A handle of its own, as another process has.
+            let objects = DirectoryObjects::open(directory.path()).unwrap();
+            tasks.push(tokio::spawn(async move { keep(&image(number), "inputs", &objects).await }));
+        }
+        for task in tasks {
+            task.await.unwrap().unwrap();
+        }
+        let objects = DirectoryObjects::open(directory.path()).unwrap();
+        let kept: Images = parsed("", &objects.get(&by_inputs("inputs")).await.unwrap()).unwrap();
+        let mut digests: Vec<usize> = kept.all().map(|image| image.digest.parse().unwrap()).collect();
+        digests.sort_unstable();
+        assert_eq!(digests, (0..12).collect::<Vec<_>>());
+        keep(&image(3), "inputs", &objects).await.unwrap();
+        let again: Images = parsed("", &objects.get(&by_inputs("inputs")).await.unwrap()).unwrap();
+        assert_eq!((again.newest.digest.as_str(), again.all().count()), ("3", 12), "once, and the newest");
+    }
 }

@@ -4,10 +4,14 @@ use std::fs;
 use std::process::Command;
 
 use tidegate::providers::Fault;
-use tidegate::providers::objects::{DirectoryObjects, Objects, Source};
+use tidegate::providers::objects::{self, DirectoryObjects, Objects, Source};
 
 /// Set in the process that plays the writer on a full disk.
 const FULL_DISK: &str = "TIDEGATE_TEST_FULL_DISK";
+/// Set in the processes that add lines to one object.
+const ADDING: &str = "TIDEGATE_TEST_ADDING";
+const PROCESSES: usize = 4;
+const TASKS_OF_EACH: usize = 5;
 
 #[tokio::test]
 async fn an_object_is_put_once_and_found_by_name_and_uri() {
@@ -112,4 +116,76 @@ async fn the_writer_on_a_full_disk() {
     };
     assert!(error.contains("store large") && error.contains("no room is left"), "{error}");
     assert!(!store.exists("large").await.unwrap());
+}
+
+#[tokio::test]
+async fn an_object_is_replaced_only_while_it_is_what_was_seen() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = DirectoryObjects::open(directory.path()).unwrap();
+    assert_eq!(store.get_version("a/index").await.unwrap(), None);
+    assert!(store.put_if_unchanged("a/index", None, b"one").await.unwrap());
+    assert!(!store.put_if_unchanged("a/index", None, b"two").await.unwrap(), "it is there already");
+    let (bytes, seen) = store.get_version("a/index").await.unwrap().unwrap();
+    assert_eq!(bytes, b"one");
+    assert!(store.put_if_unchanged("a/index", Some(&seen), b"two").await.unwrap());
+    assert!(!store.put_if_unchanged("a/index", Some(&seen), b"three").await.unwrap(), "it is another now");
+    assert!(!store.put_if_unchanged("absent", Some(&seen), b"").await.unwrap());
+    assert_eq!(store.get("a/index").await.unwrap(), b"two");
+    assert_eq!(store.list("").await.unwrap(), ["a/index"], "no lock is an object");
+}
+
+#[tokio::test]
+async fn a_store_over_another_compares_with_it_and_leaves_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let below = DirectoryObjects::open(&directory.path().join("below")).unwrap();
+    below.put("index", Source::Bytes(b"one")).await.unwrap();
+    let store = DirectoryObjects::open_over(below.root(), &directory.path().join("over")).unwrap();
+    assert!(!store.put_if_unchanged("index", None, b"two").await.unwrap());
+    let (_, seen) = store.get_version("index").await.unwrap().unwrap();
+    assert!(store.put_if_unchanged("index", Some(&seen), b"two").await.unwrap());
+    assert!(!store.put_if_unchanged("index", Some(&seen), b"three").await.unwrap());
+    assert_eq!((store.get("index").await.unwrap(), below.get("index").await.unwrap()), (b"two".into(), b"one".into()));
+}
+
+#[tokio::test]
+async fn no_change_is_lost_among_tasks_and_processes() {
+    let directory = tempfile::tempdir().unwrap();
+    let start = |number: usize| {
+        Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "local_objects::a_process_that_adds_lines", "--ignored"])
+            .env(ADDING, format!("{number} {}", directory.path().display()))
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap()
+    };
+    let processes: Vec<_> = (0..PROCESSES).map(start).collect();
+    for mut process in processes {
+        assert!(process.wait().unwrap().success());
+    }
+    let store = DirectoryObjects::open(directory.path()).unwrap();
+    let text = String::from_utf8(store.get("index").await.unwrap()).unwrap();
+    let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    lines.sort();
+    let all = (0..PROCESSES).flat_map(|process| (0..TASKS_OF_EACH).map(move |task| format!("{process}-{task}")));
+    assert_eq!(lines, all.collect::<Vec<_>>());
+    assert_eq!(fs::read_dir(directory.path().join(".partial")).unwrap().count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "runs in processes of its own, started by no_change_is_lost_among_tasks_and_processes"]
+async fn a_process_that_adds_lines() {
+    let Ok(adding) = std::env::var(ADDING) else { return };
+    let (process, directory) = adding.split_once(' ').unwrap();
+    let store = DirectoryObjects::open(directory.as_ref()).unwrap();
+    let add = |task| {
+        let (store, line) = (store.clone(), format!("{process}-{task}\n"));
+        tokio::spawn(async move {
+            let added = |before: Option<&[u8]>| Ok([before.unwrap_or_default(), line.as_bytes()].concat());
+            objects::update(&store, "index", added).await
+        })
+    };
+    let tasks: Vec<_> = (0..TASKS_OF_EACH).map(add).collect();
+    for task in tasks {
+        task.await.unwrap().unwrap();
+    }
 }

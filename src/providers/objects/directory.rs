@@ -11,14 +11,20 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use reqwest::Url;
+use sha2::{Digest, Sha256};
 
-use super::{Objects, Source, Stored};
+use super::{Objects, Source, Stored, Version};
 use crate::providers::{Fault, files};
 
 /// The folder of files that are being written. Object names cannot begin with a dot.
 const PARTIAL: &str = ".partial";
 /// A partial file of this age belongs to nobody: no write takes so long.
 const PARTIAL_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The file whose lock is held from the comparison to the write of a conditional put, by whatever process.
+const LOCK: &str = ".lock";
+/// How long a conditional put waits for the others. Each holds the lock for one small write.
+const LOCK_WAIT: Duration = Duration::from_secs(30);
 
 /// A directory as an object store. URIs are `file:///…`.
 #[derive(Debug, Clone)]
@@ -95,6 +101,42 @@ impl DirectoryObjects {
         Ok(partial)
     }
 
+    /// Gives what was written its name, unless that has another and is not to be replaced.
+    fn place(&self, partial: &PartialFile, path: &Path, replace: bool) -> io::Result<bool> {
+        let parent = path.parent().unwrap_or(self.home());
+        create_durably(parent, self.home())?;
+        if replace {
+            fs::rename(&partial.path, path)?;
+        } else if let Err(error) = fs::hard_link(&partial.path, path) {
+            return if error.kind() == ErrorKind::AlreadyExists { Ok(false) } else { Err(error) };
+        }
+        files::sync_directory(parent)?;
+        Ok(true)
+    }
+
+    /// A conditional put, by whoever holds the lock.
+    fn replace_unchanged(&self, name: &str, seen: Option<&Version>, bytes: Vec<u8>) -> Result<bool, Fault> {
+        let path = self.home().join(self.name_of(name)?);
+        let now = self.read_version(name)?;
+        if now.as_ref().map(|(_, version)| version) != seen {
+            return Ok(false);
+        }
+        let tried = |error: io::Error| files::fault(&format!("store {name} in {}", self.root.display()), &error);
+        let partial = self.write_partial(&OwnedSource::Bytes(bytes)).map_err(tried)?;
+        self.place(&partial, &path, seen.is_some()).map_err(tried)
+    }
+
+    fn read_version(&self, name: &str) -> Result<Option<(Vec<u8>, Version)>, Fault> {
+        match fs::read(self.path_of(name)?) {
+            Ok(bytes) => {
+                let version = Version(Sha256::digest(&bytes).to_vec());
+                Ok(Some((bytes, version)))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(files::fault(&format!("read the object {name}"), &error)),
+        }
+    }
+
     fn store(&self, name: &str, source: &OwnedSource, replace: bool) -> Result<Stored, Fault> {
         let (found, path) = (self.path_of(name)?, self.home().join(self.name_of(name)?));
         let tried = format!("store {name} in {}", self.root.display());
@@ -107,18 +149,7 @@ impl DirectoryObjects {
             };
         }
         let partial = self.write_partial(source).map_err(|error| files::fault(&tried, &error))?;
-        let place = || -> io::Result<bool> {
-            let parent = path.parent().unwrap_or(self.home());
-            create_durably(parent, self.home())?;
-            if replace {
-                fs::rename(&partial.path, &path)?;
-            } else if let Err(error) = fs::hard_link(&partial.path, &path) {
-                return if error.kind() == ErrorKind::AlreadyExists { Ok(false) } else { Err(error) };
-            }
-            files::sync_directory(parent)?;
-            Ok(true)
-        };
-        match place().map_err(|error| files::fault(&tried, &error))? {
+        match self.place(&partial, &path, replace).map_err(|error| files::fault(&tried, &error))? {
             true => stored(true),
             // Somebody else put it between our look and our link.
             false if source.same_as(&path).map_err(|error| files::fault(&tried, &error))? => stored(false),
@@ -137,6 +168,22 @@ impl Objects for DirectoryObjects {
     async fn put(&self, name: &str, source: Source<'_>) -> Result<Stored, Fault> {
         let (store, name, source) = (self.clone(), name.to_owned(), OwnedSource::from(source));
         files::blocking(move || store.store(&name, &source, true)).await
+    }
+
+    async fn put_if_unchanged(&self, name: &str, seen: Option<&Version>, bytes: &[u8]) -> Result<bool, Fault> {
+        let (store, name, seen, bytes) = (self.clone(), name.to_owned(), seen.cloned(), bytes.to_owned());
+        let lock = files::lock(&self.home().join(LOCK), LOCK_WAIT).await?;
+        files::blocking(move || {
+            // Held here, so that it outlives a caller who gives up.
+            let _lock = lock;
+            store.replace_unchanged(&name, seen.as_ref(), bytes)
+        })
+        .await
+    }
+
+    async fn get_version(&self, name: &str) -> Result<Option<(Vec<u8>, Version)>, Fault> {
+        let (store, name) = (self.clone(), name.to_owned());
+        files::blocking(move || store.read_version(&name)).await
     }
 
     async fn get(&self, name_or_uri: &str) -> Result<Vec<u8>, Fault> {

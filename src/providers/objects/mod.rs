@@ -28,6 +28,14 @@ pub struct Stored {
     pub created: bool,
 }
 
+/// What an object held when it was read. Only the store that gave it understands it: a digest here, an entity tag elsewhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version(Vec<u8>);
+
+/// How often [`update`] tries. Each time that one writer loses, another has won, so this is the number of writers at one
+/// moment that all succeed.
+const MOST_TRIES: u32 = 100;
+
 /// A store of objects. A *name* is a relative path of visible ASCII parts (`images/2f1c….tar.zst`), the same in
 /// every store; a *URI* is a name's full address in this store. Every write is whole or absent, however it ends.
 #[async_trait]
@@ -38,6 +46,14 @@ pub trait Objects: Send + Sync {
 
     /// Puts an object in the place of one that may be there.
     async fn put(&self, name: &str, source: Source<'_>) -> Result<Stored, Fault>;
+
+    /// Puts an object where there is still the one of this version, or still none, and says whether it did: `false` means
+    /// that somebody else was quicker. The comparison and the write are one, whoever else calls this from whatever
+    /// process. An object that is put in this way is put in no other.
+    async fn put_if_unchanged(&self, name: &str, seen: Option<&Version>, bytes: &[u8]) -> Result<bool, Fault>;
+
+    /// The bytes of an object with their version; `None` when there is no such object.
+    async fn get_version(&self, name: &str) -> Result<Option<(Vec<u8>, Version)>, Fault>;
 
     /// The bytes of an object, which must fit in memory.
     async fn get(&self, name_or_uri: &str) -> Result<Vec<u8>, Fault>;
@@ -53,4 +69,24 @@ pub trait Objects: Send + Sync {
 
     /// The URI that an object of this name has or would have.
     fn uri(&self, name: &str) -> Result<String, Fault>;
+}
+
+/// Replaces an object by what `change` makes of its bytes, or of `None` where there is none. `change` is called again when
+/// somebody else was quicker, so that no change is lost.
+///
+/// # Errors
+/// Those of the store and of `change`; to be tried again when others were quicker too often.
+pub async fn update(
+    objects: &dyn Objects,
+    name: &str,
+    change: impl Fn(Option<&[u8]>) -> Result<Vec<u8>, Fault> + Send,
+) -> Result<(), Fault> {
+    for _ in 0..MOST_TRIES {
+        let seen = objects.get_version(name).await?;
+        let bytes = change(seen.as_ref().map(|(bytes, _)| bytes.as_slice()))?;
+        if objects.put_if_unchanged(name, seen.as_ref().map(|(_, version)| version), &bytes).await? {
+            return Ok(());
+        }
+    }
+    Err(Fault::retry(format!("update the object {name}: others changed it {MOST_TRIES} times meanwhile")))
 }
