@@ -1,10 +1,10 @@
 //! JUnit XML, for the test views of CI systems: a suite for each tool, a case for each rule it checked. What fails the
-//! verdict is a failure; what does not is in the case's output.
+//! verdict is the case's failure; what does not is in its output.
 
 use super::finding::Finding;
 use super::json::Report;
+use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 /// Writes a report as JUnit XML, UTF-8, ending with a line break.
 pub fn write(report: &Report) -> String {
@@ -16,52 +16,43 @@ pub fn write(report: &Report) -> String {
     for finding in &report.findings.list {
         suites.entry(&finding.tool).or_default().entry(&finding.rule).or_default().push(finding);
     }
-    let fails = |finding: &Finding| report.verdict.fail_on.fails(finding.level);
-    let failed = |cases: &BTreeMap<&str, Vec<&Finding>>| {
-        cases.values().filter(|found| found.iter().any(|one| fails(one))).count()
-    };
-    let (tests, failures) = suites.values().fold((0, 0), |sum, cases| (sum.0 + cases.len(), sum.1 + failed(cases)));
     let subject = &report.subject;
-    let name = escaped(&format!("{} {} {}", subject.system, subject.stage, subject.template));
-    let mut xml = format!(
-        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"{name}\" tests=\"{tests}\" failures=\"{failures}\">\n"
-    );
+    let name = format!("{} {} {}", subject.system, subject.stage, subject.template);
+    let mut written = quick_junit::Report::new(clean(&name));
     for (tool, cases) in &suites {
-        let tool = escaped(tool);
-        let (tests, failures) = (cases.len(), failed(cases));
-        line(
-            &mut xml,
-            format_args!(
-                "  <testsuite name=\"{tool}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"0\" skipped=\"0\">"
-            ),
-        );
-        for (rule, found) in cases {
-            let (failing, others): (Vec<&Finding>, Vec<&Finding>) = found.iter().copied().partition(|one| fails(one));
-            write_case(&mut xml, &tool, rule, &failing, &others);
-        }
-        line(&mut xml, format_args!("  </testsuite>"));
+        let mut suite = TestSuite::new(clean(tool));
+        suite.add_test_cases(cases.iter().map(|(rule, found)| case(tool, rule, found, report)));
+        written.add_test_suite(suite);
     }
-    line(&mut xml, format_args!("</testsuites>"));
-    xml
+    written.to_string().expect("writing to memory does not fail")
 }
 
-fn write_case(xml: &mut String, tool: &str, rule: &str, failing: &[&Finding], others: &[&Finding]) {
-    let rule = escaped(rule);
-    if failing.is_empty() && others.is_empty() {
-        return line(xml, format_args!("    <testcase classname=\"{tool}\" name=\"{rule}\"/>"));
-    }
-    line(xml, format_args!("    <testcase classname=\"{tool}\" name=\"{rule}\">"));
-    for finding in failing {
-        let (message, level, text) =
-            (escaped(&finding.message), finding.level.as_str(), escaped(&description(finding)));
-        line(xml, format_args!("      <failure message=\"{message}\" type=\"{level}\">{text}</failure>"));
-    }
+/// One case has one failure, as the stricter readers demand: all that fails is in its text, the gravest first.
+fn case(tool: &str, rule: &str, found: &[&Finding], report: &Report) -> TestCase {
+    let (failing, others): (Vec<&Finding>, Vec<&Finding>) =
+        found.iter().copied().partition(|finding| report.verdict.fail_on.fails(finding.level));
+    let status = match failing.as_slice() {
+        [] => TestCaseStatus::success(),
+        [gravest, more @ ..] => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            let more = if more.is_empty() { String::new() } else { format!(" (and {} more)", more.len()) };
+            status.set_message(clean(&format!("{}{more}", gravest.message)));
+            status.set_type(gravest.level.as_str());
+            status.set_description(clean(&all(&failing, description)));
+            status
+        }
+    };
+    let mut case = TestCase::new(clean(rule), status);
+    case.set_classname(clean(tool));
     if !others.is_empty() {
-        let text: Vec<String> =
-            others.iter().map(|finding| format!("{}: {}", finding.level.as_str(), description(finding))).collect();
-        line(xml, format_args!("      <system-out>{}</system-out>", escaped(&text.join("\n\n"))));
+        let told = |finding: &Finding| format!("{}: {}", finding.level.as_str(), description(finding));
+        case.set_system_out(clean(&all(&others, told)));
     }
-    line(xml, format_args!("    </testcase>"));
+    case
+}
+
+fn all(findings: &[&Finding], tell: impl Fn(&Finding) -> String) -> String {
+    findings.iter().map(|finding| tell(finding)).collect::<Vec<_>>().join("\n\n")
 }
 
 fn description(finding: &Finding) -> String {
@@ -78,25 +69,13 @@ fn description(finding: &Finding) -> String {
     text
 }
 
-fn line(xml: &mut String, text: std::fmt::Arguments<'_>) {
-    writeln!(xml, "{text}").expect("writing to a String does not fail");
-}
-
-/// The text with XML's marks as references, and what XML 1.0 cannot hold replaced.
-fn escaped(text: &str) -> String {
-    let mut result = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => result.push_str("&amp;"),
-            '<' => result.push_str("&lt;"),
-            '>' => result.push_str("&gt;"),
-            '"' => result.push_str("&quot;"),
-            '\'' => result.push_str("&apos;"),
-            '\n' => result.push_str("&#10;"),
-            '\t' => result.push_str("&#9;"),
-            '\u{0}'..='\u{1F}' | '\u{FFFE}' | '\u{FFFF}' => result.push('\u{FFFD}'),
-            _ => result.push(character),
-        }
-    }
-    result
+/// The text without what XML 1.0 cannot hold, and without tabs, which the library takes for escape sequences and drops.
+fn clean(text: &str) -> String {
+    let replaced = |character| match character {
+        '\t' => ' ',
+        '\n' => '\n',
+        '\u{0}'..='\u{1F}' | '\u{FFFE}' | '\u{FFFF}' => '\u{FFFD}',
+        other => other,
+    };
+    text.chars().map(replaced).collect()
 }

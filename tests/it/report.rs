@@ -139,6 +139,28 @@ fn junit_has_a_case_for_each_rule() {
 }
 
 #[test]
+fn all_that_a_rule_finds_is_in_one_case() {
+    let finding = |level, message: &str| Finding::new("tool", "rule", level, "a\tb.yaml", message);
+    let found = [
+        finding(Level::Error, "first <&>\u{fffe}"),
+        finding(Level::Error, "second\tpart"),
+        finding(Level::Note, "by the way"),
+    ];
+    let report = Report::new(subject(), FailOn::Error, found, [], None);
+    let read = quick_junit::Report::deserialize_from_str(&junit::write(&report)).unwrap();
+    assert_eq!((read.tests, read.failures), (1, 1));
+    let case = &read.test_suites[0].test_cases[0];
+    let quick_junit::TestCaseStatus::NonSuccess { message, description, .. } = &case.status else {
+        panic!("not a failure: {case:?}")
+    };
+    assert_eq!(message.as_deref(), Some("first <&>\u{fffd} (and 1 more)"));
+    let text = description.as_deref().unwrap();
+    assert!(text.contains("first <&>\u{fffd}") && text.contains("second part\nplace: a b.yaml"), "{text}");
+    assert!(case.system_out.as_deref().unwrap().contains("note: by the way"));
+    quick_junit::Report::deserialize_from_str(&junit::write(&hostile())).unwrap();
+}
+
+#[test]
 fn sarif_is_read_back_as_it_was_written() {
     let report = webshop();
     let log = sarif::write(&report.findings, &report.checked);
