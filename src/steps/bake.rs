@@ -320,6 +320,8 @@ fn outputs(baked: &Baked, request: &BuildRequest, reused: bool) -> Map<String, V
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
     use crate::providers::objects::DirectoryObjects;
 

@@ -97,6 +97,8 @@ fn export_line(line: &str) -> Option<(&str, bool)> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
     use super::*;
     use proptest::prelude::*;
     use std::{

@@ -160,7 +160,7 @@ impl Set {
             "xdigit" => u8::is_ascii_hexdigit,
             _ => return None,
         };
-        (0..128_u8).filter(|byte| has(byte)).for_each(|byte| self.add(char::from(byte)));
+        (0..128_u8).filter(has).for_each(|byte| self.add(char::from(byte)));
         Some(())
     }
 
