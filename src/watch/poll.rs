@@ -207,16 +207,12 @@ async fn made_from(
     let step = pinner.as_str().split_once('/').unwrap_or_default();
     // What a merge brought was written on another stage's branch.
     let others = work.branches.iter().filter(|(other, _)| *other != stage).map(|(_, branch)| branch);
-    for branch in work.branches.get(stage).into_iter().chain(others) {
-        let of = mirror.made_from(&place(work, branch), commit, step, (file, values)).await?;
-        if !of.is_empty() {
-            let named = of.iter().filter_map(|of| of.split_once('@'));
-            let named =
-                named.filter_map(|(name, commit)| Some((RepositoryName::new(name).ok()?, CommitId::new(commit))));
-            return Ok(named.collect());
-        }
-    }
-    Ok(CommitSet::new())
+    let branches = work.branches.get(stage).into_iter().chain(others);
+    let places: Vec<CommitPlace> = branches.map(|branch| place(work, branch)).collect();
+    let of = mirror.made_from(&places, commit, step, (file, values)).await?;
+    let named = of.iter().filter_map(|of| of.split_once('@'));
+    let named = named.filter_map(|(name, commit)| Some((RepositoryName::new(name).ok()?, CommitId::new(commit))));
+    Ok(named.collect())
 }
 
 fn place(work: &WatchWork, branch: &str) -> CommitPlace {

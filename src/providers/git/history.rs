@@ -85,7 +85,7 @@ impl History {
         place: &CommitPlace,
         effect: &Effect,
     ) -> Result<Option<Oid>, Fault> {
-        self.find_where(repository, head, place, |_, found| found == effect)
+        self.find_where(repository, head, std::slice::from_ref(place), |_, found| found == effect)
     }
 
     /// The newest commit that we made at `place` under `key`, whatever it is made from.
@@ -96,25 +96,25 @@ impl History {
         place: &CommitPlace,
         key: &str,
     ) -> Result<Option<Oid>, Fault> {
-        self.find_where(repository, head, place, |_, found| found.key == key)
+        self.find_where(repository, head, std::slice::from_ref(place), |_, found| found.key == key)
     }
 
-    /// The newest commit that we made at `place`, of those that `is_it` says of, given the commit and its key.
+    /// The newest commit that we made at any of these places and of which `is_it` says so, given the commit and its key.
     pub(super) fn find_writer(
         &self,
         repository: &Repository,
         head: Oid,
-        place: &CommitPlace,
+        places: &[CommitPlace],
         is_it: impl Fn(Oid, &str) -> bool,
     ) -> Result<Option<Oid>, Fault> {
-        self.find_where(repository, head, place, |id, found| is_it(id, &found.key))
+        self.find_where(repository, head, places, |id, found| is_it(id, &found.key))
     }
 
     fn find_where(
         &self,
         repository: &Repository,
         head: Oid,
-        place: &CommitPlace,
+        places: &[CommitPlace],
         is_it: impl Fn(Oid, &Effect) -> bool,
     ) -> Result<Option<Oid>, Fault> {
         let mut met = BTreeSet::from([head]);
@@ -123,7 +123,7 @@ impl History {
             let Some((_, id)) = pending.pop() else { break };
             let seen = self.seen(repository, id)?;
             if seen.effect.as_ref().is_some_and(|effect| is_it(id, effect)) {
-                if self.is_ours(repository, std::slice::from_ref(place), id)? {
+                if self.is_ours(repository, places, id)? {
                     return Ok(Some(id));
                 }
                 self.doubt(id);

@@ -29,12 +29,12 @@ impl Mirror {
     /// the file in the name of a rule's step and is at or below `head`. Empty when there is none.
     pub async fn made_from(
         &self,
-        place: &CommitPlace,
+        places: &[CommitPlace],
         head: &str,
         (rule, step): (&str, &str),
         (file, values): (&str, &Values),
     ) -> Result<Vec<String>, Fault> {
-        let (place, head, file, values) = (place.clone(), head.to_owned(), file.to_owned(), values.clone());
+        let (places, head, file, values) = (places.to_vec(), head.to_owned(), file.to_owned(), values.clone());
         let (rule, step, history) = (rule.to_owned(), step.to_owned(), self.history.clone());
         self.with_repository(move |repository| {
             let head = paths::find_commit(repository, &head)?.id();
@@ -42,7 +42,7 @@ impl Mirror {
                 is_by(key, &rule, &step)
                     && values_in(repository, id, &file, values.keys()).is_ok_and(|found| found == values)
             };
-            let Some(wrote) = history.find_writer(repository, head, &place, wrote)? else { return Ok(Vec::new()) };
+            let Some(wrote) = history.find_writer(repository, head, &places, wrote)? else { return Ok(Vec::new()) };
             let commit = repository.find_commit(wrote).map_err(|error| object_fault(&error))?;
             let trailers = super::history::trailers(&String::from_utf8_lossy(commit.message_bytes()));
             let made_from = trailers.into_iter().filter(|(name, _)| name == MADE_FROM_TRAILER);

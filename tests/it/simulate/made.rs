@@ -107,6 +107,9 @@ impl Made {
 
     /// Notes the gates that are open, and those that have passed.
     pub(super) fn note_gates(&mut self, state: &System, now_ms: i64) {
+        // A run to which a move left nothing to do has no step that is carried out.
+        let brought = state.runs.values().filter(|run| run.steps.iter().all(|step| step.skipped.is_some()));
+        brought.for_each(|run| self.note_cause(state, run));
         for run in state.live_runs() {
             let mut ready = run.steps.iter().filter(|step| step.state == StepState::Ready);
             if let Some((step, held)) = ready.find_map(|step| Some((step, explain::held(state, run, step)?))) {

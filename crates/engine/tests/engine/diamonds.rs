@@ -313,7 +313,6 @@ proptest! {
 
     /// Also when people set pins back by hand, in between all of that.
     #[test]
-    #[ignore = "fails once in some hundred histories, with a rewritten `shared`; not understood yet"]
     fn no_bake_combines_what_no_commit_of_shared_gave_when_pins_are_set_by_hand(
         number in 0_usize..4, moves in prop::collection::vec(moves(2), 1..100),
     ) {
