@@ -198,3 +198,37 @@ fn a_configuration_waits_for_the_image_of_its_commit() {
     assert_eq!(deliver.set.values().filter(|commit| commit.as_str() == pushed).count(), 1);
     assert_eq!(delivery.health("dev").as_deref(), Some("webshop 2.0"));
 }
+
+/// A fix is pushed to qa first. A night in dev builds another image of what dev has, which lacks the fix; it is promoted.
+#[test]
+fn a_fix_that_was_pushed_to_qa_is_still_served_after_a_night_of_dev_is_promoted() {
+    let mut delivery = Delivery::by_hand();
+    delivery.write_rules(&delivery.rules().replace(NIGHTLY, "manual: true"));
+    let outside = takes_packages(&delivery);
+    delivery.serve();
+    delivery.software.commit("dev", "Sell more", &[NEW_VERSION]);
+    delivery.done("deliver", "dev");
+    let to_qa = |delivery: &Delivery| {
+        let asked = delivery.asking("deliver", "qa").id.to_string();
+        delivery.granted(&["approve", &asked, "--as", "grace"]);
+        delivery.quiet();
+    };
+    delivery.granted(&["promote", "dev", "qa", "--as", "grace"]);
+    to_qa(&delivery);
+    delivery.software.commit("qa", "Sell at the right price", &[("VERSION", "webshop 2.0.1\n")]);
+    to_qa(&delivery);
+    assert_eq!(delivery.health("qa").as_deref(), Some("webshop 2.0.1"));
+    let fixed = pinned(&delivery, "qa");
+
+    let by_day = pinned(&delivery, "dev");
+    std::fs::write(&outside, "openssl 2\n").unwrap();
+    let rules = delivery.rules();
+    delivery.write_rules(&rules.replace("manual: true", "schedule: { cron: \"*/2 * * * * *\", stages: [dev] }"));
+    delivery.wait("the night's image", |_| (pinned(&delivery, "dev") != by_day).then_some(()));
+    delivery.write_rules(&rules);
+    delivery.quiet();
+    delivery.granted(&["promote", "dev", "qa", "--as", "grace"]);
+    to_qa(&delivery);
+    assert_eq!(pinned(&delivery, "qa"), fixed, "the night's image lacks the fix");
+    assert_eq!(delivery.health("qa").as_deref(), Some("webshop 2.0.1"));
+}

@@ -59,6 +59,8 @@ pub(super) struct Made {
     causes: BTreeSet<(String, String)>,
     /// Which rule in which stage was under way before; what it came of is not told.
     under_way: BTreeSet<String>,
+    /// The runs that had nothing to do and were there before.
+    before: Option<BTreeSet<u64>>,
     /// The gates: run, step and round → its place among the things, and when it opened and passed.
     gates: BTreeMap<(String, String, u32), (usize, Times)>,
 }
@@ -108,8 +110,9 @@ impl Made {
     /// Notes the gates that are open, and those that have passed.
     pub(super) fn note_gates(&mut self, state: &System, now_ms: i64) {
         // A run to which a move left nothing to do has no step that is carried out.
-        let brought = state.runs.values().filter(|run| run.steps.iter().all(|step| step.skipped.is_some()));
-        brought.for_each(|run| self.note_cause(state, run));
+        let brought = || state.runs.values().filter(|run| run.steps.iter().all(|step| step.skipped.is_some()));
+        let before = self.before.get_or_insert_with(|| brought().map(|run| run.number).collect()).clone();
+        brought().filter(|run| !before.contains(&run.number)).for_each(|run| self.note_cause(state, run));
         for run in state.live_runs() {
             let mut ready = run.steps.iter().filter(|step| step.state == StepState::Ready);
             if let Some((step, held)) = ready.find_map(|step| Some((step, explain::held(state, run, step)?))) {
@@ -248,6 +251,7 @@ impl Made {
             commits: Vec::new(),
             causes: self.causes.clone(),
             under_way: self.under_way.clone(),
+            before: self.before.clone(),
             gates: self.gates.clone(),
         }
     }
