@@ -270,11 +270,10 @@ fn ended_by(system: &System, run: &Run, awaited: &Awaited) -> String {
         let then = if at == 0 { String::new() } else { format!(", and then {}", pinner.leads[at - 1].0) };
         return found[at].map_or(anew, |run| format!("{}, which is under way{then}", run.id));
     }
-    if let Some(found) = found.iter().flatten().next() {
-        if matches!(found.state, RunState::Failed | RunState::Aborted) && !has_newer(system, found) {
-            let (id, why) = (&found.id, found.reason.as_deref().unwrap_or("it was ended"));
-            return format!("`tidegate retry {id}` ({why}), or {anew}");
-        }
+    let failed = |run: &&&Run| matches!(run.state, RunState::Failed | RunState::Aborted) && !has_newer(system, run);
+    if let Some(found) = found.iter().flatten().next().filter(failed) {
+        let (id, why) = (&found.id, found.reason.as_deref().unwrap_or("it was ended"));
+        return format!("`tidegate retry {id}` ({why}), or {anew}");
     }
     let has_head = |(_, rule): &&(&RuleName, &Rule)| {
         let at = rule.repository().and_then(|repository| Some((repository, system.head(repository, stage)?)));
