@@ -1,7 +1,10 @@
 //! Random histories: pushes seen late and twice, outcomes of every kind, answered late and out of order, commands of all
 //! sorts by all sorts of people, clocks that jump, rules that change. What always holds, holds after every event.
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 use proptest::{prelude::*, sample::Index};
 use tidegate_engine::{
@@ -15,7 +18,7 @@ use tidegate_engine::{
 use super::{
     explained::Told,
     support::{
-        HOUR_MS, World, abort, again, approve, failed, freeze, lift_veto, pause, pending, pin, promote,
+        HOUR_MS, Made, World, abort, again, approve, failed, freeze, lift_veto, pause, pending, pin, promote,
         promote_version, repository, retry, roll_back, rules, run_rule, stage, take_back, unlock, unpin, veto,
     },
 };
@@ -364,9 +367,31 @@ impl History {
         veto(if names.is_empty() { "sha256:none" } else { which.get(&names).as_str() })
     }
 
-    /// People do what a run says that waits at its fan-in.
+    /// Every watch looks that has something to tell: another head, or none where a set was moved to.
+    fn watches_look(&mut self) -> bool {
+        let system = &self.world.system;
+        let rules = system.rules().unwrap();
+        let is_news = |(place, commits): (&(RepositoryName, StageName), &Vec<Option<Made>>)| {
+            let is_known = rules.repositories.contains_key(&place.0) && rules.stages.contains_key(&place.1);
+            let head = system.head(&place.0, &place.1);
+            let moved = system.moved.get(&place.1).and_then(|moved| moved.get(&place.0));
+            let is_behind = head.zip(moved).is_some_and(|(head, moved)| moved.order > head.order);
+            let there = commits.last().and_then(Option::as_ref).map(|made| &made.commit);
+            let differs = head.map(|head| &head.commit) != there;
+            (is_known && (is_behind || differs)).then(|| place.0.clone())
+        };
+        let news: BTreeSet<RepositoryName> = self.world.remotes.iter().filter_map(is_news).collect();
+        for repository in &news {
+            self.world.watch(repository);
+        }
+        !news.is_empty()
+    }
+
+    /// People do what a run says that waits at its fan-in; of several the one that is furthest up.
     fn people_start_what_is_awaited(&mut self) -> bool {
-        let Some(waiting) = self.world.system.live_runs().find(|run| run.waits_at_fan_in()) else { return false };
+        let Some(waiting) = self.world.system.live_runs().filter(|run| run.waits_at_fan_in()).last() else {
+            return false;
+        };
         let (told, at) = (self.world.waits_for(waiting.id.as_str()).ended_by, waiting.stage.to_string());
         let words: Vec<&str> = told.split(['`', ' ']).collect();
         let after = |word: &str| words.iter().position(|other| *other == word).map(|at| words[at + 1]);
@@ -391,7 +416,11 @@ impl History {
             } else if let Some(asked) = self.world.asks_git().into_iter().next() {
                 self.world.now_ms = self.world.now_ms.max(asked.due_ms);
                 self.world.git_answers(&asked);
-            } else if !self.people_say_yes() && !self.gates_open() && !self.people_start_what_is_awaited() {
+            } else if !self.people_say_yes()
+                && !self.gates_open()
+                && !self.watches_look()
+                && !self.people_start_what_is_awaited()
+            {
                 let waits = self.world.live().into_iter().map(|run| (self.world.waits_for(&run), run));
                 panic!("nothing can end {:#?}", waits.collect::<Vec<_>>());
             }

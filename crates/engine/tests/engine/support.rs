@@ -88,7 +88,7 @@ pub(super) struct World {
 
 /// How many long histories a test tells: enough for each run of the tests; `PROPTEST_CASES` says more.
 pub(super) fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100)
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(60)
 }
 
 pub(super) fn rules(text: &str) -> Rules {
