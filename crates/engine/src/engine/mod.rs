@@ -12,6 +12,7 @@ pub mod gate;
 mod heads;
 mod ids;
 pub mod invariants;
+mod kind;
 pub mod lineage;
 mod notice;
 mod outcome;

@@ -450,7 +450,7 @@ impl World {
         let run = self.run(run.as_str());
         let step = run.step(step).unwrap();
         let mut outputs = Map::new();
-        let kind = step.task.kind();
+        let kind = step.task.kind().name;
         let mut artifact = Artifact { kind: kind.to_owned(), name: format!("{}/{kind}", run.id), uri: String::new() };
         outputs.insert("made".to_owned(), json!({ "by": run.id.to_string(), "share": 0.1 }));
         if let Some(repository) = step.task.writes_to() {

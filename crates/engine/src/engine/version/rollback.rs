@@ -11,7 +11,7 @@ use crate::engine::{
     turn::{Refused, Turn},
     version::{MOST_VERSIONS, RolledBack, Version},
 };
-use crate::rules::{Action, OnVerifyFailure, StageName, StepId};
+use crate::rules::{Moves, OnVerifyFailure, StageName, StepId};
 
 /// Who decides where the rules do.
 const THE_RULES: &str = "the rules";
@@ -105,7 +105,7 @@ impl Turn<'_> {
             _ => {}
         }
         let is_rollback = self.run(number).subject == Subject::Rollback;
-        if is_rollback && matches!(self.step_of(number, id).task, Task::Restore(_)) {
+        if is_rollback && self.step_of(number, id).task.kind().moves == Moves::Back {
             self.stop_what_would_overwrite(number);
         }
     }
@@ -251,9 +251,10 @@ impl Turn<'_> {
         let rules = self.system.rules()?;
         let (_, target) = rules.targets.iter().find(|(target, _)| target.as_str() == name)?;
         let not_verified = |step: &StepRun| {
-            let deployed =
-                || run.before(step).iter().any(|before| before.task.deploys() && before.state == StepState::Done);
-            matches!(step.task, Task::Action(Action::Verify(_))) && step.state == StepState::Failed && deployed()
+            let deployed = || {
+                run.before(step).iter().any(|before| before.task.kind().deploys() && before.state == StepState::Done)
+            };
+            step.task.kind().verifies() && step.state == StepState::Failed && deployed()
         };
         let wanted = target.on_verify_failure == OnVerifyFailure::Rollback
             && run.state == RunState::Failed
@@ -292,7 +293,7 @@ impl Turn<'_> {
                 && matches!(run.state, RunState::Failed | RunState::Aborted)
         });
         for step in ended.flat_map(|run| &mut run.steps) {
-            if matches!(step.task, Task::Merge(_)) && step.state == StepState::Done {
+            if step.task.kind().moves == Moves::Merge && step.state == StepState::Done {
                 step.state = StepState::Cancelled;
                 step.hint = Some(format!("{by} took it back"));
             }
