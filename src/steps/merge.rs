@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Progress, StepLog, Tools, require, time_left, tools::message};
 use crate::{
-    engine::{Artifact, CommitId, StepWork, plan::Merge},
+    engine::{Artifact, Brings, CommitId, Made, Moved, StepWork, Unmoved, plan::Merge},
     providers::{
         Fault,
         git::{CheckedMerge, MergeChange, Merged, Pin},
@@ -45,7 +45,9 @@ pub(super) async fn make(merge: &Merge, work: &StepWork, tools: &Tools, log: &St
         Merged::Conflict { paths } => return Err(conflict(merge, work, &paths)),
         Merged::AlreadyContained { head } => {
             log.line(&format!("{} holds {} already: nothing to merge", work.branch, merge.commit.short())).await;
-            return Ok(Progress::done([("commit", Value::from(head)), ("changed", Value::from(false))], Vec::new()));
+            let unmoved = Unmoved { head: Some(CommitId::new(head.as_str())), brought: Brings::default() };
+            let outputs = [("commit", Value::from(head)), ("changed", Value::from(false))];
+            return Ok(Progress::made(Made::Unmoved(Box::new(unmoved)), outputs, Vec::new()));
         }
         Merged::Committed { commit } | Merged::AlreadyThere { commit } => commit,
     };
@@ -54,11 +56,21 @@ pub(super) async fn make(merge: &Merge, work: &StepWork, tools: &Tools, log: &St
     let parents = mirror.commit_info(&made).await?.parents;
     let parent = parents.first().cloned().unwrap_or_default();
     let paths = mirror.few_changed_paths(&parent, &made).await?;
-    Ok(Progress::done(
+    let back = parents.len() == 1;
+    let moved = Moved {
+        commit: CommitId::new(made.as_str()),
+        parent: parents.first().map(CommitId::new),
+        subject: change.message.subject.clone(),
+        paths: paths.clone(),
+        back,
+        brought: Brings::default(),
+    };
+    Ok(Progress::made(
+        Made::Moved(Box::new(moved)),
         [
             ("commit", Value::from(made.clone())),
             ("changed", Value::from(true)),
-            ("back", Value::from(parents.len() == 1)),
+            ("back", Value::from(back)),
             ("parent", Value::from(parent)),
             ("paths", Value::from(paths)),
             ("subject", Value::from(change.message.subject)),

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Progress, StepLog, Tools, commit::parent_of, time_left, tools::commit_place, tools::message};
 use crate::{
     engine::{
-        Artifact, CommitId, StepWork,
+        Artifact, Brings, CommitId, Made, Moved, StepWork, Unmoved,
         plan::{Back, Restore},
     },
     providers::{
@@ -32,15 +32,16 @@ pub(super) async fn make(restore: &Restore, work: &StepWork, tools: &Tools, log:
     let mirror = tools.mirror(work, &restore.repository)?;
     let Some(change) = change(restore, work, tools, &mirror).await? else {
         log.line("what was to be taken back is not on the branch").await;
-        return Ok(Progress::done([("changed", Value::from(false))], Vec::new()));
+        return Ok(Progress::made(Made::Unmoved(Box::default()), [("changed", Value::from(false))], Vec::new()));
     };
     let (made, parent) = match mirror.restore(&change, time_left(work)).await? {
         Restored::Conflict { paths } => return Err(conflict(restore, work, &paths)),
         Restored::NothingToChange { head } => {
             log.line(&format!("{} has that content already", work.branch)).await;
+            let unmoved = Unmoved { head: Some(CommitId::new(head.as_str())), brought: brought(&change) };
             let (to, from) = (Value::from(change.to), Value::from(change.from));
             let facts = [("commit", Value::from(head)), ("to", to), ("from", from), ("changed", Value::from(false))];
-            return Ok(Progress::done(facts, Vec::new()));
+            return Ok(Progress::made(Made::Unmoved(Box::new(unmoved)), facts, Vec::new()));
         }
         Restored::Committed { commit, parent } => (commit, parent),
         Restored::AlreadyThere { commit } => {
@@ -50,7 +51,16 @@ pub(super) async fn make(restore: &Restore, work: &StepWork, tools: &Tools, log:
     };
     log.line(&format!("brought back as {made}")).await;
     let paths = mirror.few_changed_paths(&parent, &made).await?;
-    Ok(Progress::done(
+    let moved = Moved {
+        commit: CommitId::new(made.as_str()),
+        parent: Some(CommitId::new(parent.as_str())).filter(|parent| !parent.as_str().is_empty()),
+        subject: change.message.subject.clone(),
+        paths: paths.clone(),
+        back: false,
+        brought: brought(&change),
+    };
+    Ok(Progress::made(
+        Made::Moved(Box::new(moved)),
         [
             ("commit", Value::from(made.clone())),
             ("changed", Value::from(true)),
@@ -62,6 +72,12 @@ pub(super) async fn make(restore: &Restore, work: &StepWork, tools: &Tools, log:
         ],
         vec![Artifact::commit(&restore.repository, &CommitId::new(made))],
     ))
+}
+
+/// What the way back brings.
+fn brought(change: &RestoreChange) -> Brings {
+    let (to, from) = (CommitId::new(change.to.as_str()), CommitId::new(change.from.as_str()));
+    Brings { to: Some(to), from: Some(from), ..Brings::default() }
 }
 
 /// The way back, with both of its commits in the mirror; `None` when what is to be undone was never on the branch.

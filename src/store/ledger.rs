@@ -191,7 +191,10 @@ async fn up_to_date(store: &dyn Store, name: &SystemName, known: Option<System>)
 async fn from_snapshot(store: &dyn Store, name: &SystemName) -> Result<System, StoreError> {
     let Some(Snapshot { seq, state }) = store.snapshot(name).await? else { return Ok(System::default()) };
     match serde_json::from_slice::<System>(&state) {
-        Ok(state) if state.seq == seq => return Ok(state),
+        Ok(mut state) if state.seq == seq => {
+            state.type_what_was_made();
+            return Ok(state);
+        }
         Ok(state) => tracing::warn!(system = %name, seq, found = state.seq, "a snapshot of another place is dropped"),
         Err(error) => tracing::warn!(system = %name, seq, %error, "a snapshot that cannot be read is dropped"),
     }

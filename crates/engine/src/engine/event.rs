@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::{
     access::{Access, Permission},
     ids::{CommitId, Digest, EffectId, PinnerId, RunId, StepKey},
+    made::Made,
     version::release::Release,
 };
 use crate::rules::{RepositoryName, RuleName, Rules, StageName, StepId, TargetName};
@@ -189,6 +190,9 @@ pub enum StepOutcome {
         outputs: Map<String, Value>,
         /// What it made, or found already made.
         artifacts: Vec<Artifact>,
+        /// What the engine goes by of that.
+        #[serde(default, skip_serializing_if = "Made::is_nothing")]
+        made: Made,
     },
     /// A passing failure, or a doubtful one: the same effect may be tried again.
     Retry {

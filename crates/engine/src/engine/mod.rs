@@ -14,6 +14,7 @@ mod ids;
 pub mod invariants;
 mod kind;
 pub mod lineage;
+mod made;
 mod notice;
 mod outcome;
 pub mod plan;
@@ -37,6 +38,7 @@ pub use lineage::{
     Ancestor, Lineage, Origin, Point,
     unseen::{Brought, Unseen},
 };
+pub use made::{Brings, Made, Moved, Service, Unmoved};
 pub use notice::{
     GivenUp, MOST_GIVEN_UP, MOST_UNDELIVERED, MOST_UNTRIED, Message, NOTICE_ATTEMPTS, Notices, Undelivered,
 };

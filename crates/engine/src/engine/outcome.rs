@@ -8,6 +8,7 @@ use super::{
     heads::MadeHead,
     ids::{CommitId, Digest, EffectId, Place},
     lineage::fan_in,
+    made::{Made, Moved, Service, typed},
     plan::{LONGEST_BACKOFF_MS, Task},
     run::{RunState, StepRun, StepState},
     system::{Deployed, Pin, System},
@@ -57,6 +58,8 @@ impl Turn<'_> {
 
     fn step_outcome(&mut self, number: u64, id: &StepId, phase: Phase, outcome: &StepOutcome) {
         self.awake.insert(number);
+        let older = typed(&self.step_of(number, id).task, outcome);
+        let outcome = older.as_ref().unwrap_or(outcome);
         if phase == Phase::Cancel {
             return self.cancel_outcome(number, id, outcome);
         }
@@ -68,7 +71,7 @@ impl Turn<'_> {
                 (step.tries, step.error) = (0, None);
                 self.poll_later(number, id, *after_ms);
             }
-            StepOutcome::Done { outputs, .. } if self.head_is_news(number, id, outputs) => {
+            StepOutcome::Done { made, .. } if self.head_is_news(number, id, made) => {
                 let step = self.step_mut(number, id);
                 step.tries += 1;
                 step.progress = Some("a head that no watch has shown yet has the pins already".to_owned());
@@ -76,19 +79,19 @@ impl Turn<'_> {
                 self.emit_step(number, id, Phase::Start, due_ms);
             }
             StepOutcome::Done { .. } if self.release_waits_again(number, id) => {}
-            StepOutcome::Done { outputs, artifacts } => self.done(number, id, outputs, artifacts),
+            StepOutcome::Done { outputs, artifacts, made } => self.done(number, id, outputs, artifacts, made),
             StepOutcome::Retry { error, after_ms } => self.try_again(number, id, phase, error, *after_ms),
             StepOutcome::Failed { error, hint } => self.fail_step(number, id, error.clone(), hint),
             StepOutcome::Cancelled => self.fail_step(number, id, "it was cancelled outside of Tidegate".to_owned(), ""),
         }
     }
 
-    fn done(&mut self, number: u64, id: &StepId, outputs: &Map<String, Value>, artifacts: &[Artifact]) {
+    fn done(&mut self, number: u64, id: &StepId, outputs: &Map<String, Value>, artifacts: &[Artifact], made: &Made) {
         let at_ms = self.at_ms;
         let step = self.step_mut(number, id);
         step.state = StepState::Done;
         step.ended_ms = Some(at_ms);
-        (step.outputs, step.artifacts) = (outputs.clone(), artifacts.to_vec());
+        (step.outputs, step.artifacts, step.made) = (outputs.clone(), artifacts.to_vec(), made.clone());
         (step.error, step.hint, step.progress) = (None, None, None);
         self.link(number, id);
         self.step_done(number, id);
@@ -174,7 +177,9 @@ impl Turn<'_> {
                 step.hint = Some(format!("it may still go on outside; cancelling it failed: {error}"));
             }
             // It was quicker than its cancellation: what is done is done.
-            StepOutcome::Done { outputs, artifacts } => return self.done(number, id, outputs, artifacts),
+            StepOutcome::Done { outputs, artifacts, made } => {
+                return self.done(number, id, outputs, artifacts, made);
+            }
             StepOutcome::Cancelled => {}
         }
         step.state = if failed { StepState::Failed } else { StepState::Cancelled };
@@ -228,8 +233,8 @@ impl Turn<'_> {
                 }
                 let step = self.step_of(number, id);
                 // Found as it would have set it, the head itself holds the pins.
-                let found = found_there(&step.outputs).map(|head| (head.clone(), head));
-                let made = step.output_commit("commit").zip(step.output_commit("parent"));
+                let found = step.made.pins_found_in(&step.task).map(|head| (head.clone(), head.clone()));
+                let made = step.made.moved().and_then(|made| Some((made.commit.clone(), made.parent.clone()?)));
                 if let Some((made, parent)) = made.or(found) {
                     let before = self.run(number).before(step).into_iter();
                     let artifacts: Vec<Artifact> = before.flat_map(|step| step.artifacts.clone()).collect();
@@ -242,9 +247,8 @@ impl Turn<'_> {
             }
             Task::Restore(restore) => self.went_back(number, id, &restore),
             Task::Merge(merge) => {
-                let step = self.step_of(number, id);
-                if let (Some(made), Some(parent)) = (step.output_commit("commit"), step.output_commit("parent")) {
-                    let back = step.outputs.get("back").and_then(Value::as_bool) == Some(true);
+                let moved = self.step_of(number, id).made.moved().cloned();
+                if let Some(Moved { commit: made, parent: Some(parent), back, .. }) = moved {
                     self.remember_merge(&made, &parent, &merge.commit, back);
                     if back {
                         let stage = self.run(number).stage.clone();
@@ -252,7 +256,7 @@ impl Turn<'_> {
                     }
                 }
                 let place = Place { repository: merge.repository, stage: self.run(number).stage.clone() };
-                let changed = self.step_of(number, id).changed_paths();
+                let changed = self.step_of(number, id).made.moved().and_then(|moved| moved.paths.clone());
                 self.made_head(number, id, &place, changed.as_deref());
                 self.pins_moved(number, id, &place);
             }
@@ -262,24 +266,21 @@ impl Turn<'_> {
     }
 
     pub(super) fn made_head(&mut self, number: u64, id: &StepId, place: &Place, changed: Option<&[String]>) {
-        let outputs = &self.step_of(number, id).outputs;
-        if let Some(head) = found_there(outputs) {
+        let step = self.step_of(number, id);
+        if let Some(head) = step.made.pins_found_in(&step.task).cloned() {
             return self.head_confirmed(place, &head, number, id);
         }
-        let text = |name| outputs.get(name).and_then(Value::as_str);
-        let (Some(commit), Some(parent)) = (text("commit"), text("parent")) else { return };
-        let (commit, parent) = (CommitId::new(commit), CommitId::new(parent));
-        let subject = text("subject").unwrap_or_default().to_owned();
+        let Some(Moved { commit, parent: Some(parent), subject, .. }) = step.made.moved().cloned() else { return };
         self.head_made(MadeHead { place, commit: &commit, parent: &parent, subject, by: (number, id), changed });
     }
 
     /// Whether a commit step found its pins in a head that no watch has shown yet, where it matters what that head is made
     /// from: it looks again when the head is known. Bounded as all tries are; after that, what it is made from stays unsaid.
-    fn head_is_news(&self, number: u64, id: &StepId, outputs: &Map<String, Value>) -> bool {
+    fn head_is_news(&self, number: u64, id: &StepId, made: &Made) -> bool {
         let (run, step) = (self.run(number), self.step_of(number, id));
         let Task::Action(Action::Commit(commit)) = &step.task else { return false };
         let known = self.system.head(&commit.repository, &run.stage).map(|head| &head.commit);
-        let is_news = found_there(outputs).is_some_and(|head| known != Some(&head));
+        let is_news = made.pins_found_in(&step.task).is_some_and(|head| known != Some(head));
         is_news
             && step.tries + 1 < step.retry.attempts
             && self.system.rules().is_some_and(|rules| fan_in::is_anywhere(rules, &run.stage))
@@ -292,15 +293,15 @@ impl Turn<'_> {
         let approved = before.iter().rev().find_map(|step| step.answers.last()).map(|answer| answer.digest.clone());
         let artifacts: std::collections::BTreeSet<Artifact> =
             before.iter().flat_map(|step| step.artifacts.iter().cloned()).collect();
-        let image = step.outputs.get("image").and_then(Value::as_str);
-        let image = image.map(|ami| Artifact { kind: "ami".to_owned(), name: ami.to_owned(), uri: String::new() });
+        let Service { address, image } = step.made.deployed().cloned().unwrap_or_default();
+        let image = image.map(|ami| Artifact { kind: "ami".to_owned(), name: ami, uri: String::new() });
         let artifacts: std::collections::BTreeSet<Artifact> = artifacts.into_iter().chain(image).collect();
         let deployed = Deployed {
             run: run.id.clone(),
             set: run.set.clone(),
             approved,
             artifacts: artifacts.into_iter().collect(),
-            address: step.outputs.get("address").and_then(Value::as_str).map(str::to_owned),
+            address,
             content: self.content(run, step),
             at_ms: self.at_ms,
         };
@@ -320,7 +321,10 @@ impl Turn<'_> {
         let commit = match (&run.source, &step.task) {
             (Some(source), _) => Some((&source.repository, source.commit.clone())),
             (None, Task::Merge(merge)) => Some((&merge.repository, merge.commit.clone())),
-            (None, Task::Restore(restore)) => step.output_commit("to").map(|to| (&restore.repository, to)),
+            (None, Task::Restore(restore)) => {
+                let to = step.made.brought().and_then(|brought| brought.to.clone());
+                to.map(|to| (&restore.repository, to))
+            }
             (None, _) => None,
         };
         from.extend(commit.map(|(repository, commit)| Artifact::commit(repository, &commit)));
@@ -340,12 +344,6 @@ const fn answers(kind: &EffectKind, outcome: &Outcome) -> bool {
         EffectKind::Step { .. } => matches!(outcome, Outcome::Step(_)),
         EffectKind::Notify { .. } => matches!(outcome, Outcome::Notice(_)),
     }
-}
-
-/// The head in which a commit step found its pins as it would have set them.
-fn found_there(outputs: &Map<String, Value>) -> Option<CommitId> {
-    let unchanged = outputs.get("changed") == Some(&Value::Bool(false));
-    outputs.get("head").and_then(Value::as_str).filter(|_| unchanged).map(CommitId::new)
 }
 
 /// How long to wait at least before a step that goes on is looked at again: what takes long is not news every moment, and

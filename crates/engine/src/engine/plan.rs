@@ -8,6 +8,7 @@ use super::{
     event::CommitSet,
     ids::{CommitId, RunId, StepKey},
     lineage::fan_in,
+    made::Made,
     run::{StepRun, StepState},
     version::release::Member,
 };
@@ -175,6 +176,7 @@ pub(super) fn planned(
         handle: None,
         progress: None,
         outputs: serde_json::Map::new(),
+        made: Made::Nothing,
         artifacts: Vec::new(),
         error: None,
         hint: None,

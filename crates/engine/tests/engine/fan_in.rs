@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
-use tidegate_engine::engine::{RunId, RunState, StepOutcome, StepState, lineage::fan_in};
+use serde_json::{Value, json};
+use tidegate_engine::engine::{Brings, CommitId, RunId, RunState, StepOutcome, StepState, lineage::fan_in};
 
-use super::support::{World, abort, approve, failed, promote, repository, retry, rules, run_rule, stage};
+use super::support::{World, abort, approve, failed, promote, repository, retry, rules, run_rule, stage, unmoved};
 
 const DIAMOND: &str = "
 version: 1
@@ -75,9 +75,7 @@ fn flows_unchanged(world: &mut World, rule: &str, into: &str) {
 }
 
 fn unchanged(head: &str) -> StepOutcome {
-    let outputs = [("changed", Value::from(false)), ("commit", Value::from("")), ("head", Value::from(head))];
-    let outputs: Map<String, Value> = outputs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    StepOutcome::Done { outputs, artifacts: Vec::new() }
+    unmoved(&CommitId::new(head), Brings::default())
 }
 
 /// A push to shared has come to the image through the app, and not yet through the tools; the bake that waits.

@@ -1,11 +1,10 @@
 //! Ways back among all else that goes on: promotions, runs in flight, pins, freezes, and other ways back.
 
-use serde_json::{Map, json};
-use tidegate_engine::engine::{Command, RunState, StepOutcome, StepState};
+use tidegate_engine::engine::{Brings, Command, RunState, StepOutcome, StepState, System, step};
 
 use super::support::{
     HOUR_MS, World, failed, freeze, pin, promote, promote_version, repository, retry, roll_back, run_rule, stage,
-    verified::*,
+    unmoved, verified::*,
 };
 
 /// The way from qa to main, with a soak time.
@@ -130,8 +129,7 @@ fn a_run_on_what_a_promotion_leaves_alone_may_still_pin() {
     world.reproducible = false;
     checked(&mut world, &promotion);
     let head = world.system.heads_of(&stage("qa"))[&repository("software")].clone();
-    let held = Map::from_iter([("commit".to_owned(), json!(head)), ("changed".to_owned(), json!(false))]);
-    world.answers(&promotion, "merge-software", StepOutcome::Done { outputs: held, artifacts: Vec::new() });
+    world.answers(&promotion, "merge-software", unmoved(&head, Brings::default()));
     world.done(&promotion, "merge-infrastructure");
     world.settle();
     assert_eq!(world.state(&flight), RunState::Done, "its commit is still the newest");
@@ -313,9 +311,26 @@ fn a_repository_that_is_already_there_keeps_its_identity() {
     checked(&mut world, &back);
     let head = world.system.heads_of(&stage("qa"))[&repository("infrastructure")].clone();
     let to = world.version("qa", &first).set[&repository("infrastructure")].clone();
-    let outputs = json!({ "commit": head, "to": to, "from": head, "changed": false });
-    let outputs = outputs.as_object().unwrap().clone();
-    world.answers(&back, "restore-infrastructure", StepOutcome::Done { outputs, artifacts: Vec::new() });
+    let brought = Brings { to: Some(to), from: Some(head.clone()), ..Brings::default() };
+    world.answers(&back, "restore-infrastructure", unmoved(&head, brought));
     world.settle();
     assert_eq!(world.system.version_here(&stage("qa")).unwrap().verified.run.as_str(), first);
+}
+
+/// I6: a log from before outcomes said by a type what was made gives the same state.
+#[test]
+fn an_older_log_says_what_was_made_by_outputs_alone() {
+    let (mut world, versions) = two_versions();
+    world.asked("grace", roll_back("qa", Some(&versions[0])));
+    world.settle();
+    let mut again = System::default();
+    for recorded in &world.log {
+        let mut older = serde_json::to_value(recorded).unwrap();
+        if let Some(outcome) = older.pointer_mut("/event/outcome").and_then(|outcome| outcome.as_object_mut()) {
+            outcome.remove("made");
+        }
+        step(&mut again, &serde_json::from_value(older).unwrap()).unwrap();
+    }
+    assert!(again.runs.values().flat_map(|run| &run.steps).any(|step| step.made.moved().is_some()));
+    assert_eq!(again, world.system);
 }

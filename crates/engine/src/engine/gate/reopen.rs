@@ -4,6 +4,7 @@
 
 use crate::engine::{
     gate::approval::unseen,
+    made::Made,
     plan::Task,
     run::{Run, StepRun, StepState, Subject},
     turn::Turn,
@@ -104,7 +105,7 @@ impl StepRun {
         (self.tries, self.ticks) = (0, if begun { 0 } else { self.ticks });
         (self.started_ms, self.ended_ms, self.effect) = (None, None, None);
         (self.handle, self.progress, self.error, self.hint) = (None, None, None, None);
-        self.outputs = serde_json::Map::new();
+        (self.outputs, self.made) = (serde_json::Map::new(), Made::Nothing);
         self.artifacts.clear();
         self.void_answers(because);
         self.skipped = None;

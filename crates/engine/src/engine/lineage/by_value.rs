@@ -10,6 +10,7 @@ use crate::engine::{
     event::{HeadSeen, PinsSeen},
     ids::{PinnerId, Place},
     lineage::{self, Lineage, Origin},
+    made::Brings,
     run::Subject,
     turn::Turn,
 };
@@ -39,13 +40,12 @@ impl Turn<'_> {
         let run = self.run(number);
         let Subject::Rule(rule) = &run.subject else { return };
         let Some(step) = run.step(id) else { return };
-        let Some(pins) = step.outputs.get("pinned").and_then(Value::as_object) else { return };
-        let names = run.before(step).into_iter().flat_map(|step| &step.artifacts).map(|artifact| artifact.name.clone());
-        let wrote = Wrote {
-            pins: pins.iter().map(|(pointer, value)| (pointer.clone(), value.clone())).collect(),
-            lineage: lineage::of_run(self.system, run),
-            artifacts: names.collect(),
+        let Some(Brings { pinned, .. }) = step.made.brought().filter(|brought| !brought.pinned.is_empty()) else {
+            return;
         };
+        let names = run.before(step).into_iter().flat_map(|step| &step.artifacts).map(|artifact| artifact.name.clone());
+        let wrote =
+            Wrote { pins: pinned.clone(), lineage: lineage::of_run(self.system, run), artifacts: names.collect() };
         let values = self.system.values.entry(key(&run.stage, &PinnerId::of(rule, id)));
         let values = values.or_default();
         values.retain(|before| before.pins != wrote.pins);
