@@ -55,7 +55,9 @@ pub(super) fn done(made: engine::Made, artifacts: Vec<Artifact>) -> StepOutcome 
     let mut outputs = Map::new();
     let mut say = |name: &str, value: Value| drop(outputs.insert(name.to_owned(), value));
     if let Some(engine::Brings { pinned, to, from }) = made.brought() {
-        [("pinned", json!(pinned)), ("to", json!(to)), ("from", json!(from))].map(|(name, value)| say(name, value));
+        say("pinned", json!(pinned));
+        say("to", json!(to));
+        say("from", json!(from));
     }
     match &made {
         engine::Made::Nothing => {}
