@@ -7,9 +7,12 @@ use super::{
     people::{self, Able, able},
     report::Stopped,
 };
-use crate::engine::{
-    Cause, Delivery, Effect, EffectKind, Event, Outcome, Phase, Recorded, Run, StepOutcome, Timer, Work, explain, step,
-    work,
+use crate::{
+    engine::{
+        Cause, Delivery, Effect, EffectKind, Event, Outcome, Phase, Recorded, Run, StepOutcome, Timer, Work, explain,
+        step, work,
+    },
+    steps::foresight::foresee,
 };
 
 /// As many effects as a prediction may have: many times what a change causes in the largest system, and still read in a
@@ -93,7 +96,7 @@ impl Simulation {
             Ok(Work::Timer(_)) => Outcome::Fired,
             Ok(Work::Step(work)) => {
                 let is_cancel = work.phase == Phase::Cancel;
-                let done = self.foresight.step((*work).clone(), &self.scratch.tools, self.at_ms).await;
+                let done = foresee((*work).clone(), &self.scratch.tools, &self.foresight, self.at_ms).await;
                 if let Some(note) = done.note.filter(|note| !self.notes.contains(note)) {
                     self.notes.push(note);
                 }
