@@ -260,7 +260,7 @@ impl Turn<'_> {
                 self.made_head(number, id, &place, changed.as_deref());
                 self.pins_moved(number, id, &place);
             }
-            Task::Action(Action::Deploy(_)) => self.deployed(number, id),
+            task if task.kind().deploys() => self.deployed(number, id),
             _ => {}
         }
     }
