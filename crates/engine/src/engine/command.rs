@@ -5,10 +5,10 @@ use super::{
     fact::RunFact,
     ids::{RunId, TargetKey},
     run::{Cause, Run, RunState, StepState, Subject},
-    system::{Policy, TargetLife},
+    system::{Policy, System, TargetLife},
     turn::{Refused, Turn},
 };
-use crate::rules::{RuleName, Rules, StageName, StepId, TargetName};
+use crate::rules::{Rule, RuleName, Rules, StageName, StepId, TargetName};
 
 impl Turn<'_> {
     /// Grants or refuses what somebody asks for.
@@ -42,22 +42,7 @@ impl Turn<'_> {
 
     fn run_command(&mut self, by: &Principal, name: &RuleName, stage: &StageName) -> Result<(), Refused> {
         let rules = self.rules_in_force()?;
-        let rule = rules.rules.get(name).ok_or_else(|| unknown("rule", name.as_str(), rules.rules.keys()))?;
-        known_stage(&rules, stage)?;
-        if !rule.is_for(stage) {
-            let stages = rule.stages.iter().flatten();
-            return Err(unknown("stage for that rule", stage.as_str(), stages));
-        }
-        let repository = rule.repository().ok_or_else(|| {
-            Refused::unknown(format!("rule `{name}` works on no repository"), "give its `on` a `push` or `repository`")
-        })?;
-        if self.system.head(repository, stage).is_none() {
-            let branch = rules.branch(stage);
-            return Err(Refused::unknown(
-                format!("{repository} has no branch `{branch}` that has been seen"),
-                "push the branch, or look at `tidegate status` for why it cannot be reached",
-            ));
-        }
+        startable(&self.system, &rules, name, stage)?;
         self.make_run(&Subject::Rule(name.clone()), stage, Cause::Command { by: by.name.clone() });
         Ok(())
     }
@@ -181,5 +166,38 @@ fn state_text(state: RunState) -> &'static str {
         RunState::Aborted => "aborted",
         RunState::Superseded => "superseded",
         RunState::Rejected => "rejected",
+    }
+}
+
+/// Whether a rule can be started in a stage by a command: it is for that stage, and its repository has the branch.
+fn startable(system: &System, rules: &Rules, name: &RuleName, stage: &StageName) -> Result<(), Refused> {
+    let rule = rules.rules.get(name).ok_or_else(|| unknown("rule", name.as_str(), rules.rules.keys()))?;
+    known_stage(rules, stage)?;
+    if !rule.is_for(stage) {
+        return Err(unknown("stage for that rule", stage.as_str(), rule.stages.iter().flatten()));
+    }
+    let repository = rule.repository().ok_or_else(|| {
+        Refused::unknown(format!("rule `{name}` works on no repository"), "give its `on` a `push` or `repository`")
+    })?;
+    if system.head(repository, stage).is_none() {
+        let branch = rules.branch(stage);
+        return Err(Refused::unknown(
+            format!("{repository} has no branch `{branch}` that has been seen"),
+            "push the branch, or look at `tidegate status` for why it cannot be reached",
+        ));
+    }
+    Ok(())
+}
+
+/// What starts a rule in a stage: the command where it would be granted, else what it lacks.
+pub(super) fn to_start(system: &System, name: &RuleName, stage: &StageName) -> String {
+    let rules = system.rules();
+    if rules.is_some_and(|rules| startable(system, rules, name, stage).is_ok()) {
+        return format!("`tidegate run start {name} --stage {stage}`");
+    }
+    let rule = rules.and_then(|rules| rules.rules.get(name)).filter(|rule| rule.is_for(stage));
+    match rule.and_then(Rule::repository) {
+        Some(repository) => format!("a newer push to {repository} {stage}"),
+        None => format!("rules in which {name} is for {stage} and works on a repository"),
     }
 }

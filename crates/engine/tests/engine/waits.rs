@@ -5,7 +5,9 @@ use tidegate_engine::engine::{
     explain::{Verdict, Waiting},
 };
 
-use super::support::{HOUR_MS, MINUTE_MS, NOON_MS, World, approve, failed, freeze, pause, run_rule, unlock};
+use super::support::{
+    HOUR_MS, MINUTE_MS, NOON_MS, World, approve, failed, freeze, pause, repository, run_rule, unlock,
+};
 
 const SHOP: &str = "
 version: 1
@@ -139,4 +141,17 @@ fn conditions_are_said_in_words_that_people_understand() {
     let by = &world.waits_for(&run).ended_by;
     assert!(by.contains(&format!("`tidegate reject {run} --reason …`")), "a rejection needs a reason: {by}");
     assert!(world.ask("eve@managers", approve(&run)).is_ok());
+}
+
+#[test]
+fn a_command_is_named_only_where_it_would_be_granted() {
+    let mut world = World::new(SHOP);
+    let run = comes_to_deploy(&mut world, 0);
+    world.answers(&run, "deploy", failed("it hung"));
+    let again = |world: &World| world.chain(&run).last().unwrap().ended_by.clone();
+    assert!(again(&world).ends_with("or `tidegate run start deliver --stage dev`"), "{}", again(&world));
+    world.remotes.values_mut().for_each(|branch| branch.push(None));
+    world.watch(&repository("software"));
+    assert!(world.ask("ops", run_rule("deliver", "dev")).is_err(), "there is no branch that it could work on");
+    assert!(again(&world).ends_with("or a newer push to software dev"), "{}", again(&world));
 }

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     engine::{
+        command::to_start,
         ids::{Place, TargetKey},
         plan::{self, Task, holidays},
         run::{Run, RunState, StepRun, Subject},
@@ -182,7 +183,7 @@ impl<'a> Walk<'a> {
         let lane = self.system.targets.get(&TargetKey::of_promotions(stage));
         let holder = lane.and_then(|lane| lane.holder).and_then(|number| self.system.runs.get(&number));
         let held = self.system.held.get(stage).is_some_and(|held| !held.is_empty());
-        let start = format!("`tidegate run start {name} --stage {stage}`");
+        let start = to_start(self.system, name, stage);
         let stop = self.whereabouts.stop(place, position);
         let (what, by) = match holder.filter(|_| held) {
             Some(promotion) => {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::question;
 use crate::{
     engine::{
+        command::to_start,
         gate::reopen::{heeds_window, shut_window},
         plan::Task,
         run::{Run, RunState, StepRun, StepState, Subject},
@@ -202,7 +203,7 @@ pub(super) fn again(system: &System, run: &Run) -> String {
         return format!("a better change, for this one never moves again ({reason})");
     }
     let anew = match run.subject {
-        Subject::Rule(ref rule) => format!("`tidegate run start {rule} --stage {}`", run.stage),
+        Subject::Rule(ref rule) => to_start(system, rule, &run.stage),
         Subject::Promotion { ref from } => format!("`tidegate promote {from} {}`", run.stage),
         Subject::Rollback | Subject::TakeBack => {
             format!("`tidegate rollback {} --reason …`", run.stage)

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     engine::{
+        command::to_start,
         explain::whereabouts::{Arrival, Deployment, Whereabouts},
         ids::{CommitId, Place, RunId, TargetKey},
         run::{Run, RunState, Subject},
@@ -268,7 +269,7 @@ impl<'a> Walk<'a> {
         };
         match rules.rules.iter().find(|(_, rule)| is_to(rule)) {
             Some((rule, _)) if is_in_branch && self.veto(place, position).is_none() => {
-                format!("`tidegate run start {rule} --stage {}`", place.stage)
+                to_start(self.system, rule, &place.stage)
             }
             _ => self.way_back_in(rules, place, position),
         }

@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 
 use crate::engine::{
+    command::to_start,
     fact::{RunFact, StepFact},
     ids::{CommitId, Place},
     plan::Task,
@@ -280,7 +281,10 @@ fn ended_by(system: &System, run: &Run, awaited: &Awaited) -> String {
         at.is_some_and(|(repository, head)| has_it(repository, head.order, &head.origin))
     };
     let start = pinner.leads.iter().find(has_head).map_or(&awaited.rule, |(name, _)| *name);
-    format!("`tidegate run start {start} --stage {stage}`, or {anew}")
+    match to_start(system, start, stage) {
+        push if push == anew => anew,
+        start => format!("{start}, or {anew}"),
+    }
 }
 
 fn has_newer(system: &System, run: &Run) -> bool {
