@@ -84,7 +84,7 @@ fn outcome(system: &System, effect: &Effect, pushes: u64) -> Outcome {
         EffectKind::Step { run, step, phase } => {
             let state = system.run(run).unwrap();
             let this = state.step(step).unwrap();
-            let long = matches!(this.task.kind(), "bake" | "deploy");
+            let long = this.task.kind().is_long();
             if long && (*phase == Phase::Start || this.ticks < 4) {
                 return Outcome::Step(StepOutcome::Pending {
                     handle: "job".to_owned(),
@@ -120,7 +120,7 @@ fn done(system: &System, run: &tidegate::engine::Run, step: &tidegate::engine::S
         );
     } else {
         artifacts.push(Artifact {
-            kind: step.task.kind().to_owned(),
+            kind: step.task.kind().name.to_owned(),
             name: format!("sha256:{pushes:064x}"),
             uri: "file:///somewhere".to_owned(),
         });

@@ -114,7 +114,7 @@ impl Simulation {
         let live: Vec<Run> = self.system.live_runs().cloned().collect();
         for run in &live {
             self.tell_hold(run);
-            for step in run.steps.iter().filter(|step| step.task.is_gate()) {
+            for step in run.steps.iter().filter(|step| step.task.kind().is_gate()) {
                 let place = (step.id.as_str(), step.round);
                 match step.state {
                     StepState::Active => self.tell_gate(run, place),

@@ -52,7 +52,7 @@ enum Progress {
 pub async fn perform(work: &StepWork, tools: &Tools) -> StepOutcome {
     let log = tools.log(work);
     if work.phase == Phase::Start {
-        log.line(&format!("{} {}", work.task.kind(), work.key)).await;
+        log.line(&format!("{} {}", work.task.kind().name, work.key)).await;
     }
     let outcome = match (work.phase, &work.task) {
         (Phase::Cancel, task) => cancel(task, work, tools).await,
@@ -64,7 +64,7 @@ pub async fn perform(work: &StepWork, tools: &Tools) -> StepOutcome {
         (_, Task::CheckRestore(way_back)) => restore::check(way_back, work, tools, &log).await,
         (_, Task::Restore(way_back)) => restore::make(way_back, work, tools, &log).await,
         (_, task @ (Task::FanIn | Task::Soak { .. } | Task::Window { .. } | Task::Consent(_))) => {
-            Err(is_a_gate(task.kind()))
+            Err(is_a_gate(task.kind().name))
         }
     };
     let outcome = match outcome {

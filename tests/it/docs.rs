@@ -32,7 +32,7 @@ fn the_rules_by_example_load() {
     for block in whole {
         let rules = rules::load("docs/rules.md", block).unwrap_or_else(|mistakes| panic!("{mistakes}"));
         let shown: BTreeSet<&str> =
-            rules.rules.values().flat_map(|rule| &rule.steps).map(|step| step.action.kind()).collect();
+            rules.rules.values().flat_map(|rule| &rule.steps).map(|step| step.action.kind().name).collect();
         let rows: BTreeSet<&str> = steps(&text).map(|(kind, _)| kind).collect();
         assert_eq!(shown, rows, "the example shows every kind that the table has");
     }
@@ -97,8 +97,8 @@ fn the_table_of_steps_names_their_outputs() {
     let rules = rules::load("docs/rules.md", example).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let actions: Vec<&Action> = rules.rules.values().flat_map(|rule| &rule.steps).map(|step| &step.action).collect();
     for (kind, outputs) in steps(&text) {
-        let action = actions.iter().find(|action| action.kind() == kind).unwrap();
-        assert_eq!(outputs, action.outputs().iter().copied().collect(), "the outputs of `{kind}`");
+        let action = actions.iter().find(|action| action.kind().name == kind).unwrap();
+        assert_eq!(outputs, action.kind().output_names().collect(), "the outputs of `{kind}`");
     }
 }
 

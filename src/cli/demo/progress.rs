@@ -115,7 +115,7 @@ fn made(step: &crate::engine::StepRun) -> String {
     } else {
         ""
     };
-    match step.task.kind() {
+    match step.task.kind().name {
         "package" => format!("{}{reused}", text("tag")),
         "bake" => format!("{}{reused}", text("ami")),
         "commit" | "merge"

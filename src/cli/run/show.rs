@@ -64,7 +64,7 @@ impl Shown {
     /// What is to be approved, and how.
     fn question(&self, digest: &Digest) -> String {
         let output = |kind: &str, name: &str| {
-            let step = self.run.steps.iter().find(|step| step.task.kind() == kind)?;
+            let step = self.run.steps.iter().find(|step| step.task.kind().name == kind)?;
             step.outputs.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
         };
         let mut lines = vec![format!("\n{}", paint("To be approved", Tone::Strong)), format!("  digest    {digest}")];

@@ -247,7 +247,7 @@ fn live(state: &System, run: &Run) -> LiveRun {
         state: text_of(&run.state),
         cause: words::cause(&run.cause, &run.subject),
         steps_done: (done, run.steps.len()),
-        waits: run.steps.iter().all(|step| step.state != StepState::Active || step.task.waits()),
+        waits: run.steps.iter().all(|step| step.state != StepState::Active || step.task.kind().only_waits()),
         hotfix: run.hotfix.as_ref().map(|hotfix| format!("{}: {}", hotfix.by, hotfix.reason)),
         since_ms: waiting.as_ref().map_or(run.created_ms, |waiting| waiting.since_ms),
         until_ms: waiting.as_ref().and_then(|waiting| waiting.until_ms),

@@ -120,7 +120,7 @@ impl Made {
                 self.opened(run, (step.id.as_str(), &place), step.round, (now_ms, held));
                 self.note_cause(state, run);
             }
-            for step in run.steps.iter().filter(|step| step.task.is_gate() && step.state == StepState::Active) {
+            for step in run.steps.iter().filter(|step| step.task.kind().is_gate() && step.state == StepState::Active) {
                 let waiting = explain::step(state, run, step).unwrap();
                 self.opened(run, (step.id.as_str(), step.id.as_str()), step.round, (now_ms, waiting));
                 self.note_cause(state, run);

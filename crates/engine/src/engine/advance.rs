@@ -153,7 +153,7 @@ impl Turn<'_> {
             return;
         }
         let step = self.step_of(number, id);
-        if step.task.is_gate() {
+        if step.task.kind().is_gate() {
             self.open_gate(number, id);
             return;
         }
@@ -184,7 +184,7 @@ impl Turn<'_> {
 
     /// Whether the run has the target, where the step needs it; taking it, what passed unasked is looked at again.
     fn has_its_target(&mut self, number: u64, id: &StepId) -> bool {
-        if !self.step_of(number, id).task.holds_target() {
+        if !self.step_of(number, id).task.kind().holds_target {
             return true;
         }
         let had_it = self.holds_target(number);
@@ -255,7 +255,7 @@ impl Turn<'_> {
             self.record_run(number, RunFact::Ending { ends_as, reason });
         }
         let active = self.run(number).steps.iter().filter(|step| step.state == StepState::Active);
-        let active: Vec<(StepId, bool)> = active.map(|step| (step.id.clone(), step.task.is_gate())).collect();
+        let active: Vec<(StepId, bool)> = active.map(|step| (step.id.clone(), step.task.kind().is_gate())).collect();
         for (id, is_gate) in active {
             if is_gate {
                 let because = self.run(number).reason.clone().unwrap_or_default();

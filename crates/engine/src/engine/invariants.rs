@@ -13,7 +13,7 @@ use super::{
     run::{Run, RunState, StepRun, StepState},
     system::{Policy, System, TargetLife},
 };
-use crate::rules::{Action, RepositoryName, StageName};
+use crate::rules::{RepositoryName, StageName};
 
 /// What does not hold of this state: a sentence each. Empty for every state that the engine makes.
 #[must_use]
@@ -86,13 +86,13 @@ fn places_have_one_writer(system: &System, broken: &mut Vec<String>) {
 }
 
 fn works_on_target(run: &Run) -> bool {
-    let works = |step: &StepRun| step.task != Task::FanIn && (run.holds_from_start || step.task.holds_target());
+    let works = |step: &StepRun| step.task != Task::FanIn && (run.holds_from_start || step.task.kind().holds_target);
     run.steps.iter().any(|step| step.state == StepState::Active && works(step))
 }
 
 /// I4: nothing is deployed whose digest is not the one that was approved.
 fn approvals_are_of_what_is_deployed(run: &Run, broken: &mut Vec<String>) {
-    let deploys = run.steps.iter().filter(|step| matches!(step.task, Task::Action(Action::Deploy(_))));
+    let deploys = run.steps.iter().filter(|step| step.task.kind().deploys());
     for deploy in deploys.filter(|step| step.state == StepState::Active) {
         if let Some((made, asked)) = unseen(run, deploy) {
             broken.push(format!("I4: {} deploys what {} made, which nobody saw at {}", run.id, made.id, asked.id));
@@ -133,7 +133,7 @@ fn effects_are_accounted_for(system: &System, broken: &mut Vec<String>) {
     for run in system.live_runs() {
         for step in &run.steps {
             let pending = step.effect.as_ref().filter(|id| system.due.contains_key(*id));
-            if step.state == StepState::Active && !step.task.is_gate() && pending.is_none() {
+            if step.state == StepState::Active && !step.task.kind().is_gate() && pending.is_none() {
                 broken.push(format!("I9: {} {} is active and nothing is pending for it", run.id, step.id));
             }
             if step.effect.is_some() && (step.state != StepState::Active || pending.is_none()) {

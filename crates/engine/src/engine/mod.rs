@@ -15,6 +15,7 @@ pub mod gate;
 mod heads;
 mod ids;
 pub mod invariants;
+mod kind;
 mod notice;
 mod outcome;
 pub mod plan;

@@ -98,7 +98,7 @@ impl Turn<'_> {
         let step = self.step_of(number, id);
         let limit = Span::from_ms(step.timeout_ms);
         let (error, hint) = match (&step.task, &step.progress) {
-            (Task::Action(Action::Check(_)), said) => {
+            (task, said) if task.kind().only_waits() => {
                 let said = said.as_ref().map_or_else(String::new, |said| format!("; it last said: {said}"));
                 let hint = "raise `within`, or make what is asked say yes and then `tidegate retry`";
                 (format!("did not pass within {limit}{said}"), hint)

@@ -140,55 +140,6 @@ pub enum Back {
 }
 
 impl Task {
-    /// The kind's name, for people.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Action(action) => action.kind(),
-            Self::FanIn => "fan-in",
-            Self::Require(_) => "require",
-            Self::Soak { .. } => "soak",
-            Self::Window { .. } => "window",
-            Self::Consent(_) => "approve",
-            Self::CheckMerge(_) => "check-merge",
-            Self::Merge(_) => "merge",
-            Self::CheckRestore(_) => "check-restore",
-            Self::Restore(_) => "restore",
-            Self::Release(_) => "release",
-        }
-    }
-
-    /// Whether the engine itself decides when it is done, with nothing to do outside.
-    #[must_use]
-    pub const fn is_gate(&self) -> bool {
-        match self {
-            Self::Action(Action::Approve(_))
-            | Self::FanIn
-            | Self::Soak { .. }
-            | Self::Window { .. }
-            | Self::Consent(_) => true,
-            Self::Action(_) | Self::Require(_) | Self::CheckMerge(_) | Self::Merge(_) => false,
-            Self::CheckRestore(_) | Self::Restore(_) | Self::Release(_) => false,
-        }
-    }
-
-    /// Whether it only waits, for the engine, people or something outside: it works on nothing.
-    #[must_use]
-    pub const fn waits(&self) -> bool {
-        self.is_gate() || matches!(self, Self::Action(Action::Check(_)))
-    }
-
-    /// Whether the run must hold its target from here on.
-    #[must_use]
-    pub const fn holds_target(&self) -> bool {
-        match self {
-            Self::Action(action) => action.holds_target(),
-            Self::Merge(_) | Self::Restore(_) => true,
-            Self::FanIn | Self::Require(_) | Self::Soak { .. } | Self::Window { .. } | Self::Consent(_) => false,
-            Self::CheckMerge(_) | Self::CheckRestore(_) | Self::Release(_) => false,
-        }
-    }
-
     /// Who must approve at this stage, for a step that asks people.
     #[must_use]
     pub fn quorum(&self, stage: &StageName) -> Option<&Quorum> {
@@ -218,19 +169,6 @@ impl Task {
             Self::CheckRestore(restore) | Self::Restore(restore) => Some(&restore.repository),
             _ => None,
         }
-    }
-
-    /// Whether it changes what a stage is at: its repositories, or what is deployed there. What lets the other systems of a
-    /// release merge does so too: a member that is held must not be counted on.
-    #[must_use]
-    pub const fn is_move(&self) -> bool {
-        self.writes_to().is_some() || self.deploys() || matches!(self, Self::Release(_))
-    }
-
-    /// Whether it deploys.
-    #[must_use]
-    pub const fn deploys(&self) -> bool {
-        matches!(self, Self::Action(Action::Deploy(_)))
     }
 }
 
@@ -277,8 +215,8 @@ fn planned_check(id: StepId, check: &Check, needs: Vec<StepId>) -> StepRun {
 /// Which of these steps a hotfix skips.
 fn with_hotfix_lane(rules: &Rules, mut steps: Vec<StepRun>) -> Vec<StepRun> {
     for step in &mut steps {
-        let may_be = matches!(step.task, Task::Soak { .. } | Task::Window { .. } | Task::Action(Action::Check(_)));
-        step.skippable = may_be && rules.hotfix.as_ref().is_some_and(|lane| lane.skips(&step.id));
+        step.skippable =
+            step.task.kind().a_hotfix_may_skip && rules.hotfix.as_ref().is_some_and(|lane| lane.skips(&step.id));
     }
     steps
 }

@@ -14,7 +14,7 @@ use super::{
     plan::Task,
     provenance::Origin,
 };
-use crate::rules::{RepositoryName, Retry, RuleName, StageName, StepId, SystemName};
+use crate::rules::{Moves, RepositoryName, Retry, RuleName, StageName, StepId, SystemName};
 
 /// One execution of a rule or a promotion.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -290,24 +290,24 @@ impl StepRun {
     /// release that let the other systems merge has begun as well.
     #[must_use]
     pub const fn is_begun_merge(&self) -> bool {
-        match self.task {
-            Task::Merge(_) => matches!(self.state, StepState::Active | StepState::Done),
-            Task::Release(_) => matches!(self.state, StepState::Done),
-            _ => false,
+        match self.task.kind().moves {
+            Moves::Merge => matches!(self.state, StepState::Active | StepState::Done),
+            Moves::Others => matches!(self.state, StepState::Done),
+            Moves::Nothing | Moves::Pins | Moves::Back | Moves::Deployment => false,
         }
     }
 
     /// Whether it is a merge or a way back that is made, or about to be: the others of its set belong to it.
     #[must_use]
     pub const fn is_begun_move(&self) -> bool {
-        let restores = matches!(self.task, Task::Restore(_));
+        let restores = matches!(self.task.kind().moves, Moves::Back);
         self.is_begun_merge() || (restores && matches!(self.state, StepState::Active | StepState::Done))
     }
 
     /// Whether it is still to change what its stage is at.
     #[must_use]
     pub fn is_to_move(&self) -> bool {
-        self.task.is_move() && matches!(self.state, StepState::Blocked | StepState::Ready)
+        self.task.kind().moves_something() && matches!(self.state, StepState::Blocked | StepState::Ready)
     }
 
     /// The paths that a merge or a way back changed in its stage; none when any may have.

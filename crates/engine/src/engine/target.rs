@@ -146,8 +146,9 @@ impl Turn<'_> {
     /// begun.
     pub(super) fn give_back_target(&mut self, number: u64) {
         let run = self.run(number);
-        let needs_it =
-            |step: &StepRun| step.task.holds_target() && !matches!(step.state, StepState::Blocked | StepState::Ready);
+        let needs_it = |step: &StepRun| {
+            step.task.kind().holds_target && !matches!(step.state, StepState::Blocked | StepState::Ready)
+        };
         if run.holds_from_start || run.steps.iter().any(needs_it) {
             return;
         }
@@ -163,10 +164,9 @@ impl Turn<'_> {
     /// Whether the run's end leaves its target broken: a step that changes the target failed, and the target's policy is to
     /// wait for an operator then.
     fn breaks(&self, run: &Run) -> bool {
-        let failed_on_it = run
-            .steps
-            .iter()
-            .any(|step| step.task.holds_target() && matches!(step.state, StepState::Failed | StepState::Cancelled));
+        let failed_on_it = run.steps.iter().any(|step| {
+            step.task.kind().holds_target && matches!(step.state, StepState::Failed | StepState::Cancelled)
+        });
         let name = run.target.as_ref().and_then(|key| key.as_str().split_once('@'));
         let target = self.system.rules().zip(name).and_then(|(rules, (name, _))| {
             rules.targets.iter().find(|(target, _)| target.as_str() == name).map(|(_, target)| target)

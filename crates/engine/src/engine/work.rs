@@ -376,7 +376,7 @@ pub(super) fn step_work(rules: &Rules, run: &Run, id: &StepId, phase: Phase) -> 
             .into_iter()
             .map(|earlier| StepOutput {
                 step: earlier.id.clone(),
-                kind: earlier.task.kind().to_owned(),
+                kind: earlier.task.kind().name.to_owned(),
                 outputs: earlier.outputs.clone(),
                 artifacts: earlier.artifacts.clone(),
             })
@@ -388,7 +388,7 @@ pub(super) fn step_work(rules: &Rules, run: &Run, id: &StepId, phase: Phase) -> 
 
 /// The commit steps after a build whose values name what it makes.
 fn pinned_by(run: &Run, build: &StepRun) -> Vec<Commit> {
-    if !matches!(build.task, Task::Action(Action::Bake(_))) {
+    if !build.task.kind().builds() {
         return Vec::new();
     }
     let names_it = |value: &Value| {

@@ -37,46 +37,6 @@ pub enum Action {
     Check(Check),
 }
 
-impl Action {
-    /// The kind's name as rules write it, which is also the step's id unless it has one.
-    #[must_use]
-    pub const fn kind(&self) -> &'static str {
-        match self {
-            Self::Package(_) => "package",
-            Self::Commit(_) => "commit",
-            Self::Bake(_) => "bake",
-            Self::Synth(_) => "synth",
-            Self::Lint(_) => "lint",
-            Self::Approve(_) => "approve",
-            Self::Deploy(_) => "deploy",
-            Self::Verify(_) => "verify",
-            Self::Check(_) => "check",
-        }
-    }
-
-    /// The names that a later step's templates may use, as `{{step.name}}`.
-    #[must_use]
-    pub const fn outputs(&self) -> &'static [&'static str] {
-        match self {
-            Self::Package(_) => &["tag", "uri", "sha256", "reused"],
-            Self::Commit(_) => &["commit", "changed"],
-            Self::Bake(_) => &["amis", "ami", "digest", "reused"],
-            Self::Synth(_) => &["template", "template_digest"],
-            Self::Lint(_) => &["verdict", "errors", "warnings", "report", "report_digest"],
-            Self::Approve(_) => &["by", "digest"],
-            Self::Deploy(_) => &["deployment", "digest", "address", "image"],
-            Self::Verify(_) => &["status"],
-            Self::Check(_) => &["answer"],
-        }
-    }
-
-    /// Whether it changes or checks the target itself, so that the run must hold the target from here on.
-    #[must_use]
-    pub const fn holds_target(&self) -> bool {
-        matches!(self, Self::Deploy(_) | Self::Verify(_))
-    }
-}
-
 /// A reproducible archive of the tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

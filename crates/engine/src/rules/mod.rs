@@ -4,6 +4,7 @@ mod actions;
 mod check;
 mod document;
 mod gates;
+mod kind;
 mod load;
 mod matching;
 mod mistake;
@@ -21,6 +22,7 @@ mod zone;
 
 pub use actions::*;
 pub use gates::*;
+pub use kind::*;
 pub use load::{load, load_with_channels};
 pub use matching::*;
 pub use mistake::{Mistake, Mistakes};

@@ -421,6 +421,6 @@ impl Step {
     /// The step's id: its own, or its kind.
     #[must_use]
     pub fn id(&self) -> StepId {
-        self.id.clone().unwrap_or_else(|| StepId::of_engine(self.action.kind(), ""))
+        self.id.clone().unwrap_or_else(|| StepId::of_engine(self.action.kind().name, ""))
     }
 }

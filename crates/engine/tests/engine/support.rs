@@ -506,7 +506,7 @@ impl World {
         let run = self.run(run.as_str());
         let step = run.step(step).unwrap();
         let mut outputs = Map::new();
-        let kind = step.task.kind();
+        let kind = step.task.kind().name;
         let mut artifact = Artifact { kind: kind.to_owned(), name: format!("{}/{kind}", run.id), uri: String::new() };
         outputs.insert("made".to_owned(), json!({ "by": run.id.to_string(), "share": 0.1 }));
         let moves = step.task.moves().and_then(|repository| self.last(repository, &run.stage));

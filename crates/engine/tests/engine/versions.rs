@@ -221,7 +221,7 @@ fn a_vetoed_commit_never_moves_again_whatever_it_is_called_in_each_stage() {
     world.settle();
     let deliver = world.run(&world.newest("deliver"));
     assert_eq!((deliver.state, deliver.reason.as_deref()), (RunState::Failed, Some(words.as_str())));
-    assert!(deliver.steps.iter().all(|step| !step.task.deploys() || step.started_ms.is_none()));
+    assert!(deliver.steps.iter().all(|step| !step.task.kind().deploys() || step.started_ms.is_none()));
 
     world.asked("grace", roll_back("qa", None));
     world.settle();

@@ -5,7 +5,7 @@ use super::{
     chain::{Condition, Verdict, again, chain, opening, who},
     journey::Walk,
     question,
-    route::{deploys, promotion, route},
+    route::{promotion, route},
 };
 use crate::{
     engine::{
@@ -206,7 +206,7 @@ impl<'a> Walk<'a> {
 
     /// A run of this rule is to move something in the stage, if the rule says so.
     fn moves(&mut self, rules: &Rules, rule: &Rule, stage: &StageName) {
-        if deploys(rule) || rule.steps.iter().any(|step| matches!(step.action, Action::Commit(_))) {
+        if rule.steps.iter().any(|step| step.action.kind().moves_something()) {
             self.freezes_end(rules, stage);
         }
     }

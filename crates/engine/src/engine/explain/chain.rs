@@ -151,7 +151,7 @@ fn made(system: &System, run: &Run, step: &StepRun) -> String {
     let commit = step.outputs.get("commit").and_then(|commit| commit.as_str()).and_then(|commit| commit.get(..10));
     match (&step.task, step.task.writes_to(), commit) {
         (_, Some(place), Some(commit)) => format!("{} is in {place} {}", commit, run.stage),
-        (Task::Action(Action::Approve(_)), ..) => format!("nobody is asked in {}", run.stage),
+        (task, ..) if task.kind().asks_people() => format!("nobody is asked in {}", run.stage),
         (Task::Require(_), ..) => format!("{} has what it demands", run.stage),
         _ => format!("{} is done", asked(system, run, step)),
     }
@@ -174,7 +174,7 @@ fn asked(system: &System, run: &Run, step: &StepRun) -> String {
         Task::Merge(merge) => format!("the merge of {} {}", merge.repository, merge.commit.short()),
         task => match task.writes_to() {
             Some(place) => format!("the commit to {place} {}", run.stage),
-            None => task.kind().to_owned(),
+            None => task.kind().name.to_owned(),
         },
     }
 }

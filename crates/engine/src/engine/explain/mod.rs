@@ -66,7 +66,7 @@ pub fn run(system: &System, run: &Run) -> Option<Waiting> {
         return Some(target(system, run, queued_ms(run)));
     }
     let first = |state| run.steps.iter().find(|step| step.state == state);
-    let gate = run.steps.iter().find(|step| step.state == StepState::Active && step.task.is_gate());
+    let gate = run.steps.iter().find(|step| step.state == StepState::Active && step.task.kind().is_gate());
     match gate.or_else(|| first(StepState::Active)).or_else(|| first(StepState::Ready)) {
         Some(waiting) => step(system, run, waiting),
         None => Some(Waiting {
@@ -87,7 +87,7 @@ pub fn step(system: &System, run: &Run, step: &StepRun) -> Option<Waiting> {
         StepState::Done | StepState::Failed | StepState::Cancelled => None,
         StepState::Blocked => Some(blocked(run, step)),
         StepState::Ready => Some(ready(system, run, step)),
-        StepState::Active if step.task.is_gate() => Some(gate(system, run, step, since_ms)),
+        StepState::Active if step.task.kind().is_gate() => Some(gate(system, run, step, since_ms)),
         StepState::Active => Some(active(system, run, step, since_ms)),
     }
 }
@@ -226,7 +226,7 @@ fn gate(system: &System, run: &Run, step: &StepRun, since_ms: i64) -> Waiting {
         Task::Soak { .. } => "the soak time after its verification".to_owned(),
         Task::Window { window, holidays } if holidays.is_empty() => format!("the window {window}"),
         Task::Window { window, .. } => format!("the window {window}, which is shut on holidays"),
-        task => task.kind().to_owned(),
+        task => task.kind().name.to_owned(),
     };
     Waiting { for_what, since_ms, until_ms: due_ms, expires_ms: None, ended_by: "the clock".to_owned() }
 }

@@ -70,5 +70,5 @@ fn follows(name: &RuleName, rule: &Rule, after: &Rule) -> bool {
 
 /// Whether a rule deploys.
 pub(super) fn deploys(rule: &Rule) -> bool {
-    rule.steps.iter().any(|step| matches!(step.action, Action::Deploy(_)))
+    rule.steps.iter().any(|step| step.action.kind().deploys())
 }

@@ -16,7 +16,7 @@ use crate::engine::{
     run::{Run, RunState, StepState, Subject},
     system::System,
 };
-use crate::rules::{Action, RepositoryName, RuleName, StageName, StepId};
+use crate::rules::{RepositoryName, RuleName, StageName, StepId};
 
 /// What became of every commit of a system.
 #[derive(Debug, Clone, Default)]
@@ -289,7 +289,7 @@ impl Whereabouts {
 
     /// Notes a run that deployed, or tried to.
     fn deployed(&mut self, run: &Run) {
-        let began = run.steps.iter().filter(|step| deploys(&step.task) && step.started_ms.is_some());
+        let began = run.steps.iter().filter(|step| step.task.kind().deploys() && step.started_ms.is_some());
         let rounds: BTreeSet<(StepId, u32)> = began.map(|step| (step.id.clone(), step.round)).collect();
         let (Some(target), false) = (&run.target, rounds.is_empty()) else { return };
         let at_ms = run.ended_ms.unwrap_or(run.created_ms);
@@ -311,7 +311,10 @@ impl Whereabouts {
                     run: run.id.clone(),
                     stage: run.stage.clone(),
                     target: target.clone(),
-                    took_place: run.steps.iter().any(|step| deploys(&step.task) && step.state == StepState::Done),
+                    took_place: run
+                        .steps
+                        .iter()
+                        .any(|step| step.task.kind().deploys() && step.state == StepState::Done),
                     at_ms,
                     failed: good_ms.is_none(),
                     good_ms,
@@ -390,9 +393,4 @@ fn content(system: &System, stops: &[Stop], commit: &CommitId) -> (usize, Vec<Ra
         None if descent.of.is_some() && descent.instead.is_none() => (here, Vec::new()),
         None => (here, inherited()),
     }
-}
-
-/// Whether a step puts something into service.
-pub(in crate::engine) const fn deploys(task: &Task) -> bool {
-    matches!(task, Task::Action(Action::Deploy(_)))
 }

@@ -190,11 +190,11 @@ pub fn named(system: &System, quorum: &Quorum) -> String {
 /// What is deployed without having been shown: the step that made the template, and the question that was answered without
 /// it. Rules that say so are a mistake; a plan that was made from older ones is caught here.
 pub(in crate::engine) fn unseen<'run>(run: &'run Run, deploy: &StepRun) -> Option<(&'run StepRun, &'run StepRun)> {
-    if !deploy.task.deploys() {
+    if !deploy.task.kind().deploys() {
         return None;
     }
     let before = run.before(deploy);
-    let made = *before.iter().rev().find(|step| matches!(step.task, Task::Action(Action::Synth(_))))?;
+    let made = *before.iter().rev().find(|step| step.task.kind().makes_template())?;
     let template = made.outputs.get("template_digest");
     let shows = |step: &&StepRun| {
         step.id == made.id || template.is_some_and(|_| step.outputs.get("template_digest") == template)
@@ -279,7 +279,7 @@ impl Turn<'_> {
         };
         let is_after = |later: &&StepRun| run.before(later).iter().any(|before| before.id == step.id);
         let begun = |later: &&StepRun| !matches!(later.state, StepState::Blocked | StepState::Ready);
-        let moved = run.steps.iter().filter(is_after).find(|later| later.task.is_move() && begun(later));
+        let moved = run.steps.iter().filter(is_after).find(|later| later.task.kind().moves_something() && begun(later));
         if run.state == RunState::Ending || moved.is_some() {
             let why = moved.map_or_else(|| "it ends already".to_owned(), |moved| format!("{} has begun", moved.id));
             return Err(Refused::not_now(id, why, "`tidegate abort` ends it, `tidegate rollback` takes a stage back"));
@@ -321,7 +321,7 @@ impl Turn<'_> {
         let Some(deployed) = target.deployed.as_ref().and_then(|deployed| deployed.content.as_ref()) else {
             return false;
         };
-        let deploys = |later: &&StepRun| matches!(later.task, Task::Action(Action::Deploy(_)));
+        let deploys = |later: &&StepRun| later.task.kind().deploys();
         let after = |later: &&StepRun| run.before(later).iter().any(|before| before.id == step.id);
         let mut later = run.steps.iter().filter(deploys).filter(after).peekable();
         later.peek().is_some() && later.all(|later| self.content(run, later).as_ref() == Some(deployed))

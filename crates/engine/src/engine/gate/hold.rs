@@ -76,7 +76,7 @@ pub fn holds<'system>(system: &'system System, run: &Run, step: &StepRun) -> Vec
     let pause = system.paused.iter().map(Hold::Pause);
     // No freeze keeps half of a set where it is.
     let half_made = run.subject == Subject::TakeBack || run.steps.iter().any(StepRun::is_begun_move);
-    let passes_all = !step.task.is_move() || half_made || skips_freezes(system, run);
+    let passes_all = !step.task.kind().moves_something() || half_made || skips_freezes(system, run);
     let holds = |(_, freeze): &(&String, &Freeze)| {
         !passes_all && freeze.is_of(&run.stage) && !freeze.overrides.contains_key(&run.id)
     };

@@ -9,7 +9,7 @@ use crate::engine::{
     run::{Run, StepRun, StepState, Subject},
     turn::Turn,
 };
-use crate::rules::{Action, StepId, Window};
+use crate::rules::{Action, Moves, StepId, Window};
 
 /// The window before a step that is shut at an instant, although it let the run pass; not one that a hotfix skips.
 pub(in crate::engine) fn shut_window<'run>(run: &'run Run, step: &StepRun, at_ms: i64) -> Option<&'run StepRun> {
@@ -24,7 +24,7 @@ pub(in crate::engine) fn shut_window<'run>(run: &'run Run, step: &StepRun, at_ms
 /// Whether a promotion still waits for its window at this step: the first of its merges is not begun, nor has it let the
 /// others of its release merge.
 pub(in crate::engine) fn heeds_window(run: &Run, step: &StepRun) -> bool {
-    matches!(step.task, Task::Merge(_) | Task::Release(_)) && !run.steps.iter().any(StepRun::is_begun_merge)
+    matches!(step.task.kind().moves, Moves::Merge | Moves::Others) && !run.steps.iter().any(StepRun::is_begun_merge)
 }
 
 impl Turn<'_> {

@@ -4,7 +4,6 @@
 use crate::engine::{
     fact::StageFact,
     ids::RunId,
-    plan::Task,
     run::{Run, StepRun, StepState, Subject},
     turn::{Refused, Turn},
     version::HalfWay,
@@ -43,7 +42,7 @@ pub(in crate::engine) fn may_have_moved(step: &StepRun) -> bool {
 
 /// The steps of a run that move a repository.
 fn moves(run: &Run) -> impl Iterator<Item = &StepRun> {
-    run.steps.iter().filter(|step| matches!(step.task, Task::Merge(_) | Task::Restore(_)))
+    run.steps.iter().filter(|step| step.task.kind().moves_part_of_set())
 }
 
 /// Whether a run has moved a repository, or may have.

@@ -12,13 +12,13 @@ use crate::engine::{
     system::{Pin, System},
     turn::Turn,
 };
-use crate::rules::{Action, RepositoryName, StageName, StepId};
+use crate::rules::{Moves, RepositoryName, StageName, StepId};
 
 impl System {
     /// The promotion or way back that moves the stage's repositories as one set, and that a commit step therefore waits for.
     #[must_use]
     pub fn mover_before(&self, run: &Run, step: &StepRun) -> Option<&Run> {
-        let commits = matches!(step.task, crate::engine::plan::Task::Action(Action::Commit(_)));
+        let commits = step.task.kind().moves == Moves::Pins;
         let lane = self.targets.get(&TargetKey::of_promotions(&run.stage)).filter(|_| commits)?;
         let mover = self.runs.get(&lane.holder?)?;
         mover.steps.iter().any(StepRun::is_begun_move).then_some(mover)

@@ -18,7 +18,7 @@ impl System {
     /// The pin that keeps a step from starting: its stage is held at another version.
     #[must_use]
     pub fn kept_out(&self, run: &Run, step: &StepRun) -> Option<&Pinned> {
-        let pinned = self.versions.pinned.get(&run.stage).filter(|_| step.task.is_move())?;
+        let pinned = self.versions.pinned.get(&run.stage).filter(|_| step.task.kind().moves_something())?;
         let allowed = match &run.subject {
             Subject::TakeBack => true,
             Subject::Rollback if run.steps.iter().any(StepRun::is_begun_move) => true,

@@ -15,7 +15,7 @@ use crate::engine::{
     system::System,
     turn::{Refused, Turn},
 };
-use crate::rules::{StageName, StepId, SystemName};
+use crate::rules::{Moves, StageName, StepId, SystemName};
 
 /// A name, and the systems whose promotions it holds together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -234,7 +234,7 @@ impl Turn<'_> {
     /// merge, and looks at them anew when that ends.
     pub(in crate::engine) fn release_waits_again(&mut self, number: u64, id: &StepId) -> bool {
         let (run, step) = (self.run(number), self.step_of(number, id));
-        if !matches!(step.task, Task::Release(_)) {
+        if step.task.kind().moves != Moves::Others {
             return false;
         }
         if explain::held(&self.system, run, step).is_none() {

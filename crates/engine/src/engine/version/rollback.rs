@@ -12,7 +12,7 @@ use crate::engine::{
     turn::{Refused, Turn},
     version::{MOST_VERSIONS, RolledBack, Version},
 };
-use crate::rules::{Action, OnVerifyFailure, StageName, StepId};
+use crate::rules::{Moves, OnVerifyFailure, StageName, StepId};
 
 /// Who decides where the rules do.
 const THE_RULES: &str = "the rules";
@@ -113,7 +113,7 @@ impl Turn<'_> {
             _ => {}
         }
         let is_rollback = self.run(number).subject == Subject::Rollback;
-        if is_rollback && matches!(self.step_of(number, id).task, Task::Restore(_)) {
+        if is_rollback && self.step_of(number, id).task.kind().moves == Moves::Back {
             self.stop_what_would_overwrite(number);
         }
     }
@@ -262,9 +262,10 @@ impl Turn<'_> {
         let rules = self.system.rules()?;
         let (_, target) = rules.targets.iter().find(|(target, _)| target.as_str() == name)?;
         let not_verified = |step: &StepRun| {
-            let deployed =
-                || run.before(step).iter().any(|before| before.task.deploys() && before.state == StepState::Done);
-            matches!(step.task, Task::Action(Action::Verify(_))) && step.state == StepState::Failed && deployed()
+            let deployed = || {
+                run.before(step).iter().any(|before| before.task.kind().deploys() && before.state == StepState::Done)
+            };
+            step.task.kind().verifies() && step.state == StepState::Failed && deployed()
         };
         let wanted = target.on_verify_failure == OnVerifyFailure::Rollback
             && run.state == RunState::Failed
@@ -302,7 +303,7 @@ impl Turn<'_> {
                 && matches!(run.subject, Subject::Promotion { .. })
                 && matches!(run.state, RunState::Failed | RunState::Aborted)
         });
-        let merged = |step: &&StepRun| matches!(step.task, Task::Merge(_)) && step.state == StepState::Done;
+        let merged = |step: &&StepRun| step.task.kind().moves == Moves::Merge && step.state == StepState::Done;
         let undone = ended.flat_map(|run| {
             let merged = run.steps.iter().filter(merged);
             merged.map(|step| (run.number, step.id.clone()))

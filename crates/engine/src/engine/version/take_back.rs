@@ -5,7 +5,7 @@ use crate::engine::{
     event::Principal,
     fact::StageFact,
     ids::RunId,
-    plan::{Back, Restore, Task},
+    plan::{Back, Restore},
     run::{Cause, Run, RunState, Subject},
     turn::{Refused, Turn},
     version::{
@@ -14,7 +14,7 @@ use crate::engine::{
         rollback::Decided,
     },
 };
-use crate::rules::{OnPartialFailure, StageName};
+use crate::rules::{Moves, OnPartialFailure, StageName};
 
 impl Turn<'_> {
     /// A promotion ended otherwise than well: what it merged is taken back, or said to be half-way, as its rules want it.
@@ -36,7 +36,7 @@ impl Turn<'_> {
     /// Undoes the merges that a promotion made or may have made.
     fn take_back(&mut self, run: &Run, by: &str, reason: &str, cause: Cause) -> Option<RunId> {
         let system = self.system.rules()?.system.clone();
-        let merges = run.steps.iter().filter(|step| matches!(step.task, Task::Merge(_)) && may_have_moved(step));
+        let merges = run.steps.iter().filter(|step| step.task.kind().moves == Moves::Merge && may_have_moved(step));
         let restores = merges.filter_map(|step| {
             Some(Restore {
                 repository: step.task.moves()?.clone(),

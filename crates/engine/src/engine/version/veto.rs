@@ -79,7 +79,7 @@ impl Veto {
 impl Turn<'_> {
     /// Why a step that would move something may not.
     pub(in crate::engine) fn vetoed_step(&self, number: u64, id: &StepId) -> Option<String> {
-        self.system.vetoed_run(self.run(number)).filter(|_| self.step_of(number, id).task.is_move())
+        self.system.vetoed_run(self.run(number)).filter(|_| self.step_of(number, id).task.kind().moves_something())
     }
 
     /// Refuses to move a set that is vetoed.

@@ -4,7 +4,6 @@ use chrono::NaiveDate;
 
 use super::{
     super::{
-        actions::Action,
         document::Node,
         gates::{Check as Gate, Day, HotfixLane},
         mistake::did_you_mean,
@@ -49,7 +48,7 @@ fn hotfix(check: &mut Check<'_>, lane: &HotfixLane, place: &Node) {
     let rules = check.rules;
     let of_promotions = rules.promotions.iter().flat_map(|promotion| promotion.requires.checks.keys().cloned());
     let of_rules = rules.rules.values().flat_map(|rule| &rule.steps);
-    let of_rules = of_rules.filter(|step| matches!(step.action, Action::Check(_))).map(|step| step.id());
+    let of_rules = of_rules.filter(|step| step.action.kind().a_hotfix_may_skip).map(|step| step.id());
     let known: Vec<String> =
         of_promotions.chain(of_rules).map(|id| id.to_string()).chain(HotfixLane::GATES.map(str::to_owned)).collect();
     for (index, name) in lane.skips.iter().enumerate().filter(|(_, name)| !known.contains(name)) {

@@ -32,10 +32,10 @@ pub(super) fn check(check: &mut Check<'_>, rule: &Rule, place: &Node) {
         if step.timeout.is_some_and(|timeout| timeout.as_ms() == 0) {
             check.add(place.field("timeout").bytes.clone(), "no step is done in no time");
         }
-        action(check, &step.action, place.field(step.action.kind()));
+        action(check, &step.action, place.field(step.action.kind().name));
         follows_synth(check, &steps, index, place);
         comes_before_approvals(check, &steps, index, place);
-        templates::check(check, &steps, index, place.field(step.action.kind()));
+        templates::check(check, &steps, index, place.field(step.action.kind().name));
     }
 }
 
@@ -131,14 +131,14 @@ fn not_reserved(check: &mut Check<'_>, id: &StepId, place: &Node) {
 /// What needs the template comes after the step that makes it, in every stage where it runs.
 fn follows_synth(check: &mut Check<'_>, steps: &Steps<'_>, index: usize, place: &Node) {
     let step = &steps.rule.steps[index];
-    let kind = match step.action {
-        Action::Deploy(_) | Action::Lint(_) => step.action.kind(),
-        _ => return,
-    };
+    let kind = step.action.kind();
+    if !kind.needs_template {
+        return;
+    }
+    let kind = kind.name;
     let made_in = |stage: &&_| {
         steps.before[index].iter().map(|before| &steps.rule.steps[*before]).any(|before| {
-            matches!(before.action, Action::Synth(_))
-                && check.stages_of_step(steps.rule, before).any(|made| made == *stage)
+            before.action.kind().makes_template() && check.stages_of_step(steps.rule, before).any(|made| made == *stage)
         })
     };
     let lacking = check.stages_of_step(steps.rule, step).find(|stage| !made_in(stage)).cloned();
@@ -157,13 +157,12 @@ fn comes_before_approvals(check: &mut Check<'_>, steps: &Steps<'_>, index: usize
     let deploys = steps.rule.steps.iter().enumerate().filter(|(deploy, _)| steps.before[*deploy].contains(&index));
     for (number, deploy) in deploys {
         let Action::Deploy(of) = &deploy.action else { continue };
-        let made = matches!(step.action, Action::Package(_) | Action::Bake(_) | Action::Synth(_) | Action::Lint(_));
         let is_named = |text: &String| {
             let names = template::names(text).unwrap_or_default();
             names.iter().any(|name| name.first().is_some_and(|first| first == steps.ids[index].as_str()))
         };
-        let is_approval = matches!(step.action, Action::Approve(_));
-        if is_approval || !(made || of.parameters.values().any(is_named)) {
+        let kind = step.action.kind();
+        if kind.asks_people() || !(kind.feeds_deployment() || of.parameters.values().any(is_named)) {
             continue;
         }
         let unseen = steps.before[number].iter().find_map(|approval| {
@@ -179,7 +178,7 @@ fn comes_before_approvals(check: &mut Check<'_>, steps: &Steps<'_>, index: usize
         if let Some((stage, approval)) = unseen {
             let (made, asked, deploy) = (&steps.ids[index], &steps.ids[approval], &steps.ids[number]);
             check.add_with_help(
-                place.key(step.action.kind()),
+                place.key(kind.name),
                 format!("in stage `{stage}`, `{deploy}` uses what `{made}` makes, and `{asked}` does not wait for it"),
                 format!("move `{made}` before `{asked}`, so that people see what they approve"),
             );

@@ -13,9 +13,6 @@ use super::{
 /// The names that every template may use, whatever steps came before.
 pub(super) const CONTEXT: [&str; 7] = ["system", "stage", "environment", "branch", "repository", "commit", "run"];
 
-/// The one output that is an object: region → image.
-const OBJECT_OUTPUT: &str = "amis";
-
 /// What a template stands in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Site {
@@ -129,15 +126,14 @@ impl Templates<'_, '_> {
             );
         }
         let Some(maker) = self.maker(first, &shown, &bytes) else { return };
-        let outputs = self.steps.rule.steps[maker].action.outputs();
+        let kind = self.steps.rule.steps[maker].action.kind();
+        let outputs = || kind.output_names().collect::<Vec<_>>().join(", ");
         match rest {
-            [] => {
-                self.check.add(bytes, format!("`{first}` is a step: name one of its outputs, {}", outputs.join(", ")))
-            }
-            [output, deeper @ ..] if outputs.contains(&output.as_str()) => {
-                if !deeper.is_empty() && output != OBJECT_OUTPUT {
+            [] => self.check.add(bytes, format!("`{first}` is a step: name one of its outputs, {}", outputs())),
+            [output, deeper @ ..] if let Some(of) = kind.output(output) => {
+                if !deeper.is_empty() && !of.is_object() {
                     self.check.add(bytes, format!("`{first}.{output}` is a text, and has no `{}`", deeper.join(".")));
-                } else if deeper.is_empty() && output == OBJECT_OUTPUT && !alone {
+                } else if deeper.is_empty() && of.is_object() && !alone {
                     self.check.add_with_help(
                         bytes,
                         format!("`{shown}` is an object and cannot stand within a text"),
@@ -148,8 +144,8 @@ impl Templates<'_, '_> {
                 }
             }
             [output, ..] => {
-                let help = did_you_mean(output, outputs.iter().copied())
-                    .unwrap_or_else(|| format!("its outputs are {}", outputs.join(", ")));
+                let help = did_you_mean(output, kind.output_names())
+                    .unwrap_or_else(|| format!("its outputs are {}", outputs()));
                 self.check.add_with_help(bytes, format!("step `{first}` has no output `{output}`"), help);
             }
         }

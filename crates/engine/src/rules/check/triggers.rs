@@ -27,9 +27,9 @@ pub(super) fn check(check: &mut Check<'_>, rule: &Rule, place: &Node) {
             }
         }
         None => {
-            let holder = rule.steps.iter().position(|step| step.action.holds_target());
+            let holder = rule.steps.iter().position(|step| step.action.kind().holds_target);
             if let Some((index, step)) = holder.and_then(|index| Some((index, rule.steps.get(index)?))) {
-                let kind = step.action.kind();
+                let kind = step.action.kind().name;
                 check.add_with_help(
                     place.field("steps").item(index).key(kind),
                     format!("`{kind}` needs a target, and the rule has none"),
