@@ -11,8 +11,8 @@ use std::{
 use serde_json::{Map, json};
 use tidegate::{
     engine::{
-        Artifact, Attribution, CommitId, Delivery, Digest, Effect, EffectKind, Event, HeadSeen, Outcome, Phase,
-        Recorded, StepOutcome, System, Written, step,
+        Artifact, Attribution, Brings, CommitId, Delivery, Digest, Effect, EffectKind, Event, HeadSeen, Made, Moved,
+        Outcome, Phase, Recorded, StepOutcome, System, Written, step,
     },
     rules::{StageName, load},
 };
@@ -98,7 +98,7 @@ fn outcome(system: &System, effect: &Effect, pushes: u64) -> Outcome {
 }
 
 fn done(system: &System, run: &tidegate::engine::Run, step: &tidegate::engine::StepRun, pushes: u64) -> StepOutcome {
-    let mut outputs = Map::new();
+    let (mut outputs, mut made) = (Map::new(), Made::Nothing);
     let mut artifacts = Vec::new();
     if let Some(repository) = step.task.writes_to() {
         let parent = system.head(repository, &run.stage).unwrap().commit.to_string();
@@ -108,6 +108,17 @@ fn done(system: &System, run: &tidegate::engine::Run, step: &tidegate::engine::S
             name: format!("{repository}@{commit}"),
             uri: String::new(),
         });
+        made = Made::Moved(Box::new(Moved {
+            commit: CommitId::new(commit.as_str()),
+            parent: Some(CommitId::new(parent.as_str())),
+            subject: "Pin".to_owned(),
+            paths: None,
+            back: false,
+            brought: Brings {
+                pinned: [("/tag".to_owned(), json!(format!("software-{pushes}")))].into(),
+                ..Brings::default()
+            },
+        }));
         outputs.extend(
             [
                 ("commit", json!(commit)),
@@ -126,5 +137,5 @@ fn done(system: &System, run: &tidegate::engine::Run, step: &tidegate::engine::S
         });
         outputs.insert("uri".to_owned(), json!("file:///somewhere"));
     }
-    StepOutcome::Done { outputs, artifacts }
+    StepOutcome::Done { outputs, artifacts, made }
 }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::report::Certainty;
 use crate::{
-    engine::{Artifact, Digest, Phase, StepOutcome, StepWork, plan::Task},
+    engine::{Artifact, Digest, Made, Phase, Service, StepOutcome, StepWork, plan::Task},
     providers::{
         Fault,
         image_builder::{
@@ -58,15 +58,15 @@ impl Foresight {
             Task::Action(Action::Deploy(deploy)) => self.deploy(&deploy, &work, tools).await,
             Task::Action(Action::Verify(_)) => {
                 let outputs = Map::from_iter([("status".to_owned(), Value::from("assumed"))]);
-                done(outputs, Vec::new(), Certainty::Assumed)
+                done(Made::Nothing, outputs, Vec::new(), Certainty::Assumed)
             }
             Task::Action(Action::Check(check)) => {
                 let answer = Value::from(format!("assumed: {}", check.rendered(&work.context()).question()));
-                done(Map::from_iter([("answer".to_owned(), answer)]), Vec::new(), Certainty::Assumed)
+                done(Made::Nothing, Map::from_iter([("answer".to_owned(), answer)]), Vec::new(), Certainty::Assumed)
             }
             Task::Release(member) => {
                 let note = format!("the other systems of the release {} are supposed to be ready", member.release.name);
-                Done { note: Some(note), ..done(Map::new(), Vec::new(), Certainty::Assumed) }
+                Done { note: Some(note), ..done(Made::Nothing, Map::new(), Vec::new(), Certainty::Assumed) }
             }
             Task::Action(Action::Synth(synth)) if !synth.command.is_empty() && !self.run_commands => {
                 self.synth(&synth, &work)
@@ -106,7 +106,8 @@ impl Foresight {
         let outputs = [("template", uri.as_str()), ("template_digest", digest.as_str())];
         let note = format!("`{command}` was not run: `--run-commands` runs it on a copy");
         let artifact = Artifact::of_digest("template", &Digest::new(digest.as_str()), &uri);
-        Done { note: Some(note), ..done(texts(outputs), vec![artifact], Certainty::Foreseen) }
+        let made = Made::Synthesised { template_digest: Digest::new(digest.as_str()) };
+        Done { note: Some(note), ..done(made, texts(outputs), vec![artifact], Certainty::Foreseen) }
     }
 
     /// Our own checks and cfn-guard's are made; a template that is not there, and the rule's own checkers, are supposed to
@@ -122,7 +123,7 @@ impl Foresight {
                 ("report_digest", &digest),
             ]);
             outputs.extend([("errors".to_owned(), Value::from(0)), ("warnings".to_owned(), Value::from(0))]);
-            return done(outputs, Vec::new(), Certainty::Assumed);
+            return done(Made::Nothing, outputs, Vec::new(), Certainty::Assumed);
         }
         let skipped = !lint.commands.is_empty() && !self.run_commands;
         let note = skipped.then(|| {
@@ -143,7 +144,9 @@ impl Foresight {
                 let name = work.key.to_string();
                 let uri = text(&outputs, "address").to_owned();
                 let artifact = Artifact { kind: "deployment".to_owned(), name, uri };
-                done(outputs, vec![artifact], Certainty::Foreseen)
+                let image = Some(text(&outputs, "image").to_owned()).filter(|image| !image.is_empty());
+                let service = Service { address: Some(artifact.uri.clone()), image };
+                done(Made::Deployed(service), outputs, vec![artifact], Certainty::Foreseen)
             }
             Err(fault) => Done { outcome: failed(fault), certainty: Certainty::Done, note: None },
         }
@@ -214,8 +217,8 @@ async fn really(work: &mut StepWork, tools: &Tools, now_ms: i64) -> StepOutcome 
     }
 }
 
-fn done(outputs: Map<String, Value>, artifacts: Vec<Artifact>, certainty: Certainty) -> Done {
-    Done { outcome: StepOutcome::Done { outputs, artifacts }, certainty, note: None }
+fn done(made: Made, outputs: Map<String, Value>, artifacts: Vec<Artifact>, certainty: Certainty) -> Done {
+    Done { outcome: StepOutcome::Done { outputs, artifacts, made }, certainty, note: None }
 }
 
 fn failed(fault: Fault) -> StepOutcome {

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::{Progress, StepLog, Tools, time_left};
 use crate::{
-    engine::{Artifact, Digest, Phase, StepWork, explain},
+    engine::{Artifact, Digest, Made, Phase, StepWork, explain},
     providers::{
         Fault, document,
         git::FileEdit,
@@ -302,7 +302,7 @@ fn done(baked: &Baked, request: &BuildRequest, reused: bool) -> Progress {
     let ami = |(_, id): (&String, &String)| Artifact { kind: "ami".to_owned(), name: id.clone(), uri: String::new() };
     let image = Artifact::of_digest("image", &Digest::new(format!("sha256:{}", baked.digest)), "");
     let artifacts = std::iter::once(image).chain(baked.amis.iter().map(ami)).collect();
-    Progress::Done { outputs: outputs(baked, request, reused), artifacts }
+    Progress::Done { outputs: outputs(baked, request, reused), artifacts, made: Made::Nothing }
 }
 
 fn outputs(baked: &Baked, request: &BuildRequest, reused: bool) -> Map<String, Value> {

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{Progress, StepLog, Tools, time_left, tools::message};
 use crate::{
-    engine::{Artifact, CommitId, StepWork},
+    engine::{Artifact, Brings, CommitId, Made, Moved, StepWork, Unmoved},
     providers::{
         Fault,
         git::{FileEdit, ForwardChange, Forwarded, MADE_FROM_TRAILER, Mirror},
@@ -44,15 +44,23 @@ pub(super) async fn make(commit: &Commit, work: &StepWork, tools: &Tools, log: &
         }
         Forwarded::NothingToChange { head } => {
             log.line(&format!("{} {} says so already: nothing to commit", commit.repository, work.branch)).await;
+            let unmoved = Unmoved { head: Some(CommitId::new(head.as_str())), brought: brought(&pinned) };
             let outputs = [
                 ("changed", Value::from(false)),
                 ("commit", Value::from("")),
                 ("head", Value::from(head)),
                 ("pinned", pinned),
             ];
-            Ok(Progress::done(outputs, Vec::new()))
+            Ok(Progress::made(Made::Unmoved(Box::new(unmoved)), outputs, Vec::new()))
         }
     }
+}
+
+/// The pins that the step brings.
+fn brought(pinned: &Value) -> Brings {
+    let pinned = pinned.as_object().into_iter().flatten();
+    let pinned = pinned.map(|(pointer, value)| (pointer.clone(), value.clone())).collect();
+    Brings { pinned, ..Brings::default() }
 }
 
 /// The commit that a commit of ours was made on.
@@ -73,7 +81,17 @@ fn default_subject(work: &StepWork, set: &[(String, Value)]) -> String {
 }
 
 fn done(commit: &Commit, (made, parent): (&str, &str), subject: &str, pinned: Value) -> Progress {
-    Progress::done(
+    let moved = Moved {
+        commit: CommitId::new(made),
+        parent: Some(CommitId::new(parent)).filter(|parent| !parent.as_str().is_empty()),
+        subject: subject.to_owned(),
+        paths: None,
+        back: false,
+        pins: None,
+        brought: brought(&pinned),
+    };
+    Progress::made(
+        Made::Moved(Box::new(moved)),
         [
             ("commit", Value::from(made)),
             ("changed", Value::from(true)),

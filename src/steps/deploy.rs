@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Progress, StepLog, Tools, needed, time_left};
 use crate::{
-    engine::{Artifact, Digest, Phase, StepWork},
+    engine::{Artifact, Digest, Made, Phase, Service, StepWork},
     providers::{
         Fault,
         local_service::{DeployHandle, DeployStatus, Deployment, LocalService},
@@ -69,7 +69,9 @@ async fn poll(handle: &str, work: &StepWork, tools: &Tools, log: &StepLog) -> Re
             log.line(&format!("it serves at {}", current.address)).await;
             let artifact =
                 Artifact { kind: "deployment".to_owned(), name: handle.to_owned(), uri: current.address.clone() };
-            Ok(Progress::done(
+            let service = Service { address: Some(current.address.clone()), image: Some(current.image.clone()) };
+            Ok(Progress::made(
+                Made::Deployed(service),
                 [
                     ("deployment", Value::from(handle)),
                     ("digest", Value::from(digest)),

@@ -4,11 +4,12 @@ use serde_json::Value;
 
 use super::{Progress, StepLog, Tools, moved, require, time_left, tools::message};
 use crate::{
-    engine::{Artifact, CommitId, StepWork, plan::Merge},
+    engine::{Artifact, Brings, CommitId, Made, Moved, StepWork, Unmoved, plan::Merge},
     providers::{
         Fault,
         git::{CheckedMerge, MergeChange, Merged, Pin},
     },
+    rules::RuleName,
 };
 
 /// Computes the merge and what the stage demands of it; changes nothing.
@@ -24,7 +25,7 @@ pub(super) async fn check(merge: &Merge, work: &StepWork, tools: &Tools, log: &S
                 require::demand(requirement, file.as_deref(), work)?;
             }
             let carried = moved::carried(&merge.makers, &mirror, merge.commit.as_str(), &head).await?;
-            Ok(Progress::done([("carried", carried)], Vec::new()))
+            Ok(would_bring(carried))
         }
         CheckedMerge::Clean { tree, .. } => {
             for requirement in &merge.requires {
@@ -33,9 +34,15 @@ pub(super) async fn check(merge: &Merge, work: &StepWork, tools: &Tools, log: &S
             }
             log.line(&format!("{} merges into {} without conflict", merge.commit.short(), work.branch)).await;
             let carried = moved::carried(&merge.makers, &mirror, merge.commit.as_str(), &tree).await?;
-            Ok(Progress::done([("carried", carried)], Vec::new()))
+            Ok(would_bring(carried))
         }
     }
+}
+
+/// What a check found that the merge would carry.
+fn would_bring(carried: Vec<RuleName>) -> Progress {
+    let unmoved = Unmoved { head: None, brought: Brings { carried, ..Brings::default() } };
+    Progress::made(Made::Unmoved(Box::new(unmoved)), [], Vec::new())
 }
 
 /// Merges into the stage's branch.
@@ -48,8 +55,10 @@ pub(super) async fn make(merge: &Merge, work: &StepWork, tools: &Tools, log: &St
         Merged::AlreadyContained { head } => {
             log.line(&format!("{} holds {} already: nothing to merge", work.branch, merge.commit.short())).await;
             let carried = moved::carried(&merge.makers, &mirror, merge.commit.as_str(), &head).await?;
-            let facts = [("commit", Value::from(head)), ("changed", Value::from(false)), ("carried", carried)];
-            return Ok(Progress::done(facts, Vec::new()));
+            let brought = Brings { carried, ..Brings::default() };
+            let unmoved = Unmoved { head: Some(CommitId::new(head.as_str())), brought };
+            let outputs = [("commit", Value::from(head)), ("changed", Value::from(false))];
+            return Ok(Progress::made(Made::Unmoved(Box::new(unmoved)), outputs, Vec::new()));
         }
         Merged::Committed { commit } | Merged::AlreadyThere { commit } => commit,
     };
@@ -58,20 +67,28 @@ pub(super) async fn make(merge: &Merge, work: &StepWork, tools: &Tools, log: &St
         log.line(&format!("`{pointer}` in {file} stays as {} has it: its own rules make it anew", work.stage)).await;
     }
     let carried = moved::carried(&merge.makers, &mirror, merge.commit.as_str(), &made).await?;
-    let pins = moved::pins(work, &mirror, &made).await?;
     // A merge has two parents; the way back to an older version, one.
     let parents = mirror.commit_info(&made).await?.parents;
     let parent = parents.first().cloned().unwrap_or_default();
     let paths = mirror.few_changed_paths(&parent, &made).await?;
-    Ok(Progress::done(
+    let back = parents.len() == 1;
+    let moved = Moved {
+        commit: CommitId::new(made.as_str()),
+        parent: parents.first().map(CommitId::new),
+        subject: change.message.subject.clone(),
+        paths: paths.clone(),
+        back,
+        pins: Some(moved::pins(work, &mirror, &made).await?),
+        brought: Brings { carried, ..Brings::default() },
+    };
+    Ok(Progress::made(
+        Made::Moved(Box::new(moved)),
         [
             ("commit", Value::from(made.clone())),
             ("changed", Value::from(true)),
-            ("back", Value::from(parents.len() == 1)),
+            ("back", Value::from(back)),
             ("parent", Value::from(parent)),
             ("paths", Value::from(paths)),
-            ("carried", carried),
-            ("pins", pins),
             ("subject", Value::from(change.message.subject)),
         ],
         vec![Artifact::commit(&merge.repository, &CommitId::new(made))],

@@ -30,7 +30,7 @@ pub use step_log::StepLog;
 pub use tools::Tools;
 
 use crate::{
-    engine::{Artifact, Phase, StepOutcome, StepWork, plan::Task},
+    engine::{Artifact, Made, Phase, StepOutcome, StepWork, plan::Task},
     providers::Fault,
     rules::{Action, printable, printable_line},
 };
@@ -43,7 +43,7 @@ enum Progress {
     /// It goes on under this handle; look again after so long.
     Pending { handle: String, after: Duration, progress: String },
     /// It is done.
-    Done { outputs: Map<String, Value>, artifacts: Vec<Artifact> },
+    Done { outputs: Map<String, Value>, artifacts: Vec<Artifact>, made: Made },
     /// It was cancelled, or there was nothing to cancel.
     Cancelled,
 }
@@ -71,7 +71,7 @@ pub async fn perform(work: &StepWork, tools: &Tools) -> StepOutcome {
         Ok(Progress::Pending { handle, after, progress }) => {
             StepOutcome::Pending { handle, after_ms: milliseconds(after), progress: Some(printable_line(&progress)) }
         }
-        Ok(Progress::Done { outputs, artifacts }) => StepOutcome::Done { outputs, artifacts },
+        Ok(Progress::Done { outputs, artifacts, made }) => StepOutcome::Done { outputs, artifacts, made },
         Ok(Progress::Cancelled) => StepOutcome::Cancelled,
         Err(Fault::Retry { error, after }) => {
             StepOutcome::Retry { error: printable(&error), after_ms: after.map(milliseconds) }
@@ -116,9 +116,14 @@ fn is_a_gate(kind: &str) -> Fault {
 }
 
 impl Progress {
+    /// It is done, and made nothing that the engine goes by.
     fn done<const N: usize>(outputs: [(&str, Value); N], artifacts: Vec<Artifact>) -> Self {
+        Self::made(Made::Nothing, outputs, artifacts)
+    }
+
+    fn made<const N: usize>(made: Made, outputs: [(&str, Value); N], artifacts: Vec<Artifact>) -> Self {
         let outputs = outputs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        Self::Done { outputs, artifacts }
+        Self::Done { outputs, artifacts, made }
     }
 }
 

@@ -5,13 +5,14 @@ use serde_json::Value;
 use super::{Progress, StepLog, Tools, commit::parent_of, moved, time_left, tools::commit_place, tools::message};
 use crate::{
     engine::{
-        Artifact, CommitId, StepWork,
+        Artifact, Brings, CommitId, Made, Moved, StepWork, Unmoved,
         plan::{Back, Restore},
     },
     providers::{
         Fault,
         git::{CheckedMerge, Mirror, Pin, RestoreChange, Restored},
     },
+    rules::RuleName,
 };
 
 /// Computes the way back; changes nothing.
@@ -32,25 +33,17 @@ pub(super) async fn make(restore: &Restore, work: &StepWork, tools: &Tools, log:
     let mirror = tools.mirror(work, &restore.repository)?;
     let Some(change) = change(restore, work, tools, &mirror).await? else {
         log.line("what was to be taken back is not on the branch").await;
-        return Ok(Progress::done([("changed", Value::from(false))], Vec::new()));
+        return Ok(Progress::made(Made::Unmoved(Box::default()), [("changed", Value::from(false))], Vec::new()));
     };
     let (made, parent) = match mirror.restore(&change, time_left(work)).await? {
         Restored::Conflict { paths } => return Err(conflict(restore, work, &paths)),
         Restored::NothingToChange { head } => {
             log.line(&format!("{} has that content already", work.branch)).await;
             let carried = moved::carried(&restore.makers, &mirror, &change.to, &head).await?;
+            let unmoved = Unmoved { head: Some(CommitId::new(head.as_str())), brought: brought(&change, carried) };
             let (to, from) = (Value::from(change.to), Value::from(change.from));
-            let unchanged = Value::from(false);
-            return Ok(Progress::done(
-                [
-                    ("commit", Value::from(head)),
-                    ("to", to),
-                    ("from", from),
-                    ("changed", unchanged),
-                    ("carried", carried),
-                ],
-                Vec::new(),
-            ));
+            let facts = [("commit", Value::from(head)), ("to", to), ("from", from), ("changed", Value::from(false))];
+            return Ok(Progress::made(Made::Unmoved(Box::new(unmoved)), facts, Vec::new()));
         }
         Restored::Committed { commit, parent } => (commit, parent),
         Restored::AlreadyThere { commit } => {
@@ -61,21 +54,34 @@ pub(super) async fn make(restore: &Restore, work: &StepWork, tools: &Tools, log:
     log.line(&format!("brought back as {made}")).await;
     let paths = mirror.few_changed_paths(&parent, &made).await?;
     let carried = moved::carried(&restore.makers, &mirror, &change.to, &made).await?;
-    let pins = moved::pins(work, &mirror, &made).await?;
-    Ok(Progress::done(
+    let moved = Moved {
+        commit: CommitId::new(made.as_str()),
+        parent: Some(CommitId::new(parent.as_str())).filter(|parent| !parent.as_str().is_empty()),
+        subject: change.message.subject.clone(),
+        paths: paths.clone(),
+        back: false,
+        pins: Some(moved::pins(work, &mirror, &made).await?),
+        brought: brought(&change, carried),
+    };
+    Ok(Progress::made(
+        Made::Moved(Box::new(moved)),
         [
             ("commit", Value::from(made.clone())),
             ("changed", Value::from(true)),
             ("parent", Value::from(parent)),
             ("paths", Value::from(paths)),
-            ("carried", carried),
-            ("pins", pins),
             ("to", Value::from(change.to)),
             ("from", Value::from(change.from)),
             ("subject", Value::from(change.message.subject)),
         ],
         vec![Artifact::commit(&restore.repository, &CommitId::new(made))],
     ))
+}
+
+/// What the way back brings.
+fn brought(change: &RestoreChange, carried: Vec<RuleName>) -> Brings {
+    let (to, from) = (CommitId::new(change.to.as_str()), CommitId::new(change.from.as_str()));
+    Brings { to: Some(to), from: Some(from), carried, ..Brings::default() }
 }
 
 /// The way back, with both of its commits in the mirror; `None` when what is to be undone was never on the branch.

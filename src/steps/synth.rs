@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Progress, StepLog, Tools, time_left};
 use crate::{
-    engine::{Artifact, CommitId, Digest, StepWork},
+    engine::{Artifact, CommitId, Digest, Made, StepWork},
     providers::{
         Fault, document,
         git::Mirror,
@@ -45,7 +45,8 @@ pub(super) async fn make(synth: &Synth, work: &StepWork, tools: &Tools, log: &St
     let object = format!("templates/{}/{}.json", work.system, digest.as_str().replace(':', "-"));
     let stored = tools.objects.put_if_absent(&object, Source::Bytes(&bytes)).await?;
     let artifact = Artifact::of_digest("template", &digest, &stored.uri);
-    Ok(Progress::done(
+    Ok(Progress::made(
+        Made::Synthesised { template_digest: digest.clone() },
         [("template", Value::from(stored.uri)), ("template_digest", Value::from(digest.as_str()))],
         vec![artifact],
     ))

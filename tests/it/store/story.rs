@@ -4,7 +4,9 @@ use std::{path::Path, sync::Arc};
 
 use serde_json::json;
 use tidegate::{
-    engine::{Artifact, CommitId, Digest, Effect, EffectId, EffectKind, Event, HeadSeen, Outcome, StepOutcome, System},
+    engine::{
+        Artifact, CommitId, Digest, Effect, EffectId, EffectKind, Event, HeadSeen, Made, Outcome, StepOutcome, System,
+    },
     rules::{RepositoryName, Rules, StageName, SystemName},
     store::{Entry, Ledger, SqliteStore, Store},
 };
@@ -61,7 +63,7 @@ pub(super) fn step_done(state: &System, number: u64) -> Event {
         (json!({"changed": true}), Artifact::commit(&image, &commit(number + 1_000_000)))
     };
     let outputs = outputs.as_object().unwrap().clone();
-    let done = StepOutcome::Done { outputs, artifacts: vec![artifact] };
+    let done = StepOutcome::Done { outputs, artifacts: vec![artifact], made: Made::Nothing };
     Event::Outcome { effect: effect.id.clone(), outcome: Outcome::Step(done) }
 }
 

@@ -9,6 +9,7 @@ use super::{
     access::{Access, Permission},
     authors::Attribution,
     ids::{CommitId, Digest, EffectId, PinnerId, RunId, StepKey},
+    made::Made,
     version::release::Release,
 };
 use crate::rules::{RepositoryName, RuleName, Rules, StageName, StepId, TargetName};
@@ -195,6 +196,9 @@ pub enum StepOutcome {
         outputs: Map<String, Value>,
         /// What it made, or found already made.
         artifacts: Vec<Artifact>,
+        /// What the engine goes by of that.
+        #[serde(default, skip_serializing_if = "Made::is_nothing")]
+        made: Made,
     },
     /// A passing failure, or a doubtful one: the same effect may be tried again.
     Retry {

@@ -99,7 +99,7 @@ impl Turn<'_> {
         for key in &seen.keys {
             let Some((number, id)) = self.step_of_key(key) else { continue };
             let (run, step) = (self.run(number), self.step_of(number, &id));
-            stands_on = step.output_commit("commit").or(stands_on);
+            stands_on = step.made.moved().map(|moved| moved.commit.clone()).or(stands_on);
             if step.task.writes_to() == Some(repository) && run.stage == *stage {
                 made = Some((run.id.clone(), run.hotfix.clone()));
             }

@@ -16,6 +16,7 @@ mod heads;
 mod ids;
 pub mod invariants;
 mod kind;
+mod made;
 mod notice;
 mod outcome;
 pub mod plan;
@@ -39,6 +40,7 @@ pub use event::*;
 pub use fact::{CommitFact, Fact, NoticeFact, RepositoryFact, RunFact, StageFact, StepFact, TargetFact};
 pub use gate::hotfix::Hotfix;
 pub use ids::*;
+pub use made::{Brings, Made, Moved, Service, Unmoved};
 pub use notice::{
     GivenUp, MOST_GIVEN_UP, MOST_UNDELIVERED, MOST_UNTRIED, Message, NOTICE_ATTEMPTS, Notices, Undelivered,
 };

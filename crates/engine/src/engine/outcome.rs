@@ -9,6 +9,7 @@ use super::{
     fact::{Fact, StepFact, TargetFact},
     heads::MadeHead,
     ids::{CommitId, Digest, EffectId, PinnerId, Place},
+    made::{Made, Moved, Service},
     plan::{LONGEST_BACKOFF_MS, Task},
     provenance::Pins,
     run::{RunState, StepRun, StepState},
@@ -73,16 +74,16 @@ impl Turn<'_> {
                 self.poll_later(number, id, *after_ms);
             }
             StepOutcome::Done { .. } if self.release_waits_again(number, id) => {}
-            StepOutcome::Done { outputs, artifacts } => self.done(number, id, outputs, artifacts),
+            StepOutcome::Done { outputs, artifacts, made } => self.done(number, id, outputs, artifacts, made),
             StepOutcome::Retry { error, after_ms } => self.try_again(number, id, phase, error, *after_ms),
             StepOutcome::Failed { error, hint } => self.fail_step(number, id, error.clone(), hint),
             StepOutcome::Cancelled => self.fail_step(number, id, "it was cancelled outside of Tidegate".to_owned(), ""),
         }
     }
 
-    fn done(&mut self, number: u64, id: &StepId, outputs: &Map<String, Value>, artifacts: &[Artifact]) {
-        let (outputs, artifacts) = (outputs.clone(), artifacts.to_vec());
-        self.record_step(number, id, StepFact::Done { outputs, artifacts, at_ms: self.at_ms });
+    fn done(&mut self, number: u64, id: &StepId, outputs: &Map<String, Value>, artifacts: &[Artifact], made: &Made) {
+        let (outputs, artifacts, made) = (outputs.clone(), artifacts.to_vec(), made.clone());
+        self.record_step(number, id, StepFact::Done { outputs, artifacts, made, at_ms: self.at_ms });
         self.link(number, id);
         self.step_done(number, id);
         self.wake_writers(number, id);
@@ -165,7 +166,9 @@ impl Turn<'_> {
                 Some(format!("it may still go on outside; cancelling it failed: {error}"))
             }
             // It was quicker than its cancellation: what is done is done.
-            StepOutcome::Done { outputs, artifacts } => return self.done(number, id, outputs, artifacts),
+            StepOutcome::Done { outputs, artifacts, made } => {
+                return self.done(number, id, outputs, artifacts, made);
+            }
             StepOutcome::Cancelled => None,
         };
         let ended = if self.run(number).ends_as == Some(RunState::Failed) {
@@ -214,8 +217,8 @@ impl Turn<'_> {
                 }
                 let step = self.step_of(number, id);
                 // Found as it would have set it, the head itself holds the pins.
-                let found = found_there(&step.outputs).map(|head| (head.clone(), head));
-                let made = step.output_commit("commit").zip(step.output_commit("parent"));
+                let found = step.made.pins_found_in(&step.task).map(|head| (head.clone(), head.clone()));
+                let made = step.made.moved().and_then(|made| Some((made.commit.clone(), made.parent.clone()?)));
                 if let Some((made, parent)) = made.or(found) {
                     let before = self.run(number).before(step).into_iter();
                     let artifacts: Vec<Artifact> = before.flat_map(|step| step.artifacts.clone()).collect();
@@ -227,13 +230,12 @@ impl Turn<'_> {
             }
             Task::Restore(restore) => self.went_back(number, id, &restore),
             Task::Merge(merge) => {
-                let step = self.step_of(number, id);
-                if let (Some(made), Some(parent)) = (step.output_commit("commit"), step.output_commit("parent")) {
-                    let back = step.outputs.get("back").and_then(Value::as_bool) == Some(true);
+                let moved = self.step_of(number, id).made.moved().cloned();
+                if let Some(Moved { commit: made, parent: Some(parent), back, .. }) = moved {
                     self.remember_merge(&made, &parent, &merge.commit, back);
                 }
                 let place = Place { repository: merge.repository, stage: self.run(number).stage.clone() };
-                let changed = self.step_of(number, id).changed_paths();
+                let changed = self.step_of(number, id).made.moved().and_then(|moved| moved.paths.clone());
                 self.made_head(number, id, &place, changed.as_deref(), None);
                 self.pins_moved(number, id, &place);
             }
@@ -251,12 +253,8 @@ impl Turn<'_> {
         changed: Option<&[String]>,
         wrote: Option<(PinnerId, Pins)>,
     ) {
-        let outputs = &self.step_of(number, id).outputs;
-        let text = |name| outputs.get(name).and_then(Value::as_str);
-        let (Some(commit), Some(parent)) = (text("commit"), text("parent")) else { return };
-        let (commit, parent) = (CommitId::new(commit), CommitId::new(parent));
-        let subject = text("subject").unwrap_or_default().to_owned();
-        let pins = outputs.get("pins").and_then(|pins| serde_json::from_value(pins.clone()).ok());
+        let Some(moved) = self.step_of(number, id).made.moved().cloned() else { return };
+        let Moved { commit, parent: Some(parent), subject, pins, .. } = moved else { return };
         let by = (number, id);
         self.head_made(MadeHead { place, commit: &commit, parent: &parent, subject, by, changed, wrote, pins });
     }
@@ -268,15 +266,15 @@ impl Turn<'_> {
         let approved = before.iter().rev().find_map(|step| step.answers.last()).map(|answer| answer.digest.clone());
         let artifacts: std::collections::BTreeSet<Artifact> =
             before.iter().flat_map(|step| step.artifacts.iter().cloned()).collect();
-        let image = step.outputs.get("image").and_then(Value::as_str);
-        let image = image.map(|ami| Artifact { kind: "ami".to_owned(), name: ami.to_owned(), uri: String::new() });
+        let Service { address, image } = step.made.deployed().cloned().unwrap_or_default();
+        let image = image.map(|ami| Artifact { kind: "ami".to_owned(), name: ami, uri: String::new() });
         let artifacts: std::collections::BTreeSet<Artifact> = artifacts.into_iter().chain(image).collect();
         let deployed = Deployed {
             run: run.id.clone(),
             set: run.set.clone(),
             approved,
             artifacts: artifacts.into_iter().collect(),
-            address: step.outputs.get("address").and_then(Value::as_str).map(str::to_owned),
+            address,
             content: self.content(run, step),
             at_ms: self.at_ms,
         };
@@ -294,7 +292,10 @@ impl Turn<'_> {
         let commit = match (&run.source, &step.task) {
             (Some(source), _) => Some((&source.repository, source.commit.clone())),
             (None, Task::Merge(merge)) => Some((&merge.repository, merge.commit.clone())),
-            (None, Task::Restore(restore)) => step.output_commit("to").map(|to| (&restore.repository, to)),
+            (None, Task::Restore(restore)) => {
+                let to = step.made.brought().and_then(|brought| brought.to.clone());
+                to.map(|to| (&restore.repository, to))
+            }
             (None, _) => None,
         };
         from.extend(commit.map(|(repository, commit)| Artifact::commit(repository, &commit)));
@@ -317,12 +318,6 @@ const fn answers(kind: &EffectKind, outcome: &Outcome) -> bool {
         EffectKind::Notify { .. } => matches!(outcome, Outcome::Notice(_)),
         EffectKind::Authors { .. } => matches!(outcome, Outcome::Authors(_)),
     }
-}
-
-/// The head in which a commit step found its pins as it would have set them.
-fn found_there(outputs: &Map<String, Value>) -> Option<CommitId> {
-    let unchanged = outputs.get("changed") == Some(&Value::Bool(false));
-    outputs.get("head").and_then(Value::as_str).filter(|_| unchanged).map(CommitId::new)
 }
 
 /// How long to wait at least before a step that goes on is looked at again: what takes long is not news every moment, and

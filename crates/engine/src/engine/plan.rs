@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     event::CommitSet,
     ids::{CommitId, RunId, StepKey},
+    made::Made,
     provenance::{self, fan_in},
     run::{StepRun, StepState},
     version::release::Member,
@@ -195,6 +196,7 @@ pub(super) fn planned(
         handle: None,
         progress: None,
         outputs: serde_json::Map::new(),
+        made: Made::Nothing,
         artifacts: Vec::new(),
         error: None,
         hint: None,

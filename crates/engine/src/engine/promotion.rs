@@ -127,7 +127,7 @@ impl Turn<'_> {
         let merges = run.steps.iter().filter(|step| step.state == StepState::Done);
         let merged: CommitSet = merges
             .filter_map(|step| match &step.task {
-                Task::Merge(merge) => Some((merge.repository.clone(), step.output_commit("commit")?)),
+                Task::Merge(merge) => Some((merge.repository.clone(), step.made.head()?.clone())),
                 _ => None,
             })
             .collect();

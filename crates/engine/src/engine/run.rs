@@ -11,6 +11,7 @@ use super::{
     gate::approval::VoidAnswer,
     gate::hotfix::Hotfix,
     ids::{CommitId, Digest, EffectId, RunId, StepKey, TargetKey},
+    made::Made,
     plan::Task,
     provenance::Origin,
 };
@@ -231,6 +232,9 @@ pub struct StepRun {
     pub progress: Option<String>,
     /// What later steps may use.
     pub outputs: Map<String, Value>,
+    /// What the engine goes by of what it made.
+    #[serde(default, skip_serializing_if = "Made::is_nothing")]
+    pub made: Made,
     /// What it made.
     pub artifacts: Vec<Artifact>,
     /// The last failure: what was tried and what came back.
@@ -308,20 +312,6 @@ impl StepRun {
     #[must_use]
     pub fn is_to_move(&self) -> bool {
         self.task.kind().moves_something() && matches!(self.state, StepState::Blocked | StepState::Ready)
-    }
-
-    /// The paths that a merge or a way back changed in its stage; none when any may have.
-    #[must_use]
-    pub fn changed_paths(&self) -> Option<Vec<String>> {
-        let paths = self.outputs.get("paths")?.as_array()?.iter();
-        paths.map(|path| path.as_str().map(str::to_owned)).collect()
-    }
-
-    /// An output that names a commit.
-    #[must_use]
-    pub fn output_commit(&self, name: &str) -> Option<CommitId> {
-        let commit = self.outputs.get(name)?.as_str().filter(|commit| !commit.is_empty())?;
-        Some(CommitId::new(commit))
     }
 }
 

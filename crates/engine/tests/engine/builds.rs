@@ -1,9 +1,8 @@
 //! What is built anew and what is not, and who may end a build that two runs wait for.
 
-use serde_json::{Map, Value};
-use tidegate_engine::engine::{EffectKind, Outcome, Phase, StepOutcome, StepWork, Timer, Work, work};
+use tidegate_engine::engine::{Brings, EffectKind, Outcome, Phase, StepWork, Timer, Work, work};
 
-use super::support::{World, abort, pending, repository, retry, stage};
+use super::support::{World, abort, pending, repository, retry, stage, unmoved};
 
 const NIGHTLY: &str = "
 version: 1
@@ -60,9 +59,7 @@ fn a_night_that_changes_nothing_moves_nothing() {
     night(&mut world);
     world.done("bake-1", "bake");
     let head = world.system.head(&repository("infrastructure"), &stage("dev")).unwrap().commit.clone();
-    let unchanged = [("changed", Value::from(false)), ("head", Value::from(head.as_str()))];
-    let outputs: Map<String, Value> = unchanged.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    world.answers("bake-1", "commit", StepOutcome::Done { outputs, artifacts: Vec::new() });
+    world.answers("bake-1", "commit", unmoved(&head, Brings::default()));
     assert!(world.live().is_empty());
     night(&mut world);
     world.done("bake-2", "bake");

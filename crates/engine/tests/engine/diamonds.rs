@@ -4,13 +4,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::{prelude::*, sample::Index};
-use serde_json::{Map, Value, json};
 use tidegate_engine::engine::{
-    CommitId, Effect, EffectKind, Outcome, PinnerId, Run, RunState, StepOutcome, StepState, Subject, explain::Waiting,
-    plan::Task, provenance::fan_in,
+    Brings, CommitId, Effect, EffectKind, Outcome, PinnerId, Run, RunState, StepOutcome, StepState, Subject,
+    explain::Waiting, plan::Task, provenance::fan_in,
 };
 
-use super::support::{World, again, failed, repository, retry, rules, run_rule, stage};
+use super::support::{World, again, failed, repository, retry, rules, run_rule, stage, unmoved};
 
 const DIAMOND: &str = include_str!("diamonds.yaml");
 const REPOSITORIES: [&str; 5] = ["shared", "app", "tools", "image", "infrastructure"];
@@ -228,17 +227,12 @@ impl Diamond {
             let branch = &self.world.remotes[&(into, stage("dev"))];
             let pinner = PinnerId::new(format!("{}/{}", run.subject.name(), step.id));
             let pinned = &branch.last().unwrap().as_ref().unwrap().pins[&pinner].1;
-            let outputs = Map::from_iter([
-                ("changed".to_owned(), json!(false)),
-                ("head".to_owned(), json!(head)),
-                ("pinned".to_owned(), json!(pinned)),
-            ]);
-            return Outcome::Step(StepOutcome::Done { outputs, artifacts: Vec::new() });
+            return Outcome::Step(unmoved(&head, Brings { pinned: pinned.clone(), ..Brings::default() }));
         }
         content.pins.insert(run.subject.name().to_owned(), artifact);
         let outcome = self.world.success(effect);
-        let Outcome::Step(StepOutcome::Done { outputs, .. }) = &outcome else { unreachable!() };
-        let made = CommitId::new(outputs.get("commit").and_then(Value::as_str).unwrap());
+        let Outcome::Step(StepOutcome::Done { made, .. }) = &outcome else { unreachable!() };
+        let made = made.moved().unwrap().commit.clone();
         self.world.shape_last(&into, &stage("dev"), &["pins.json"], false);
         self.contents.insert(made, content);
         outcome

@@ -1,9 +1,9 @@
 //! How steps and runs end: retries, deadlines, cancellation, failures that drain, and doing a run again.
 
-use tidegate_engine::engine::{Outcome, Phase, RunState, StepOutcome, StepState, explain};
+use tidegate_engine::engine::{Made, Outcome, Phase, RunState, StepOutcome, StepState, explain};
 
 use super::support::{
-    HOUR_MS, MINUTE_MS, NOON_MS, World, abort, again, approve, failed, pending, repository, retry, stage,
+    HOUR_MS, MINUTE_MS, NOON_MS, World, abort, again, approve, done, failed, pending, repository, retry, stage,
 };
 
 /// A bake that is tried three times and may take ten minutes, beside a package; then a commit.
@@ -136,7 +136,7 @@ fn an_aborted_run_cancels_what_is_active_and_late_outcomes_change_nothing() {
     assert_eq!((world.state("bake-1"), world.phase("bake-1", "bake")), (RunState::Ending, Phase::Cancel));
     assert_eq!(world.waits_for("bake-1").for_what, "bake to be cancelled");
 
-    let late = StepOutcome::Done { outputs: serde_json::Map::new(), artifacts: Vec::new() };
+    let late = done(Made::Nothing, Vec::new());
     let decision = world.answer(&started, Outcome::Step(late));
     assert_eq!(decision, tidegate_engine::engine::Decision::default());
     world.answers("bake-1", "bake", StepOutcome::Cancelled);

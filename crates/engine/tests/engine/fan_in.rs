@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
-use tidegate_engine::engine::{PinnerId, RunId, RunState, StepOutcome, StepState, provenance::fan_in};
+use serde_json::{Value, json};
+use tidegate_engine::engine::{Brings, PinnerId, RunId, RunState, StepOutcome, StepState, provenance::fan_in};
 
-use super::support::{World, abort, approve, failed, promote, repository, retry, rules, run_rule, stage};
+use super::support::{World, abort, approve, failed, promote, repository, retry, rules, run_rule, stage, unmoved};
 
 const DIAMOND: &str = "
 version: 1
@@ -76,11 +76,8 @@ fn flows_unchanged(world: &mut World, rule: &str, into: &str) {
 fn unchanged(world: &World, rule: &str, into: &str) -> StepOutcome {
     let branch = &world.remotes[&(repository(into), stage("dev"))];
     let head = branch.last().unwrap().as_ref().unwrap();
-    let pinned = json!(head.pins[&PinnerId::new(format!("{rule}/commit"))].1);
-    let head = Value::from(head.commit.as_str());
-    let outputs = [("changed", Value::from(false)), ("commit", Value::from("")), ("head", head), ("pinned", pinned)];
-    let outputs: Map<String, Value> = outputs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-    StepOutcome::Done { outputs, artifacts: Vec::new() }
+    let pinned = head.pins[&PinnerId::new(format!("{rule}/commit"))].1.clone();
+    unmoved(&head.commit, Brings { pinned, ..Brings::default() })
 }
 
 /// A push to shared has come to the image through the app, and not yet through the tools; the bake that waits.

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::{prelude::*, sample::Index};
-use tidegate_engine::engine::{Command, EffectKind, Outcome, Phase, RunId, RunState, StepOutcome, StepState};
+use tidegate_engine::engine::{Command, EffectKind, Made, Outcome, Phase, RunId, RunState, StepOutcome, StepState};
 
 use super::support::{
-    HOUR_MS, MINUTE_MS, NOON_MS, World, abort, approve, cases, failed, freeze, pause, pending, retry,
+    HOUR_MS, MINUTE_MS, NOON_MS, World, abort, approve, cases, done, failed, freeze, pause, pending, retry,
 };
 
 const SHOP: &str = "
@@ -250,7 +250,7 @@ impl Play {
                     Some((effect.id.clone(), Outcome::Step(StepOutcome::Cancelled)))
                 }
                 EffectKind::Step { step, .. } if step.as_str().starts_with("check-") => {
-                    let done = StepOutcome::Done { outputs: serde_json::Map::new(), artifacts: Vec::new() };
+                    let done = done(Made::Nothing, Vec::new());
                     let conflict = std::mem::take(&mut self.conflict);
                     let outcome = if conflict { failed("a conflict") } else { done };
                     self.model.ended |= conflict;

@@ -4,6 +4,7 @@ use tidegate_engine::engine::{Command, RunId, RunState, StepState};
 
 use super::support::{
     HOUR_MS, MINUTE_MS, NOON_MS, World, abort, approve, failed, freeze, pause, pending, promote, retry, stage,
+    synthesised,
 };
 
 const SHOP: &str = "
@@ -302,9 +303,7 @@ fn nothing_is_asked_when_nothing_differs_from_what_is_deployed() {
     let mut world = World::new(SHOP);
     let synth = |world: &mut World, run: &str, template: &str| {
         let effect = world.effect(run, "synth").id;
-        let outputs = serde_json::Map::from_iter([("template_digest".to_owned(), template.into())]);
-        let done = tidegate_engine::engine::StepOutcome::Done { outputs, artifacts: Vec::new() };
-        world.answer(&effect, tidegate_engine::engine::Outcome::Step(done));
+        world.answer(&effect, tidegate_engine::engine::Outcome::Step(synthesised(template)));
     };
     world.push("infrastructure", "main");
     synth(&mut world, "deliver-1", "sha256:one");

@@ -260,7 +260,7 @@ impl History {
             return done.clone();
         }
         let outcome = self.world.success(effect);
-        if matches!(&outcome, Outcome::Step(StepOutcome::Done { outputs, .. }) if outputs.contains_key("parent")) {
+        if matches!(&outcome, Outcome::Step(StepOutcome::Done { made, .. }) if made.moved().is_some()) {
             self.committed.insert(key, outcome.clone());
         }
         outcome
@@ -283,7 +283,7 @@ impl History {
             .steps
             .iter()
             .filter(|step| matches!(step.task, Task::Merge(_) | Task::Restore(_)) && step.state == StepState::Done)
-            .filter_map(|step| Some((step.task.moves()?, step.output_commit("commit")?)))
+            .filter_map(|step| Some((step.task.moves()?, step.made.head()?.clone())))
             .collect();
         for (one, commit) in &made {
             for other in made.keys().filter(|other| *other != one) {

@@ -1,7 +1,7 @@
 //! Promotions: what was verified together goes on together, when its conditions hold.
 
 use tidegate_engine::engine::{
-    Command, CommitSet, Digest, EffectKind, Outcome, RunId, RunState, StepOutcome, StepState,
+    Command, CommitSet, Digest, EffectKind, Made, Outcome, RunId, RunState, StepOutcome, StepState,
 };
 
 use super::support::{
@@ -227,8 +227,9 @@ promotions:
 fn done_changing(world: &mut World, run: &str, step: &str, paths: &[&str]) {
     let effect = world.effect(run, step);
     let mut outcome = world.success(&effect);
-    if let Outcome::Step(StepOutcome::Done { outputs, .. }) = &mut outcome {
+    if let Outcome::Step(StepOutcome::Done { outputs, made: Made::Moved(moved), .. }) = &mut outcome {
         outputs.insert("paths".to_owned(), serde_json::json!(paths));
+        moved.paths = Some(paths.iter().map(|path| (*path).to_owned()).collect());
     }
     world.answer(&effect.id, outcome);
 }

@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Map, Value, json};
 use tidegate_engine::{
     engine::{
-        Artifact, Command, CommitId, CommitSet, Decision, Digest, Effect, EffectId, EffectKind, Event, Fact, HeadSeen,
-        Outcome, Phase, PinnerId, PinsSeen, Principal, Recorded, Refused, Run, RunId, RunState, StepKey, StepOutcome,
-        StepRun, StepState, Subject, System, Work,
+        self, Artifact, Brings, Command, CommitId, CommitSet, Decision, Digest, Effect, EffectId, EffectKind, Event,
+        Fact, HeadSeen, Moved, Outcome, Phase, PinnerId, PinsSeen, Principal, Recorded, Refused, Run, RunId, RunState,
+        StepKey, StepOutcome, StepRun, StepState, Subject, System, Unmoved, Work,
         explain::whereabouts::Whereabouts,
         explain::{self, Condition, Journey, Waiting},
         fold, invariants,
@@ -56,8 +56,44 @@ impl Made {
     }
 }
 
-fn step_text(outputs: &Map<String, Value>, name: &str) -> Option<CommitId> {
-    outputs.get(name).and_then(Value::as_str).map(CommitId::new)
+/// A step is done: what it made, and the same as outputs, as a step says it for templates.
+pub(super) fn done(made: engine::Made, artifacts: Vec<Artifact>) -> StepOutcome {
+    let mut outputs = Map::new();
+    let mut say = |name: &str, value: Value| drop(outputs.insert(name.to_owned(), value));
+    if let Some(Brings { pinned, to, from, .. }) = made.brought() {
+        for (name, value) in [("pinned", json!(pinned)), ("to", json!(to)), ("from", json!(from))] {
+            say(name, value);
+        }
+    }
+    match &made {
+        engine::Made::Nothing => {}
+        engine::Made::Moved(moved) => {
+            say("commit", json!(moved.commit));
+            say("parent", json!(moved.parent));
+            say("paths", json!(moved.paths));
+            say("back", json!(moved.back));
+        }
+        engine::Made::Unmoved(unmoved) => {
+            say("changed", json!(false));
+            say("head", json!(unmoved.head));
+        }
+        engine::Made::Deployed(service) => {
+            say("address", json!(service.address));
+            say("image", json!(service.image));
+        }
+        engine::Made::Synthesised { template_digest } => say("template_digest", json!(template_digest)),
+    }
+    StepOutcome::Done { outputs, artifacts, made }
+}
+
+/// A step finds that a head holds already what it would bring.
+pub(super) fn unmoved(head: &CommitId, brought: Brings) -> StepOutcome {
+    done(engine::Made::Unmoved(Box::new(Unmoved { head: Some(head.clone()), brought })), Vec::new())
+}
+
+/// A template of this digest is made.
+pub(super) fn synthesised(digest: &str) -> StepOutcome {
+    done(engine::Made::Synthesised { template_digest: Digest::new(digest) }, Vec::new())
 }
 
 /// One system and what is around it.
@@ -505,43 +541,59 @@ impl World {
         let EffectKind::Step { run, step, .. } = &effect.kind else { panic!("{effect:?}") };
         let run = self.run(run.as_str());
         let step = run.step(step).unwrap();
-        let mut outputs = Map::new();
+        let mut made = engine::Made::Nothing;
         let kind = step.task.kind().name;
         let mut artifact = Artifact { kind: kind.to_owned(), name: format!("{}/{kind}", run.id), uri: String::new() };
-        outputs.insert("made".to_owned(), json!({ "by": run.id.to_string(), "share": 0.1 }));
         let moves = step.task.moves().and_then(|repository| self.last(repository, &run.stage));
         let carried = self.carried(&run, &step.task, moves.map(|made| &made.commit));
-        outputs.insert("carried".to_owned(), json!(carried));
+        if matches!(step.task, Task::CheckMerge(_)) {
+            let brought = Brings { carried, ..Brings::default() };
+            return Outcome::Step(done(
+                engine::Made::Unmoved(Box::new(Unmoved { head: None, brought })),
+                vec![artifact],
+            ));
+        }
         if let Some(repository) = step.task.writes_to() {
-            if let Task::Restore(restore) = &step.task
-                && self.way_back(&run, restore, &mut outputs).is_none()
-            {
-                outputs.insert("changed".to_owned(), json!(false));
-                return Outcome::Step(StepOutcome::Done { outputs, artifacts: Vec::new() });
+            let mut brought = Brings { carried, ..Brings::default() };
+            if let Task::Restore(restore) = &step.task {
+                let Some(back) = self.way_back(&run, restore) else {
+                    return Outcome::Step(done(engine::Made::Unmoved(Box::default()), Vec::new()));
+                };
+                brought = Brings { carried: brought.carried, ..back };
             }
             if self.reproducible && run.source.is_some() && run.stage != stage("dev") {
                 let Subject::Rule(rule) = &run.subject else { unreachable!() };
                 let head = self.last(repository, &run.stage).unwrap();
-                outputs.insert("changed".to_owned(), json!(false));
-                outputs.insert("head".to_owned(), json!(head.commit));
-                outputs.insert("pinned".to_owned(), json!(head.pins[&PinnerId::of(rule, &step.id)].1));
-                return Outcome::Step(StepOutcome::Done { outputs, artifacts: Vec::new() });
+                let pinned = head.pins[&PinnerId::of(rule, &step.id)].1.clone();
+                return Outcome::Step(unmoved(&head.commit, Brings { pinned, ..Brings::default() }));
             }
             let parent = self.last(repository, &run.stage).map(|made| made.commit.clone());
             let key = run.key(&self.system.rules().unwrap().system, step);
             let commit = self.commit(repository, &run.stage, "tidegate", Some(key));
             self.contents.made(&run, step, &commit, parent.as_ref());
-            self.contents.went_back(&commit, parent.as_ref(), &outputs);
-            self.pin(&run, step, &mut outputs);
+            self.contents.went_back(&commit, parent.as_ref(), &brought);
+            let pins = self.pin(&run, step, &mut brought);
             artifact = Artifact::commit(repository, &commit);
-            outputs.insert("commit".to_owned(), Value::from(commit.as_str()));
-            outputs.insert("parent".to_owned(), json!(parent));
+            let subject = String::new();
+            made = engine::Made::Moved(Box::new(Moved {
+                commit,
+                parent,
+                subject,
+                paths: None,
+                back: false,
+                pins,
+                brought,
+            }));
         }
-        Outcome::Step(StepOutcome::Done { outputs, artifacts: vec![artifact] })
+        let mut outcome = done(made, vec![artifact]);
+        if let StepOutcome::Done { outputs, .. } = &mut outcome {
+            outputs.insert("made".to_owned(), json!({ "by": run.id.to_string(), "share": 0.1 }));
+        }
+        Outcome::Step(outcome)
     }
 
-    /// The last commit of a branch gets the pins that a step brings there.
-    fn pin(&mut self, run: &Run, step: &StepRun, outputs: &mut Map<String, Value>) {
+    /// The last commit of a branch gets the pins that a step brings there; all of them, where it moves a set.
+    fn pin(&mut self, run: &Run, step: &StepRun, brought: &mut Brings) -> Option<Vec<PinsSeen>> {
         let of = |commit: &CommitId| {
             let mut all = self.remotes.values().flatten().flatten();
             all.find(|made| made.commit == *commit).map(|made| made.pins.clone())
@@ -549,11 +601,11 @@ impl World {
         let mut wrote = None;
         let pins = match (&step.task, &run.subject) {
             (Task::Merge(merge), _) => of(&merge.commit).map(|pins| self.taken(merge, pins)),
-            (Task::Restore(_), _) => step_text(outputs, "to").and_then(|to| of(&to)),
+            (Task::Restore(_), _) => brought.to.as_ref().and_then(of),
             (Task::Action(Action::Commit(commit)), Subject::Rule(rule)) => {
                 let value = |pointer: &String| (pointer.clone(), json!(format!("{pointer} of {}", run.id)));
                 let values: BTreeMap<String, Value> = commit.set.keys().map(value).collect();
-                outputs.insert("pinned".to_owned(), json!(values));
+                brought.pinned.clone_from(&values);
                 let pinner = PinnerId::of(rule, &step.id);
                 let of = match work(&self.system, &self.effect(run.id.as_str(), step.id.as_str())) {
                     Ok(Work::Step(work)) => work.made_from,
@@ -569,9 +621,7 @@ impl World {
         let made = branch.last_mut().unwrap().as_mut().unwrap();
         made.pins.extend(pins.into_iter().flatten());
         made.wrote = wrote;
-        if step.task.moves().is_some() {
-            outputs.insert("pins".to_owned(), json!(made.pins_seen(None, &[])));
-        }
+        step.task.moves().map(|_| made.pins_seen(None, &[]))
     }
 
     /// The rules that see the same after a move as in what it brings: all of them, but where people pushed to the stage.
@@ -613,8 +663,8 @@ impl World {
         pins.into_iter().filter(|(_, pins)| !kept(pins)).collect()
     }
 
-    /// What a way back says of itself; nothing when what it undoes is not on the branch.
-    fn way_back(&self, run: &Run, restore: &Restore, outputs: &mut Map<String, Value>) -> Option<()> {
+    /// What a way back brings; nothing when what it undoes is not on the branch.
+    fn way_back(&self, run: &Run, restore: &Restore) -> Option<Brings> {
         let (to, from) = match &restore.back {
             Back::ToVersion { to, from } => (to.clone(), from.clone()?),
             Back::Undo { key } => {
@@ -627,9 +677,7 @@ impl World {
                 )
             }
         };
-        outputs.insert("to".to_owned(), json!(to));
-        outputs.insert("from".to_owned(), json!(from));
-        Some(())
+        Some(Brings { to: Some(to), from: Some(from), ..Brings::default() })
     }
 
     /// Answers every pending effect of a step with success until only people, clocks and watches are left.

@@ -1,11 +1,10 @@
 //! Ways back among all else that goes on: promotions, runs in flight, pins, freezes, and other ways back.
 
-use serde_json::{Map, json};
-use tidegate_engine::engine::{Command, RunState, StepOutcome, StepState};
+use tidegate_engine::engine::{Brings, Command, RunState, StepOutcome, StepState};
 
 use super::support::{
     HOUR_MS, World, failed, freeze, pin, promote, promote_version, repository, retry, roll_back, run_rule, stage,
-    verified::*,
+    unmoved, verified::*,
 };
 
 /// The way from qa to main, with a soak time.
@@ -130,8 +129,7 @@ fn a_run_on_what_a_promotion_leaves_alone_may_still_pin() {
     world.reproducible = false;
     checked(&mut world, &promotion);
     let head = world.system.heads_of(&stage("qa"))[&repository("software")].clone();
-    let held = Map::from_iter([("commit".to_owned(), json!(head)), ("changed".to_owned(), json!(false))]);
-    world.answers(&promotion, "merge-software", StepOutcome::Done { outputs: held, artifacts: Vec::new() });
+    world.answers(&promotion, "merge-software", unmoved(&head, Brings::default()));
     world.done(&promotion, "merge-infrastructure");
     world.settle();
     assert_eq!(world.state(&flight), RunState::Done, "its commit is still the newest");
@@ -315,9 +313,8 @@ fn a_repository_that_is_already_there_keeps_its_identity() {
     checked(&mut world, &back);
     let head = world.system.heads_of(&stage("qa"))[&repository("infrastructure")].clone();
     let to = world.version("qa", &first).set[&repository("infrastructure")].clone();
-    let outputs = json!({ "commit": head, "to": to, "from": head, "changed": false });
-    let outputs = outputs.as_object().unwrap().clone();
-    world.answers(&back, "restore-infrastructure", StepOutcome::Done { outputs, artifacts: Vec::new() });
+    let brought = Brings { to: Some(to), from: Some(head.clone()), ..Brings::default() };
+    world.answers(&back, "restore-infrastructure", unmoved(&head, brought));
     world.settle();
     assert_eq!(world.system.version_here(&stage("qa")).unwrap().verified.run.as_str(), first);
 }

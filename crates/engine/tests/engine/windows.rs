@@ -1,9 +1,8 @@
 //! Gates that have to hold when something moves, not only when they were passed: windows, and passing without asking.
 
-use serde_json::{Map, Value};
-use tidegate_engine::engine::{Command, RunState, StepOutcome, StepState, TargetKey, explain::Verdict};
+use tidegate_engine::engine::{Command, RunState, StepState, TargetKey, explain::Verdict};
 
-use super::support::{HOUR_MS, MINUTE_MS, NOON_MS, World, approve, failed, freeze, pause, retry, stage};
+use super::support::{HOUR_MS, MINUTE_MS, NOON_MS, World, approve, failed, freeze, pause, retry, stage, synthesised};
 
 /// It is noon: the window is open for an hour.
 const SHOP: &str = "
@@ -184,8 +183,7 @@ rules:
 /// A push whose template comes out so.
 fn pushed(world: &mut World, run: &str, template: &str) {
     world.push("infrastructure", "main");
-    let outputs = Map::from_iter([("template_digest".to_owned(), Value::from(template))]);
-    world.answers(run, "synth", StepOutcome::Done { outputs, artifacts: Vec::new() });
+    world.answers(run, "synth", synthesised(template));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use crate::engine::{
     fact::{RunFact, StepFact},
     gate::approval::VoidAnswer,
+    made::Made,
     plan::{Back, Task},
     run::{Run, RunState, StepRun, StepState},
     system::System,
@@ -56,6 +57,7 @@ pub(super) fn apply_step(system: &mut System, run: u64, step: &StepId, fact: &St
         StepFact::Started { at_ms } => {
             (step.state, step.started_ms, step.ended_ms) = (StepState::Active, Some(*at_ms), None);
             step.outputs.clear();
+            step.made = Made::Nothing;
         }
         StepFact::Polled { handle, progress } => {
             step.handle = Some(handle.clone());
@@ -71,9 +73,9 @@ pub(super) fn apply_step(system: &mut System, run: u64, step: &StepId, fact: &St
             (step.error, step.hint) = (Some(error.clone()), Some(hint.clone()));
         }
         StepFact::Cancelling => step.tries = 0,
-        StepFact::Done { outputs, artifacts, at_ms } => {
+        StepFact::Done { outputs, artifacts, made, at_ms } => {
             (step.state, step.ended_ms) = (StepState::Done, Some(*at_ms));
-            (step.outputs, step.artifacts) = (outputs.clone(), artifacts.clone());
+            (step.outputs, step.artifacts, step.made) = (outputs.clone(), artifacts.clone(), made.clone());
             (step.error, step.hint, step.progress) = (None, None, None);
         }
         StepFact::Failed { error, hint, at_ms } => {
@@ -122,6 +124,7 @@ fn put_back(step: &mut StepRun, state: StepState, round: u32) {
     (step.handle, step.progress, step.error, step.hint) = (None, None, None, None);
     step.outputs.clear();
     step.artifacts.clear();
+    step.made = Made::Nothing;
 }
 
 fn void(step: &mut StepRun, by: &str, because: &str) {

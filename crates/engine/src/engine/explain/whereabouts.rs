@@ -6,8 +6,6 @@ use std::{
     ops::Range,
 };
 
-use serde_json::Value;
-
 use crate::engine::{
     decision::Decision,
     event::{CommitSet, Event, HeadSeen, Outcome, Recorded},
@@ -244,7 +242,7 @@ impl Whereabouts {
     fn promoted(&mut self, run: &Run, from: &StageName) {
         for step in run.steps.iter().filter(|step| step.state == StepState::Done) {
             let Task::Merge(merge) = &step.task else { continue };
-            let Some(made) = step.outputs.get("commit").and_then(Value::as_str).map(CommitId::new) else { continue };
+            let Some(made) = step.made.head().cloned() else { continue };
             let place = |stage: &StageName| Place { repository: merge.repository.clone(), stage: stage.clone() };
             let Some(position) = self.position(&place(from), &merge.commit) else { continue };
             let at_ms = step.ended_ms.unwrap_or(run.created_ms);

@@ -10,6 +10,7 @@ use crate::engine::{
     event::{Artifact, CommitSet},
     gate::hotfix::Hotfix,
     ids::CommitId,
+    made::Made,
     provenance::Origin,
     run::{Answer, RunState, StepState},
 };
@@ -111,6 +112,9 @@ pub enum StepFact {
         /// What it made.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         artifacts: Vec<Artifact>,
+        /// What the engine goes by.
+        #[serde(default, skip_serializing_if = "Made::is_nothing")]
+        made: Made,
         /// When.
         at_ms: i64,
     },

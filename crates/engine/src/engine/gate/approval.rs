@@ -195,10 +195,9 @@ pub(in crate::engine) fn unseen<'run>(run: &'run Run, deploy: &StepRun) -> Optio
     }
     let before = run.before(deploy);
     let made = *before.iter().rev().find(|step| step.task.kind().makes_template())?;
-    let template = made.outputs.get("template_digest");
-    let shows = |step: &&StepRun| {
-        step.id == made.id || template.is_some_and(|_| step.outputs.get("template_digest") == template)
-    };
+    let template = made.made.template_digest();
+    let shows =
+        |step: &&StepRun| step.id == made.id || template.is_some_and(|_| step.made.template_digest() == template);
     let asks = before.iter().filter(|step| step.task.quorum(&run.stage).is_some());
     asks.copied().find(|asked| !run.before(asked).iter().any(shows)).map(|asked| (made, asked))
 }
@@ -331,7 +330,9 @@ impl Turn<'_> {
     pub(in crate::engine) fn content(&self, run: &Run, step: &StepRun) -> Option<DeployedContent> {
         let Task::Action(Action::Deploy(deploy)) = &step.task else { return None };
         let known = work::step_work(self.system.rules()?, run, &step.id, Phase::Start).ok()?;
-        let template = known.input("synth", "template_digest")?.as_str()?.to_owned();
+        let before = run.before(step);
+        let synth = before.iter().rev().find(|before| before.task.kind().makes_template())?;
+        let template = synth.made.template_digest()?.to_string();
         let context = known.context();
         let rendered =
             |(name, value): (&String, &String)| Some((name.clone(), template::render(value, &context).ok()?));

@@ -13,6 +13,7 @@ use crate::engine::{
     effect::{Effect, Timer},
     fact::StepFact,
     ids::Digest,
+    made::Made,
     plan::Task,
     run::{Answer, StepState},
     turn::Turn,
@@ -149,7 +150,11 @@ impl Turn<'_> {
 
     /// A gate lets its run pass.
     pub(in crate::engine) fn pass_gate(&mut self, number: u64, id: &StepId, outputs: Map<String, Value>) {
-        self.record_step(number, id, StepFact::Done { outputs, artifacts: Vec::new(), at_ms: self.at_ms });
+        self.record_step(
+            number,
+            id,
+            StepFact::Done { outputs, artifacts: Vec::new(), made: Made::Nothing, at_ms: self.at_ms },
+        );
         self.drop_effect_of(number, id);
         self.stop_asking_git(number, id);
         self.awake.insert(number);

@@ -224,8 +224,7 @@ impl Turn<'_> {
             }
             _ => return None,
         };
-        let values = step.outputs.get("pinned")?.as_object()?;
-        let values = values.iter().map(|(pointer, value)| (pointer.clone(), value.clone())).collect();
+        let values = step.made.brought()?.pinned.clone();
         let names = run.before(step).into_iter().flat_map(|step| &step.artifacts).map(|artifact| artifact.name.clone());
         let (artifacts, pinner) = (names.collect(), PinnerId::of(rule, id));
         let (pins, of) = (Pins { file, values }, of_run(&self.system, run));

@@ -4,6 +4,7 @@
 use crate::engine::{
     fact::{Fact, StageFact},
     ids::{CommitId, PinnerId, Place},
+    made::Made,
     plan::{Merge, Task},
     provenance::{Pins, Point, Provenance, commits, fan_in, makes_only},
     run::{Cause, Run, StepRun, StepState, Subject},
@@ -12,11 +13,10 @@ use crate::engine::{
 };
 use crate::rules::{RepositoryName, Rule, RuleName, Rules, StageName};
 
-impl StepRun {
+impl Made {
     /// The rules that see the same in what a move made as in what it was to bring.
-    fn carried(&self) -> Vec<RuleName> {
-        let names = self.outputs.get("carried").and_then(serde_json::Value::as_array);
-        names.into_iter().flatten().filter_map(|name| RuleName::new(name.as_str()?).ok()).collect()
+    fn carried(&self) -> &[RuleName] {
+        self.brought().map_or(&[], |brought| &brought.carried)
     }
 }
 
@@ -28,7 +28,7 @@ impl Turn<'_> {
         let Some(rules) = self.system.rules() else { return kept };
         for step in run.steps.iter().filter(|step| step.state == StepState::Done) {
             let Task::CheckMerge(upstream) = &step.task else { continue };
-            let carried = step.carried();
+            let carried = step.made.carried();
             for (name, rule) in rules.rules.iter().filter(|(_, rule)| rule.repository() == Some(&upstream.repository)) {
                 let into = commits(rule, &run.stage).filter(|(_, commit)| commit.repository == merge.repository);
                 for (_, commit) in into.filter(|_| !carried.contains(name)) {
@@ -50,12 +50,12 @@ impl Turn<'_> {
         for step in &moved {
             let Some(repository) = step.task.moves() else { continue };
             let to = match &step.task {
-                Task::Merge(merge) => Some(merge.commit.clone()),
-                _ => step.output_commit("to"),
+                Task::Merge(merge) => Some(&merge.commit),
+                _ => step.made.brought().and_then(|brought| brought.to.as_ref()),
             };
-            let (Some(to), Some(now)) = (to, step.output_commit("commit")) else { continue };
-            for rule in step.carried() {
-                self.came_along(&rules, (repository, &to, &now), &rule, &run.stage, &moved);
+            let (Some(to), Some(now)) = (to, step.made.head()) else { continue };
+            for rule in step.made.carried() {
+                self.came_along(&rules, (repository, to, now), rule, &run.stage, &moved);
             }
         }
         for repository in moved.iter().filter_map(|step| step.task.moves()) {
@@ -85,7 +85,7 @@ impl Turn<'_> {
                 }
                 _ => false,
             };
-            let is_there = |step: &StepRun| step.output_commit("commit").as_ref() == head;
+            let is_there = |step: &StepRun| step.made.head() == head;
             let brings = |step: &&&StepRun| step.task.moves() == Some(&into) && is_there(step) && !kept(step);
             let brought = moved.iter().any(|step| brings(&step));
             let is_of_it = self.system.points(&into, Some(&pins), repository).iter().any(|known| known.commit == *to);

@@ -180,10 +180,9 @@ impl Turn<'_> {
         let sets = system.runs.values().map(|run| &run.set).chain(system.versions.sets());
         let sets = sets.chain(system.promoted.values().map(|promoted| &promoted.set));
         let mut named: BTreeSet<CommitId> = BTreeSet::new();
-        let made: Vec<CommitId> =
-            system.runs.values().flat_map(|run| &run.steps).filter_map(|step| step.output_commit("commit")).collect();
+        let made = system.runs.values().flat_map(|run| &run.steps).filter_map(|step| step.made.head());
         let mut open: Vec<&CommitId> =
-            gone.chain(in_heads).chain(sets.flat_map(|set| set.values())).chain(&made).collect();
+            gone.chain(in_heads).chain(sets.flat_map(|set| set.values())).chain(made).collect();
         while let Some(commit) = open.pop() {
             let Some(descent) = system.versions.descent.get(commit).filter(|_| !named.contains(commit)) else {
                 continue;

@@ -4,6 +4,7 @@
 use crate::engine::{
     fact::StageFact,
     ids::RunId,
+    made::Made,
     run::{Run, StepRun, StepState, Subject},
     turn::{Refused, Turn},
     version::HalfWay,
@@ -24,7 +25,7 @@ enum Moved {
 }
 
 fn moved(step: &StepRun) -> Moved {
-    let unchanged = step.outputs.get("changed").and_then(serde_json::Value::as_bool) == Some(false);
+    let unchanged = matches!(step.made, Made::Unmoved(_));
     match step.state {
         StepState::Done if unchanged => Moved::NeedNot,
         StepState::Done => Moved::Surely,

@@ -39,8 +39,7 @@ impl Turn<'_> {
     /// A promotion or a way back brought a place to a new commit.
     pub(in crate::engine) fn pins_moved(&mut self, number: u64, id: &StepId, place: &Place) {
         let step = self.step_of(number, id);
-        let unchanged = step.outputs.get("changed").and_then(serde_json::Value::as_bool) == Some(false);
-        let Some(commit) = step.output_commit("commit").filter(|_| !unchanged) else { return };
+        let Some(commit) = step.made.moved().map(|moved| moved.commit.clone()) else { return };
         self.pins_move(number, id, place, &commit);
     }
 

@@ -5,6 +5,7 @@ use crate::engine::{
     event::{CommitSet, Principal},
     fact::{StageFact, StepFact},
     ids::{CommitId, Place, RunId, TargetKey},
+    made::Brings,
     plan::{self, Back, Restore, Task},
     provenance::Origin,
     run::{Cause, Run, RunState, StepRun, StepState, Subject},
@@ -170,8 +171,11 @@ impl Turn<'_> {
     /// A step of a way back is done: what its place holds from now on.
     pub(in crate::engine) fn went_back(&mut self, number: u64, id: &StepId, restore: &Restore) {
         let step = self.step_of(number, id);
-        let (now, to, from) = (step.output_commit("commit"), step.output_commit("to"), step.output_commit("from"));
-        let (parent, changed) = (step.output_commit("parent"), step.changed_paths());
+        let now = step.made.head().cloned();
+        let Brings { to, from, .. } = step.made.brought().cloned().unwrap_or_default();
+        let moved = step.made.moved();
+        let parent = moved.and_then(|moved| moved.parent.clone());
+        let changed = moved.and_then(|moved| moved.paths.clone());
         let made = parent.is_some();
         let to = to.or_else(|| match &restore.back {
             Back::ToVersion { to, .. } => Some(to.clone()),
@@ -317,7 +321,7 @@ impl Turn<'_> {
 /// The commits that the steps of a way back came to.
 fn moved_to(run: &Run) -> CommitSet {
     let restores = run.steps.iter().filter_map(|step| match &step.task {
-        Task::Restore(restore) => Some((restore.repository.clone(), step.output_commit("commit")?)),
+        Task::Restore(restore) => Some((restore.repository.clone(), step.made.head()?.clone())),
         _ => None,
     });
     restores.collect()

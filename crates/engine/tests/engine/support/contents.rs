@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_engine::{
     engine::{
-        Attribution, AuthorsWork, CommitId, Decision, Effect, EffectKind, Outcome, Run, StepRun, Work, Written,
+        Attribution, AuthorsWork, Brings, CommitId, Decision, Effect, EffectKind, Outcome, Run, StepRun, Work, Written,
         plan::Task, work,
     },
     rules::{Action, RepositoryName},
 };
 
-use super::{World, repository, stage, step_text};
+use super::{World, repository, stage};
 
 /// Every commit with all that is in it.
 #[derive(Debug, Default)]
@@ -78,14 +78,9 @@ impl Contents {
     }
 
     /// A way back of ours.
-    pub(super) fn went_back(
-        &mut self,
-        commit: &CommitId,
-        parent: Option<&CommitId>,
-        outputs: &serde_json::Map<String, serde_json::Value>,
-    ) {
-        if let (Some(parent), Some(to), Some(from)) = (parent, step_text(outputs, "to"), step_text(outputs, "from")) {
-            self.go_back(commit, parent, &to, &from);
+    pub(super) fn went_back(&mut self, commit: &CommitId, parent: Option<&CommitId>, brought: &Brings) {
+        if let (Some(parent), Some(to), Some(from)) = (parent, &brought.to, &brought.from) {
+            self.go_back(commit, parent, to, from);
         }
     }
 
