@@ -61,9 +61,9 @@ pub(super) fn done(made: engine::Made, artifacts: Vec<Artifact>) -> StepOutcome 
     let mut outputs = Map::new();
     let mut say = |name: &str, value: Value| drop(outputs.insert(name.to_owned(), value));
     if let Some(Brings { pinned, to, from, .. }) = made.brought() {
-        for (name, value) in [("pinned", json!(pinned)), ("to", json!(to)), ("from", json!(from))] {
-            say(name, value);
-        }
+        say("pinned", json!(pinned));
+        say("to", json!(to));
+        say("from", json!(from));
     }
     match &made {
         engine::Made::Nothing => {}

@@ -1,18 +1,16 @@
-//! The steps of a rule: their ids, what they wait for, and what each kind demands.
+//! The steps of a rule: their ids, what they wait for, and in which order they may stand.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     super::{
-        actions::{Action, Commit},
+        actions::Action,
         document::Node,
         model::{Rule, Step},
         names::StepId,
         template,
     },
-    Check, gates,
-    promotions::quorum,
-    templates, texts,
+    Check, fields, templates,
 };
 
 /// A rule's steps and, for each, which steps are done whenever it starts.
@@ -32,7 +30,7 @@ pub(super) fn check(check: &mut Check<'_>, rule: &Rule, place: &Node) {
         if step.timeout.is_some_and(|timeout| timeout.as_ms() == 0) {
             check.add(place.field("timeout").bytes.clone(), "no step is done in no time");
         }
-        action(check, &step.action, place.field(step.action.kind().name));
+        fields::of(&step.action).check(check, place.field(step.action.kind().name));
         follows_synth(check, &steps, index, place);
         comes_before_approvals(check, &steps, index, place);
         templates::check(check, &steps, index, place.field(step.action.kind().name));
@@ -183,61 +181,6 @@ fn comes_before_approvals(check: &mut Check<'_>, steps: &Steps<'_>, index: usize
                 format!("move `{made}` before `{asked}`, so that people see what they approve"),
             );
             return;
-        }
-    }
-}
-
-fn action(check: &mut Check<'_>, action: &Action, place: &Node) {
-    match action {
-        Action::Package(package) => check.path_patterns(&package.exclude, place.field("exclude")),
-        Action::Commit(commit) => self::commit(check, commit, place),
-        Action::Bake(bake) => check.demand(&place.field("config").bytes, texts::values_file(&bake.config)),
-        Action::Synth(synth) => {
-            if let Some(template) = &synth.template {
-                check.demand(&place.field("template").bytes, texts::path(template));
-            }
-            for name in synth.environment.keys().filter(|name| name.is_empty() || name.contains(['=', '\0'])) {
-                check.add(place.field("environment").key(name), format!("`{name}` cannot be an environment variable"));
-            }
-        }
-        Action::Lint(lint) => {
-            for (index, file) in lint.guard.iter().enumerate() {
-                check.demand(&place.field("guard").item(index).bytes, texts::path(file));
-            }
-        }
-        Action::Approve(approve) => {
-            for (stage, who) in &approve.stages {
-                let place = place.field("stages");
-                check.stage_exists(stage.as_str(), &place.key(stage.as_str()));
-                quorum(check, who, place.field(stage.as_str()));
-            }
-        }
-        Action::Deploy(_) => {}
-        Action::Check(gate) => gates::gate(check, gate, place, "a rule"),
-        Action::Verify(verify) => {
-            let web = |url: &str| ["http://", "https://", "{{"].iter().any(|start| url.starts_with(start));
-            if verify.http.as_ref().is_some_and(|url| !web(url)) {
-                check.add(place.field("http").bytes.clone(), "this URL does not begin with `http://` or `https://`");
-            }
-            if !(100..600).contains(&verify.status) {
-                check.add(place.field("status").bytes.clone(), "an HTTP status is a number from 100 to 599");
-            }
-            if verify.http.is_none() && verify.contains.is_some() {
-                check.add(place.key("contains"), "`contains` is about the answer to `http`, and there is none");
-            }
-        }
-    }
-}
-
-fn commit(check: &mut Check<'_>, commit: &Commit, place: &Node) {
-    check.repository_exists(commit.repository.as_str(), &place.field("repository").bytes);
-    check.demand(&place.field("file").bytes, texts::values_file(&commit.file));
-    let place = place.field("set");
-    for pointer in commit.set.keys() {
-        check.demand(&place.key(pointer), texts::pointer(pointer));
-        let within = |other: &&String| pointer.strip_prefix(other.as_str()).is_some_and(|rest| rest.starts_with('/'));
-        if let Some(outer) = commit.set.keys().find(within) {
-            check.add(place.key(pointer), format!("`{outer}` is set as a whole, and this is within it"));
         }
     }
 }

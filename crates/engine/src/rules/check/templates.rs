@@ -5,8 +5,8 @@ use std::ops::Range;
 use serde_json::Value;
 
 use super::{
-    super::{actions::Action, document::Node, mistake::did_you_mean, template},
-    Check,
+    super::{document::Node, mistake::did_you_mean, template},
+    Check, fields,
     steps::Steps,
 };
 
@@ -15,7 +15,7 @@ pub(super) const CONTEXT: [&str; 7] = ["system", "stage", "environment", "branch
 
 /// What a template stands in.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Site {
+pub(super) enum Site {
     /// A text; objects cannot be put into it.
     Text,
     /// A value, which may become an object.
@@ -27,51 +27,18 @@ enum Site {
 /// Checks all templates of a step. `place` is that of the step's action.
 pub(super) fn check(check: &mut Check<'_>, steps: &Steps<'_>, index: usize, place: &Node) {
     let mut templates = Templates { check, steps, index };
-    match &steps.rule.steps[index].action {
-        Action::Commit(commit) => {
-            for (pointer, value) in &commit.set {
-                templates.value(value, place.field("set").field(pointer));
-            }
-            templates.texts(&commit.message, Site::Text, |_| place.field("message"));
-        }
-        Action::Synth(synth) => {
-            for (name, value) in &synth.environment {
-                templates.text(value, Site::Text, place.field("environment").field(name));
-            }
-        }
-        Action::Lint(lint) => {
-            for (number, command) in lint.commands.iter().enumerate() {
-                let place = place.field("commands").item(number);
-                templates.texts(command, Site::LintCommand, |word| place.item(word));
-            }
-        }
-        Action::Deploy(deploy) => {
-            for (name, value) in &deploy.parameters {
-                templates.text(value, Site::Text, place.field("parameters").field(name));
-            }
-        }
-        Action::Verify(verify) => {
-            templates.texts(&verify.http, Site::Text, |_| place.field("http"));
-            templates.texts(&verify.contains, Site::Text, |_| place.field("contains"));
-            templates.texts(&verify.command, Site::Text, |word| place.field("command").item(word));
-        }
-        Action::Check(check) => {
-            templates.texts(&check.http, Site::Text, |_| place.field("http"));
-            templates.texts(&check.contains, Site::Text, |_| place.field("contains"));
-            templates.texts(&check.command, Site::Text, |word| place.field("command").item(word));
-        }
-        Action::Package(_) | Action::Bake(_) | Action::Approve(_) => {}
-    }
+    fields::of(&steps.rule.steps[index].action).templates(&mut templates, place);
 }
 
-struct Templates<'templates, 'check> {
+/// The templates of a step.
+pub(super) struct Templates<'templates, 'check> {
     check: &'templates mut Check<'check>,
     steps: &'templates Steps<'templates>,
     index: usize,
 }
 
 impl Templates<'_, '_> {
-    fn texts<'text, 'node>(
+    pub(super) fn texts<'text, 'node>(
         &mut self,
         texts: impl IntoIterator<Item = &'text String>,
         site: Site,
@@ -83,7 +50,7 @@ impl Templates<'_, '_> {
     }
 
     /// Every text within a value; values are as shallow as the document is.
-    fn value(&mut self, value: &Value, place: &Node) {
+    pub(super) fn value(&mut self, value: &Value, place: &Node) {
         match value {
             Value::String(text) => self.text(text, Site::Value, place),
             Value::Array(items) => {
@@ -94,7 +61,7 @@ impl Templates<'_, '_> {
         }
     }
 
-    fn text(&mut self, text: &str, site: Site, place: &Node) {
+    pub(super) fn text(&mut self, text: &str, site: Site, place: &Node) {
         let names = match template::names(text) {
             Ok(names) => names,
             Err(error) => return self.check.add(place.bytes.clone(), error.to_string()),
