@@ -12,7 +12,7 @@ use crate::{
         Attribution, Cause, Delivery, Effect, EffectKind, Event, Outcome, Phase, Recorded, Run, StepOutcome, Timer,
         Work, explain, step, work,
     },
-    steps::attribute,
+    steps::{attribute, foresight::foresee},
 };
 
 /// As many effects as a prediction may have: many times what a change causes in the largest system, and still read in a
@@ -96,7 +96,7 @@ impl Simulation {
             Ok(Work::Timer(_)) => Outcome::Fired,
             Ok(Work::Step(work)) => {
                 let is_cancel = work.phase == Phase::Cancel;
-                let done = self.foresight.step((*work).clone(), &self.scratch.tools, self.at_ms).await;
+                let done = foresee((*work).clone(), &self.scratch.tools, &self.foresight, self.at_ms).await;
                 if let Some(note) = done.note.filter(|note| !self.notes.contains(note)) {
                     self.notes.push(note);
                 }

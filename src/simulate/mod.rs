@@ -5,7 +5,7 @@
 //! The clock is virtual. Work takes no time, and when nothing is left to do at a moment, the next moment is the one at which
 //! something is due: every time in a prediction is the earliest.
 
-mod foresee;
+mod builder;
 mod go_on;
 mod people;
 mod record;
@@ -18,15 +18,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use self::scratch::Originals;
 use self::{
-    foresee::{Foresight, Placeholders},
     record::Record,
-    report::{Certainty, Prediction, RulesUsed, Stopped, Summary, What},
+    report::{Prediction, RulesUsed, Stopped, Summary, What},
     scratch::Scratch,
 };
 use crate::{
     engine::{Access, Command, Digest, Effect, EffectId, Event, Principal, Recorded, Refused, System, step},
     providers::Fault,
     rules::{RepositoryName, Rules, StageName},
+    steps::foresight::{Certainty, Foresight, Placeholders},
 };
 
 /// As much of differences as is kept of one commit.

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use crate::steps::foresight::Certainty;
+
 /// What would happen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -68,18 +70,6 @@ pub struct Foreseen {
     /// What it is.
     #[serde(flatten)]
     pub what: What,
-}
-
-/// How something in a prediction is known.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Certainty {
-    /// It was done, on copies: so it would be, to the byte (but for placeholders).
-    Done,
-    /// It was not done; that it would be is certain, what it makes is not.
-    Foreseen,
-    /// It was supposed: that a check passes, that a person agrees.
-    Assumed,
 }
 
 /// The kinds of thing that would happen.

@@ -13,7 +13,7 @@ use std::{
 
 use rustix::fs::{FlockOperation, flock};
 
-use super::foresee::{ForeseenBuilder, Placeholders};
+use super::builder::ForeseenBuilder;
 use crate::{
     engine::System,
     providers::{
@@ -23,7 +23,7 @@ use crate::{
         objects::DirectoryObjects,
     },
     rules::{RepositoryName, Rules},
-    steps::{NoReleases, Tools},
+    steps::{NoReleases, Tools, foresight::Placeholders},
 };
 
 /// A folder of copies.

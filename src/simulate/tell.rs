@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use super::{
     Certainty, MOST_DIFF_BYTES, Simulation, What,
-    foresee::text,
     report::{FileChange, Foreseen, Gate, StillWaits},
 };
 use crate::{
-    engine::{Message, NoticeWork, Run, RunId, RunState, StepOutcome, StepState, StepWork, explain, plan::Task},
-    rules::{Action, RepositoryName},
+    engine::{Made, Message, Moved, NoticeWork, Run, RunId, RunState, StepOutcome, StepState, StepWork, explain},
+    rules::RepositoryName,
+    steps::foresight::{self as steps, Told, text},
 };
 
 impl Simulation {
@@ -26,67 +26,35 @@ impl Simulation {
                 error: self.record.told(error),
                 hint: self.record.told(hint),
             },
-            StepOutcome::Done { outputs, .. } => self.done(work, outputs).await,
+            StepOutcome::Done { outputs, made, .. } => self.done(work, outputs, made).await,
         };
         self.record.of_run(self.at_ms, &run, certainty, what);
     }
 
-    async fn done(&mut self, work: &StepWork, outputs: &serde_json::Map<String, Value>) -> What {
-        let out = |name: &str| text(outputs, name).to_owned();
-        let reused = outputs.get("reused") == Some(&Value::from(true));
-        let number = |name: &str| outputs.get(name).and_then(Value::as_u64).unwrap_or(0);
-        let passes = |says: String| What::Step { step: work.step.to_string(), says };
-        match &work.task {
-            Task::Action(Action::Package(_)) => What::Package { tag: out("tag"), sha256: out("sha256"), reused },
-            Task::Action(Action::Bake(_)) => What::Image { amis: amis(outputs.get("amis")), reused },
-            Task::Action(Action::Commit(commit)) => self.committed(work, &commit.repository, outputs, false).await,
-            Task::Merge(merge) => self.committed(work, &merge.repository, outputs, true).await,
-            Task::Restore(restore) => self.committed(work, &restore.repository, outputs, false).await,
-            Task::Action(Action::Synth(_)) => What::Template { digest: out("template_digest") },
-            Task::Action(Action::Lint(_)) => {
-                What::Lint { verdict: out("verdict"), errors: number("errors"), warnings: number("warnings") }
+    async fn done(&mut self, work: &StepWork, outputs: &serde_json::Map<String, Value>, made: &Made) -> What {
+        match steps::tell(work, outputs) {
+            Told::Package { tag, sha256, reused } => What::Package { tag, sha256, reused },
+            Told::Image { amis, reused } => What::Image { amis, reused },
+            Told::Commit { repository, merge } => self.committed(work, &repository, made, merge).await,
+            Told::Template { digest } => What::Template { digest },
+            Told::Lint { verdict, errors, warnings } => What::Lint { verdict, errors, warnings },
+            Told::Deployment { template_digest, image } => {
+                let target = self.system.run(&work.run).and_then(|run| run.target.as_ref());
+                What::Deployment { target: target.map(ToString::to_string).unwrap_or_default(), template_digest, image }
             }
-            Task::Action(Action::Deploy(_)) => What::Deployment {
-                target: self
-                    .system
-                    .run(&work.run)
-                    .and_then(|run| run.target.as_ref())
-                    .map(ToString::to_string)
-                    .unwrap_or_default(),
-                template_digest: out("digest"),
-                image: Some(out("image")).filter(|image| !image.is_empty()),
-            },
-            Task::Action(Action::Verify(_)) => passes("what was deployed works".to_owned()),
-            Task::Action(Action::Check(check)) => {
-                passes(format!("it waits for {}", check.rendered(&work.context()).question()))
-            }
-            Task::Require(_) => passes(format!("what {} demands holds", work.environment)),
-            Task::CheckMerge(merge) => passes(format!("{} can be merged", merge.repository)),
-            Task::CheckRestore(restore) => passes(format!("{} can be taken back", restore.repository)),
-            Task::Release(member) => passes(format!("all systems of {} can merge", member.release.name)),
-            Task::Action(Action::Approve(_))
-            | Task::FanIn
-            | Task::Soak { .. }
-            | Task::Window { .. }
-            | Task::Consent(_) => passes("it passes".to_owned()),
+            Told::Passes(says) => What::Step { step: work.step.to_string(), says },
         }
     }
 
     /// A commit with what it changes, read from the copy.
-    async fn committed(
-        &mut self,
-        work: &StepWork,
-        repository: &RepositoryName,
-        outputs: &serde_json::Map<String, Value>,
-        merge: bool,
-    ) -> What {
+    async fn committed(&mut self, work: &StepWork, repository: &RepositoryName, made: &Made, merge: bool) -> What {
         let (name, branch) = (repository.to_string(), work.branch.clone());
-        let (commit, parent) = (text(outputs, "commit"), text(outputs, "parent"));
-        if outputs.get("changed") != Some(&Value::from(true)) {
+        let Some(Moved { commit, parent, subject, .. }) = made.moved() else {
             return What::NothingToCommit { repository: name, branch };
-        }
+        };
+        let (commit, parent) = (commit.as_str(), parent.as_ref().map_or("", |parent| parent.as_str()));
         // Before it gets a number itself: a commit does not name itself.
-        let subject = self.record.told(text(outputs, "subject"));
+        let subject = self.record.told(subject);
         let mirror = work.urls.get(repository).and_then(|url| self.scratch.tools.mirrors.mirror(url).ok());
         let (mut tree, mut files, mut files_left_out) = (String::new(), Vec::new(), 0);
         if let Some(mirror) = mirror {
@@ -209,11 +177,6 @@ fn gate(step: &str, waiting: explain::Waiting, asks: Option<u32>) -> Gate {
         approved_by: Vec::new(),
         stuck: None,
     }
-}
-
-fn amis(value: Option<&Value>) -> BTreeMap<String, String> {
-    let pairs = value.and_then(Value::as_object).into_iter().flatten();
-    pairs.map(|(region, id)| (region.clone(), id.as_str().unwrap_or_default().to_owned())).collect()
 }
 
 /// The placeholders that a reader meets.

@@ -3,12 +3,18 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-use super::{Progress, StepLog, Tools, time_left};
+use super::{
+    StepLog, Tools,
+    foresight::{Ahead, Certainty, Foreseen, NOT_MADE, Told},
+    step::{Act, Progress, Step},
+    time_left,
+};
 use crate::{
-    engine::{Artifact, Digest, Made, Phase, StepWork, explain},
+    engine::{Artifact, Digest, Made, Phase, StepOutcome, StepWork, explain},
     providers::{
         Fault, document,
         git::FileEdit,
@@ -87,16 +93,58 @@ impl Images {
     }
 }
 
-pub(super) async fn start_or_poll(
-    bake: &Bake,
-    work: &StepWork,
-    tools: &Tools,
-    log: &StepLog,
-) -> Result<Progress, Fault> {
-    let (request, inputs) = request(bake, work, tools).await?;
-    match (work.phase, &work.handle) {
-        (Phase::Poll, Some(handle)) => poll(handle, &request, &inputs, tools, log).await,
-        _ => start(bake, request, &inputs, work, tools, log).await,
+/// Builds an image.
+pub(super) struct BakeStep<'rule>(pub(super) &'rule Bake);
+
+#[async_trait]
+impl Step for BakeStep<'_> {
+    async fn start(&self, on: &Act<'_>) -> Result<Progress, Fault> {
+        let (request, inputs) = request(self.0, on.work, on.tools).await?;
+        start(self.0, request, &inputs, on.work, on.tools, on.log).await
+    }
+
+    async fn poll(&self, handle: &str, on: &Act<'_>) -> Result<Progress, Fault> {
+        let (request, inputs) = request(self.0, on.work, on.tools).await?;
+        poll(handle, &request, &inputs, on.tools, on.log).await
+    }
+
+    /// A build that another run waits for as well goes on.
+    async fn cancel(&self, handle: &str, on: &Act<'_>) -> Result<Progress, Fault> {
+        if !on.work.shared {
+            on.tools.builder.cancel(&BuildHandle(handle.to_owned())).await?;
+        }
+        Ok(Progress::Cancelled)
+    }
+
+    /// An image of inputs that were baked before is found. Where it is to be baked anew all the same, it is supposed to come
+    /// out as it did: what would make it differ lies outside. For any other there is a placeholder.
+    async fn foresee(&self, mut ahead: Ahead<'_>) -> Foreseen {
+        // A build that is under way is not looked at: it is begun again, and foreseen.
+        if !ahead.work.handle.as_ref().is_some_and(|handle| handle.starts_with(NOT_MADE)) {
+            (ahead.work.phase, ahead.work.handle) = (Phase::Start, None);
+        }
+        let anew = ahead.work.rebuild || !self.0.reuse;
+        ahead.work.rebuild = false;
+        let again = Bake { reuse: true, ..self.0.clone() };
+        let mut outcome = ahead.outcome(&BakeStep(&again)).await;
+        let (certainty, note) = match &mut outcome {
+            StepOutcome::Done { outputs, .. } if outputs.get("reused") == Some(&Value::from(true)) && anew => {
+                outputs.insert("reused".to_owned(), Value::from(false));
+                let note = "an image that is baked anew of the same inputs is supposed to come out as it did before";
+                (Certainty::Assumed, Some(note.to_owned()))
+            }
+            StepOutcome::Done { outputs, .. } if outputs.get("reused") == Some(&Value::from(true)) => {
+                (Certainty::Done, None)
+            }
+            _ => (Certainty::Foreseen, None),
+        };
+        Foreseen { outcome, certainty, note }
+    }
+
+    fn tell(&self, _: &StepWork, outputs: &Map<String, Value>) -> Told {
+        let amis = outputs.get("amis").and_then(Value::as_object).into_iter().flatten();
+        let amis = amis.map(|(region, id)| (region.clone(), id.as_str().unwrap_or_default().to_owned())).collect();
+        Told::Image { amis, reused: outputs.get("reused") == Some(&Value::from(true)) }
     }
 }
 
@@ -225,11 +273,6 @@ async fn poll(
         }
     };
     Ok(Progress::Pending { handle: handle.to_owned(), after: POLL_EVERY, progress: progress.to_owned() })
-}
-
-pub(super) async fn cancel(handle: &str, tools: &Tools) -> Result<Progress, Fault> {
-    tools.builder.cancel(&BuildHandle(handle.to_owned())).await?;
-    Ok(Progress::Cancelled)
 }
 
 /// What is to be built, from the run's commit, and the digest of all that goes into it.

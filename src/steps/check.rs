@@ -3,10 +3,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use serde_json::Value;
+use async_trait::async_trait;
+use serde_json::{Map, Value};
 
 use super::{
-    Progress, StepLog, Tools, time_left,
+    StepLog, Tools,
+    foresight::{Ahead, Foreseen, Told},
+    step::{Act, Progress, Step, nothing_proceeds},
+    time_left,
     verify::{run_in_tree, template_fault},
 };
 use crate::{
@@ -29,7 +33,30 @@ enum Answer {
     NotYet(String),
 }
 
-pub(super) async fn ask(check: &Check, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
+/// Asks something outside.
+pub(super) struct CheckStep<'rule>(pub(super) &'rule Check);
+
+#[async_trait]
+impl Step for CheckStep<'_> {
+    async fn start(&self, on: &Act<'_>) -> Result<Progress, Fault> {
+        ask(self.0, on.work, on.tools, on.log).await
+    }
+
+    async fn cancel(&self, _: &str, _: &Act<'_>) -> Result<Progress, Fault> {
+        nothing_proceeds()
+    }
+
+    async fn foresee(&self, ahead: Ahead<'_>) -> Foreseen {
+        let question = self.0.rendered(&ahead.work.context()).question();
+        Foreseen::assumed([("answer", Value::from(format!("assumed: {question}")))])
+    }
+
+    fn tell(&self, work: &StepWork, _: &Map<String, Value>) -> Told {
+        Told::Passes(format!("it waits for {}", self.0.rendered(&work.context()).question()))
+    }
+}
+
+async fn ask(check: &Check, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
     let answer = if let Some(url) = &check.http {
         http(check, url, work).await?
     } else if let Some(name) = &check.commit_status {

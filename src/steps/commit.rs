@@ -1,8 +1,15 @@
 //! `commit`: pins what was built in a file of the next repository.
 
-use serde_json::Value;
+use async_trait::async_trait;
+use serde_json::{Map, Value};
 
-use super::{Progress, StepLog, Tools, time_left, tools::message};
+use super::{
+    StepLog, Tools,
+    foresight::{Ahead, Foreseen, Told},
+    step::{Act, Progress, Step, nothing_proceeds},
+    time_left,
+    tools::message,
+};
 use crate::{
     engine::{Artifact, Brings, CommitId, Made, Moved, StepWork, Unmoved},
     providers::{
@@ -15,7 +22,29 @@ use crate::{
     },
 };
 
-pub(super) async fn make(commit: &Commit, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
+/// Pins what was made.
+pub(super) struct CommitStep<'rule>(pub(super) &'rule Commit);
+
+#[async_trait]
+impl Step for CommitStep<'_> {
+    async fn start(&self, on: &Act<'_>) -> Result<Progress, Fault> {
+        make(self.0, on.work, on.tools, on.log).await
+    }
+
+    async fn cancel(&self, _: &str, _: &Act<'_>) -> Result<Progress, Fault> {
+        nothing_proceeds()
+    }
+
+    async fn foresee(&self, ahead: Ahead<'_>) -> Foreseen {
+        ahead.really(self).await
+    }
+
+    fn tell(&self, _: &StepWork, _: &Map<String, Value>) -> Told {
+        Told::Commit { repository: self.0.repository.clone(), merge: false }
+    }
+}
+
+async fn make(commit: &Commit, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
     let mirror = tools.mirror(work, &commit.repository)?;
     let context = work.context();
     let template_fault = |error: TemplateError| Fault::fail(error.to_string(), "correct the template in the rules");

@@ -2,32 +2,91 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use serde_json::Value;
+use async_trait::async_trait;
+use serde_json::{Map, Value};
 
-use super::{Progress, StepLog, Tools, needed, time_left};
+use super::{
+    StepLog, Tools,
+    foresight::{Ahead, Certainty, Foreseen, NOT_MADE, Told, text},
+    needed,
+    step::{Act, Progress, Step},
+    time_left,
+};
 use crate::{
-    engine::{Artifact, Digest, Made, Phase, Service, StepWork},
+    engine::{Artifact, Digest, Made, Service, StepWork},
     providers::{
         Fault,
-        local_service::{DeployHandle, DeployStatus, Deployment, LocalService},
+        image_builder::find_image,
+        local_service::{DeployHandle, DeployStatus, Deployment, LocalService, read_template},
         objects::Objects as _,
     },
-    rules::{Deploy, template::render},
+    rules::{Deploy, TemplateError, template::render},
 };
 
 /// How often a service that has just been started is looked at; the engine lets more time pass when it takes long.
 const POLL_EVERY: Duration = Duration::from_millis(200);
 
-pub(super) async fn start_or_poll(
-    deploy: &Deploy,
-    work: &StepWork,
-    tools: &Tools,
-    log: &StepLog,
-) -> Result<Progress, Fault> {
-    match (work.phase, &work.handle) {
-        (Phase::Poll, Some(handle)) => poll(handle, work, tools, log).await,
-        _ => start(deploy, work, tools, log).await,
+/// Deploys the template.
+pub(super) struct DeployStep<'rule>(pub(super) &'rule Deploy);
+
+#[async_trait]
+impl Step for DeployStep<'_> {
+    async fn start(&self, on: &Act<'_>) -> Result<Progress, Fault> {
+        start(self.0, on.work, on.tools, on.log).await
     }
+
+    async fn poll(&self, handle: &str, on: &Act<'_>) -> Result<Progress, Fault> {
+        poll(handle, on.work, on.tools, on.log).await
+    }
+
+    async fn cancel(&self, handle: &str, on: &Act<'_>) -> Result<Progress, Fault> {
+        service(on.work, on.tools).cancel(&DeployHandle(handle.to_owned())).await?;
+        Ok(Progress::Cancelled)
+    }
+
+    /// All that a deployment checks before it begins is checked; that the service becomes healthy is supposed.
+    async fn foresee(&self, ahead: Ahead<'_>) -> Foreseen {
+        foreseen(self.0, &ahead).await.unwrap_or_else(Foreseen::failed)
+    }
+
+    fn tell(&self, _: &StepWork, outputs: &Map<String, Value>) -> Told {
+        let image = Some(text(outputs, "image").to_owned()).filter(|image| !image.is_empty());
+        Told::Deployment { template_digest: text(outputs, "digest").to_owned(), image }
+    }
+}
+
+async fn foreseen(deploy: &Deploy, ahead: &Ahead<'_>) -> Result<Foreseen, Fault> {
+    let work = &ahead.work;
+    let (uri, digest) = (needed(work, "synth", "template")?, needed(work, "synth", "template_digest")?);
+    let mut image = String::new();
+    if !uri.starts_with(NOT_MADE) {
+        let template = String::from_utf8_lossy(&ahead.tools.objects.get(uri).await?).into_owned();
+        image = read_template(&template, &parameters(deploy, work)?)?.image;
+        if !ahead.is_placeholder(&image) {
+            find_image(&ahead.tools.objects, &image).await?;
+        }
+    }
+    let address = format!("http://{}.placeholder.invalid", work.stage);
+    let address = ahead.stands_for(address, format!("the address in {}", work.environment));
+    let name = work.key.to_string();
+    let artifact = Artifact { kind: "deployment".to_owned(), name: name.clone(), uri: address.clone() };
+    let known = Some(image.clone()).filter(|image| !image.is_empty());
+    let made = Made::Deployed(Service { address: Some(address.clone()), image: known });
+    let outputs = [
+        ("deployment", Value::from(name)),
+        ("digest", Value::from(digest)),
+        ("address", Value::from(address)),
+        ("image", Value::from(image)),
+    ];
+    Ok(Foreseen::done(Certainty::Foreseen, made, outputs, vec![artifact]))
+}
+
+/// The parameters of the template, rendered.
+fn parameters(deploy: &Deploy, work: &StepWork) -> Result<BTreeMap<String, String>, Fault> {
+    let context = work.context();
+    let rendered = |(name, value): (&String, &String)| Ok((name.clone(), render(value, &context)?));
+    let rendered: Result<_, TemplateError> = deploy.parameters.iter().map(rendered).collect();
+    rendered.map_err(|error| Fault::fail(error.to_string(), "correct the template in the rules"))
 }
 
 async fn start(deploy: &Deploy, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
@@ -42,13 +101,7 @@ async fn start(deploy: &Deploy, work: &StepWork, tools: &Tools, log: &StepLog) -
     }
     let template = String::from_utf8(bytes)
         .map_err(|_| Fault::fail(format!("{uri} is not UTF-8"), "it was changed after it was made"))?;
-    let context = work.context();
-    let mut parameters = BTreeMap::new();
-    for (name, value) in &deploy.parameters {
-        let value = render(value, &context)
-            .map_err(|error| Fault::fail(error.to_string(), "correct the template in the rules"))?;
-        parameters.insert(name.clone(), value);
-    }
+    let parameters = parameters(deploy, work)?;
     let deployment = Deployment { key: work.key.to_string(), template, parameters, deadline: time_left(work) };
     let DeployHandle(handle) = service(work, tools).start(&deployment).await?;
     log.line(&format!("started {handle} beside what runs")).await;
@@ -82,11 +135,6 @@ async fn poll(handle: &str, work: &StepWork, tools: &Tools, log: &StepLog) -> Re
             ))
         }
     }
-}
-
-pub(super) async fn cancel(handle: &str, work: &StepWork, tools: &Tools) -> Result<Progress, Fault> {
-    service(work, tools).cancel(&DeployHandle(handle.to_owned())).await?;
-    Ok(Progress::Cancelled)
 }
 
 fn service(work: &StepWork, tools: &Tools) -> LocalService {

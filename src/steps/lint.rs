@@ -2,9 +2,17 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use serde_json::Value;
+use async_trait::async_trait;
+use serde_json::{Map, Value};
 
-use super::{Progress, StepLog, Tools, needed, synth::last_lines, time_left};
+use super::{
+    StepLog, Tools,
+    foresight::{Ahead, Certainty, Foreseen, NOT_MADE, Told, placeholder_digest, text},
+    needed,
+    step::{Act, Progress, Step, nothing_proceeds},
+    synth::last_lines,
+    time_left,
+};
 use crate::{
     engine::{Artifact, Digest, StepWork},
     providers::{
@@ -29,7 +37,58 @@ const OUTPUT_LIMIT_BYTES: usize = 16 * 1024 * 1024;
 /// The template's name in findings, and its file's where checkers look at it.
 const TEMPLATE: &str = "template.json";
 
-pub(super) async fn check(lint: &Lint, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
+/// Checks the template.
+pub(super) struct LintStep<'rule>(pub(super) &'rule Lint);
+
+#[async_trait]
+impl Step for LintStep<'_> {
+    async fn start(&self, on: &Act<'_>) -> Result<Progress, Fault> {
+        check(self.0, on.work, on.tools, on.log).await
+    }
+
+    async fn cancel(&self, _: &str, _: &Act<'_>) -> Result<Progress, Fault> {
+        nothing_proceeds()
+    }
+
+    /// Our own checks and cfn-guard's are made; a template that is not there, and the rule's own checkers, are supposed to
+    /// be without findings.
+    async fn foresee(&self, ahead: Ahead<'_>) -> Foreseen {
+        let template = ahead.work.input("synth", "template").and_then(Value::as_str);
+        if template.is_some_and(|uri| uri.starts_with(NOT_MADE)) {
+            return not_made(&ahead);
+        }
+        if self.0.commands.is_empty() || ahead.foresight.run_commands {
+            return ahead.really(self).await;
+        }
+        let names: Vec<String> = self.0.commands.iter().map(|words| format!("`{}`", words.join(" "))).collect();
+        let note = format!("{} was not run: `--run-commands` runs it on a copy", names.join(", "));
+        let ours = Lint { commands: Vec::new(), ..self.0.clone() };
+        let outcome = ahead.outcome(&LintStep(&ours)).await;
+        Foreseen { outcome, certainty: Certainty::Assumed, note: Some(note) }
+    }
+
+    fn tell(&self, _: &StepWork, outputs: &Map<String, Value>) -> Told {
+        let number = |name: &str| outputs.get(name).and_then(Value::as_u64).unwrap_or(0);
+        let verdict = text(outputs, "verdict").to_owned();
+        Told::Lint { verdict, errors: number("errors"), warnings: number("warnings") }
+    }
+}
+
+/// The report on a template that is not there.
+fn not_made(ahead: &Ahead<'_>) -> Foreseen {
+    let StepWork { run, step, .. } = &ahead.work;
+    let name = placeholder_digest(&format!("report of {run} {step}"));
+    let digest = ahead.stands_for(name, format!("the digest of the lint report of {run}"));
+    Foreseen::assumed([
+        ("verdict", Value::from("passed")),
+        ("report", Value::from(format!("{NOT_MADE}report/{run}/{step}"))),
+        ("report_digest", Value::from(digest)),
+        ("errors", Value::from(0)),
+        ("warnings", Value::from(0)),
+    ])
+}
+
+async fn check(lint: &Lint, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
     let uri = needed(work, "synth", "template")?;
     let text = String::from_utf8(tools.objects.get(uri).await?)
         .map_err(|_| Fault::fail(format!("{uri} is not UTF-8"), "it was changed after it was made"))?;

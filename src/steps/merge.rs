@@ -1,8 +1,16 @@
 //! Merges of a promotion: computed for every repository of the set first, then made.
 
-use serde_json::Value;
+use async_trait::async_trait;
+use serde_json::{Map, Value};
 
-use super::{Progress, StepLog, Tools, moved, require, time_left, tools::message};
+use super::{
+    StepLog, Tools,
+    foresight::{Ahead, Foreseen, Told},
+    moved, require,
+    step::{Act, Progress, Step, nothing_proceeds},
+    time_left,
+    tools::message,
+};
 use crate::{
     engine::{Artifact, Brings, CommitId, Made, Moved, StepWork, Unmoved, plan::Merge},
     providers::{
@@ -12,8 +20,52 @@ use crate::{
     rules::RuleName,
 };
 
+/// Computes a merge.
+pub(super) struct CheckMergeStep<'plan>(pub(super) &'plan Merge);
+
+#[async_trait]
+impl Step for CheckMergeStep<'_> {
+    async fn start(&self, on: &Act<'_>) -> Result<Progress, Fault> {
+        check(self.0, on.work, on.tools, on.log).await
+    }
+
+    async fn cancel(&self, _: &str, _: &Act<'_>) -> Result<Progress, Fault> {
+        nothing_proceeds()
+    }
+
+    async fn foresee(&self, ahead: Ahead<'_>) -> Foreseen {
+        ahead.really(self).await
+    }
+
+    fn tell(&self, _: &StepWork, _: &Map<String, Value>) -> Told {
+        Told::Passes(format!("{} can be merged", self.0.repository))
+    }
+}
+
+/// Makes a merge.
+pub(super) struct MergeStep<'plan>(pub(super) &'plan Merge);
+
+#[async_trait]
+impl Step for MergeStep<'_> {
+    async fn start(&self, on: &Act<'_>) -> Result<Progress, Fault> {
+        make(self.0, on.work, on.tools, on.log).await
+    }
+
+    async fn cancel(&self, _: &str, _: &Act<'_>) -> Result<Progress, Fault> {
+        nothing_proceeds()
+    }
+
+    async fn foresee(&self, ahead: Ahead<'_>) -> Foreseen {
+        ahead.really(self).await
+    }
+
+    fn tell(&self, _: &StepWork, _: &Map<String, Value>) -> Told {
+        Told::Commit { repository: self.0.repository.clone(), merge: true }
+    }
+}
+
 /// Computes the merge and what the stage demands of it; changes nothing.
-pub(super) async fn check(merge: &Merge, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
+async fn check(merge: &Merge, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
     let mirror = tools.mirror(work, &merge.repository)?;
     bring_all(merge, work, tools).await?;
     match mirror.check_merge(&change(merge, work), time_left(work)).await? {
@@ -46,7 +98,7 @@ fn would_bring(carried: Vec<RuleName>) -> Progress {
 }
 
 /// Merges into the stage's branch.
-pub(super) async fn make(merge: &Merge, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
+async fn make(merge: &Merge, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
     let mirror = tools.mirror(work, &merge.repository)?;
     bring_all(merge, work, tools).await?;
     let change = change(merge, work);

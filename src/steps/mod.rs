@@ -6,6 +6,8 @@ mod bake;
 mod check;
 mod commit;
 mod deploy;
+pub mod foresight;
+mod gate;
 mod lint;
 mod merge;
 mod moved;
@@ -14,6 +16,7 @@ mod package;
 mod release;
 mod require;
 mod restore;
+mod step;
 mod step_log;
 mod synth;
 mod tools;
@@ -21,7 +24,7 @@ mod verify;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 pub use authors::attribute;
 pub use notify::{Channel, Channels, DELIVERY_DEADLINE, deliver};
@@ -29,50 +32,59 @@ pub use release::{NoReleases, Releases};
 pub use step_log::StepLog;
 pub use tools::Tools;
 
+use self::step::{Act, Progress, Step};
 use crate::{
-    engine::{Artifact, Made, Phase, StepOutcome, StepWork, plan::Task},
+    engine::{Phase, StepOutcome, StepWork, plan::Task},
     providers::Fault,
-    rules::{Action, printable, printable_line},
+    rules::{Action, printable},
 };
 
 /// The shortest deadline that a call is given, so that a step tried at its last moment still gets an answer.
 const SHORTEST_DEADLINE: Duration = Duration::from_secs(5);
 
-/// What a step comes to when nothing fails.
-enum Progress {
-    /// It goes on under this handle; look again after so long.
-    Pending { handle: String, after: Duration, progress: String },
-    /// It is done.
-    Done { outputs: Map<String, Value>, artifacts: Vec<Artifact>, made: Made },
-    /// It was cancelled, or there was nothing to cancel.
-    Cancelled,
-}
-
 /// Starts, polls or cancels a step.
 pub async fn perform(work: &StepWork, tools: &Tools) -> StepOutcome {
-    let log = tools.log(work);
+    carry_out(&*step_of(&work.task), work, tools).await
+}
+
+/// The step of a task: the one place that knows every kind.
+fn step_of(task: &Task) -> Box<dyn Step + '_> {
+    match task {
+        Task::Action(Action::Package(package)) => Box::new(package::PackageStep(package)),
+        Task::Action(Action::Commit(commit)) => Box::new(commit::CommitStep(commit)),
+        Task::Action(Action::Bake(bake)) => Box::new(bake::BakeStep(bake)),
+        Task::Action(Action::Synth(synth)) => Box::new(synth::SynthStep(synth)),
+        Task::Action(Action::Lint(lint)) => Box::new(lint::LintStep(lint)),
+        Task::Action(Action::Deploy(deploy)) => Box::new(deploy::DeployStep(deploy)),
+        Task::Action(Action::Verify(verify)) => Box::new(verify::VerifyStep(verify)),
+        Task::Action(Action::Check(check)) => Box::new(check::CheckStep(check)),
+        Task::Require(requirements) => Box::new(require::RequireStep(requirements)),
+        Task::CheckMerge(merge) => Box::new(merge::CheckMergeStep(merge)),
+        Task::Merge(merge) => Box::new(merge::MergeStep(merge)),
+        Task::CheckRestore(restore) => Box::new(restore::CheckRestoreStep(restore)),
+        Task::Restore(restore) => Box::new(restore::RestoreStep(restore)),
+        Task::Release(member) => Box::new(release::ReleaseStep(member)),
+        Task::Action(Action::Approve(_)) | Task::FanIn | Task::Soak { .. } | Task::Window { .. } | Task::Consent(_) => {
+            Box::new(gate::GateStep(task.kind()))
+        }
+    }
+}
+
+async fn carry_out(step: &dyn Step, work: &StepWork, tools: &Tools) -> StepOutcome {
+    let log = &tools.log(work);
     if work.phase == Phase::Start {
         log.line(&format!("{} {}", work.task.kind().name, work.key)).await;
     }
-    let outcome = match (work.phase, &work.task) {
-        (Phase::Cancel, task) => cancel(task, work, tools).await,
-        (_, Task::Action(action)) => act(action, work, tools, &log).await,
-        (_, Task::Require(requirements)) => require::check(requirements, work, tools, &log).await,
-        (_, Task::CheckMerge(merge)) => merge::check(merge, work, tools, &log).await,
-        (_, Task::Merge(merge)) => merge::make(merge, work, tools, &log).await,
-        (_, Task::Release(member)) => release::wait(member, work, tools, &log).await,
-        (_, Task::CheckRestore(way_back)) => restore::check(way_back, work, tools, &log).await,
-        (_, Task::Restore(way_back)) => restore::make(way_back, work, tools, &log).await,
-        (_, task @ (Task::FanIn | Task::Soak { .. } | Task::Window { .. } | Task::Consent(_))) => {
-            Err(is_a_gate(task.kind().name))
-        }
+    let on = Act { work, tools, log };
+    let outcome = match (work.phase, &work.handle) {
+        // Without a handle, nothing proceeds but in this process, where the driver has ended it already.
+        (Phase::Cancel, None) => Ok(Progress::Cancelled),
+        (Phase::Cancel, Some(handle)) => step.cancel(handle, &on).await,
+        (Phase::Poll, Some(handle)) => step.poll(handle, &on).await,
+        (Phase::Start, _) | (Phase::Poll, None) => step.start(&on).await,
     };
     let outcome = match outcome {
-        Ok(Progress::Pending { handle, after, progress }) => {
-            StepOutcome::Pending { handle, after_ms: milliseconds(after), progress: Some(printable_line(&progress)) }
-        }
-        Ok(Progress::Done { outputs, artifacts, made }) => StepOutcome::Done { outputs, artifacts, made },
-        Ok(Progress::Cancelled) => StepOutcome::Cancelled,
+        Ok(progress) => progress.into(),
         Err(Fault::Retry { error, after }) => {
             StepOutcome::Retry { error: printable(&error), after_ms: after.map(milliseconds) }
         }
@@ -80,51 +92,6 @@ pub async fn perform(work: &StepWork, tools: &Tools) -> StepOutcome {
     };
     log.outcome(&outcome).await;
     outcome
-}
-
-async fn act(action: &Action, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
-    match action {
-        Action::Package(package) => package::make(package, work, tools, log).await,
-        Action::Commit(commit) => commit::make(commit, work, tools, log).await,
-        Action::Bake(bake) => bake::start_or_poll(bake, work, tools, log).await,
-        Action::Synth(synth) => synth::make(synth, work, tools, log).await,
-        Action::Lint(lint) => lint::check(lint, work, tools, log).await,
-        Action::Deploy(deploy) => deploy::start_or_poll(deploy, work, tools, log).await,
-        Action::Verify(verify) => verify::check(verify, work, tools, log).await,
-        Action::Check(check) => check::ask(check, work, tools, log).await,
-        Action::Approve(_) => Err(is_a_gate("approve")),
-    }
-}
-
-/// Ends what goes on outside. A step without a handle goes on nowhere but in this process, where its driver has ended
-/// it already.
-async fn cancel(task: &Task, work: &StepWork, tools: &Tools) -> Result<Progress, Fault> {
-    let Some(handle) = &work.handle else { return Ok(Progress::Cancelled) };
-    match task {
-        Task::Action(Action::Bake(_)) if work.shared => Ok(Progress::Cancelled),
-        Task::Action(Action::Bake(_)) => bake::cancel(handle, tools).await,
-        Task::Action(Action::Deploy(_)) => deploy::cancel(handle, work, tools).await,
-        _ => Ok(Progress::Cancelled),
-    }
-}
-
-fn is_a_gate(kind: &str) -> Fault {
-    Fault::fail(
-        format!("`{kind}` is decided by the engine and has nothing to do outside"),
-        "this is a mistake in Tidegate",
-    )
-}
-
-impl Progress {
-    /// It is done, and made nothing that the engine goes by.
-    fn done<const N: usize>(outputs: [(&str, Value); N], artifacts: Vec<Artifact>) -> Self {
-        Self::made(Made::Nothing, outputs, artifacts)
-    }
-
-    fn made<const N: usize>(made: Made, outputs: [(&str, Value); N], artifacts: Vec<Artifact>) -> Self {
-        let outputs = outputs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        Self::Done { outputs, artifacts, made }
-    }
 }
 
 /// How long a call of this step may still take.

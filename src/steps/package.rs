@@ -1,9 +1,14 @@
 //! `package`: an archive of the tree, named by the tree, so that the same tree is packed once whatever the branch.
 
+use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{Progress, StepLog, Tools};
+use super::{
+    StepLog, Tools,
+    foresight::{Ahead, Foreseen, Told, text},
+    step::{Act, Progress, Step, nothing_proceeds},
+};
 use crate::{
     engine::{Artifact, Digest, StepWork},
     providers::{
@@ -20,7 +25,30 @@ struct Record {
     size_bytes: u64,
 }
 
-pub(super) async fn make(package: &Package, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
+/// Packs the tree.
+pub(super) struct PackageStep<'rule>(pub(super) &'rule Package);
+
+#[async_trait]
+impl Step for PackageStep<'_> {
+    async fn start(&self, on: &Act<'_>) -> Result<Progress, Fault> {
+        make(self.0, on.work, on.tools, on.log).await
+    }
+
+    async fn cancel(&self, _: &str, _: &Act<'_>) -> Result<Progress, Fault> {
+        nothing_proceeds()
+    }
+
+    async fn foresee(&self, ahead: Ahead<'_>) -> Foreseen {
+        ahead.really(self).await
+    }
+
+    fn tell(&self, _: &StepWork, outputs: &Map<String, Value>) -> Told {
+        let (tag, sha256) = (text(outputs, "tag").to_owned(), text(outputs, "sha256").to_owned());
+        Told::Package { tag, sha256, reused: outputs.get("reused") == Some(&Value::from(true)) }
+    }
+}
+
+async fn make(package: &Package, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
     let (mirror, commit) = tools.source(work).await?;
     let options = git::ArchiveOptions {
         format: match package.format {

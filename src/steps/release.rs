@@ -3,8 +3,13 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde_json::{Map, Value};
 
-use super::{Progress, StepLog, Tools};
+use super::{
+    StepLog, Tools,
+    foresight::{Ahead, Foreseen, Told},
+    step::{Act, Progress, Step, nothing_proceeds},
+};
 use crate::{
     engine::{
         StepWork,
@@ -37,7 +42,30 @@ impl Releases for NoReleases {
     }
 }
 
-pub(super) async fn wait(member: &Member, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
+/// Waits for the other systems.
+pub(super) struct ReleaseStep<'plan>(pub(super) &'plan Member);
+
+#[async_trait]
+impl Step for ReleaseStep<'_> {
+    async fn start(&self, on: &Act<'_>) -> Result<Progress, Fault> {
+        wait(self.0, on.work, on.tools, on.log).await
+    }
+
+    async fn cancel(&self, _: &str, _: &Act<'_>) -> Result<Progress, Fault> {
+        nothing_proceeds()
+    }
+
+    async fn foresee(&self, _: Ahead<'_>) -> Foreseen {
+        let note = format!("the other systems of the release {} are supposed to be ready", self.0.release.name);
+        Foreseen { note: Some(note), ..Foreseen::assumed([]) }
+    }
+
+    fn tell(&self, _: &StepWork, _: &Map<String, Value>) -> Told {
+        Told::Passes(format!("all systems of {} can merge", self.0.release.name))
+    }
+}
+
+async fn wait(member: &Member, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
     let release = &member.release;
     let mut waits = Vec::new();
     for system in release.systems.iter().filter(|system| **system != work.system) {

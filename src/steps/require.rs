@@ -1,21 +1,43 @@
 //! What a stage demands of its commits, such as two availability zones in Production.
 
-use serde_json::Value;
+use async_trait::async_trait;
+use serde_json::{Map, Value};
 
-use super::{Progress, StepLog, Tools};
+use super::{
+    StepLog, Tools,
+    foresight::{Ahead, Foreseen, Told},
+    step::{Act, Progress, Step, nothing_proceeds},
+};
 use crate::{
     engine::StepWork,
     providers::{Fault, document},
     rules::Requirement,
 };
 
+/// Checks what the stage demands.
+pub(super) struct RequireStep<'plan>(pub(super) &'plan [Requirement]);
+
+#[async_trait]
+impl Step for RequireStep<'_> {
+    async fn start(&self, on: &Act<'_>) -> Result<Progress, Fault> {
+        check(self.0, on.work, on.tools, on.log).await
+    }
+
+    async fn cancel(&self, _: &str, _: &Act<'_>) -> Result<Progress, Fault> {
+        nothing_proceeds()
+    }
+
+    async fn foresee(&self, ahead: Ahead<'_>) -> Foreseen {
+        ahead.really(self).await
+    }
+
+    fn tell(&self, work: &StepWork, _: &Map<String, Value>) -> Told {
+        Told::Passes(format!("what {} demands holds", work.environment))
+    }
+}
+
 /// Checks the run's own commit.
-pub(super) async fn check(
-    requirements: &[Requirement],
-    work: &StepWork,
-    tools: &Tools,
-    log: &StepLog,
-) -> Result<Progress, Fault> {
+async fn check(requirements: &[Requirement], work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
     let (mirror, commit) = tools.source(work).await?;
     for requirement in requirements {
         let file = mirror.read_file(commit.as_str(), &requirement.file).await?;

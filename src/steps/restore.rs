@@ -1,8 +1,17 @@
 //! Ways back: a repository's stage branch gets one commit on top that brings an earlier content back.
 
-use serde_json::Value;
+use async_trait::async_trait;
+use serde_json::{Map, Value};
 
-use super::{Progress, StepLog, Tools, commit::parent_of, moved, time_left, tools::commit_place, tools::message};
+use super::{
+    StepLog, Tools,
+    commit::parent_of,
+    foresight::{Ahead, Foreseen, Told},
+    moved,
+    step::{Act, Progress, Step, nothing_proceeds},
+    time_left,
+    tools::{commit_place, message},
+};
 use crate::{
     engine::{
         Artifact, Brings, CommitId, Made, Moved, StepWork, Unmoved,
@@ -15,8 +24,52 @@ use crate::{
     rules::RuleName,
 };
 
+/// Computes a way back.
+pub(super) struct CheckRestoreStep<'plan>(pub(super) &'plan Restore);
+
+#[async_trait]
+impl Step for CheckRestoreStep<'_> {
+    async fn start(&self, on: &Act<'_>) -> Result<Progress, Fault> {
+        check(self.0, on.work, on.tools, on.log).await
+    }
+
+    async fn cancel(&self, _: &str, _: &Act<'_>) -> Result<Progress, Fault> {
+        nothing_proceeds()
+    }
+
+    async fn foresee(&self, ahead: Ahead<'_>) -> Foreseen {
+        ahead.really(self).await
+    }
+
+    fn tell(&self, _: &StepWork, _: &Map<String, Value>) -> Told {
+        Told::Passes(format!("{} can be taken back", self.0.repository))
+    }
+}
+
+/// Takes a branch back.
+pub(super) struct RestoreStep<'plan>(pub(super) &'plan Restore);
+
+#[async_trait]
+impl Step for RestoreStep<'_> {
+    async fn start(&self, on: &Act<'_>) -> Result<Progress, Fault> {
+        make(self.0, on.work, on.tools, on.log).await
+    }
+
+    async fn cancel(&self, _: &str, _: &Act<'_>) -> Result<Progress, Fault> {
+        nothing_proceeds()
+    }
+
+    async fn foresee(&self, ahead: Ahead<'_>) -> Foreseen {
+        ahead.really(self).await
+    }
+
+    fn tell(&self, _: &StepWork, _: &Map<String, Value>) -> Told {
+        Told::Commit { repository: self.0.repository.clone(), merge: false }
+    }
+}
+
 /// Computes the way back; changes nothing.
-pub(super) async fn check(restore: &Restore, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
+async fn check(restore: &Restore, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
     let mirror = tools.mirror(work, &restore.repository)?;
     if let Some(change) = change(restore, work, tools, &mirror).await? {
         match mirror.check_restore(&change, time_left(work)).await? {
@@ -29,7 +82,7 @@ pub(super) async fn check(restore: &Restore, work: &StepWork, tools: &Tools, log
 }
 
 /// Brings the earlier content back.
-pub(super) async fn make(restore: &Restore, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
+async fn make(restore: &Restore, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
     let mirror = tools.mirror(work, &restore.repository)?;
     let Some(change) = change(restore, work, tools, &mirror).await? else {
         log.line("what was to be taken back is not on the branch").await;

@@ -2,9 +2,15 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use serde_json::{Value, json};
+use async_trait::async_trait;
+use serde_json::{Map, Value, json};
 
-use super::{Progress, StepLog, Tools, time_left};
+use super::{
+    StepLog, Tools,
+    foresight::{Ahead, Certainty, Foreseen, NOT_MADE, Told, placeholder_digest, text},
+    step::{Act, Progress, Step, nothing_proceeds},
+    time_left,
+};
 use crate::{
     engine::{Artifact, CommitId, Digest, Made, StepWork},
     providers::{
@@ -20,7 +26,41 @@ use crate::{
 /// As much of a command's output as is kept; a template of CloudFormation's greatest size fits many times.
 const OUTPUT_LIMIT_BYTES: usize = 8 * 1024 * 1024;
 
-pub(super) async fn make(synth: &Synth, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
+/// Makes the template.
+pub(super) struct SynthStep<'rule>(pub(super) &'rule Synth);
+
+#[async_trait]
+impl Step for SynthStep<'_> {
+    async fn start(&self, on: &Act<'_>) -> Result<Progress, Fault> {
+        make(self.0, on.work, on.tools, on.log).await
+    }
+
+    async fn cancel(&self, _: &str, _: &Act<'_>) -> Result<Progress, Fault> {
+        nothing_proceeds()
+    }
+
+    async fn foresee(&self, ahead: Ahead<'_>) -> Foreseen {
+        if self.0.command.is_empty() || ahead.foresight.run_commands {
+            return ahead.really(self).await;
+        }
+        let (command, StepWork { run, step, .. }) = (self.0.command.join(" "), &ahead.work);
+        let what = format!("the digest of what `{command}` makes in {run}");
+        let digest = ahead.stands_for(placeholder_digest(&format!("{run} {step}")), what);
+        let uri = format!("{NOT_MADE}template/{run}/{step}");
+        let template_digest = Digest::new(digest.as_str());
+        let artifact = Artifact::of_digest("template", &template_digest, &uri);
+        let outputs = [("template", Value::from(uri)), ("template_digest", Value::from(digest))];
+        let note = format!("`{command}` was not run: `--run-commands` runs it on a copy");
+        let made = Made::Synthesised { template_digest };
+        Foreseen { note: Some(note), ..Foreseen::done(Certainty::Foreseen, made, outputs, vec![artifact]) }
+    }
+
+    fn tell(&self, _: &StepWork, outputs: &Map<String, Value>) -> Told {
+        Told::Template { digest: text(outputs, "template_digest").to_owned() }
+    }
+}
+
+async fn make(synth: &Synth, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
     let (mirror, commit) = tools.source(work).await?;
     let (name, text) = if synth.command.is_empty() {
         let path = synth.template.as_deref().unwrap_or_default();

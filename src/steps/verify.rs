@@ -1,8 +1,15 @@
 //! `verify`: whether what was deployed works. Until it does, it is asked again, as often as the step's retry allows.
 
-use serde_json::Value;
+use async_trait::async_trait;
+use serde_json::{Map, Value};
 
-use super::{Progress, StepLog, Tools, synth::last_lines, time_left};
+use super::{
+    StepLog, Tools,
+    foresight::{Ahead, Foreseen, Told},
+    step::{Act, Progress, Step, nothing_proceeds},
+    synth::last_lines,
+    time_left,
+};
 use crate::{
     engine::{CommitId, StepWork},
     providers::{
@@ -19,7 +26,29 @@ const ANSWER_DEADLINE: std::time::Duration = std::time::Duration::from_secs(30);
 /// As much of a command's output as is kept.
 const OUTPUT_LIMIT_BYTES: usize = 256 * 1024;
 
-pub(super) async fn check(verify: &Verify, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
+/// Checks what was deployed.
+pub(super) struct VerifyStep<'rule>(pub(super) &'rule Verify);
+
+#[async_trait]
+impl Step for VerifyStep<'_> {
+    async fn start(&self, on: &Act<'_>) -> Result<Progress, Fault> {
+        check(self.0, on.work, on.tools, on.log).await
+    }
+
+    async fn cancel(&self, _: &str, _: &Act<'_>) -> Result<Progress, Fault> {
+        nothing_proceeds()
+    }
+
+    async fn foresee(&self, _: Ahead<'_>) -> Foreseen {
+        Foreseen::assumed([("status", Value::from("assumed"))])
+    }
+
+    fn tell(&self, _: &StepWork, _: &Map<String, Value>) -> Told {
+        Told::Passes("what was deployed works".to_owned())
+    }
+}
+
+async fn check(verify: &Verify, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
     let context = work.context();
     let rendered = |template: &str| render(template, &context).map_err(template_fault);
     if let Some(url) = &verify.http {
