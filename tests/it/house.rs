@@ -41,14 +41,14 @@ const PURE: [&str; 3] = ["rules", "engine", "report"];
 /// A file should fit in one reading.
 const MOST_LINES: usize = 500;
 
-struct Source {
-    path: PathBuf,
+pub(crate) struct Source {
+    pub(crate) path: PathBuf,
     folder: String,
-    code: String,
+    pub(crate) code: String,
 }
 
 /// Every source file, without its tests and comments.
-fn sources() -> Vec<Source> {
+pub(crate) fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut sources = Vec::new();
     let mut folders = ROOTS.map(|of| (root.join(of), root.join(of))).to_vec();

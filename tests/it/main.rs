@@ -13,6 +13,7 @@ mod git_proof;
 mod git_restore;
 mod git_transport;
 mod house;
+mod kinds;
 mod local_http_check;
 mod local_image_builder;
 mod local_objects;

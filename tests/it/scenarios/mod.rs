@@ -142,6 +142,14 @@ fn scenario_5_killed_while_waiting_what_is_deployed_is_what_was_approved() {
     let stored = deliver.steps[0].outputs["template"].as_str().unwrap().trim_start_matches("file://");
     assert_eq!(deliver.steps[3].outputs["digest"], format!("sha256:{}", sha256(stored)), "the bytes that are stored");
     assert_eq!(delivery.health("dev").as_deref(), Some("webshop 2.0"));
+    for run in [delivery.done("package", "dev"), delivery.done("bake", "dev"), deliver] {
+        for step in &run.steps {
+            for output in step.task.kind().outputs {
+                let value = &step.outputs[output.name];
+                assert!(output.fits(value), "{} of {} {}: {value} is no {:?}", output.name, run.id, step.id, output.of);
+            }
+        }
+    }
 }
 
 #[test]

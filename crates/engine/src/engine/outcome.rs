@@ -239,7 +239,7 @@ impl Turn<'_> {
                 self.made_head(number, id, &place, changed.as_deref(), None);
                 self.pins_moved(number, id, &place);
             }
-            Task::Action(Action::Deploy(_)) => self.deployed(number, id),
+            task if task.kind().deploys() => self.deployed(number, id),
             _ => {}
         }
     }
