@@ -114,6 +114,7 @@ fn done(system: &System, run: &tidegate::engine::Run, step: &tidegate::engine::S
             subject: "Pin".to_owned(),
             paths: None,
             back: false,
+            pins: None,
             brought: Brings {
                 pinned: [("/tag".to_owned(), json!(format!("software-{pushes}")))].into(),
                 ..Brings::default()

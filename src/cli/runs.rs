@@ -47,7 +47,7 @@ impl Runs {
         runs.sort_by_key(|run| std::cmp::Reverse(run.number));
         runs.truncate(self.limit as usize);
         match output {
-            Output::Json => output.json(&runs),
+            Output::Json => output.json(&runs.into_iter().map(Run::as_shown).collect::<Vec<_>>()),
             Output::Text if runs.is_empty() => say("there have been no such runs"),
             Output::Text => lines(&runs).iter().try_for_each(|line| say(line)),
         }

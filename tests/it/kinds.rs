@@ -98,7 +98,7 @@ fn what_a_kind_is_is_asked_of_the_table() {
         }
         for question in source.code.split("matches!(").skip(1) {
             let question = question.split(';').next().unwrap_or_default();
-            let of_a_kind = |of: &str| question.split(of).skip(1).any(|rest| names_only_its_kind(rest));
+            let of_a_kind = |of: &str| question.split(of).skip(1).any(names_only_its_kind);
             if of_a_kind("Action::") || of_a_kind("Task::") {
                 wrong.push(format!("{path}: matches!({question}"));
             }

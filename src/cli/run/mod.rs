@@ -68,7 +68,7 @@ async fn show(config: &Path, output: Output, id: &RunId, asking: &Asking) -> any
         },
     };
     match output {
-        Output::Json => output.json(&shown),
+        Output::Json => output.json(&Shown { run: shown.run.as_shown(), ..shown }),
         Output::Text => say(&house.complete(asking, &system, &shown.text()).await?),
     }
 }

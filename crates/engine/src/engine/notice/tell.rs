@@ -5,6 +5,7 @@ use crate::engine::{
     explain,
     gate::hold::{Freeze, Pause},
     ids::TargetKey,
+    made::Service,
     run::{Answer, Run, RunState, StepRun, Subject},
     turn::Turn,
     version::{Veto, rollback::decided},
@@ -84,11 +85,12 @@ impl Turn<'_> {
         let run = self.run(number);
         let (Some(key), Some(step)) = (&run.target, run.step(id)) else { return };
         let (target, _) = parts(key);
+        let Service { address, image } = step.made.deployed().cloned().unwrap_or_default();
         let summary = format!("{} was deployed to {target} in {}", run.id, run.stage);
         let happened = Happened::of_run(Notice::Deployed, &self.system, run, summary)
             .with("target", target)
-            .with("address", output(&[step], "address"))
-            .with("image", output(&[step], "image"));
+            .with("address", address.unwrap_or_default())
+            .with("image", image.unwrap_or_default());
         self.tell(happened);
     }
 
