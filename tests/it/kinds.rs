@@ -19,9 +19,10 @@ const BESIDES: [(&str, &[&str]); 4] = [
         &[
             "crates/engine/src/engine/advance.rs",
             "crates/engine/src/engine/explain/route.rs",
-            "crates/engine/src/engine/lineage/mod.rs",
             "crates/engine/src/engine/outcome.rs",
             "crates/engine/src/engine/plan.rs",
+            "crates/engine/src/engine/provenance/leads.rs",
+            "crates/engine/src/engine/provenance/mod.rs",
             "crates/engine/src/engine/work.rs",
             "crates/engine/src/rules/check/loops.rs",
         ],

@@ -11,7 +11,7 @@ use crate::engine::{
     system::{Pin, System},
     turn::Turn,
 };
-use crate::rules::{RepositoryName, Rule, RuleName, Rules, StageName};
+use crate::rules::{Moves, RepositoryName, Rule, RuleName, Rules, StageName};
 
 impl Made {
     /// The rules that see the same in what a move made as in what it was to bring.
@@ -45,7 +45,9 @@ impl Turn<'_> {
         let moved: Vec<&StepRun> = run
             .steps
             .iter()
-            .filter(|step| step.state == StepState::Done && matches!(step.task, Task::Merge(_) | Task::Restore(_)))
+            .filter(|step| {
+                step.state == StepState::Done && matches!(step.task.kind().moves, Moves::Merge | Moves::Back)
+            })
             .collect();
         for step in &moved {
             let Some(repository) = step.task.moves() else { continue };

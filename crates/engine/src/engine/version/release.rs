@@ -247,7 +247,7 @@ impl Turn<'_> {
 
     /// A promotion is tried again: what ended until now is of the try before, however far this one had come.
     pub(in crate::engine) fn begin_release_again(&mut self, number: u64) {
-        let waits = |step: &&StepRun| step.state != StepState::Done && matches!(step.task, Task::Release(_));
+        let waits = |step: &&StepRun| step.state != StepState::Done && step.task.kind().moves == Moves::Others;
         let steps = self.run(number).steps.iter().filter(waits).map(|step| step.id.clone());
         for id in steps.collect::<Vec<_>>() {
             self.record_step(number, &id, StepFact::ReleaseTried { since_ms: self.at_ms });
