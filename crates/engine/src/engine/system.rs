@@ -73,7 +73,7 @@ pub struct System {
     pub provenance: BTreeMap<RepositoryName, Vec<Record>>,
     /// Per stage and repository, the head that the last moved set came to: nothing is built there from what is older.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub moved: BTreeMap<StageName, BTreeMap<RepositoryName, Point>>,
+    pub moved: BTreeMap<StageName, BTreeMap<RepositoryName, Arc<Point>>>,
     /// Per `rule@stage`, the commit that it last succeeded on.
     pub succeeded: BTreeMap<String, CommitId>,
     /// Pushes that wait for a promotion into their stage to end.

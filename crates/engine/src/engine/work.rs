@@ -318,10 +318,11 @@ fn watch_work(system: &System, rules: &Rules, name: &RepositoryName) -> Result<W
 
 /// The newest commit of every repository that an artifact of this run is of.
 fn made_from(system: &System, run: &Run) -> CommitSet {
-    let newest =
-        |points: Vec<provenance::Point>| points.into_iter().max_by_key(|point| (point.stage == run.stage, point.order));
+    let newest = |points: Vec<std::sync::Arc<provenance::Point>>| {
+        points.into_iter().max_by_key(|point| (point.stage == run.stage, point.order))
+    };
     let of = provenance::of_run(system, run).into_iter();
-    of.filter_map(|(repository, points)| Some((repository, newest(points)?.commit))).collect()
+    of.filter_map(|(repository, points)| Some((repository, newest(points)?.commit.clone()))).collect()
 }
 
 /// The newest commit that is known of a branch: its head, or what a step of ours has put there since.

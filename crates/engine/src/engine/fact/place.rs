@@ -1,5 +1,7 @@
 //! Facts about what is delivered from and to: repositories, stages and targets.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::Paths;
@@ -105,7 +107,7 @@ pub enum StageFact {
         /// The repository.
         repository: RepositoryName,
         /// The head that the set came to.
-        head: Point,
+        head: Arc<Point>,
     },
     /// The pushes that waited are taken in.
     PushesReleased,

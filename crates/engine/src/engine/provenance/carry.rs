@@ -1,6 +1,6 @@
 //! What becomes known of an artifact is carried on to all that was made from it, without making it anew.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::engine::{
     fact::RepositoryFact,
@@ -86,14 +86,18 @@ impl Turn<'_> {
 
     /// Adds to what pins are of; says whether that was news.
     pub(super) fn is_also_of(&mut self, repository: &RepositoryName, pins: &Pins, more: &Provenance) -> bool {
-        let Some(mut record) = self.system.provenance_of(repository, pins).cloned() else { return false };
-        let mut grew = false;
+        let Some(record) = self.system.provenance_of(repository, pins) else { return false };
+        let is_known = |root: &RepositoryName, point: &Arc<Point>| {
+            record.of.get(root).is_some_and(|known| known.iter().any(|other| other.is_same(point)))
+        };
+        if more.iter().all(|(root, points)| points.iter().all(|point| is_known(root, point))) {
+            return false;
+        }
+        let mut record = record.clone();
         for (root, points) in more {
-            grew |= join(record.of.entry(root.clone()).or_default(), points);
+            join(record.of.entry(root.clone()).or_default(), points);
         }
-        if grew {
-            self.record_repository(repository, RepositoryFact::ProvenanceSet(Box::new(record)));
-        }
-        grew
+        self.record_repository(repository, RepositoryFact::ProvenanceSet(Box::new(record)));
+        true
     }
 }

@@ -2,7 +2,7 @@
 //! the repositories that it has in common. Whether that can still come is known from the rules: a push that a rule's `paths`
 //! leave out brings nothing through that rule, so what came through it before is as new as the push.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::engine::{
     command::to_start,
@@ -36,9 +36,9 @@ pub struct Awaited {
 /// The heads of a repository in which the pins of one head meet.
 pub(super) struct Met {
     /// Those that every known pin is of.
-    pub(super) common: Vec<Point>,
+    pub(super) common: Vec<Arc<Point>>,
     /// Those that any of them is of.
-    pub(super) any: Vec<Point>,
+    pub(super) any: Vec<Arc<Point>>,
 }
 
 /// Where the pins of a head meet, of those that are known.
@@ -51,10 +51,10 @@ pub(super) fn meet(
 ) -> Met {
     let of_root = pinners.iter().filter(|pinner| pinner.roots().contains(root));
     let known = of_root.map(|pinner| (pinner, system.points(&place.repository, origin.pinned.get(&pinner.id), root)));
-    let known: Vec<(&Pinner<'_>, &[Point])> = known.filter(|(_, points)| !points.is_empty()).collect();
-    let any: Vec<Point> = known.iter().flat_map(|(_, points)| points.iter().cloned()).collect();
+    let known: Vec<(&Pinner<'_>, &[Arc<Point>])> = known.filter(|(_, points)| !points.is_empty()).collect();
+    let any: Vec<Arc<Point>> = known.iter().flat_map(|(_, points)| points.iter().cloned()).collect();
     let head = system.head(root, &place.stage).filter(|_| !any.is_empty()).map(|head| Point::of(head, &place.stage));
-    let mut candidates: Vec<Point> = any.iter().cloned().chain(head).collect();
+    let mut candidates: Vec<Arc<Point>> = any.iter().cloned().chain(head).collect();
     candidates.dedup();
     candidates.retain(|point| known.iter().all(|(pinner, points)| is_of(points, point, &pinner.through(root))));
     Met { common: candidates, any }
@@ -77,10 +77,13 @@ pub(super) fn fits(
 
 /// Whether something that is of these heads is of this one as well: it is one of them, or every rule through which it came
 /// makes the same of it.
-fn is_of(points: &[Point], head: &Point, through: &[&RuleName]) -> bool {
-    points.iter().any(|point| {
-        point.commit == head.commit || through.iter().all(|rule| point.content(rule) == head.content(rule))
-    })
+fn is_of(points: &[Arc<Point>], head: &Point, through: &[&RuleName]) -> bool {
+    let is_it = |point: &Arc<Point>| std::ptr::eq(&raw const **point, head) || point.commit == head.commit;
+    if points.iter().any(is_it) {
+        return true;
+    }
+    let contents: Vec<&CommitId> = through.iter().map(|rule| head.content(rule)).collect();
+    points.iter().any(|point| through.iter().zip(&contents).all(|(rule, content)| point.content(rule) == *content))
 }
 
 /// What a run waits for at its fan-in; empty when it does not wait there.
@@ -119,10 +122,11 @@ fn awaited_from(
     system: &System,
     place: &Place,
     pinners: &[Pinner<'_>],
-    (root, floor): (&RepositoryName, Option<&Point>),
+    (root, floor): (&RepositoryName, Option<&Arc<Point>>),
     origin: &Origin,
 ) -> Vec<Awaited> {
-    let is_late = |point: &&Point| floor.is_none_or(|floor| point.stage == floor.stage && point.order >= floor.order);
+    let is_late =
+        |point: &&Arc<Point>| floor.is_none_or(|floor| point.stage == floor.stage && point.order >= floor.order);
     let met = meet(system, place, pinners, root, origin);
     let of_root = || pinners.iter().filter(|pinner| pinner.roots().contains(root));
     let pins = |pinner: &Pinner<'_>| origin.pinned.get(&pinner.id);
@@ -143,7 +147,7 @@ fn awaited_from(
     if meeting.any(|head| of_root().all(|pinner| fits(pinner, head))) || (none_known && of_root().all(is_chosen)) {
         return Vec::new();
     }
-    let of_stage = |point: &&Point| point.stage == place.stage;
+    let of_stage = |point: &&Arc<Point>| point.stage == place.stage;
     let newest = met.any.iter().chain(floor).max_by_key(|point| (of_stage(point), point.order));
     let Some(newest) = newest else { return Vec::new() };
     let waits = of_root().filter(|pinner| !through_none(pinner));

@@ -6,7 +6,10 @@ pub mod fan_in;
 mod leads;
 mod moved;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -86,9 +89,14 @@ pub struct Point {
 }
 
 impl Point {
-    pub(in crate::engine) fn of(head: &Head, stage: &StageName) -> Self {
+    pub(in crate::engine) fn of(head: &Head, stage: &StageName) -> Arc<Self> {
         let Head { commit, order, origin, .. } = head;
-        Self { commit: commit.clone(), stage: stage.clone(), order: *order, wanted: origin.wanted.clone() }
+        Arc::new(Self { commit: commit.clone(), stage: stage.clone(), order: *order, wanted: origin.wanted.clone() })
+    }
+
+    /// Whether both are one head; how far it is known may differ.
+    fn is_same(self: &Arc<Self>, other: &Arc<Self>) -> bool {
+        Arc::ptr_eq(self, other) || (&self.commit, &self.stage) == (&other.commit, &other.stage)
     }
 
     /// The commit that stands for what a rule sees of this one.
@@ -98,7 +106,7 @@ impl Point {
 }
 
 /// Per repository further up, every head for which an artifact is the right one. A repository that is absent is unknown.
-pub type Provenance = BTreeMap<RepositoryName, Vec<Point>>;
+pub type Provenance = BTreeMap<RepositoryName, Vec<Arc<Point>>>;
 
 /// What is known of one value of a commit step's pins.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -124,7 +132,7 @@ impl System {
     }
 
     /// The heads of `root` for which pins in a repository are right; none where that is not known.
-    fn points(&self, repository: &RepositoryName, pins: Option<&Pins>, root: &RepositoryName) -> &[Point] {
+    fn points(&self, repository: &RepositoryName, pins: Option<&Pins>, root: &RepositoryName) -> &[Arc<Point>] {
         let record = pins.and_then(|pins| self.provenance_of(repository, pins));
         record.and_then(|record| record.of.get(root)).map_or(&[], Vec::as_slice)
     }
@@ -144,7 +152,7 @@ pub(in crate::engine) fn of_run(system: &System, run: &Run) -> Provenance {
     let place = Place { repository: source.repository.clone(), stage: run.stage.clone() };
     let mut of = behind(system, &place, Some(name), origin);
     let (commit, stage, wanted) = (source.commit.clone(), run.stage.clone(), origin.wanted.clone());
-    of.insert(place.repository, vec![Point { commit, stage, order: source.order, wanted }]);
+    of.insert(place.repository, vec![Arc::new(Point { commit, stage, order: source.order, wanted })]);
     of
 }
 
@@ -175,21 +183,23 @@ pub(in crate::engine) fn set_of(system: &System, place: &Place, head: &Head, bef
     let mut set = before;
     for (repository, points) in behind(system, place, None, &head.origin) {
         let newest = points.into_iter().max_by_key(|point| (point.stage == place.stage, point.order));
-        set.extend(newest.map(|point| (repository, point.commit)));
+        set.extend(newest.map(|point| (repository, point.commit.clone())));
     }
     set.insert(place.repository.clone(), head.commit.clone());
     set
 }
 
 /// Adds heads to those that are known; says whether any was new.
-fn join(known: &mut Vec<Point>, more: &[Point]) -> bool {
+fn join(known: &mut Vec<Arc<Point>>, more: &[Arc<Point>]) -> bool {
     let before = known.len();
     for point in more {
-        if !known.iter().any(|other| (&other.commit, &other.stage) == (&point.commit, &point.stage)) {
+        if !known.iter().any(|other| other.is_same(point)) {
             known.push(point.clone());
         }
     }
-    let grew = known.len() > before;
+    if known.len() == before {
+        return false;
+    }
     known.sort_by(|one, other| (&one.stage, one.order).cmp(&(&other.stage, other.order)));
     let mut of_stage = BTreeMap::new();
     known.iter().for_each(|point| *of_stage.entry(point.stage.clone()).or_insert(0_usize) += 1);
@@ -198,7 +208,7 @@ fn join(known: &mut Vec<Point>, more: &[Point]) -> bool {
         *left -= 1;
         *left < MOST_POINTS
     });
-    grew
+    true
 }
 
 /// All texts within a value: an artifact may be named by one of them.
@@ -250,12 +260,13 @@ impl Turn<'_> {
     }
 
     /// The head that a commit was, as far as that is known.
-    fn point_of(&self, repository: &RepositoryName, commit: &CommitId, stage: &StageName) -> Point {
+    fn point_of(&self, repository: &RepositoryName, commit: &CommitId, stage: &StageName) -> Arc<Point> {
         let heads = self.system.repositories.get(repository).into_iter().flat_map(|watched| &watched.heads);
         let head = heads.filter(|(_, head)| head.commit == *commit).map(|(stage, head)| Point::of(head, stage)).next();
         let recorded = self.system.provenance.values().flatten().filter_map(|record| record.of.get(repository));
         let known = || recorded.flatten().find(|point| point.commit == *commit).cloned();
-        let unknown = || Point { commit: commit.clone(), stage: stage.clone(), order: 0, wanted: BTreeMap::new() };
+        let (commit, stage) = (commit.clone(), stage.clone());
+        let unknown = || Arc::new(Point { commit, stage, order: 0, wanted: BTreeMap::new() });
         head.or_else(known).unwrap_or_else(unknown)
     }
 

@@ -1,6 +1,8 @@
 //! Sets that are moved into a stage. A pin comes along exactly where what it was made of has, after the move, the content
 //! that it was made from: then it is the artifact that was verified, and nothing makes it anew. Else the stage makes its own.
 
+use std::sync::Arc;
+
 use crate::engine::{
     fact::{Fact, StageFact},
     ids::{CommitId, PinnerId, Place},
@@ -102,7 +104,7 @@ impl Turn<'_> {
     pub(in crate::engine) fn raise_floor(&mut self, place: &Place, commit: &CommitId, order: u64) {
         let head = self.system.head(&place.repository, &place.stage).filter(|head| head.commit == *commit);
         let wanted = head.map(|head| head.origin.wanted.clone()).unwrap_or_default();
-        let point = Point { commit: commit.clone(), stage: place.stage.clone(), order, wanted };
+        let point = Arc::new(Point { commit: commit.clone(), stage: place.stage.clone(), order, wanted });
         self.record_stage(&place.stage, StageFact::Moved { repository: place.repository.clone(), head: point });
     }
 }
