@@ -226,7 +226,7 @@ impl Turn<'_> {
                     self.remember_pins(&made, &parent, pins, &artifacts);
                 }
                 self.made_head(number, id, &place, Some(&[commit.file]), wrote);
-                self.provenance_grew(&place.repository);
+                self.provenance_grew([&place.repository]);
             }
             Task::Restore(restore) => self.went_back(number, id, &restore),
             Task::Merge(merge) => {

@@ -12,13 +12,14 @@ use crate::engine::{
 use crate::rules::{RepositoryName, Rule, RuleName, Rules, StageName};
 
 impl Turn<'_> {
-    /// What is pinned in a repository is known to be of more than before: so is all that was made from it. Runs that wait at
+    /// What is pinned in repositories is known to be of more than before: so is all that was made from it. Runs that wait at
     /// their fan-in look again.
-    pub(in crate::engine) fn provenance_grew(&mut self, repository: &RepositoryName) {
+    pub(in crate::engine) fn provenance_grew<'name>(&mut self, of: impl IntoIterator<Item = &'name RepositoryName>) {
         let Some(rules) = self.system.rules().cloned() else { return };
+        let of: BTreeSet<RepositoryName> = of.into_iter().cloned().collect();
         for stage in rules.stages.keys() {
-            let mut grown = vec![repository.clone()];
-            while let Some(repository) = grown.pop() {
+            let mut grown = of.clone();
+            while let Some(repository) = grown.pop_first() {
                 self.take_sets_anew(&Place { repository: repository.clone(), stage: stage.clone() });
                 let of_it = rules.rules.iter().filter(|(_, rule)| rule.repository() == Some(&repository));
                 for (name, rule) in of_it.filter(|(_, rule)| rule.is_for(stage)) {

@@ -62,9 +62,7 @@ impl Turn<'_> {
                 self.came_along(&rules, (repository, to, now), rule, &run.stage, &moved);
             }
         }
-        for repository in moved.iter().filter_map(|step| step.task.moves()) {
-            self.provenance_grew(repository);
-        }
+        self.provenance_grew(moved.iter().filter_map(|step| step.task.moves()));
     }
 
     /// What a rule made of `to` is as well of `now`, which is the same to it.
