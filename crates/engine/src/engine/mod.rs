@@ -17,6 +17,7 @@ mod ids;
 pub mod invariants;
 mod kind;
 mod notice;
+pub mod obstacles;
 mod outcome;
 pub mod plan;
 mod promotion;

@@ -277,7 +277,7 @@ impl Turn<'_> {
             approved,
             artifacts: artifacts.into_iter().collect(),
             address: step.outputs.get("address").and_then(Value::as_str).map(str::to_owned),
-            content: self.content(run, step),
+            content: self.system.content(run, step),
             at_ms: self.at_ms,
         };
         let key = key.clone();
