@@ -4,6 +4,7 @@ use super::{
     effect::{Effect, Phase},
     fact::{Fact, RunFact, StepFact},
     ids::{Place, RunId, TargetKey},
+    obstacles::{Means, Obstacle, obstacles, shut},
     plan::{self, Task},
     provenance::{self, fan_in},
     run::{Cause, Run, RunState, Source, StepRun, StepState, Subject},
@@ -11,7 +12,7 @@ use super::{
     target::Claim,
     turn::Turn,
 };
-use crate::rules::{Action, Rule, RuleName, Rules, StageName, StepId};
+use crate::rules::{Rule, RuleName, Rules, StageName, StepId};
 
 impl Turn<'_> {
     /// Makes a run of a rule at a stage's present head, if there is one.
@@ -129,6 +130,7 @@ impl Turn<'_> {
                 self.start_step(number, &step);
             }
         }
+        self.set_alarm(number);
         self.finish_if_over(number);
     }
 
@@ -147,48 +149,51 @@ impl Turn<'_> {
         run.steps.iter().filter(|step| step.state == StepState::Ready).map(|step| step.id.clone()).collect()
     }
 
-    /// Starts a ready step, unless something that it must have is with another run.
+    /// Starts a ready step that nothing keeps from it; else does what the first obstacle means.
     fn start_step(&mut self, number: u64, id: &StepId) {
-        if self.is_held(number, id) || self.skip_for_hotfix(number, id) {
-            return;
-        }
-        let step = self.step_of(number, id);
-        if step.task.kind().is_gate() {
-            self.open_gate(number, id);
-            return;
-        }
-        if let Some(vetoed) = self.vetoed_step(number, id) {
-            self.stop_run(number, RunState::Failed, vetoed);
-            return;
-        }
-        if self.system.kept_out(self.run(number), self.step_of(number, id)).is_some() {
-            self.supersede_older(number);
-            return;
-        }
-        if self.deploys_unseen(number, id) || self.window_has_shut(number, id) || !self.has_its_target(number, id) {
-            return;
-        }
         let (run, step) = (self.run(number), self.step_of(number, id));
-        if self.system.mover_before(run, step).is_some() || self.writer_before(number, id).is_some() {
-            return;
+        let first = obstacles(&self.system, run, step, self.at_ms).first().map(Obstacle::means);
+        match first {
+            None if step.task.kind().is_gate() => self.open_gate(number, id),
+            None => {
+                self.look_before_moving(number, id);
+                let at_ms = self.at_ms;
+                self.record_step(number, id, StepFact::Started { at_ms });
+                self.emit_step(number, id, Phase::Start, at_ms);
+            }
+            Some(Means::Wait) => {}
+            Some(Means::StandAside) => {
+                self.supersede_older(number);
+                self.give_back_target(number);
+            }
+            Some(Means::Queue) => {
+                if self.claim_target(number) == Claim::Held {
+                    self.start_step(number, id);
+                }
+            }
+            Some(Means::Skip) => self.skip(number, id),
+            Some(Means::AskAgain(gates)) => {
+                for gate in &gates {
+                    self.reopen(number, gate, "what is deployed has changed since");
+                }
+            }
+            Some(Means::Fail { error, hint }) => self.fail_step(number, id, error, &hint),
+            Some(Means::End(state, reason)) => self.stop_run(number, state, reason),
         }
-        if let Some(reason) = self.pin_is_newer(number, id) {
-            self.stop_run(number, RunState::Superseded, reason);
-            return;
-        }
-        self.look_before_moving(number, id);
-        let at_ms = self.at_ms;
-        self.record_step(number, id, StepFact::Started { at_ms });
-        self.emit_step(number, id, Phase::Start, at_ms);
     }
 
-    /// Whether the run has the target, where the step needs it; taking it, what passed unasked is looked at again.
-    fn has_its_target(&mut self, number: u64, id: &StepId) -> bool {
-        if !self.step_of(number, id).task.kind().holds_target {
-            return true;
+    /// Sets the alarm that wakes a run when the window opens that it waits for, and takes back one that is not needed.
+    fn set_alarm(&mut self, number: u64) {
+        let run = self.run(number);
+        let Some(window) = run.steps.iter().find(|step| matches!(step.task, Task::Window { .. })) else { return };
+        let ready = run.steps.iter().filter(|step| run.state == RunState::Running && step.state == StepState::Ready);
+        let mut shut = ready.filter_map(|step| shut(&self.system, run, step, self.at_ms)?.opens_ms.ok());
+        let (opens_ms, id, is_set) = (shut.next(), window.id.clone(), window.effect.is_some());
+        match opens_ms {
+            Some(opens_ms) if !is_set => self.wait_until(number, &id, opens_ms),
+            None if is_set => self.drop_effect_of(number, &id),
+            _ => {}
         }
-        let had_it = self.holds_target(number);
-        self.claim_target(number) == Claim::Held && (had_it || !self.differs_by_now(number))
     }
 
     /// Makes the next effect of a step pending.
@@ -196,29 +201,6 @@ impl Turn<'_> {
         let step = self.step_of(number, id);
         let effect = Effect::step(&self.run(number).id, id, phase, (step.round, step.ticks + 1), due_ms);
         self.emit(effect);
-    }
-
-    /// The run whose active step writes to the place that this step is to write to.
-    pub(super) fn writer_before(&self, number: u64, id: &StepId) -> Option<&Run> {
-        let run = self.run(number);
-        let place = self.step_of(number, id).task.writes_to()?;
-        self.system.live_runs().filter(|other| other.stage == run.stage).find(|other| {
-            let mut active = other.steps.iter().filter(|step| step.state == StepState::Active);
-            active.any(|step| step.task.writes_to() == Some(place) && (other.number, &step.id) != (number, id))
-        })
-    }
-
-    /// Why a commit step has nothing to say any more: a pin that it would set is of a newer commit (I3).
-    fn pin_is_newer(&self, number: u64, id: &StepId) -> Option<String> {
-        let run = self.run(number);
-        let Task::Action(Action::Commit(commit)) = &self.step_of(number, id).task else { return None };
-        let order = (run.source.as_ref()?.order, number);
-        commit.set.keys().find_map(|pointer| {
-            let key = System::pin_key(&commit.repository, &run.stage, &commit.file, pointer);
-            let pin = self.system.pins.get(&key).filter(|pin| (pin.order, pin.run_number) > order)?;
-            let (place, by, source) = (&commit.repository, &pin.by.run, pin.source.short());
-            Some(format!("`{pointer}` in {place} {} was already set by {by} from the newer commit {source}", run.stage))
-        })
     }
 
     fn finish_if_over(&mut self, number: u64) {

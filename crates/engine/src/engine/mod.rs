@@ -18,6 +18,7 @@ pub mod invariants;
 mod kind;
 mod made;
 mod notice;
+pub mod obstacles;
 mod outcome;
 pub mod plan;
 mod promotion;

@@ -275,7 +275,7 @@ impl Turn<'_> {
             approved,
             artifacts: artifacts.into_iter().collect(),
             address,
-            content: self.content(run, step),
+            content: self.system.content(run, step),
             at_ms: self.at_ms,
         };
         let key = key.clone();

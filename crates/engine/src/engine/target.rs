@@ -3,7 +3,7 @@
 use super::{
     fact::TargetFact,
     ids::{RunId, TargetKey},
-    run::{Run, RunState, StepRun, StepState},
+    run::{Run, RunState, StepRun, StepState, Subject},
     system::{Policy, TargetLife, TargetState},
     turn::Turn,
 };
@@ -135,15 +135,8 @@ impl Turn<'_> {
         }
     }
 
-    /// Whether the run holds its target, or has none.
-    pub(super) fn holds_target(&self, number: u64) -> bool {
-        let key = self.run(number).target.as_ref();
-        let target = key.and_then(|key| self.system.targets.get(key));
-        target.is_none_or(|target| target.holder == Some(number))
-    }
-
-    /// Takes a run that waits before its target again out of the queue, and frees the target if nothing that needs it has
-    /// begun.
+    /// Takes a run out of the queue, and frees its target if nothing that needs it has begun: it keeps nobody from it while
+    /// it waits for something else.
     pub(super) fn give_back_target(&mut self, number: u64) {
         let run = self.run(number);
         let needs_it = |step: &StepRun| {
@@ -153,11 +146,15 @@ impl Turn<'_> {
             return;
         }
         let Some(key) = run.target.clone() else { return };
+        let (stage, promotes) = (run.stage.clone(), matches!(run.subject, Subject::Promotion { .. }));
         self.leave_queue(number);
         let target = self.system.targets.get(&key).filter(|target| target.holder == Some(number));
         if let Some(life) = target.map(TargetState::at_rest) {
             self.record_target(&key, TargetFact::Freed { life });
             self.wake_next(&key);
+        }
+        if promotes && !self.promotion_moves(&stage) {
+            self.release_held(&stage);
         }
     }
 

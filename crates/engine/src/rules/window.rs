@@ -96,6 +96,18 @@ impl Window {
         }
         self.stretches.iter().filter_map(|stretch| stretch.next_opening(at_ms, &self.holidays)).min()
     }
+
+    /// Since when it is shut that opens at `opens_ms`: when it was open last. `None` when that is longer ago than an opening
+    /// is looked for.
+    #[must_use]
+    pub fn shut_since(&self, opens_ms: i64) -> Option<i64> {
+        let is_closing = |instant: &i64| self.contains(*instant - 1) && !self.contains(*instant);
+        let last = |stretch: &Stretch| {
+            let closings = stretch.closings(opens_ms, &self.holidays);
+            closings.filter(|instant| *instant <= opens_ms).find(is_closing)
+        };
+        self.stretches.iter().filter_map(last).max()
+    }
 }
 
 impl FromStr for Window {
@@ -133,10 +145,9 @@ impl Stretch {
 
     /// The stretch opens when the clock shows its time, or when clocks are put forward or back into it.
     fn next_opening(&self, at_ms: i64, holidays: &[Day]) -> Option<i64> {
-        let days_ahead = if holidays.is_empty() { DAYS_AHEAD } else { DAYS_AHEAD_WITH_HOLIDAYS };
         let today = zone::local(self.zone, at_ms)?.date();
         let opens = NaiveTime::from_num_seconds_from_midnight_opt(u32::from(self.opens) * 60, 0)?;
-        (-1..days_ahead)
+        (-1..days_looked_at(holidays))
             .flat_map(|days| {
                 let opening = today.checked_add_signed(Duration::days(days)).map(|date| date.and_time(opens));
                 [
@@ -148,6 +159,21 @@ impl Stretch {
             .flatten()
             .filter(|instant| *instant > at_ms && self.contains(*instant, holidays))
             .min()
+    }
+
+    /// The instants at which the clock shows that it ends, the latest first.
+    fn closings(&self, at_ms: i64, holidays: &[Day]) -> impl Iterator<Item = i64> {
+        let (zone, closes) = (self.zone, Duration::minutes(i64::from(self.closes)));
+        let today = zone::local(zone, at_ms).map(|local| local.date());
+        (-1..days_looked_at(holidays)).flat_map(move |ago| {
+            let day = today.and_then(|today| today.checked_sub_signed(Duration::days(ago)));
+            let closing = day.map(|day| day.and_time(NaiveTime::MIN) + closes);
+            let instants = [
+                closing.and_then(|closing| zone::second_instant(zone, closing)),
+                closing.and_then(|closing| zone::first_instant(zone, closing)),
+            ];
+            instants.into_iter().flatten()
+        })
     }
 
     const fn is_on(&self, day: Weekday) -> bool {
@@ -166,6 +192,11 @@ impl fmt::Display for Stretch {
         let (opens, zone) = (self.opens, self.zone.name());
         write!(formatter, " {:02}:{:02}-{:02}:{:02} {zone}", opens / 60, opens % 60, closes / 60, closes % 60)
     }
+}
+
+/// How many days ahead, or back, it is looked for.
+const fn days_looked_at(holidays: &[Day]) -> i64 {
+    if holidays.is_empty() { DAYS_AHEAD } else { DAYS_AHEAD_WITH_HOLIDAYS }
 }
 
 /// Days in ranges: `Mon-Wed,Fri`.
@@ -319,6 +350,21 @@ mod tests {
         let wednesdays =
             (0..80).map(|week| Day::Once(NaiveDate::from_ymd_opt(2026, 11, 25).unwrap() + Duration::weeks(week)));
         assert_eq!(never.except(wednesdays.collect()).next_opening(ms("2026-11-19T15:00:00Z")), None);
+    }
+
+    #[test]
+    fn it_is_shut_since_it_was_open_last() {
+        let since = |window: &str, opens: &str| {
+            let since = Window::parse(window).unwrap().shut_since(ms(opens)).unwrap();
+            DateTime::from_timestamp_millis(since).unwrap().format("%Y-%m-%dT%H:%MZ").to_string()
+        };
+        assert_eq!(since(OFFICE, "2026-11-23T08:00:00Z"), "2026-11-19T15:00Z");
+        assert_eq!(since("Fri 22:00-06:00 America/New_York", "2026-11-28T03:00:00Z"), "2026-11-21T11:00Z");
+        assert_eq!(since("Mon,Wed 09:00-10:00; Sat-Sun 00:00-24:00", "2026-11-21T00:00:00Z"), "2026-11-18T10:00Z");
+        assert_eq!(since("daily 09:00-12:00; daily 12:00-13:00", "2026-11-21T09:00:00Z"), "2026-11-20T13:00Z");
+        let days = vec!["2026-11-19".parse().unwrap(), "2026-11-18".parse().unwrap()];
+        let window = Window::parse(OFFICE).unwrap().except(days);
+        assert_eq!(window.shut_since(ms("2026-11-23T08:00:00Z")), Some(ms("2026-11-17T15:00:00Z")));
     }
 
     #[test]

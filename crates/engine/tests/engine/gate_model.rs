@@ -276,7 +276,9 @@ proptest! {
         let mut play = Play::new();
         for (number, what) in moves.iter().enumerate() {
             play.makes(what);
+            super::obstacles::look(&play.world);
             play.settles();
+            super::obstacles::look(&play.world);
             let may = play.model.may_merge(play.verified_ms, play.world.now_ms);
             prop_assert_eq!(
                 play.begun(), may,

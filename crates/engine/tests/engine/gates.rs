@@ -213,7 +213,8 @@ fn checks_are_asked_at_once_and_all_of_them_must_pass() {
     world.done("promote-3", nightly);
     assert_eq!(world.step_state("promote-3", "window"), StepState::Blocked);
     world.done("promote-3", load);
-    assert_eq!(world.step_state("promote-3", "window"), StepState::Active);
+    assert_eq!(world.step_state("promote-3", "window"), StepState::Ready);
+    assert_eq!(world.waits_for("promote-3").for_what, "the window Mon-Thu 09:00-16:00 UTC, which is shut on holidays");
 }
 
 #[test]

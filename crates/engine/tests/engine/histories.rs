@@ -136,6 +136,7 @@ impl History {
         self.pins.clone_from(&self.world.system.pins);
         self.nothing_newer_is_left_out();
         self.told.look(&self.world);
+        super::obstacles::look(&self.world);
     }
 
     /// A run that gives way to what a newer commit set is of an older commit, or of the same one and older itself.

@@ -19,6 +19,7 @@ mod holds;
 mod journeys;
 mod logs;
 mod notices;
+mod obstacles;
 mod promotions;
 mod queues;
 mod releases;

@@ -48,18 +48,18 @@ fn checked(world: &mut World) {
     }
 }
 
-/// The promotion waits for Sunday, and for nothing else; then it is checked again and made.
+/// The promotion waits for Sunday, and for nothing else; then it is made.
 fn waits_for_sunday(world: &mut World) {
-    assert_eq!(world.step_state("promote-3", "merge-software"), StepState::Blocked);
+    assert_eq!(world.step_state("promote-3", "merge-software"), StepState::Ready);
     let waiting = world.waits_for("promote-3");
     assert_eq!(waiting.for_what, "the window daily 12:00-13:00 UTC, which is shut on holidays");
     assert_eq!(waiting.until_ms, Some(SUNDAY_MS));
-    let window = world.chain("promote-3").into_iter().find(|condition| condition.name == "window").unwrap();
-    assert_eq!((window.verdict, window.earliest_ms), (Verdict::Waiting, Some(SUNDAY_MS)));
+    assert_eq!(waiting.since_ms, world.step("promote-3", CHECKS[1]).ended_ms.unwrap().max(NOON_MS + HOUR_MS));
+    let merge = world.chain("promote-3").into_iter().find(|condition| condition.name == "merge-software").unwrap();
+    assert_eq!((merge.verdict, merge.earliest_ms), (Verdict::Waiting, Some(SUNDAY_MS)));
     let lane = &world.system.targets[&TargetKey::of_promotions(&stage("main"))];
     assert_eq!((lane.holder, lane.queue.len()), (None, 0), "it keeps nobody from the lane");
     world.fires("promote-3", "window");
-    checked(world);
     assert_eq!(world.step_state("promote-3", "merge-software"), StepState::Active);
     world.settle();
     assert_eq!(world.run("promote-3").state, RunState::Done);
@@ -116,7 +116,8 @@ fn a_promotion_that_waits_for_a_writer_when_its_window_shuts_gives_the_lane_back
     assert_eq!(world.live(), ["promote-2", "package-3"], "a push is held while the promotion has the lane");
     world.later(2 * HOUR_MS);
     world.done("package-3", "commit");
-    assert_eq!(world.step_state("promote-2", "window"), StepState::Active);
+    assert_eq!(world.step_state("promote-2", "merge-infrastructure"), StepState::Ready);
+    assert!(world.waits_for("promote-2").for_what.starts_with("the window"));
     assert_eq!(world.system.targets[&lane].holder, None);
     assert_eq!(world.live_subjects(), ["promote", "deliver"], "and is made up for");
 }
@@ -145,6 +146,28 @@ fn a_promotion_whose_first_merge_was_begun_in_the_window_is_finished() {
 }
 
 #[test]
+fn a_newer_promotion_takes_the_place_of_one_that_waits_for_the_window() {
+    let mut world = promoting();
+    world.later(2 * HOUR_MS);
+    checked(&mut world);
+    world.push("software", "dev");
+    world.settle();
+    assert_eq!(world.state("promote-3"), RunState::Superseded);
+    let newer = world.newest("promote");
+    assert_eq!(world.step_state(&newer, "window"), StepState::Ready);
+    let waiting = world.waits_for(&newer);
+    assert_eq!((waiting.since_ms, waiting.until_ms), (world.now_ms, Some(SUNDAY_MS)));
+    world.now_ms = SUNDAY_MS + 1;
+    world.push("software", "main");
+    assert_eq!(world.waits_for(&newer).for_what, waiting.for_what, "its alarm has not rung yet");
+    let alarms = world.system.due.keys().filter(|effect| effect.as_str().starts_with("gate/"));
+    assert_eq!(alarms.count(), 1, "what has ended needs no alarm");
+    world.fires(&newer, "window");
+    world.settle();
+    assert_eq!(world.state(&newer), RunState::Done);
+}
+
+#[test]
 fn a_hotfix_passes_a_window_that_has_shut() {
     let mark = || Command::Hotfix { what: "promote-3".to_owned(), reason: "customers cannot pay".to_owned() };
     for marked_first in [true, false] {
@@ -156,11 +179,11 @@ fn a_hotfix_passes_a_window_that_has_shut() {
         world.later(2 * HOUR_MS);
         world.done("promote-3", CHECKS[1]);
         if !marked_first {
-            assert_eq!(world.step_state("promote-3", "window"), StepState::Active);
+            assert!(world.waits_for("promote-3").for_what.starts_with("the window"));
             world.asked("grace", mark());
-            checked(&mut world);
         }
         assert_eq!(world.step_state("promote-3", "merge-software"), StepState::Active);
+        assert!(!world.system.due.keys().any(|effect| effect.as_str().starts_with("gate/")), "it needs no alarm");
     }
 }
 

@@ -9,7 +9,7 @@ use super::question;
 use crate::{
     engine::{
         command::to_start,
-        gate::reopen::{heeds_window, shut_window},
+        obstacles::heeded_window,
         plan::Task,
         run::{Run, RunState, StepRun, StepState, Subject},
         system::System,
@@ -232,13 +232,10 @@ fn earliest<'run>(system: &System, run: &'run Run) -> BTreeMap<&'run StepId, i64
         let own_ms = match &step.task {
             _ if step.ended_ms.is_some() => system.at_ms,
             Task::Soak { until_ms } => after_ms.max(*until_ms),
-            Task::Window { window, holidays } => opening(window, holidays, after_ms),
-            // The window that let it pass must be open still.
-            _ if heeds_window(run, step) => match shut_window(run, step, after_ms).map(|gate| &gate.task) {
+            _ => match heeded_window(run, step).map(|gate| &gate.task) {
                 Some(Task::Window { window, holidays }) => opening(window, holidays, after_ms),
                 _ => after_ms,
             },
-            _ => after_ms,
         };
         earliest.insert(&step.id, own_ms);
     }

@@ -6,6 +6,7 @@ mod journey;
 mod question;
 mod route;
 pub mod whereabouts;
+mod words;
 
 use serde::{Deserialize, Serialize};
 
@@ -15,13 +16,12 @@ pub use journey::{Journey, journey};
 use super::{
     effect::{EffectKind, Phase},
     gate::approval::{self, Voice},
-    gate::hold,
+    obstacles,
     plan::Task,
-    run::{Run, RunState, StepRun, StepState},
-    system::{System, TargetLife},
-    version::Pinned,
+    run::{Run, StepRun, StepState},
+    system::System,
 };
-use crate::rules::Action;
+use crate::rules::{Action, Moves};
 
 /// What ends a wait that should have ended already. No state that the engine makes has one: it would be a lost wake-up.
 pub(super) const BY_THE_NEXT_EVENT: &str = "the engine, with the next event";
@@ -61,10 +61,6 @@ pub fn run(system: &System, run: &Run) -> Option<Waiting> {
     if run.state.is_ended() {
         return None;
     }
-    let fan_in = run.steps.iter().find(|step| step.state == StepState::Active && step.task == Task::FanIn);
-    if run.state == RunState::Queued && fan_in.is_none() {
-        return Some(target(system, run, queued_ms(run)));
-    }
     let first = |state| run.steps.iter().find(|step| step.state == state);
     let gate = run.steps.iter().find(|step| step.state == StepState::Active && step.task.kind().is_gate());
     match gate.or_else(|| first(StepState::Active)).or_else(|| first(StepState::Ready)) {
@@ -82,13 +78,12 @@ pub fn run(system: &System, run: &Run) -> Option<Waiting> {
 /// What a step waits for; `None` when it has ended.
 #[must_use]
 pub fn step(system: &System, run: &Run, step: &StepRun) -> Option<Waiting> {
-    let since_ms = step.started_ms.unwrap_or(run.created_ms);
+    let kind = step.task.kind();
     match step.state {
         StepState::Done | StepState::Failed | StepState::Cancelled => None,
         StepState::Blocked => Some(blocked(run, step)),
-        StepState::Ready => Some(ready(system, run, step)),
-        StepState::Active if step.task.kind().is_gate() => Some(gate(system, run, step, since_ms)),
-        StepState::Active => Some(active(system, run, step, since_ms)),
+        StepState::Active if !kind.is_gate() && kind.moves != Moves::Others => Some(active(system, run, step)),
+        StepState::Ready | StepState::Active => Some(kept(system, run, step)),
     }
 }
 
@@ -110,99 +105,28 @@ fn ready_ms(run: &Run, step: &StepRun) -> i64 {
     needs.fold(run.created_ms, i64::max)
 }
 
-/// Since when a run waits for its lane: since it was made, or since what it did before that is done.
-fn queued_ms(run: &Run) -> i64 {
-    let ready = run.steps.iter().filter(|step| step.state == StepState::Ready);
-    ready.map(|step| ready_ms(run, step)).min().unwrap_or(run.created_ms)
-}
-
-/// What keeps a step from starting whatever else is free: the pin of its stage, and every hold; `None` when nothing does.
+/// What holds a step whatever else is free; `None` when nothing does.
 #[must_use]
 pub fn held(system: &System, run: &Run, step: &StepRun) -> Option<Waiting> {
-    let ready_ms = ready_ms(run, step);
-    let pin = system.kept_out(run, step).map(|pinned| kept_out(run, pinned, ready_ms));
-    let holds = hold::holds(system, run, step).into_iter().map(|hold| hold.waiting(run, ready_ms));
-    pin.into_iter().chain(holds).reduce(Waiting::and)
+    let holds = obstacles::holds(system, run, step, system.at_ms);
+    holds.filter_map(|hold| hold.waiting(system, run, step)).reduce(Waiting::and)
 }
 
-fn ready(system: &System, run: &Run, step: &StepRun) -> Waiting {
-    if let Some(held) = held(system, run, step) {
-        return held;
-    }
-    let since_ms = ready_ms(run, step);
-    if let Some(mover) = system.mover_before(run, step) {
-        return Waiting {
-            for_what: format!("{} to move the repositories of {} as one set", mover.id, run.stage),
-            since_ms,
-            until_ms: None,
-            expires_ms: None,
-            ended_by: format!("the end of {}, or `tidegate abort {}`", mover.id, mover.id),
-        };
-    }
-    let place = step.task.writes_to();
-    let writer = system.live_runs().filter(|other| other.stage == run.stage && other.id != run.id).find(|other| {
-        let mut active = other.steps.iter().filter(|step| step.state == StepState::Active);
-        place.is_some() && active.any(|step| step.task.writes_to() == place)
-    });
-    match (writer, place) {
-        (Some(writer), Some(place)) => Waiting {
-            for_what: format!("{} to finish its commit to {place} {}", writer.id, run.stage),
-            since_ms,
-            until_ms: None,
-            expires_ms: None,
-            ended_by: writer.id.to_string(),
-        },
-        _ => target(system, run, since_ms),
-    }
-}
-
-fn kept_out(run: &Run, pinned: &Pinned, ready_ms: i64) -> Waiting {
-    let (stage, at, by) = (&run.stage, &pinned.version.verified.run, &pinned.by);
-    Waiting {
-        for_what: format!("the end of the pin of {stage} at {at} ({by}: {})", pinned.reason),
-        since_ms: ready_ms.max(pinned.at_ms),
+/// All that keeps a step from starting, or from passing.
+fn kept(system: &System, run: &Run, step: &StepRun) -> Waiting {
+    let obstacles = obstacles::obstacles(system, run, step, system.at_ms).into_iter();
+    let waiting = obstacles.filter_map(|obstacle| obstacle.waiting(system, run, step)).reduce(Waiting::and);
+    waiting.unwrap_or_else(|| Waiting {
+        for_what: "its start".to_owned(),
+        since_ms: ready_ms(run, step),
         until_ms: None,
         expires_ms: None,
-        ended_by: format!("{by} or an operator: `tidegate unpin {stage}`"),
-    }
+        ended_by: BY_THE_NEXT_EVENT.to_owned(),
+    })
 }
 
-fn target(system: &System, run: &Run, since_ms: i64) -> Waiting {
-    let key = run.target.as_ref();
-    let state = key.and_then(|key| system.targets.get(key));
-    let name = key.map_or_else(|| "its target".to_owned(), ToString::to_string);
-    if let Some(broken) = state.filter(|state| state.life == TargetLife::Broken) {
-        let why = broken.broken.clone().unwrap_or_else(|| "a run failed on it".to_owned());
-        let (target, stage) = name.split_once('@').unwrap_or((&name, ""));
-        return Waiting {
-            for_what: format!("{name}, which is broken: {why}"),
-            since_ms,
-            until_ms: None,
-            expires_ms: None,
-            ended_by: format!("an operator: `tidegate unlock {target} --stage {stage}`"),
-        };
-    }
-    let ahead = state.and_then(|state| state.holder.or_else(|| state.queue.front().copied()));
-    let holder = ahead.filter(|ahead| *ahead != run.number).and_then(|ahead| system.runs.get(&ahead));
-    match holder {
-        Some(holder) => Waiting {
-            for_what: format!("{name}, which {} holds", holder.id),
-            since_ms,
-            until_ms: None,
-            expires_ms: None,
-            ended_by: format!("the end of {}, or `tidegate abort {}`", holder.id, holder.id),
-        },
-        None => Waiting {
-            for_what: name,
-            since_ms,
-            until_ms: None,
-            expires_ms: None,
-            ended_by: BY_THE_NEXT_EVENT.to_owned(),
-        },
-    }
-}
-
-fn gate(system: &System, run: &Run, step: &StepRun, since_ms: i64) -> Waiting {
+fn gate(system: &System, run: &Run, step: &StepRun) -> Waiting {
+    let since_ms = step.started_ms.unwrap_or(run.created_ms);
     let due_ms = step.effect.as_ref().and_then(|id| system.due.get(id)).map(|effect| effect.due_ms);
     if let Some(quorum) = step.task.quorum(&run.stage) {
         let who = if quorum.from.is_empty() { "anybody".to_owned() } else { quorum.from.join(", ") };
@@ -224,8 +148,6 @@ fn gate(system: &System, run: &Run, step: &StepRun, since_ms: i64) -> Waiting {
     }
     let for_what = match &step.task {
         Task::Soak { .. } => "the soak time after its verification".to_owned(),
-        Task::Window { window, holidays } if holidays.is_empty() => format!("the window {window}"),
-        Task::Window { window, .. } => format!("the window {window}, which is shut on holidays"),
         task => task.kind().name.to_owned(),
     };
     Waiting { for_what, since_ms, until_ms: due_ms, expires_ms: None, ended_by: "the clock".to_owned() }
@@ -268,7 +190,8 @@ fn who_may(system: &System, run: &Run, step: &StepRun, asked: &str) -> String {
     }
 }
 
-fn active(system: &System, run: &Run, step: &StepRun, since_ms: i64) -> Waiting {
+fn active(system: &System, run: &Run, step: &StepRun) -> Waiting {
+    let since_ms = step.started_ms.unwrap_or(run.created_ms);
     let pending = step.effect.as_ref().and_then(|id| system.due.get(id));
     let cancelling = pending.is_some_and(|effect| matches!(effect.kind, EffectKind::Step { phase: Phase::Cancel, .. }));
     let deadline_ms = since_ms.saturating_add(step.timeout_ms);

@@ -311,11 +311,12 @@ impl Turn<'_> {
             self.record_step(number, id, StepFact::VoidForgotten { count });
         }
     }
+}
 
+impl System {
     /// Whether what the run would deploy after this step is, byte for byte, what is deployed already.
-    pub(in crate::engine) fn nothing_differs(&self, number: u64, step: &StepRun) -> bool {
-        let run = self.run(number);
-        let target = run.target.as_ref().and_then(|key| self.system.targets.get(key));
+    pub(in crate::engine) fn nothing_differs(&self, run: &Run, step: &StepRun) -> bool {
+        let target = run.target.as_ref().and_then(|key| self.targets.get(key));
         let Some(target) = target.filter(|target| target.life != TargetLife::Broken) else { return false };
         let Some(deployed) = target.deployed.as_ref().and_then(|deployed| deployed.content.as_ref()) else {
             return false;
@@ -329,7 +330,7 @@ impl Turn<'_> {
     /// What a deploying step deploys, as far as that is known.
     pub(in crate::engine) fn content(&self, run: &Run, step: &StepRun) -> Option<DeployedContent> {
         let Task::Action(Action::Deploy(deploy)) = &step.task else { return None };
-        let known = work::step_work(self.system.rules()?, run, &step.id, Phase::Start).ok()?;
+        let known = work::step_work(self.rules()?, run, &step.id, Phase::Start).ok()?;
         let before = run.before(step);
         let synth = before.iter().rev().find(|before| before.task.kind().makes_template())?;
         let template = synth.made.template_digest()?.to_string();

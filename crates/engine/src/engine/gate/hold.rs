@@ -1,5 +1,5 @@
-//! Holds: what keeps a step from starting although all that it needs is done. A pause holds everything that is new; a
-//! freeze holds what would move something in its stage. Whatever runs already goes on to its end.
+//! Pauses and freezes: people hold what could start. A pause holds everything that is new; a freeze holds what would move
+//! something in its stage. Whatever runs already goes on to its end.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,13 @@ use crate::engine::{
     command::known_stage,
     effect::{Effect, Timer},
     event::Principal,
-    explain::{self, Waiting},
+    explain,
     fact::Fact,
     ids::RunId,
-    run::{Cause, Run, StepRun, Subject},
-    system::System,
+    run::{Cause, Run},
     turn::{Refused, Turn},
 };
-use crate::rules::{StageName, StepId};
+use crate::rules::StageName;
 
 /// How many freezes a system may have at once; more of them explain nothing.
 const MOST_FREEZES: usize = 100;
@@ -61,34 +60,6 @@ pub struct Override {
     pub at_ms: i64,
 }
 
-/// What holds a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hold<'system> {
-    /// The pause.
-    Pause(&'system Pause),
-    /// A freeze, by its name.
-    Freeze(&'system str, &'system Freeze),
-}
-
-/// All that holds a step of a run right now: the pause, and every freeze that the run may not pass.
-#[must_use]
-pub fn holds<'system>(system: &'system System, run: &Run, step: &StepRun) -> Vec<Hold<'system>> {
-    let pause = system.paused.iter().map(Hold::Pause);
-    // No freeze keeps half of a set where it is.
-    let half_made = run.subject == Subject::TakeBack || run.steps.iter().any(StepRun::is_begun_move);
-    let passes_all = !step.task.kind().moves_something() || half_made || skips_freezes(system, run);
-    let holds = |(_, freeze): &(&String, &Freeze)| {
-        !passes_all && freeze.is_of(&run.stage) && !freeze.overrides.contains_key(&run.id)
-    };
-    let freezes = system.freezes.iter().filter(holds).map(|(name, freeze)| Hold::Freeze(name, freeze));
-    pause.chain(freezes).collect()
-}
-
-fn skips_freezes(system: &System, run: &Run) -> bool {
-    let hotfix = system.rules().and_then(|rules| rules.hotfix.as_ref());
-    run.hotfix.is_some() && hotfix.is_some_and(|hotfix| hotfix.skips_freezes())
-}
-
 impl Freeze {
     /// Whether it is of a stage.
     #[must_use]
@@ -97,47 +68,7 @@ impl Freeze {
     }
 }
 
-impl Hold<'_> {
-    /// What is ready since `ready_ms` and waits for this hold's end waits for it in these words.
-    #[must_use]
-    pub fn waiting(&self, run: &Run, ready_ms: i64) -> Waiting {
-        match self {
-            Self::Pause(Pause { by, reason, since_ms }) => Waiting {
-                for_what: format!("the end of the pause by {by}: {reason}"),
-                since_ms: ready_ms.max(*since_ms),
-                until_ms: None,
-                expires_ms: None,
-                ended_by: "an operator: `tidegate resume`".to_owned(),
-            },
-            Self::Freeze(name, Freeze { stage, by, reason, since_ms, until_ms, .. }) => {
-                let of = stage.as_ref().map_or_else(|| "every stage".to_owned(), ToString::to_string);
-                let (end, id) = (explain::time(*until_ms), &run.id);
-                Waiting {
-                    for_what: format!("the end of {name}, the freeze of {of} by {by}: {reason}"),
-                    since_ms: ready_ms.max(*since_ms),
-                    until_ms: Some(*until_ms),
-                    expires_ms: None,
-                    ended_by: format!(
-                        "its end at {end}, `tidegate thaw {name}`, or `tidegate override {name} {id} --reason …`"
-                    ),
-                }
-            }
-        }
-    }
-}
-
 impl Turn<'_> {
-    /// Whether something holds this step. A run that comes as far as a freeze takes the place of older ones before it.
-    pub(in crate::engine) fn is_held(&mut self, number: u64, id: &StepId) -> bool {
-        let (run, step) = (self.run(number), self.step_of(number, id));
-        match holds(&self.system, run, step).first() {
-            None => return false,
-            Some(Hold::Pause(_)) => {}
-            Some(Hold::Freeze(..)) => self.supersede_older(number),
-        }
-        true
-    }
-
     pub(in crate::engine) fn pause_command(&mut self, by: &Principal, reason: &str) -> Result<(), Refused> {
         if let Some(pause) = &self.system.paused {
             return Err(Refused::unknown(

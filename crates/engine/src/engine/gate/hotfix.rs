@@ -100,17 +100,8 @@ impl Turn<'_> {
         self.awake.insert(number);
     }
 
-    /// Skips a step of a hotfix, where the rules say that it may be skipped.
-    pub(in crate::engine) fn skip_for_hotfix(&mut self, number: u64, id: &StepId) -> bool {
-        let skips = self.run(number).hotfix.is_some() && self.step_of(number, id).skippable;
-        if skips {
-            self.skip(number, id);
-        }
-        skips
-    }
-
     /// A step that is skipped while it asks outside goes on nowhere else: what is pending for it is dropped.
-    fn skip(&mut self, number: u64, id: &StepId) {
+    pub(in crate::engine) fn skip(&mut self, number: u64, id: &StepId) {
         let Some(Hotfix { by, reason, .. }) = self.run(number).hotfix.clone() else { return };
         if self.step_of(number, id).started_ms.is_none() {
             self.record_step(number, id, StepFact::Started { at_ms: self.at_ms });

@@ -8,22 +8,11 @@ use crate::engine::{
     fact::Fact,
     ids::{CommitId, Place, RunId, StepKey, TargetKey},
     provenance,
-    run::{Run, StepRun, StepState, Subject},
+    run::{StepState, Subject},
     system::{Pin, System},
     turn::Turn,
 };
-use crate::rules::{Moves, RepositoryName, StageName, StepId};
-
-impl System {
-    /// The promotion or way back that moves the stage's repositories as one set, and that a commit step therefore waits for.
-    #[must_use]
-    pub fn mover_before(&self, run: &Run, step: &StepRun) -> Option<&Run> {
-        let commits = step.task.kind().moves == Moves::Pins;
-        let lane = self.targets.get(&TargetKey::of_promotions(&run.stage)).filter(|_| commits)?;
-        let mover = self.runs.get(&lane.holder?)?;
-        mover.steps.iter().any(StepRun::is_begun_move).then_some(mover)
-    }
-}
+use crate::rules::{RepositoryName, StageName, StepId};
 
 impl Turn<'_> {
     /// Whether the stage's repositories are moved as one set right now, or will be before anything else happens there.

@@ -6,30 +6,12 @@ use crate::engine::{
     fact::StageFact,
     gate::hold::demand_reason,
     ids::RunId,
-    run::{Run, RunState, StepRun, Subject},
-    system::System,
+    run::{RunState, StepRun, Subject},
     turn::{Refused, Turn},
     version::rollback::Decided,
     version::{Pinned, Version},
 };
 use crate::rules::StageName;
-
-impl System {
-    /// The pin that keeps a step from starting: its stage is held at another version.
-    #[must_use]
-    pub fn kept_out(&self, run: &Run, step: &StepRun) -> Option<&Pinned> {
-        let pinned = self.versions.pinned.get(&run.stage).filter(|_| step.task.kind().moves_something())?;
-        let allowed = match &run.subject {
-            Subject::TakeBack => true,
-            Subject::Rollback if run.steps.iter().any(StepRun::is_begun_move) => true,
-            Subject::Rollback => self.same_content(&run.set, &pinned.version.verified.set),
-            Subject::Rule(_) => self.is_of_version(run, &pinned.version),
-            // Never half of a set: what was begun before the pin is finished, and then goes back.
-            Subject::Promotion { .. } => run.steps.iter().any(StepRun::is_begun_merge),
-        };
-        (!allowed).then_some(pinned)
-    }
-}
 
 impl Turn<'_> {
     /// `tidegate pin`.

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::engine::{
     explain,
     fact::StepFact,
-    gate::reopen::shut_window,
     ids::RunId,
+    obstacles::holds,
     plan::Task,
     run::{Run, RunState, StepRun, StepState},
     system::System,
@@ -180,8 +180,6 @@ impl Release {
 pub fn standing(system: &System, name: &str) -> Standing {
     let Some((run, step)) = newest(system, name) else { return Standing::Missing };
     let id = run.id.clone();
-    // Looking at the others, it has just recorded what time it is.
-    let shut = shut_window(run, step, system.at_ms);
     match (run.state, step.state) {
         (RunState::Done, _) => Standing::Done { run: id, at_ms: run.ended_ms.unwrap_or(system.at_ms) },
         (ended, _) if ended.is_ended() || ended == RunState::Ending => {
@@ -190,12 +188,9 @@ pub fn standing(system: &System, name: &str) -> Standing {
             Standing::Ended { run: id, reason, at_ms: run.ended_ms.unwrap_or(system.at_ms), asked_ms }
         }
         (_, StepState::Done) => Standing::Merging { run: id },
-        (_, StepState::Active) => match (explain::held(system, run, step), shut.map(|gate| &gate.task)) {
-            (Some(held), _) => Standing::OnItsWay { run: id, waits_for: held.for_what },
-            (None, Some(Task::Window { window, .. })) => {
-                Standing::OnItsWay { run: id, waits_for: format!("the window {window}") }
-            }
-            (None, _) => Standing::Ready { run: id },
+        (_, StepState::Active) => match explain::held(system, run, step) {
+            Some(held) => Standing::OnItsWay { run: id, waits_for: held.for_what },
+            None => Standing::Ready { run: id },
         },
         _ => {
             let waiting = explain::run(system, run);
@@ -230,15 +225,13 @@ impl Run {
 }
 
 impl Turn<'_> {
-    /// Whether the others of a release are ready while something holds this one, or its window has shut: it then does not
-    /// merge, and looks at them anew when that ends.
+    /// Whether the others of a release are ready while something holds this one: it then does not merge, and looks at them
+    /// anew when that ends.
     pub(in crate::engine) fn release_waits_again(&mut self, number: u64, id: &StepId) -> bool {
         let (run, step) = (self.run(number), self.step_of(number, id));
-        if step.task.kind().moves != Moves::Others {
+        let is_release = step.task.kind().moves == Moves::Others;
+        if !is_release || holds(&self.system, run, step, self.at_ms).next().is_none() {
             return false;
-        }
-        if explain::held(&self.system, run, step).is_none() {
-            return self.window_has_shut(number, id);
         }
         let round = step.round;
         self.record_step(number, id, StepFact::PutBack { state: StepState::Ready, round });

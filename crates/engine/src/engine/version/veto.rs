@@ -11,7 +11,6 @@ use crate::engine::{
     turn::{Refused, Turn},
     version::Veto,
 };
-use crate::rules::StepId;
 
 /// The fewest digits that name a commit.
 const FEWEST_DIGITS: usize = 7;
@@ -77,11 +76,6 @@ impl Veto {
 }
 
 impl Turn<'_> {
-    /// Why a step that would move something may not.
-    pub(in crate::engine) fn vetoed_step(&self, number: u64, id: &StepId) -> Option<String> {
-        self.system.vetoed_run(self.run(number)).filter(|_| self.step_of(number, id).task.kind().moves_something())
-    }
-
     /// Refuses to move a set that is vetoed.
     pub(in crate::engine) fn not_vetoed(&self, by: &Principal, what: &str, set: &CommitSet) -> Result<(), Refused> {
         let Some(reason) = self.system.vetoed_set(set) else { return Ok(()) };
