@@ -90,6 +90,8 @@ fn a_promotion_is_not_ready_for_the_others_while_its_window_is_shut() {
     assert_eq!(world.step_state(&promotion, "release"), StepState::Ready, "it does not merge now");
     assert!(world.waits_for(&promotion).for_what.starts_with("the window"));
     world.fires(&promotion, "window");
+    world.done(&promotion, "check-software");
+    world.done(&promotion, "check-infrastructure");
     assert!(matches!(standing_of(&world), Standing::Ready { .. }));
     world.done(&promotion, "release");
     assert!(matches!(standing_of(&world), Standing::Merging { .. }));

@@ -48,7 +48,7 @@ fn checked(world: &mut World) {
     }
 }
 
-/// The promotion waits for Sunday, and for nothing else; then it is made.
+/// The promotion waits for Sunday, and for nothing else; then it is checked again and made.
 fn waits_for_sunday(world: &mut World) {
     assert_eq!(world.step_state("promote-3", "merge-software"), StepState::Ready);
     let waiting = world.waits_for("promote-3");
@@ -60,6 +60,7 @@ fn waits_for_sunday(world: &mut World) {
     let lane = &world.system.targets[&TargetKey::of_promotions(&stage("main"))];
     assert_eq!((lane.holder, lane.queue.len()), (None, 0), "it keeps nobody from the lane");
     world.fires("promote-3", "window");
+    checked(world);
     assert_eq!(world.step_state("promote-3", "merge-software"), StepState::Active);
     world.settle();
     assert_eq!(world.run("promote-3").state, RunState::Done);

@@ -71,8 +71,12 @@ impl Turn<'_> {
 
     /// A gate's timer has fired, or the alarm of a window.
     pub(in crate::engine) fn gate_fired(&mut self, number: u64, id: &StepId) {
-        if self.step_of(number, id).state == StepState::Active {
-            self.look_at_gate(number, id);
+        let step = self.step_of(number, id);
+        match (step.state, &step.task) {
+            (StepState::Active, _) => self.look_at_gate(number, id),
+            // What was checked before the window shut is checked again: nothing has been merged yet, and much may have come.
+            (StepState::Done, Task::Window { .. }) => self.put_back_after(number, id, "its window was shut since then"),
+            _ => {}
         }
         self.awake.insert(number);
     }
