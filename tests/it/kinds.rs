@@ -17,8 +17,8 @@ const BESIDES: [(&str, &[&str]); 4] = [
     (
         "Commit",
         &[
-            "crates/engine/src/engine/advance.rs",
             "crates/engine/src/engine/explain/route.rs",
+            "crates/engine/src/engine/obstacles.rs",
             "crates/engine/src/engine/outcome.rs",
             "crates/engine/src/engine/plan.rs",
             "crates/engine/src/engine/provenance/leads.rs",
@@ -31,7 +31,7 @@ const BESIDES: [(&str, &[&str]); 4] = [
         "Approve",
         &[
             "crates/engine/src/engine/gate/mod.rs",
-            "crates/engine/src/engine/gate/reopen.rs",
+            "crates/engine/src/engine/obstacles.rs",
             "crates/engine/src/engine/plan.rs",
             "crates/engine/src/rules/check/steps.rs",
             "src/cli/check.rs",

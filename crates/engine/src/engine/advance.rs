@@ -185,7 +185,7 @@ impl Turn<'_> {
     /// Sets the alarm that wakes a run when the window opens that it waits for, and takes back one that is not needed.
     fn set_alarm(&mut self, number: u64) {
         let run = self.run(number);
-        let Some(window) = run.steps.iter().find(|step| matches!(step.task, Task::Window { .. })) else { return };
+        let Some(window) = run.steps.iter().find(|step| step.task.is_window()) else { return };
         let ready = run.steps.iter().filter(|step| run.state == RunState::Running && step.state == StepState::Ready);
         let mut shut = ready.filter_map(|step| shut(&self.system, run, step, self.at_ms)?.opens_ms.ok());
         let (opens_ms, id, is_set) = (shut.next(), window.id.clone(), window.effect.is_some());

@@ -137,7 +137,7 @@ fn effects_are_accounted_for(system: &System, broken: &mut Vec<String>) {
                 broken.push(format!("I9: {} {} is active and nothing is pending for it", run.id, step.id));
             }
             // A window's is the alarm for its opening.
-            let may_have_one = step.state == StepState::Active || matches!(step.task, Task::Window { .. });
+            let may_have_one = step.state == StepState::Active || step.task.is_window();
             if step.effect.is_some() && (!may_have_one || pending.is_none()) {
                 broken.push(format!("I9: {} {} names an effect that is not pending for it", run.id, step.id));
             }

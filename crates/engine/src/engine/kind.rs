@@ -15,6 +15,11 @@ const fn step(name: &'static str, pace: Pace, moves: Moves, part: Part, holds_ta
 }
 
 impl Task {
+    /// Whether it stands for the window of a promotion, which its merges heed.
+    pub(super) const fn is_window(&self) -> bool {
+        matches!(self, Self::Window { .. })
+    }
+
     /// Its row of the table.
     #[must_use]
     pub const fn kind(&self) -> &'static Kind {

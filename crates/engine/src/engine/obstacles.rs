@@ -159,7 +159,7 @@ fn skips_freezes(system: &System, run: &Run) -> bool {
 /// The step of a promotion that stands for the window which this step heeds: the promotion comes to it before its merges
 /// are checked, and it must be open when the first of them begins.
 pub(super) fn heeded_window<'run>(run: &'run Run, step: &StepRun) -> Option<&'run StepRun> {
-    let is_window = |step: &StepRun| matches!(step.task, Task::Window { .. });
+    let is_window = |step: &StepRun| step.task.is_window();
     let heeds = is_window(step) || matches!(step.task.kind().moves, Moves::Merge | Moves::Others);
     let window = run.steps.iter().find(|step| heeds && is_window(step))?;
     let is_skipped = window.skipped.is_some() || (run.hotfix.is_some() && window.skippable);
