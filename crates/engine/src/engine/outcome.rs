@@ -213,14 +213,8 @@ impl Turn<'_> {
                     self.record(Fact::PinSet { at, pin });
                 }
                 let step = self.step_of(number, id);
-                // Found as it would have set it, the head itself holds the pins.
-                let found = found_there(&step.outputs).map(|head| (head.clone(), head));
-                let made = step.output_commit("commit").zip(step.output_commit("parent"));
-                if let Some((made, parent)) = made.or(found) {
-                    let before = self.run(number).before(step).into_iter();
-                    let artifacts: Vec<Artifact> = before.flat_map(|step| step.artifacts.clone()).collect();
-                    let pins = commit.set.keys().map(|pointer| format!("{} {pointer}", commit.file));
-                    self.remember_pins(&made, &parent, pins, &artifacts);
+                if let Some((made, parent)) = step.output_commit("commit").zip(step.output_commit("parent")) {
+                    self.carries_on(&made, &parent);
                 }
                 self.made_head(number, id, &place, Some(&[commit.file]), wrote);
                 self.provenance_grew(&place.repository);
@@ -228,9 +222,8 @@ impl Turn<'_> {
             Task::Restore(restore) => self.went_back(number, id, &restore),
             Task::Merge(merge) => {
                 let step = self.step_of(number, id);
-                if let (Some(made), Some(parent)) = (step.output_commit("commit"), step.output_commit("parent")) {
-                    let back = step.outputs.get("back").and_then(Value::as_bool) == Some(true);
-                    self.remember_merge(&made, &parent, &merge.commit, back);
+                if let Some(made) = step.output_commit("commit").filter(|_| step.outputs.contains_key("parent")) {
+                    self.carries(&made, merge.commit.clone(), false);
                 }
                 let place = Place { repository: merge.repository, stage: self.run(number).stage.clone() };
                 let changed = self.step_of(number, id).changed_paths();
@@ -317,12 +310,6 @@ const fn answers(kind: &EffectKind, outcome: &Outcome) -> bool {
         EffectKind::Notify { .. } => matches!(outcome, Outcome::Notice(_)),
         EffectKind::Authors { .. } => matches!(outcome, Outcome::Authors(_)),
     }
-}
-
-/// The head in which a commit step found its pins as it would have set them.
-fn found_there(outputs: &Map<String, Value>) -> Option<CommitId> {
-    let unchanged = outputs.get("changed") == Some(&Value::Bool(false));
-    outputs.get("head").and_then(Value::as_str).filter(|_| unchanged).map(CommitId::new)
 }
 
 /// How long to wait at least before a step that goes on is looked at again: what takes long is not news every moment, and
