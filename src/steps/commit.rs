@@ -6,12 +6,13 @@ use serde_json::{Map, Value};
 use super::{
     StepLog, Tools,
     foresight::{Ahead, Foreseen, Told},
+    moved,
     step::{Act, Progress, Step, nothing_proceeds},
     time_left,
     tools::message,
 };
 use crate::{
-    engine::{Artifact, Brings, CommitId, Made, Moved, StepWork, Unmoved},
+    engine::{Brings, CommitId, Made, Moved, StepWork, Unmoved},
     providers::{
         Fault,
         git::{FileEdit, ForwardChange, Forwarded, MADE_FROM_TRAILER, Mirror},
@@ -119,15 +120,5 @@ fn done(commit: &Commit, (made, parent): (&str, &str), subject: &str, pinned: Va
         pins: None,
         brought: brought(&pinned),
     };
-    Progress::made(
-        Made::Moved(Box::new(moved)),
-        [
-            ("commit", Value::from(made)),
-            ("changed", Value::from(true)),
-            ("parent", Value::from(parent)),
-            ("subject", Value::from(subject)),
-            ("pinned", pinned),
-        ],
-        vec![Artifact::commit(&commit.repository, &CommitId::new(made))],
-    )
+    moved::committed(&commit.repository, moved, [("pinned", pinned)])
 }

@@ -12,7 +12,7 @@ use super::{
     tools::message,
 };
 use crate::{
-    engine::{Artifact, Brings, CommitId, Made, Moved, StepWork, Unmoved, plan::Merge},
+    engine::{Brings, CommitId, Made, Moved, StepWork, Unmoved, plan::Merge},
     providers::{
         Fault,
         git::{CheckedMerge, MergeChange, Merged, Pin},
@@ -133,18 +133,8 @@ async fn make(merge: &Merge, work: &StepWork, tools: &Tools, log: &StepLog) -> R
         pins: Some(moved::pins(work, &mirror, &made).await?),
         brought: Brings { carried, ..Brings::default() },
     };
-    Ok(Progress::made(
-        Made::Moved(Box::new(moved)),
-        [
-            ("commit", Value::from(made.clone())),
-            ("changed", Value::from(true)),
-            ("back", Value::from(back)),
-            ("parent", Value::from(parent)),
-            ("paths", Value::from(paths)),
-            ("subject", Value::from(change.message.subject)),
-        ],
-        vec![Artifact::commit(&merge.repository, &CommitId::new(made))],
-    ))
+    let more = [("back", Value::from(back)), ("paths", Value::from(paths))];
+    Ok(moved::committed(&merge.repository, moved, more))
 }
 
 /// The source is on another branch than the stage's, as may be what the stage's branch truly holds: fetches what is not

@@ -1,11 +1,32 @@
-//! What the steps that move a repository say of what they made: what is pinned in it, and for which rules it is the same as
-//! what was to be brought.
+//! What the steps that commit to a repository say of what they made: the commit, what is pinned in it, and for which rules
+//! it is the same as what was to be brought.
 
+use serde_json::Value;
+
+use super::step::Progress;
 use crate::{
-    engine::{PinsSeen, StepWork, plan::Maker},
+    engine::{Artifact, CommitId, Made, Moved, PinsSeen, StepWork, plan::Maker},
     providers::{Fault, git::Mirror},
-    rules::RuleName,
+    rules::{RepositoryName, RuleName},
 };
+
+/// A commit of ours is on the branch: said to the engine by its type, and the same to templates and people, with more.
+pub(super) fn committed<const N: usize>(
+    repository: &RepositoryName,
+    moved: Moved,
+    more: [(&str, Value); N],
+) -> Progress {
+    let artifact = Artifact::commit(repository, &moved.commit);
+    let parent = moved.parent.as_ref().map_or("", CommitId::as_str);
+    let outputs = [
+        ("commit", Value::from(moved.commit.as_str())),
+        ("changed", Value::from(true)),
+        ("parent", Value::from(parent)),
+        ("subject", Value::from(moved.subject.as_str())),
+    ];
+    let outputs = outputs.into_iter().chain(more).map(|(name, value)| (name.to_owned(), value)).collect();
+    Progress::Done { outputs, artifacts: vec![artifact], made: Made::Moved(Box::new(moved)) }
+}
 
 /// The rules that see the same in two commits or trees: nothing differs that they are for.
 pub(super) async fn carried(makers: &[Maker], mirror: &Mirror, one: &str, other: &str) -> Result<Vec<RuleName>, Fault> {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     engine::{
-        Artifact, Brings, CommitId, Made, Moved, StepWork, Unmoved,
+        Brings, CommitId, Made, Moved, StepWork, Unmoved,
         plan::{Back, Restore},
     },
     providers::{
@@ -116,19 +116,8 @@ async fn make(restore: &Restore, work: &StepWork, tools: &Tools, log: &StepLog) 
         pins: Some(moved::pins(work, &mirror, &made).await?),
         brought: brought(&change, carried),
     };
-    Ok(Progress::made(
-        Made::Moved(Box::new(moved)),
-        [
-            ("commit", Value::from(made.clone())),
-            ("changed", Value::from(true)),
-            ("parent", Value::from(parent)),
-            ("paths", Value::from(paths)),
-            ("to", Value::from(change.to)),
-            ("from", Value::from(change.from)),
-            ("subject", Value::from(change.message.subject)),
-        ],
-        vec![Artifact::commit(&restore.repository, &CommitId::new(made))],
-    ))
+    let more = [("paths", Value::from(paths)), ("to", Value::from(change.to)), ("from", Value::from(change.from))];
+    Ok(moved::committed(&restore.repository, moved, more))
 }
 
 /// What the way back brings.

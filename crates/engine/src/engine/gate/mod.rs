@@ -86,8 +86,6 @@ impl Turn<'_> {
         match self.step_of(number, id).task.clone() {
             Task::Soak { until_ms } if self.at_ms >= until_ms => self.pass_gate(number, id, Map::new()),
             Task::Soak { until_ms } => self.wait_until(number, id, until_ms),
-            // The windows of older versions were started before they opened.
-            Task::Window { .. } => self.pass_gate(number, id, Map::new()),
             Task::Action(_) | Task::Consent(_) => {
                 let asked_ms = self.step_of(number, id).started_ms.unwrap_or(self.at_ms);
                 let waited = crate::rules::Span::from_ms(self.at_ms - asked_ms);
@@ -98,6 +96,7 @@ impl Turn<'_> {
                     "ask again with `tidegate retry`",
                 );
             }
+            Task::Window { .. } => unreachable!("a window passes in the moment in which it is opened"),
             Task::FanIn | Task::Require(_) | Task::CheckMerge(_) | Task::Merge(_) => {
                 unreachable!("only gates of time have timers")
             }
