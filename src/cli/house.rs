@@ -62,6 +62,11 @@ impl House {
         Ok(Self { settings, ledger: Arc::new(Ledger::open(Arc::new(store))), proofs })
     }
 
+    /// What proves commits to be ours.
+    pub(super) const fn proofs(&self) -> &Proofs {
+        &self.proofs
+    }
+
     /// [`House::open_to_read`] for what looks at the systems that are asked for; `None` where all are, and there is none yet.
     ///
     /// # Errors

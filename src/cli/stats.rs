@@ -17,7 +17,7 @@ use crate::{
     driver::now_ms,
     engine::{
         explain,
-        explain::whereabouts::Whereabouts,
+        stats::Whereabouts,
         stats::{self, Period, StageStats, Times, Week},
     },
     rules::{Span, StageName, SystemName},

@@ -17,14 +17,14 @@ use tidegate::providers::git::{
 use crate::git::{SOON, message, mirrors, pin, place};
 use crate::support::repo::TestRepo;
 
-const BRANCHES: [&str; 3] = ["dev", "qa", "main"];
+pub(crate) const BRANCHES: [&str; 3] = ["dev", "qa", "main"];
 const PEOPLE: [&str; 4] = ["Ada", "Grace", "Linus", "Mary"];
 /// 2026-01-01T00:00:00Z.
 const BEGIN_SECONDS: i64 = 1_767_225_600;
 
 /// What is done next.
 #[derive(Debug, Clone)]
-enum Next {
+pub(crate) enum Next {
     Push { who: usize, at: usize },
     Merge { who: usize, from: usize, to: usize },
     Squash { who: usize, from: usize, to: usize },
@@ -36,7 +36,7 @@ enum Next {
     GoBack { at: usize, to: Index, from: Index },
 }
 
-fn next() -> impl Strategy<Value = Next> {
+pub(crate) fn next() -> impl Strategy<Value = Next> {
     let (who, at, index) = (|| 0..4_usize, || 0..3_usize, any::<Index>);
     prop_oneof![
         6 => (who(), at()).prop_map(|(who, at)| Next::Push { who, at }),
@@ -53,10 +53,10 @@ fn next() -> impl Strategy<Value = Next> {
 
 /// What is in each commit, told as the story goes and not read from git.
 #[derive(Default)]
-struct Model {
+pub(crate) struct Model {
     /// Every commit, in the order in which they were made.
-    made: Vec<String>,
-    holds: BTreeMap<String, BTreeSet<String>>,
+    pub(crate) made: Vec<String>,
+    pub(crate) holds: BTreeMap<String, BTreeSet<String>>,
     /// Who wrote each; nobody wrote ours.
     wrote: BTreeMap<String, BTreeSet<String>>,
 }
@@ -91,22 +91,22 @@ fn signed(name: &str) -> String {
     format!("{name} <{}@example.org>", name.to_lowercase())
 }
 
-struct Story {
-    _root: tempfile::TempDir,
-    remote: TestRepo,
-    repository: Repository,
+pub(crate) struct Story {
+    pub(crate) root: tempfile::TempDir,
+    pub(crate) remote: TestRepo,
+    pub(crate) repository: Repository,
     mirror: Arc<Mirror>,
-    model: Model,
+    pub(crate) model: Model,
     count: u32,
 }
 
 impl Story {
-    async fn begin() -> Self {
+    pub(crate) async fn begin() -> Self {
         let root = tempfile::tempdir().unwrap();
         let remote = TestRepo::empty(root.path().join("image.git"));
         let repository = Repository::open_bare(&remote.directory).unwrap();
         let mirror = mirrors(root.path()).mirror(&remote.url()).unwrap();
-        let mut story = Self { _root: root, remote, repository, mirror, model: Model::default(), count: 0 };
+        let mut story = Self { root, remote, repository, mirror, model: Model::default(), count: 0 };
         let config = story.repository.blob(b"{ \"tag\": \"v0\" }\n").unwrap();
         let tree = {
             let mut tree = story.repository.treebuilder(None).unwrap();
@@ -124,7 +124,7 @@ impl Story {
         self.mirror.fetch(&BRANCHES.map(str::to_owned), SOON).await.unwrap();
     }
 
-    fn head(&self, branch: &str) -> String {
+    pub(crate) fn head(&self, branch: &str) -> String {
         self.repository.refname_to_id(&format!("refs/heads/{branch}")).unwrap().to_string()
     }
 
@@ -169,7 +169,7 @@ impl Story {
         self.remote.set_branch(branch, &commit);
     }
 
-    async fn play(&mut self, next: &Next) {
+    pub(crate) async fn play(&mut self, next: &Next) {
         let key = format!("run-{}", self.count);
         match next {
             Next::Push { who, at } => {

@@ -5,6 +5,7 @@
 mod crash_sweep;
 mod docs;
 mod git;
+mod git_ancestry;
 mod git_archive;
 mod git_contents;
 mod git_edit;

@@ -37,6 +37,13 @@ pub(super) struct Seen {
     pub(super) back: Option<Back>,
 }
 
+impl Seen {
+    /// The key that it says, proved or not.
+    pub(super) fn key(&self) -> Option<&str> {
+        self.effect.as_ref().map(|effect| effect.key.as_str())
+    }
+}
+
 /// A way back.
 pub(super) struct Back {
     pub(super) restores: Oid,

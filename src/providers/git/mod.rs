@@ -15,6 +15,7 @@
 //!
 //! This folder may not decide what to write or when: it takes plain values and says what became of them.
 
+mod ancestry;
 mod archive;
 mod attributes;
 mod authorship;
@@ -39,6 +40,7 @@ mod remote;
 mod restore;
 mod transport;
 
+pub use ancestry::{Found, Landed, Sought, ancestry, commit_with_prefix};
 pub use archive::{ArchiveFormat, ArchiveInfo, ArchiveOptions};
 pub use authorship::{Brought, Compared, NewCommits};
 pub use borrow::{Borrowed, Standing, borrow, commit_in, point, standing};
@@ -50,5 +52,5 @@ pub use patch::{ChangedFile, Patch};
 pub use pinned::Values;
 pub use proof::{CommitPlace, PROOF_TRAILER, Proofs};
 pub use publish::{CommitMessage, KEY_TRAILER, RESTORES_TRAILER, TAKES_AWAY_TRAILER};
-pub use read::{CommitInfo, first_head_with};
+pub use read::CommitInfo;
 pub use restore::{RestoreChange, Restored};

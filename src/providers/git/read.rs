@@ -5,7 +5,6 @@ use super::mirror::{Mirror, disk_fault, object_fault};
 use super::paths;
 use crate::providers::Fault;
 use git2::{DiffOptions, ObjectType, Oid, Repository, Tree};
-use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{OpenOptionsExt, symlink};
 use std::path::{Component, Path, PathBuf};
@@ -109,30 +108,6 @@ impl Mirror {
         })
         .await
     }
-}
-
-/// The one commit in a bare repository that begins with `prefix`, and the place in `heads` of the first that is or contains
-/// it. Heads that are not there are passed over; `None` when nothing is found. Blocks, and changes nothing.
-#[must_use]
-pub fn first_head_with(directory: &Path, prefix: &str, heads: &[String]) -> Option<(String, usize)> {
-    let repository = Repository::open_bare(directory).ok()?;
-    let wanted = repository.find_commit_by_prefix(prefix).ok()?.id();
-    let mut met = BTreeSet::new();
-    // Each commit is read once, whatever head it is below.
-    for (place, head) in heads.iter().enumerate() {
-        let mut open: Vec<Oid> = Oid::from_str(head).into_iter().collect();
-        while let Some(commit) = open.pop() {
-            if commit == wanted {
-                return Some((wanted.to_string(), place));
-            }
-            if met.insert(commit)
-                && let Ok(commit) = repository.find_commit(commit)
-            {
-                open.extend(commit.parent_ids());
-            }
-        }
-    }
-    None
 }
 
 /// Whether `newer` is or descends from `older`.

@@ -274,6 +274,9 @@ fn a_run_a_commit_and_an_artifact_are_explained() {
     assert_eq!((&of_merged["contains"], &of_merged["commit"]), (&merged.trim().into(), &second.as_str().into()));
     let named = delivery.granted(&["explain", &format!("software@{}", &merged[..10]), "--stage", "dev"]);
     assert!(named.contains(&format!("software {} is the first head that contains it", &second[..10])), "{named}");
+    let brought = format!("{} is in software dev, brought by {}", &merged[..10], &second[..10]);
+    assert!(named.contains(&brought), "{named}");
+    assert!(named.contains(&format!("what runs there ({done}) is made of {}, which does not have it", &first[..10])));
     let why = delivery.refused(&["explain", &format!("image@{}", &first[..10]), "--stage", "dev"], 1);
     assert!(why.contains("begins with `image@"), "of another repository: {why}");
     let packages = delivery.json(&["runs", "--rule", "package"]);

@@ -98,7 +98,7 @@ impl Told {
             let journey = world.journey(of.as_str(), &made.commit, to);
             assert!(!journey.summary.is_empty() && !journey.conditions.is_empty(), "I7: {journey:#?}");
             assert_explained(&journey.conditions);
-            let again = explain::journey(&later, &world.whereabouts, of, &made.commit, &stage(to));
+            let again = explain::journey(&later, &world.ancestry(of, &made.commit), of, &made.commit, &stage(to));
             assert_eq!(
                 (journey.since_ms, since(&journey.conditions)),
                 (again.since_ms, since(&again.conditions)),

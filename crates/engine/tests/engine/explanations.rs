@@ -215,7 +215,9 @@ fn what_failed_on_the_way_says_so_and_a_newer_change_brings_it() {
 fn what_is_not_known_or_was_lost_is_said() {
     let mut world = World::new(SHOP);
     let unknown = tidegate_engine::engine::CommitId::new("f".repeat(40));
-    assert!(world.journey("software", &unknown, "dev").summary.contains("has not been the head of any branch"));
+    assert!(
+        world.journey("software", &unknown, "dev").summary.contains("is in no branch of software that a stage has")
+    );
     assert!(world.journey("software", &unknown, "nowhere").summary.contains("no stage nowhere"));
     let first_sight = world.system.head(&super::support::repository("software"), &stage("main"));
     let first_sight = first_sight.unwrap().commit.clone();

@@ -9,10 +9,10 @@ use tidegate_engine::{
         self, Artifact, Brings, Command, CommitId, CommitSet, Decision, Digest, Effect, EffectId, EffectKind, Event,
         Fact, HeadSeen, Moved, Outcome, Phase, PinnerId, PinsSeen, Principal, Recorded, Refused, Run, RunId, RunState,
         StepKey, StepOutcome, StepRun, StepState, Subject, System, Unmoved, Work,
-        explain::whereabouts::Whereabouts,
         explain::{self, Condition, Journey, Waiting},
         fold, invariants,
         plan::{Back, Merge, Restore, Task},
+        stats::Whereabouts,
         step, work,
     },
     rules::{Action, RepositoryName, RuleName, Rules, StageName, StepId, TargetName, load},
@@ -109,7 +109,7 @@ pub(super) struct World {
     pub(super) effects: BTreeMap<EffectId, Effect>,
     /// Every run that has ended, as it ended.
     pub(super) ended: Vec<Run>,
-    /// What became of every commit.
+    /// What the figures are counted from.
     pub(super) whereabouts: Whereabouts,
     /// The commits of every branch, oldest first; `None` at its end when the branch was deleted.
     pub(super) remotes: BTreeMap<(RepositoryName, StageName), Vec<Option<Made>>>,
@@ -352,7 +352,8 @@ impl World {
         let (author, changed) = (format!("{author} <{author}@example.com>"), vec!["src/main".to_owned()]);
         let branch = self.remotes.entry((repository.clone(), stage.clone())).or_default();
         let before = branch.iter().flatten().next_back();
-        self.contents.push(&commit, before.map(|before| &before.commit));
+        let by = key.as_ref().and_then(|key| key.as_str().split('/').nth(1)).map(RunId::new);
+        self.contents.push((&commit, self.now_ms, by), before.map(|before| &before.commit));
         let pins = before.map(|before| before.pins.clone()).unwrap_or_default();
         branch.push(Some(Made {
             commit: commit.clone(),
@@ -488,7 +489,8 @@ impl World {
 
     /// A commit on its way to a stage.
     pub(super) fn journey(&self, of: &str, commit: &CommitId, to: &str) -> Journey {
-        explain::journey(&self.system, &self.whereabouts, &repository(of), commit, &stage(to))
+        let of = repository(of);
+        explain::journey(&self.system, &self.ancestry(&of, commit), &of, commit, &stage(to))
     }
 
     pub(super) fn live(&self) -> Vec<String> {

@@ -12,6 +12,7 @@ use crate::{
         command::to_start,
         ids::{Place, TargetKey},
         plan::{self, Task, holidays},
+        provenance::Wanted,
         run::{Run, RunState, StepRun, Subject},
         system::Verified,
     },
@@ -21,19 +22,19 @@ use crate::{
 impl<'a> Walk<'a> {
     /// What it has to pass within a stage that it has come to: the rules from its repository to the deployment. Returns
     /// whether something of that is open.
-    pub(super) fn through(&mut self, rules: &Rules, place: &Place, position: usize) -> bool {
-        if let Some(is_deployed) = self.deployed(rules, place, position) {
+    pub(super) fn through(&mut self, rules: &Rules, place: &Place) -> bool {
+        if let Some(is_deployed) = self.deployed(rules, place) {
             return !is_deployed;
         }
         let mut open = false;
         for (name, rule) in route(rules, self.repository, &place.stage) {
             let subject = Subject::Rule(name.clone());
-            match self.carrier(&subject, place, &place.stage, position) {
+            match self.carrier(&subject, &place.stage) {
                 Some(run) => open |= self.run(run),
                 None if open => self.rule_to_come(rules, (name, rule), &place.stage, "the runs before it"),
                 None => {
                     open = true;
-                    self.no_run(rules, (name, rule), place, position);
+                    self.no_run(rules, (name, rule), place);
                 }
             }
         }
@@ -136,16 +137,8 @@ impl<'a> Walk<'a> {
     }
 
     /// The run of a subject that carries it: the newest that was not set aside, or else the newest.
-    pub(super) fn carrier(
-        &self,
-        subject: &Subject,
-        place: &Place,
-        stage: &StageName,
-        position: usize,
-    ) -> Option<&'a Run> {
-        let carries = |run: &&Run| {
-            run.subject == *subject && run.stage == *stage && self.whereabouts.set_brings(&run.set, place, position)
-        };
+    pub(super) fn carrier(&self, subject: &Subject, stage: &StageName) -> Option<&'a Run> {
+        let carries = |run: &&Run| run.subject == *subject && run.stage == *stage && self.set_has(&run.set);
         let aside = |run: &&Run| matches!(run.state, RunState::Superseded | RunState::Rejected);
         let newest = || self.system.runs.values().rev().filter(carries);
         newest().find(|run| !aside(run)).or_else(|| newest().next())
@@ -178,18 +171,17 @@ impl<'a> Walk<'a> {
     }
 
     /// Nothing carries it on, and nothing before it is open.
-    fn no_run(&mut self, rules: &Rules, (name, rule): (&RuleName, &Rule), place: &Place, position: usize) {
+    fn no_run(&mut self, rules: &Rules, (name, rule): (&RuleName, &Rule), place: &Place) {
         let stage = &place.stage;
         let lane = self.system.targets.get(&TargetKey::of_promotions(stage));
         let holder = lane.and_then(|lane| lane.holder).and_then(|number| self.system.runs.get(&number));
         let held = self.system.held.get(stage).is_some_and(|held| !held.is_empty());
         let start = to_start(self.system, name, stage);
-        let stop = self.whereabouts.stop(place, position);
         let (what, by) = match holder.filter(|_| held) {
             Some(promotion) => {
                 (format!("{} to end, which moves {stage}", promotion.id), format!("the end of {}", promotion.id))
             }
-            None if stop.is_some_and(|stop| stop.passed_over.contains(name)) => {
+            None if self.is_passed_over(name, rule, place) => {
                 let paths = rule.on.paths.join(", ");
                 let what =
                     format!("a push that changes {paths}: its own changed nothing of that, and {name} is for no other");
@@ -202,6 +194,16 @@ impl<'a> Walk<'a> {
         };
         self.waiting(format!("{name} in {stage}"), what, by);
         self.moves(rules, rule, stage);
+    }
+
+    /// Whether no push since it came let it through to the rule, because of the rule's `paths`.
+    fn is_passed_over(&self, name: &RuleName, rule: &Rule, place: &Place) -> bool {
+        let Some(watched) = self.system.repositories.get(&place.repository) else { return false };
+        let was_there = watched.first.get(&place.stage).is_some_and(|first| self.has(&first.commit));
+        let head = watched.heads.get(&place.stage).filter(|head| self.has(&head.commit));
+        let let_through = |wanted: &Wanted| self.has(&wanted.commit);
+        let is_for_pushes = rule.on.push.as_ref() == Some(&place.repository) && !rule.on.paths.is_empty();
+        is_for_pushes && !was_there && head.is_some_and(|head| !head.origin.wanted.get(name).is_some_and(let_through))
     }
 
     /// A run of this rule is to move something in the stage, if the rule says so.

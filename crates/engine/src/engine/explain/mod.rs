@@ -1,15 +1,17 @@
 //! Why something has not moved: every waiting thing names what it waits for, and who or what can end it (I7).
 
 mod ahead;
+mod ancestry;
 mod chain;
 mod journey;
 mod question;
 mod route;
-pub mod whereabouts;
+mod running;
 mod words;
 
 use serde::{Deserialize, Serialize};
 
+pub use ancestry::{Ancestry, Landing};
 pub use chain::{Condition, Verdict, chain};
 pub use journey::{Journey, journey};
 

@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_engine::{
     engine::{
-        Attribution, AuthorsWork, Brings, CommitId, Decision, Effect, EffectKind, Outcome, Run, StepRun, Work, Written,
-        plan::Task, work,
+        Attribution, AuthorsWork, Brings, CommitId, Decision, Effect, EffectKind, Outcome, Run, RunId, StepRun, Work,
+        Written,
+        explain::{Ancestry, Landing},
+        plan::Task,
+        work,
     },
     rules::{Action, RepositoryName},
 };
@@ -16,6 +19,10 @@ use super::{World, repository, stage};
 #[derive(Debug, Default)]
 pub(crate) struct Contents {
     holds: BTreeMap<CommitId, BTreeSet<CommitId>>,
+    /// What is below a commit and was taken away again: by which commit.
+    taken: BTreeMap<CommitId, BTreeMap<CommitId, CommitId>>,
+    /// When each commit was made, and by which run of ours.
+    made: BTreeMap<CommitId, Landing>,
     /// A commit of ours → the commit that it carries.
     carries: BTreeMap<CommitId, (RepositoryName, CommitId)>,
     /// Why git cannot tell all who wrote something.
@@ -32,21 +39,28 @@ impl Contents {
     }
 
     /// A commit on top of another.
-    pub(super) fn push(&mut self, commit: &CommitId, before: Option<&CommitId>) {
+    pub(super) fn push(&mut self, (commit, at_ms, by): (&CommitId, i64, Option<RunId>), before: Option<&CommitId>) {
         let mut held = self.of_all(before);
         held.insert(commit.clone());
         self.holds.insert(commit.clone(), held);
+        self.taken.extend(before.and_then(|before| Some((commit.clone(), self.taken.get(before)?.clone()))));
+        self.made.insert(commit.clone(), Landing { commit: commit.clone(), at_ms, by });
     }
 
     /// A commit has nothing of what was there before.
     pub(super) fn rewrite(&mut self, commit: &CommitId) {
         self.holds.insert(commit.clone(), BTreeSet::from([commit.clone()]));
+        self.taken.remove(commit);
     }
 
     /// A commit is a merge of another.
     fn merge(&mut self, commit: &CommitId, other: &CommitId) {
+        let mut gone = self.taken.get(other).cloned().unwrap_or_default();
+        gone.extend(self.taken.remove(commit).unwrap_or_default());
         let other = self.of(other);
         self.holds.entry(commit.clone()).or_default().extend(other);
+        gone.retain(|gone, _| !self.holds[commit].contains(gone));
+        self.taken.insert(commit.clone(), gone);
     }
 
     /// A commit goes back to another: of what was there, it keeps what is not in what goes away.
@@ -55,7 +69,15 @@ impl Contents {
         let mut held: BTreeSet<CommitId> = self.of(parent).difference(&from).cloned().collect();
         held.extend(self.of(to));
         held.insert(commit.clone());
+        let gone = self.of(parent).difference(&held).map(|gone| (gone.clone(), commit.clone())).collect();
+        let before = self.taken.insert(commit.clone(), gone).unwrap_or_default();
+        let before = before.into_iter().filter(|(gone, _)| !held.contains(gone));
+        self.taken.entry(commit.clone()).or_default().extend(before);
         self.holds.insert(commit.clone(), held);
+    }
+
+    fn is_below(&self, commit: &CommitId, above: &CommitId) -> bool {
+        self.of(above).contains(commit) || self.taken.get(above).is_some_and(|gone| gone.contains_key(commit))
     }
 
     /// A step of ours made a commit.
@@ -113,6 +135,29 @@ impl Contents {
 }
 
 impl World {
+    /// Git says where a commit is.
+    pub(crate) fn ancestry(&self, repository: &RepositoryName, commit: &CommitId) -> Ancestry {
+        let (asked, of) = (self.system.asked_of(repository), &self.contents);
+        let came = self.remotes.iter().filter(|((of, _), _)| of == repository).filter_map(|((_, stage), branch)| {
+            let line: Vec<&CommitId> = branch.iter().rev().map_while(Option::as_ref).map(|made| &made.commit).collect();
+            let has = |above: &&&CommitId| match of.of(line[0]).contains(commit) {
+                true => of.of(above).contains(commit),
+                false => of.is_below(commit, above),
+            };
+            let came = &of.made[*line.iter().take_while(has).last()?];
+            let by = came.by.clone().filter(|_| came.commit != *commit);
+            Some((stage.clone(), Landing { by, ..came.clone() }))
+        });
+        Ancestry {
+            contained: asked.iter().filter(|above| of.of(above).contains(commit)).cloned().collect(),
+            taken_away: asked
+                .iter()
+                .filter_map(|above| Some((above.clone(), of.made[of.taken.get(above)?.get(commit)?].clone())))
+                .collect(),
+            came: came.collect(),
+        }
+    }
+
     /// Git says who wrote something.
     pub(crate) fn written(&self, work: &AuthorsWork) -> Written {
         let new = self.contents.news(work);

@@ -1,14 +1,15 @@
 //! The four figures of delivery, from the log alone: lead time for changes, deployment frequency, change failure rate, and
 //! time to restore. The exact definitions are in `docs/looking.md`.
 
+mod whereabouts;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{
-    explain::whereabouts::{Deployment, Whereabouts},
-    ids::{Place, RunId, TargetKey},
-};
+pub use whereabouts::{Arrival, Deployment, Stop, Whereabouts};
+
+use super::ids::{Place, RunId, TargetKey};
 use crate::rules::StageName;
 
 /// A week in milliseconds.

@@ -8,13 +8,13 @@ use std::{
 
 use crate::engine::{
     decision::Decision,
-    event::{CommitSet, Event, HeadSeen, Outcome, Recorded},
+    event::{Event, Outcome, Recorded},
     ids::{CommitId, Place, RunId, TargetKey},
     plan::Task,
     run::{Run, RunState, StepState, Subject},
-    system::System,
+    system::{Head, System},
 };
-use crate::rules::{RepositoryName, RuleName, StageName, StepId};
+use crate::rules::{RepositoryName, StageName, StepId};
 
 /// What became of every commit of a system.
 #[derive(Debug, Clone, Default)]
@@ -40,15 +40,11 @@ pub struct Stop {
     pub at_ms: i64,
     /// Whether it is a change: people wrote it, and it was not there already when the branch was first seen.
     pub is_change: bool,
-    /// The run that made it; `None` where it was pushed.
-    pub by: Option<RunId>,
-    /// The rules for pushes to this place that its push did not start, because of their `paths`.
-    pub passed_over: Vec<RuleName>,
     /// How often the branch had been force-pushed: what the head before a force-push brought may be lost.
     epoch: u32,
-    /// The position whose content it has: its own, but of a way back that of the head that it went back to.
+    /// The position whose content it has: its own, but of a rollback that of the head that it went back to.
     holds: usize,
-    /// The positions before it that ways back have taken away, and that nothing has brought again.
+    /// The positions before it that rollbacks have taken away, and that nothing has brought again.
     taken_away: Vec<Range<usize>>,
 }
 
@@ -68,8 +64,6 @@ pub struct Arrival {
     pub position: usize,
     /// When it came there: milliseconds since 1970, UTC.
     pub at_ms: i64,
-    /// The promotion that brought it; `None` where it was pushed.
-    pub by: Option<RunId>,
 }
 
 /// A run in which a `deploy` step began.
@@ -134,46 +128,16 @@ impl Whereabouts {
         self.stops.get(place)?.iter().rposition(|stop| stop.commit == *commit)
     }
 
-    /// The head at a position of a place.
-    #[must_use]
-    pub fn stop(&self, place: &Place, position: usize) -> Option<&Stop> {
+    fn stop(&self, place: &Place, position: usize) -> Option<&Stop> {
         self.stops.get(place)?.get(position)
     }
 
     /// Whether the head at `later` brings what the head at `position` of the same place brought. After a force-push that
-    /// is not known, and taken to be false; after a way back, only what was there before, or was brought again, counts.
-    #[must_use]
-    pub fn brings(&self, place: &Place, position: usize, later: usize) -> bool {
-        let epoch = |position| self.stop(place, position).map(|stop| stop.epoch);
-        later >= position && epoch(position) == epoch(later) && !self.is_taken_away(place, position, later)
-    }
-
-    /// Whether what the head at `position` brought was taken away again before the head at `later`.
-    #[must_use]
-    pub fn is_taken_away(&self, place: &Place, position: usize, later: usize) -> bool {
-        self.stop(place, later).is_some_and(|stop| stop.taken_away.iter().any(|range| range.contains(&position)))
-    }
-
-    /// The head that took away what the head at `position` brought, and that the one at `later` has not brought again.
-    #[must_use]
-    pub fn taken_away_by(&self, place: &Place, position: usize, later: usize) -> Option<&Stop> {
-        let since = |head: &usize| self.is_taken_away(place, position, *head);
-        (position + 1..=later).rev().take_while(since).last().and_then(|head| self.stop(place, head))
-    }
-
-    /// The first force-push after the head at `position`, up to the one at `later`: what was before it may be lost.
-    #[must_use]
-    pub fn lost_by(&self, place: &Place, position: usize, later: usize) -> Option<&Stop> {
-        let epoch = self.stop(place, position)?.epoch;
-        let mut since = (position + 1..=later).filter_map(|head| self.stop(place, head));
-        since.find(|head| head.epoch != epoch)
-    }
-
-    /// Whether a set of a stage's commits brings the head at that position of a place.
-    #[must_use]
-    pub fn set_brings(&self, set: &CommitSet, place: &Place, position: usize) -> bool {
-        let later = set.get(&place.repository).and_then(|commit| self.position(place, commit));
-        later.is_some_and(|later| self.brings(place, position, later))
+    /// is not known, and taken to be false; after a rollback, only what was there before, or was brought again, counts.
+    fn brings(&self, place: &Place, position: usize, later: usize) -> bool {
+        let (Some(stop), Some(at)) = (self.stop(place, position), self.stop(place, later)) else { return false };
+        let is_taken_away = at.taken_away.iter().any(|range| range.contains(&position));
+        later >= position && stop.epoch == at.epoch && !is_taken_away
     }
 
     /// Whether a deployment had the head at that position of a place.
@@ -187,7 +151,7 @@ impl Whereabouts {
     #[must_use]
     pub fn arrivals(&self, place: &Place, position: usize) -> BTreeMap<StageName, Arrival> {
         let Some(stop) = self.stop(place, position) else { return BTreeMap::new() };
-        let begins = Arrival { position, at_ms: stop.at_ms, by: None };
+        let begins = Arrival { position, at_ms: stop.at_ms };
         let mut arrivals = BTreeMap::from([(place.stage.clone(), begins)]);
         let mut open = vec![place.stage.clone()];
         let carried = self.carried.get(&place.repository).map(Vec::as_slice).unwrap_or_default();
@@ -199,8 +163,7 @@ impl Whereabouts {
                 let (to, position) = &carried.to;
                 let is_first = arrivals.get(to).is_none_or(|known| known.at_ms > carried.at_ms);
                 if is_first && self.brings(&place, here, carried.from.1) {
-                    let by = Some(carried.run.clone());
-                    arrivals.insert(to.clone(), Arrival { position: *position, at_ms: carried.at_ms, by });
+                    arrivals.insert(to.clone(), Arrival { position: *position, at_ms: carried.at_ms });
                     open.push(to.clone());
                 }
             }
@@ -219,17 +182,15 @@ impl Whereabouts {
             for (stage, head) in moved {
                 let was_seen = self.seen.get(repository).is_some_and(|seen| seen.contains(stage));
                 let told = told.and_then(|heads| heads.get(stage)?.as_ref()).filter(|told| told.commit == head.commit);
-                let passed_over = passed_over(system, repository, stage, told.filter(|_| was_seen));
                 let by_people = told.is_some_and(|told| !told.authors.is_empty() || told.keys.is_empty());
                 let place = Place { repository: repository.clone(), stage: stage.clone() };
                 let stops = self.stops.entry(place).or_default();
-                let (holds, taken_away) = content(system, stops, &head.commit);
+                let (holds, taken_away) = content(system, stops, head);
                 let epoch = stops.last().map_or(0, |last| last.epoch) + u32::from(head.forced);
                 if stops.last().is_none_or(|last| last.commit != head.commit) {
                     let (commit, at_ms) = (head.commit.clone(), head.since_ms);
                     let is_change = by_people && was_seen;
-                    let by = head.by.clone();
-                    stops.push(Stop { commit, at_ms, is_change, by, passed_over, epoch, holds, taken_away });
+                    stops.push(Stop { commit, at_ms, is_change, epoch, holds, taken_away });
                 }
             }
             if self.seen.get(repository) != Some(&watched.seen) {
@@ -252,7 +213,7 @@ impl Whereabouts {
                 continue;
             }
             let to = place(&run.stage);
-            let to = (run.stage.clone(), self.landed(&to, made, at_ms, &run.id));
+            let to = (run.stage.clone(), self.landed(&to, made, at_ms));
             let carried = self.carried.entry(merge.repository.clone()).or_default();
             let after = carried.partition_point(|known| known.at_ms <= at_ms);
             carried.insert(after, Carried { from: (from.clone(), position), to, run: run.id.clone(), at_ms });
@@ -261,7 +222,7 @@ impl Whereabouts {
 
     /// The position of a merge. One that was never seen as a head, because somebody pushed on top of it, is brought by the
     /// first head after it.
-    fn landed(&mut self, place: &Place, made: CommitId, at_ms: i64, run: &RunId) -> usize {
+    fn landed(&mut self, place: &Place, made: CommitId, at_ms: i64) -> usize {
         if let Some(position) = self.position(place, &made) {
             return position;
         }
@@ -271,17 +232,7 @@ impl Whereabouts {
         }
         let epoch = stops.last().map_or(0, |last| last.epoch);
         let holds = stops.len();
-        let (by, passed_over) = (Some(run.clone()), Vec::new());
-        stops.push(Stop {
-            commit: made,
-            at_ms,
-            is_change: false,
-            by,
-            passed_over,
-            epoch,
-            holds,
-            taken_away: Vec::new(),
-        });
+        stops.push(Stop { commit: made, at_ms, is_change: false, epoch, holds, taken_away: Vec::new() });
         holds
     }
 
@@ -358,37 +309,25 @@ impl Whereabouts {
     }
 }
 
-/// The rules that a push would start if it had changed what they are for. What a promotion holds back is made up for
-/// whatever it changed.
-fn passed_over(
-    system: &System,
-    repository: &RepositoryName,
-    stage: &StageName,
-    told: Option<&HeadSeen>,
-) -> Vec<RuleName> {
-    let changed = told.and_then(|told| told.changed.as_ref());
-    let is_held = system.held.get(stage).is_some_and(|held| held.contains(repository));
-    let (Some(rules), Some(changed), false) = (system.rules(), changed, is_held) else { return Vec::new() };
-    let of_place =
-        rules.rules.iter().filter(|(_, rule)| rule.on.push.as_ref() == Some(repository) && rule.is_for(stage));
-    of_place.filter(|(_, rule)| !rule.on.paths.match_any(changed)).map(|(name, _)| name.clone()).collect()
-}
-
 /// What a new head of a place has: the position whose content it is, and what of the earlier ones is taken away.
-fn content(system: &System, stops: &[Stop], commit: &CommitId) -> (usize, Vec<Range<usize>>) {
+fn content(system: &System, stops: &[Stop], head: &Head) -> (usize, Vec<Range<usize>>) {
     let here = stops.len();
     let inherited = || stops.last().map(|last| last.taken_away.clone()).unwrap_or_default();
-    let Some(descent) = system.versions.descent.get(commit) else { return (here, inherited()) };
-    let back = descent.of.as_ref().and_then(|of| stops.iter().rposition(|stop| stop.commit == *of));
-    match back {
-        // A way back: what came after the head that it went back to is gone.
-        Some(back) => {
-            let mut taken_away = stops[back].taken_away.clone();
-            taken_away.push(back + 1..here);
-            (stops[back].holds, taken_away)
-        }
+    let run = head.by.as_ref().and_then(|by| system.run(by));
+    let step = run.and_then(|run| run.steps.iter().find(|step| step.made.head() == Some(&head.commit)));
+    let Some(step) = step else { return (here, inherited()) };
+    match &step.task {
         // A promotion brings all that its source has, also what was taken away here before.
-        None if descent.of.is_some() && descent.instead.is_none() => (here, Vec::new()),
-        None => (here, inherited()),
+        Task::Merge(_) if !step.made.moved().is_some_and(|moved| moved.back) => (here, Vec::new()),
+        Task::Restore(_) => {
+            let to = step.made.brought().and_then(|brought| brought.to.as_ref());
+            let to = to.and_then(|to| stops.iter().rposition(|stop| stop.commit == *to));
+            let Some(to) = to else { return (here, inherited()) };
+            // What came after the head that it went back to is gone.
+            let mut taken_away = stops[to].taken_away.clone();
+            taken_away.push(to + 1..here);
+            (stops[to].holds, taken_away)
+        }
+        _ => (here, inherited()),
     }
 }
