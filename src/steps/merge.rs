@@ -137,11 +137,10 @@ async fn make(merge: &Merge, work: &StepWork, tools: &Tools, log: &StepLog) -> R
     Ok(moved::committed(&merge.repository, moved, more))
 }
 
-/// The source is on another branch than the stage's, as may be what the stage's branch truly holds: fetches what is not
-/// in the mirror yet.
+/// The source is on another branch than the stage's: fetches what is not in the mirror yet.
 async fn bring_all(merge: &Merge, work: &StepWork, tools: &Tools) -> Result<(), Fault> {
     let mirror = tools.mirror(work, &merge.repository)?;
-    for commit in [Some(&merge.commit), merge.instead.as_ref(), merge.back_from.as_ref()].into_iter().flatten() {
+    for commit in [Some(&merge.commit), merge.back_from.as_ref()].into_iter().flatten() {
         if mirror.commit_info(commit.as_str()).await.is_ok() {
             continue;
         }
@@ -165,7 +164,6 @@ fn change(merge: &Merge, work: &StepWork) -> MergeChange {
     MergeChange {
         source_commit: merge.commit.to_string(),
         branch: work.branch.clone(),
-        instead: merge.instead.as_ref().map(ToString::to_string),
         back_from: merge.back_from.as_ref().map(ToString::to_string),
         pins: pins(&merge.pins),
         kept: pins(&merge.kept),

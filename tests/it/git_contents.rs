@@ -223,7 +223,6 @@ impl Story {
         let change = MergeChange {
             source_commit: source.clone(),
             branch: to.to_owned(),
-            instead: None,
             back_from: back.then(|| newest.clone()),
             kept: Vec::new(),
             pins: Vec::new(),

@@ -12,7 +12,7 @@ fn config(tag: &str, size: &str, name: &str) -> String {
 fn promotion(source: &str, key: &str) -> MergeChange {
     let pins = vec![Pin { path: "config.json".to_owned(), pointer: "/tag".to_owned() }];
     let (source_commit, branch) = (source.to_owned(), "qa".to_owned());
-    MergeChange { source_commit, branch, instead: None, back_from: None, pins, kept: Vec::new(), message: message(key) }
+    MergeChange { source_commit, branch, back_from: None, pins, kept: Vec::new(), message: message(key) }
 }
 
 /// A repository whose dev and qa began together, then pinned different tags.

@@ -21,15 +21,7 @@ fn back(to: &str, from: &str, key: &str) -> RestoreChange {
 
 fn merge_of(source: &str, key: &str) -> MergeChange {
     let (source_commit, branch) = (source.to_owned(), "qa".to_owned());
-    MergeChange {
-        source_commit,
-        branch,
-        instead: None,
-        back_from: None,
-        pins: pins(),
-        kept: Vec::new(),
-        message: message(key),
-    }
+    MergeChange { source_commit, branch, back_from: None, pins: pins(), kept: Vec::new(), message: message(key) }
 }
 
 /// qa at v1, then at v2 with another file: the repository, the good commit and the bad one.
@@ -141,18 +133,22 @@ async fn after_a_restore_the_next_merge_brings_everything_again() {
     mirror.restore(&back(&merges[0], &merges[1], "rollback-1"), SOON).await.unwrap();
     assert_eq!(files(&remote, "qa"), "1.txt\nconfig.json");
 
-    // Its history says that it has the second version. That is not so.
-    let second = merge_of(&sources[1], "promote-4");
-    let merged = mirror.merge(&second, SOON).await.unwrap();
-    assert!(matches!(merged, Merged::AlreadyContained { .. }), "{merged:?}");
-    let instead = MergeChange { instead: Some(merges[0].clone()), ..merge_of(&sources[2], "promote-5") };
-    let merged = mirror.merge(&instead, SOON).await.unwrap();
+    // Its history says that it has the second version. That is not so, also under what is pushed on top.
+    remote.commit("qa", "Go on", &[("own.txt", "own")]);
+    mirror.fetch(&["qa".to_owned()], SOON).await.unwrap();
+    let first = mirror.check_merge(&merge_of(&sources[0], "promote-3"), SOON).await.unwrap();
+    assert!(matches!(first, CheckedMerge::AlreadyContained { .. }), "it held the first all the time: {first:?}");
+    let second = mirror.check_merge(&merge_of(&sources[1], "promote-4"), SOON).await.unwrap();
+    assert!(matches!(second, CheckedMerge::Clean { .. }), "{second:?}");
+    let merged = mirror.merge(&merge_of(&sources[2], "promote-5"), SOON).await.unwrap();
     assert!(matches!(merged, Merged::Committed { .. }), "{merged:?}");
-    assert_eq!(files(&remote, "qa"), "1.txt\n2.txt\n3.txt\nconfig.json");
+    assert_eq!(files(&remote, "qa"), "1.txt\n2.txt\n3.txt\nconfig.json\nown.txt");
     assert_eq!(remote.read("qa", "config.json"), config("v3", "1"));
-    let first = MergeChange { instead: Some(merges[0].clone()), ..merge_of(&sources[0], "promote-6") };
-    let merged = mirror.merge(&first, SOON).await.unwrap();
-    assert!(matches!(merged, Merged::AlreadyContained { .. }), "it held the first all the time: {merged:?}");
+    let again = mirror.merge(&merge_of(&sources[1], "promote-6"), SOON).await.unwrap();
+    assert!(
+        matches!(again, Merged::AlreadyContained { .. }),
+        "that merge has it: its history is right again: {again:?}"
+    );
 }
 
 #[tokio::test]
@@ -169,7 +165,6 @@ async fn a_merge_may_go_back_to_an_older_version_on_purpose() {
     assert_eq!(remote.read("qa", "config.json"), config("v1", "7"), "what is qa's own stays");
     assert!(mirror.is_ancestor(&merges[1], &commit).await.unwrap(), "nothing is rewound");
     // And forward again, from what it holds now.
-    let newer = MergeChange { instead: Some(sources[0].clone()), ..merge_of(&sources[1], "promote-4") };
-    mirror.merge(&newer, SOON).await.unwrap();
+    mirror.merge(&merge_of(&sources[1], "promote-4"), SOON).await.unwrap();
     assert_eq!(files(&remote, "qa"), "1.txt\n2.txt\nconfig.json");
 }

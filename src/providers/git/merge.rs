@@ -3,6 +3,7 @@
 //! even with a change on the next line. Everything else is a normal merge.
 
 use super::edit;
+use super::history::History;
 use super::mirror::{Mirror, object_fault};
 use super::paths;
 use super::publish::{CommitMessage, Proposal, Published};
@@ -33,9 +34,6 @@ pub struct MergeChange {
     pub source_commit: String,
     /// What it is merged into.
     pub branch: String,
-    /// The commit whose history says what the branch holds, in place of its head's: after the branch was taken back by
-    /// a commit, its history still names what its content no longer has, and git alone would not bring it again.
-    pub instead: Option<String>,
     /// The newest commit of the source's branch, when the branch may go back to the source: what the branch holds of
     /// it beyond the source is then taken away.
     pub back_from: Option<String>,
@@ -120,9 +118,9 @@ impl Mirror {
         let deadline = Instant::now() + deadline;
         change.message.check()?;
         let (place, effect) = (change.message.place(&change.branch), change.message.effect());
-        let (change, identity, proofs) = (change.clone(), Arc::clone(&self.identity), self.history.proofs().clone());
+        let (change, identity, history) = (change.clone(), Arc::clone(&self.identity), Arc::clone(&self.history));
         let propose = move |repository: &Repository, head: Oid| {
-            Ok(match merged_tree(repository, head, &change)? {
+            Ok(match merged_tree(repository, &history, head, &change)? {
                 Tried::Contained => Proposal::Settled(Merged::AlreadyContained { head: head.to_string() }),
                 Tried::Conflict(paths) => Proposal::Settled(Merged::Conflict { paths }),
                 Tried::Clean { tree, parents } => {
@@ -132,7 +130,8 @@ impl Mirror {
                         }
                         _ => change.message.clone(),
                     };
-                    Proposal::Push(message.commit(repository, (&identity, &proofs), &change.branch, tree, &parents)?)
+                    let who = (&*identity, history.proofs());
+                    Proposal::Push(message.commit(repository, who, &change.branch, tree, &parents)?)
                 }
             })
         };
@@ -150,9 +149,9 @@ impl Mirror {
             let writing = self.writing(deadline).await?;
             self.fresh_head(&writing, &change.branch, deadline).await?
         };
-        let change = change.clone();
+        let (change, history) = (change.clone(), Arc::clone(&self.history));
         self.with_repository(move |repository| {
-            Ok(match merged_tree(repository, head, &change)? {
+            Ok(match merged_tree(repository, &history, head, &change)? {
                 Tried::Clean { tree, .. } => CheckedMerge::Clean { head: head.to_string(), tree: tree.to_string() },
                 Tried::Contained => CheckedMerge::AlreadyContained { head: head.to_string() },
                 Tried::Conflict(paths) => CheckedMerge::Conflict { paths },
@@ -173,11 +172,11 @@ impl Mirror {
     }
 }
 
-fn merged_tree(repository: &Repository, head: Oid, change: &MergeChange) -> Result<Tried, Fault> {
+fn merged_tree(repository: &Repository, history: &History, head: Oid, change: &MergeChange) -> Result<Tried, Fault> {
     let commit = |id: &str| paths::find_commit(repository, id).map(|commit| commit.id());
     let source = commit(&change.source_commit)?;
-    let history = change.instead.as_deref().map_or(Ok(head), commit)?;
-    let holds_it = contains(repository, history, source)?;
+    let told = history.told_by(repository, &change.message.place(&change.branch), head)?;
+    let holds_it = contains(repository, told, source)?;
     let (other, parents) = match &change.back_from {
         Some(newest) if holds_it => (commit(newest)?, vec![head]),
         _ if holds_it => return Ok(Tried::Contained),
@@ -195,7 +194,7 @@ fn merged_tree(repository: &Repository, head: Oid, change: &MergeChange) -> Resu
         let theirs = with_pins(repository, theirs, &kept)?;
         let mut settled = pins.clone();
         kept.into_iter().for_each(|(path, values)| settled.entry(path).or_default().extend(values));
-        let base = base_tree(repository, history, other, &settled, 0)?;
+        let base = base_tree(repository, told, other, &settled, 0)?;
         let before = ours.id();
         Ok(match combined(repository, &base, ours, &theirs, &pins)? {
             Combined::Conflict(paths) => Tried::Conflict(paths),

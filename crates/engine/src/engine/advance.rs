@@ -275,7 +275,7 @@ impl Turn<'_> {
         self.release_target(&ended);
         self.run_ended(&ended);
         self.forget_old_runs();
-        self.forget_descent(number);
+        self.forget_carried(number);
         let waiting = self.system.live_runs().filter(|run| run.steps.iter().any(|step| step.state == StepState::Ready));
         self.awake.extend(waiting.map(|run| run.number).collect::<Vec<_>>());
     }

@@ -7,7 +7,7 @@ use super::{
     event::{CommitSet, HeadSeen, PinsSeen},
     fact::{RepositoryFact, StageFact},
     ids::{CommitId, PinnerId, Place, RunId, StepKey},
-    provenance::{Origin, Pins, Wanted, set_of, texts},
+    provenance::{Origin, Pins, Wanted, set_of},
     run::{Cause, Subject},
     system::{FirstSeen, Head, Unreachable},
     turn::Turn,
@@ -93,13 +93,10 @@ impl Turn<'_> {
     fn head_moved(&mut self, repository: &RepositoryName, stage: &StageName, seen: &HeadSeen, first_sight: bool) {
         let here = Place { repository: repository.clone(), stage: stage.clone() };
         let before = self.system.head(repository, stage).cloned();
-        let watched = self.system.repositories.get(repository);
-        let gone = watched.and_then(|watched| watched.gone.get(stage)).cloned();
-        let (mut made, mut stands_on) = (None, before.as_ref().map(|head| head.commit.clone()).or(gone));
+        let mut made = None;
         for key in &seen.keys {
             let Some((number, id)) = self.step_of_key(key) else { continue };
             let (run, step) = (self.run(number), self.step_of(number, &id));
-            stands_on = step.made.moved().map(|moved| moved.commit.clone()).or(stands_on);
             if step.task.writes_to() == Some(repository) && run.stage == *stage {
                 made = Some((run.id.clone(), run.hotfix.clone()));
             }
@@ -112,13 +109,11 @@ impl Turn<'_> {
         if let Some(hotfix) = hotfix.flatten() {
             self.mark_commit(&seen.commit, &hotfix);
         }
-        self.remember_push(&seen.commit, stands_on.as_ref().filter(|_| !seen.forced));
         self.first_seen(&here, &seen.commit);
         let (set, origin) = before.map(|head| (head.set, head.origin)).unwrap_or_default();
         if !first_sight {
             self.pins_seen(&here, &seen.pins, &origin);
         }
-        self.name_artifacts(&seen.commit, repository, &seen.pins);
         let head = Head {
             commit: seen.commit.clone(),
             order: self.seq,
@@ -147,23 +142,6 @@ impl Turn<'_> {
         let run = parts.next().filter(|_| is_ours).and_then(|id| self.system.run(&RunId::new(id)))?;
         let step = run.step(&StepId::new(parts.next()?).ok()?)?;
         Some((run.number, step.id.clone()))
-    }
-
-    /// Pins of a commit are of the artifacts that their values are known to be of, or that they name.
-    fn name_artifacts(&mut self, commit: &CommitId, repository: &RepositoryName, seen: &[PinsSeen]) {
-        let named: Vec<(String, BTreeSet<String>)> = seen
-            .iter()
-            .flat_map(|PinsSeen { file, values, .. }| {
-                let pins = Pins { file: file.clone(), values: values.clone() };
-                let known = self.system.provenance_of(repository, &pins).map(|record| record.artifacts.clone());
-                let known = known.unwrap_or_default();
-                values.iter().map(move |(pointer, value)| {
-                    let artifacts = known.iter().cloned().chain(texts(value)).collect();
-                    (format!("{} {pointer}", pins.file), artifacts)
-                })
-            })
-            .collect();
-        self.pins_name(commit, named);
     }
 
     /// One of our own commits became the head: taken in at once, without waiting for a watch to see it. When the head

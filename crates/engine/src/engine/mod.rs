@@ -49,5 +49,5 @@ pub use provenance::{Origin, Pins, Point, Provenance, Record, Wanted};
 pub use run::*;
 pub use system::*;
 pub use turn::{Refused, step};
-pub use version::descent::Descent;
+pub use version::carried::Carried;
 pub use work::{AuthorsOf, AuthorsWork, NoticeWork, PinPlace, StepOutput, StepWork, WatchWork, Work, work};

@@ -216,23 +216,18 @@ impl Turn<'_> {
                     self.record(Fact::PinSet { at, pin });
                 }
                 let step = self.step_of(number, id);
-                // Found as it would have set it, the head itself holds the pins.
-                let found = step.made.pins_found_in(&step.task).map(|head| (head.clone(), head.clone()));
-                let made = step.made.moved().and_then(|made| Some((made.commit.clone(), made.parent.clone()?)));
-                if let Some((made, parent)) = made.or(found) {
-                    let before = self.run(number).before(step).into_iter();
-                    let artifacts: Vec<Artifact> = before.flat_map(|step| step.artifacts.clone()).collect();
-                    let pins = commit.set.keys().map(|pointer| format!("{} {pointer}", commit.file));
-                    self.remember_pins(&made, &parent, pins, &artifacts);
+                if let Some(Moved { commit: made, parent: Some(parent), .. }) = step.made.moved().cloned() {
+                    self.carries_on(&made, &parent);
                 }
                 self.made_head(number, id, &place, Some(&[commit.file]), wrote);
                 self.provenance_grew([&place.repository]);
             }
             Task::Restore(restore) => self.went_back(number, id, &restore),
             Task::Merge(merge) => {
-                let moved = self.step_of(number, id).made.moved().cloned();
-                if let Some(Moved { commit: made, parent: Some(parent), back, .. }) = moved {
-                    self.remember_merge(&made, &parent, &merge.commit, back);
+                if let Some(Moved { commit: made, parent: Some(_), .. }) =
+                    self.step_of(number, id).made.moved().cloned()
+                {
+                    self.carries(&made, merge.commit, false);
                 }
                 let place = Place { repository: merge.repository, stage: self.run(number).stage.clone() };
                 let changed = self.step_of(number, id).made.moved().and_then(|moved| moved.paths.clone());

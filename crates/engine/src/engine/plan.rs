@@ -84,9 +84,6 @@ pub struct Merge {
     pub makers: Vec<Maker>,
     /// What the stage that it goes to demands.
     pub requires: Vec<Requirement>,
-    /// The commit whose history says what the branch holds, where that is not its head's: it was taken back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub instead: Option<CommitId>,
     /// The newest commit of the source's branch, when the branch may go back to an older one on purpose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub back_from: Option<CommitId>,
@@ -334,7 +331,6 @@ pub fn of_promotion(rules: &Rules, promotion: &Promotion, set: &CommitSet, terms
             kept: Vec::new(),
             makers: makers(rules, repository, &promotion.to),
             requires: requirements(rules, &promotion.to, repository),
-            instead: None,
             back_from: terms.back_from.get(repository).cloned(),
         })
         .collect();

@@ -44,6 +44,7 @@ impl Turn<'_> {
             run: run.id.clone(),
             at_ms: self.at_ms,
             authors: run.authors.clone(),
+            artifacts: self.system.artifacts_of(&run.set),
             hotfix: run.hotfix.clone(),
         };
         self.remember_version(&run.stage, &verified);

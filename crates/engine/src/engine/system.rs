@@ -278,6 +278,9 @@ pub struct Verified {
     pub at_ms: i64,
     /// Who wrote the changes in it.
     pub authors: BTreeSet<String>,
+    /// The names of the artifacts that are pinned in it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub artifacts: BTreeSet<String>,
     /// That it is of a hotfix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hotfix: Option<Hotfix>,

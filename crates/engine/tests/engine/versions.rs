@@ -42,39 +42,6 @@ fn a_rollback_restores_every_repository_and_what_follows_are_ordinary_runs() {
 }
 
 #[test]
-fn after_a_rollback_the_next_merge_is_told_what_the_branch_holds() {
-    let (mut world, [first, _]) = two_versions();
-    let restored = world.version("qa", &first).set;
-    world.asked("grace", roll_back("qa", Some(&first)));
-    world.settle();
-    world.asked("grace", promote("dev", "qa"));
-    let again = world.newest("promote");
-    let Task::CheckMerge(merge) = world.step(&again, "check-software").task else { panic!() };
-    assert_eq!(merge.instead.as_ref(), restored.get(&repository("software")));
-    world.settle();
-    assert_eq!(world.state(&again), RunState::Done);
-    world.deliver_in_dev();
-    world.settle();
-    let third = world.newest("promote");
-    assert_ne!(third, again);
-    let Task::Merge(merge) = world.run(&third).steps.last().unwrap().task.clone() else { panic!() };
-    assert_eq!(merge.instead, None, "that merge is on the branch: its history is right again");
-}
-
-#[test]
-fn a_push_after_a_rollback_still_stands_on_what_came_back() {
-    let (mut world, [first, _]) = two_versions();
-    let restored = world.version("qa", &first).set;
-    world.asked("grace", roll_back("qa", None));
-    world.settle();
-    world.push_after_ours("software", "qa");
-    world.settle();
-    world.asked("grace", promote("dev", "qa"));
-    let Task::CheckMerge(merge) = world.step(&world.newest("promote"), "check-software").task else { panic!() };
-    assert_eq!(merge.instead.as_ref(), restored.get(&repository("software")));
-}
-
-#[test]
 fn what_was_taken_away_comes_back_only_if_somebody_wants_it() {
     let (mut world, _) = two_versions();
     world.asked("grace", roll_back("qa", None));

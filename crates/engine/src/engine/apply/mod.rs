@@ -109,8 +109,8 @@ fn apply_commit(system: &mut System, commit: &CommitId, fact: &CommitFact) {
     match fact {
         CommitFact::Marked(mark) => drop(system.hotfixes.insert(commit.clone(), mark.clone())),
         CommitFact::MarkForgotten => drop(system.hotfixes.remove(commit)),
-        CommitFact::DescentSet(descent) => drop(system.versions.descent.insert(commit.clone(), descent.clone())),
-        CommitFact::DescentForgotten => drop(system.versions.descent.remove(commit)),
+        CommitFact::Carries(carried) => drop(system.versions.carried.insert(commit.clone(), carried.clone())),
+        CommitFact::CarriedForgotten => drop(system.versions.carried.remove(commit)),
     }
 }
 

@@ -94,9 +94,8 @@ pub(super) fn apply_step(system: &mut System, run: u64, step: &StepId, fact: &St
         StepFact::AnswerVoided { by, because } => void(step, by, because),
         StepFact::VoidForgotten { count } => drop(step.void.drain(..(*count).min(step.void.len()))),
         StepFact::AuthorshipSet(authorship) => step.authorship = Some(authorship.clone()),
-        StepFact::BaseSet { instead, kept } => {
+        StepFact::KeptSet { kept } => {
             if let Task::CheckMerge(merge) | Task::Merge(merge) = &mut step.task {
-                merge.instead.clone_from(instead);
                 merge.kept.clone_from(kept);
             }
         }

@@ -23,7 +23,7 @@ use super::{
     notice::Message,
     run::Run,
     system::{Pin, RefusedRules, RulesInForce},
-    version::{Veto, descent::Descent},
+    version::{Veto, carried::Carried},
 };
 use crate::rules::{RepositoryName, RuleName, StageName, StepId};
 
@@ -159,10 +159,10 @@ pub enum CommitFact {
     Marked(Hotfix),
     /// Its mark is forgotten.
     MarkForgotten,
-    /// What is remembered of it beside its name.
-    DescentSet(Descent),
-    /// Nothing of it is remembered any more.
-    DescentForgotten,
+    /// It carries the version of another.
+    Carries(Carried),
+    /// What it carries is forgotten.
+    CarriedForgotten,
 }
 
 /// What is said of a notice.

@@ -175,13 +175,9 @@ pub enum StepFact {
     },
     /// What is known of who wrote what it asks about.
     AuthorshipSet(Box<Authorship>),
-    /// What a merge goes by.
-    BaseSet {
-        /// The commit whose history it goes by; none when it is the head's own.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        instead: Option<CommitId>,
-        /// The pins that the stage keeps: file and JSON pointer.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    /// The pins that the stage keeps of a merge.
+    KeptSet {
+        /// File and JSON pointer of each.
         kept: Vec<(String, String)>,
     },
     /// The commit whose content goes away with a rollback.

@@ -117,7 +117,7 @@ pub struct Record {
     /// What it was made from; empty where somebody chose it.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub of: Provenance,
-    /// The names of the artifacts that it is of.
+    /// The names of the artifacts that it is of, and of those that they are made of.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub artifacts: BTreeSet<String>,
     /// When it was last written or chosen, as a place in the log.
@@ -129,6 +129,33 @@ impl System {
     #[must_use]
     pub fn provenance_of(&self, repository: &RepositoryName, pins: &Pins) -> Option<&Record> {
         self.provenance.get(repository)?.iter().rev().find(|record| record.pins == *pins)
+    }
+
+    /// The names of the artifacts that are pinned in a commit of a repository: those that the pins are known to be of, and
+    /// what they say.
+    pub(in crate::engine) fn artifacts_in(&self, repository: &RepositoryName, origin: &Origin) -> BTreeSet<String> {
+        let of = |pins: &Pins| {
+            let known = self.provenance_of(repository, pins).map(|record| record.artifacts.clone());
+            known.into_iter().flatten().chain(pins.values.values().flat_map(texts)).collect::<Vec<_>>()
+        };
+        origin.pinned.values().flat_map(of).collect()
+    }
+
+    /// The names of the artifacts that are pinned in the commits of a set.
+    pub(in crate::engine) fn artifacts_of(&self, set: &CommitSet) -> BTreeSet<String> {
+        let versions = self.versions.all().map(|version| &version.verified).chain(self.verified.values());
+        let of_versions = versions.filter(|verified| verified.set == *set).flat_map(|verified| &verified.artifacts);
+        let mut artifacts: BTreeSet<String> = of_versions.cloned().collect();
+        for (repository, commit) in set {
+            let heads = self.repositories.get(repository).into_iter().flat_map(|watched| watched.heads.values());
+            let heads = heads.filter(|head| head.commit == *commit).map(|head| &head.origin);
+            let is_of = |run: &&Run| {
+                run.source.as_ref().is_some_and(|own| own.repository == *repository && own.commit == *commit)
+            };
+            let runs = self.runs.values().filter(is_of).map(|run| &run.origin);
+            artifacts.extend(heads.chain(runs).flat_map(|origin| self.artifacts_in(repository, origin)));
+        }
+        artifacts
     }
 
     /// The heads of `root` for which pins in a repository are right; none where that is not known.
@@ -212,7 +239,7 @@ fn join(known: &mut Vec<Arc<Point>>, more: &[Arc<Point>]) -> bool {
 }
 
 /// All texts within a value: an artifact may be named by one of them.
-pub(in crate::engine) fn texts(value: &Value) -> Vec<String> {
+fn texts(value: &Value) -> Vec<String> {
     match value {
         Value::String(text) => vec![text.clone()],
         Value::Array(items) => items.iter().flat_map(texts).collect(),
@@ -236,7 +263,10 @@ impl Turn<'_> {
         };
         let values = step.made.brought()?.pinned.clone();
         let names = run.before(step).into_iter().flat_map(|step| &step.artifacts).map(|artifact| artifact.name.clone());
-        let (artifacts, pinner) = (names.collect(), PinnerId::of(rule, id));
+        // What an artifact is made of is in it as well.
+        let pinned = run.source.as_ref().map(|source| self.system.artifacts_in(&source.repository, &run.origin));
+        let artifacts = names.chain(pinned.into_iter().flatten()).collect();
+        let pinner = PinnerId::of(rule, id);
         let (pins, of) = (Pins { file, values }, of_run(&self.system, run));
         self.learn(&into, Record { pins: pins.clone(), of, artifacts, order: self.seq });
         Some((pinner, pins))

@@ -1,8 +1,8 @@
 //! Versions: the sets that were verified together in a stage, by the run that verified them; what a stage can be taken back
 //! to, pinned at, or promoted from.
 
+pub(super) mod carried;
 mod command;
-pub(super) mod descent;
 mod half_way;
 mod moves;
 mod pin;
@@ -22,7 +22,7 @@ use crate::engine::{
     run::Run,
     system::{Promoted, System, Verified},
     turn::Turn,
-    version::descent::Descent,
+    version::carried::Carried,
 };
 use crate::rules::{RepositoryName, StageName};
 
@@ -36,9 +36,9 @@ pub struct Versions {
     /// Per stage, what was verified in it, newest last.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub known: BTreeMap<StageName, Vec<Version>>,
-    /// What is remembered of commits that something names.
+    /// What commits of ours carry that something names.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub descent: BTreeMap<CommitId, Descent>,
+    pub carried: BTreeMap<CommitId, Carried>,
     /// Per stage, the last time that it was rolled back.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub rolled_back: BTreeMap<StageName, RolledBack>,
@@ -135,11 +135,16 @@ impl Versions {
         *self == Self::default()
     }
 
-    /// The sets that something here names.
-    pub(in crate::engine) fn sets(&self) -> impl Iterator<Item = &CommitSet> {
+    /// All versions that something here names.
+    pub(in crate::engine) fn all(&self) -> impl Iterator<Item = &Version> {
         let pinned = self.pinned.values().map(|pinned| &pinned.version);
         let back_to = self.rolled_back.values().map(|back| &back.to);
-        let of_versions = self.known.values().flatten().chain(pinned).chain(back_to).flat_map(|version| {
+        self.known.values().flatten().chain(pinned).chain(back_to)
+    }
+
+    /// The sets that something here names.
+    pub(in crate::engine) fn sets(&self) -> impl Iterator<Item = &CommitSet> {
+        let of_versions = self.all().flat_map(|version| {
             let promoted = version.promoted.as_ref().map(|promoted| &promoted.set);
             std::iter::once(&version.verified.set).chain(promoted)
         });

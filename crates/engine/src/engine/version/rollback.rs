@@ -101,14 +101,13 @@ impl Turn<'_> {
         let Some(repository) = self.step_of(number, id).task.moves().cloned() else { return };
         let place = Place { repository, stage };
         let head = self.system.head(&place.repository, &place.stage).map(|head| head.commit.clone());
-        let instead = self.system.instead(&place).cloned();
         let kept = match &self.step_of(number, id).task {
             Task::Merge(merge) => self.kept_pins(number, merge),
             _ => Vec::new(),
         };
         match &self.step_of(number, id).task {
-            Task::CheckMerge(merge) | Task::Merge(merge) if (&merge.instead, &merge.kept) != (&instead, &kept) => {
-                self.record_step(number, id, StepFact::BaseSet { instead, kept });
+            Task::CheckMerge(merge) | Task::Merge(merge) if merge.kept != kept => {
+                self.record_step(number, id, StepFact::KeptSet { kept });
             }
             Task::CheckRestore(_) => self.fix_what_goes_away(number, &place, head.as_ref()),
             _ => {}
@@ -185,7 +184,7 @@ impl Turn<'_> {
         // With nothing to change, the head itself is what is there.
         let exact = from.as_ref() == Some(parent.as_ref().unwrap_or(&now));
         if made || exact {
-            self.remember_way_back(&now, &to, exact);
+            self.carries_back(&now, &to, exact);
         }
         let place = Place { repository: restore.repository.clone(), stage: self.run(number).stage.clone() };
         self.made_head(number, id, &place, changed.as_deref(), None);
@@ -227,6 +226,7 @@ impl Turn<'_> {
                 run: run.id.clone(),
                 at_ms: self.at_ms,
                 authors: run.authors.clone(),
+                artifacts: self.system.artifacts_of(&run.set),
                 hotfix: None,
             },
             promoted: None,

@@ -31,9 +31,13 @@ impl System {
     /// The veto for which a set may not move, and what it names.
     #[must_use]
     pub fn veto_of_set(&self, set: &CommitSet) -> Option<(&str, &Veto)> {
+        if self.versions.vetoes.is_empty() {
+            return None;
+        }
         let commit = set.values().find_map(|commit| self.veto_of_commit(commit));
         commit.or_else(|| {
-            let mut named = self.artifacts_of(set).filter_map(|name| self.versions.vetoes.get_key_value(name));
+            let artifacts = self.artifacts_of(set);
+            let mut named = self.versions.vetoes.iter().filter(|(name, _)| artifacts.contains(*name));
             named.next().map(|(name, veto)| (name.as_str(), veto))
         })
     }

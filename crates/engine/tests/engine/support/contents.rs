@@ -84,8 +84,7 @@ impl Contents {
     pub(super) fn made(&mut self, run: &Run, step: &StepRun, commit: &CommitId, parent: Option<&CommitId>) {
         match &step.task {
             Task::Merge(merge) => {
-                let history = merge.instead.as_ref().or(parent);
-                let holds_it = history.is_some_and(|history| self.of(history).contains(&merge.commit));
+                let holds_it = parent.is_some_and(|parent| self.of(parent).contains(&merge.commit));
                 match (&merge.back_from, parent) {
                     (Some(newest), Some(parent)) if holds_it => self.go_back(commit, parent, &merge.commit, newest),
                     _ => self.merge(commit, &merge.commit),
