@@ -9,7 +9,6 @@ use super::{
     provenance::{self, fan_in},
     run::{Cause, Run, RunState, Source, StepRun, StepState, Subject},
     system::{Policy, RECENT_RUNS, System},
-    target::Claim,
     turn::Turn,
 };
 use crate::rules::{Rule, RuleName, Rules, StageName, StepId};
@@ -114,7 +113,7 @@ impl Turn<'_> {
                 return;
             }
             self.unblock(number);
-            let waits = self.run(number).holds_from_start && self.claim_target(number) != Claim::Held;
+            let waits = self.run(number).holds_from_start && !self.claim_target(number);
             if waits {
                 return;
             }
@@ -167,7 +166,7 @@ impl Turn<'_> {
                 self.give_back_target(number);
             }
             Some(Means::Queue) => {
-                if self.claim_target(number) == Claim::Held {
+                if self.claim_target(number) {
                     self.start_step(number, id);
                 }
             }
@@ -177,7 +176,7 @@ impl Turn<'_> {
                     self.reopen(number, gate, "what is deployed has changed since");
                 }
             }
-            Some(Means::Fail { error, hint }) => self.fail_step(number, id, error, &hint),
+            Some(Means::Fail(error, hint)) => self.fail_step(number, id, error, &hint),
             Some(Means::End(state, reason)) => self.stop_run(number, state, reason),
         }
     }

@@ -108,15 +108,16 @@ fn approvals_are_of_what_is_deployed(run: &Run, broken: &mut Vec<String>) {
 
 /// I7: every waiting thing names what it waits for and who or what can end it.
 fn waiting_is_explained(system: &System, run: &Run, broken: &mut Vec<String>) {
-    let whole = explain::run(system, run).into_iter();
-    let steps = run.steps.iter().filter_map(|step| explain::step(system, run, step));
-    if whole.chain(steps).any(|waiting| waiting.for_what.is_empty() || waiting.ended_by.is_empty()) {
-        broken.push(format!("I7: {} waits for something that it does not name", run.id));
-    }
-    let ready = run.steps.iter().filter(|step| run.state == RunState::Running && step.state == StepState::Ready);
-    let mut waits = ready.map(|step| explain::step(system, run, step)).chain([explain::run(system, run)]);
-    if waits.any(|waiting| waiting.is_none_or(|waiting| waiting.ended_by == explain::BY_THE_NEXT_EVENT)) {
-        broken.push(format!("I7: {} waits for nothing, and does not go on", run.id));
+    // Of a run that ends nothing starts any more.
+    let steps = run.steps.iter().filter(|step| run.state != RunState::Ending || step.state == StepState::Active);
+    let waits = explain::run(system, run).into_iter().chain(steps.filter_map(|step| explain::step(system, run, step)));
+    for waiting in waits {
+        if waiting.for_what.is_empty() || waiting.ended_by.is_empty() {
+            broken.push(format!("I7: {} waits for something that it does not name", run.id));
+        }
+        if waiting.ended_by == explain::BY_THE_NEXT_EVENT {
+            broken.push(format!("I7: {} waits for nothing, and does not go on", run.id));
+        }
     }
 }
 

@@ -12,37 +12,37 @@ use super::{
     system::{Policy, System, TargetLife},
     version::Pinned,
 };
-use crate::rules::{Action, Moves, RepositoryName, StepId, Window};
+use crate::rules::{Action, HotfixLane, Moves, RepositoryName, StepId, Window};
 
 /// One thing that keeps a step from starting or, where it has started, a gate from passing.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Obstacle<'system> {
+pub enum Obstacle<'a> {
     /// The pause.
-    Pause(&'system Pause),
+    Pause(&'a Pause),
     /// A freeze, by its name.
-    Freeze(&'system str, &'system Freeze),
+    Freeze(&'a str, &'a Freeze),
     /// The window of its promotion is shut.
-    Window(Shut<'system>),
+    Window(Shut<'a>),
     /// Its stage is pinned at another version.
-    Pin(&'system Pinned),
+    Pin(&'a Pinned),
     /// What it would move is vetoed, for this reason.
     Veto(String),
     /// What the first step made would be deployed, and was not shown to those who approved at the second.
-    Unseen(&'system StepId, &'system StepId),
+    Unseen(&'a StepId, &'a StepId),
     /// What its run combines is not yet made from the same commits.
     FanIn,
     /// The other systems of its release.
     Members,
     /// Its target is broken, for this reason.
-    Broken(&'system TargetKey, &'system str),
+    Broken(&'a TargetKey, &'a str),
     /// Its run does not have the lane yet: it is another run's turn, or its own.
-    Lane(&'system TargetKey, Option<&'system Run>),
+    Lane(&'a TargetKey, Option<&'a Run>),
     /// These gates passed unasked because nothing differed, and now something does.
     Unasked(Vec<StepId>),
     /// A run that moves the repositories of the stage as one set.
-    Mover(&'system Run),
+    Mover(&'a Run),
     /// A run that commits to the same repository.
-    Writer(&'system Run, &'system RepositoryName),
+    Writer(&'a Run, &'a RepositoryName),
     /// A pin that it would set is of a newer commit already, as this says (I3).
     NewerPin(String),
     /// Its run is of a hotfix, which skips it.
@@ -53,9 +53,9 @@ pub enum Obstacle<'system> {
 
 /// A window that is shut.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shut<'system> {
+pub struct Shut<'a> {
     /// As the rules write it.
-    pub window: &'system str,
+    pub window: &'a str,
     /// Whether holidays keep it shut.
     pub has_holidays: bool,
     /// When it was open last: milliseconds since 1970, UTC.
@@ -77,13 +77,8 @@ pub(super) enum Means {
     Skip,
     /// These gates ask people, and what comes after them is done again.
     AskAgain(Vec<StepId>),
-    /// It fails.
-    Fail {
-        /// Why.
-        error: String,
-        /// What to do about it.
-        hint: String,
-    },
+    /// It fails, with this error and this hint.
+    Fail(String, String),
     /// Its run ends so, for this reason.
     End(RunState, String),
 }
@@ -91,12 +86,7 @@ pub(super) enum Means {
 /// All that keeps a step from starting at this moment: what is asked first comes first. Of a step that has started, what
 /// keeps it from passing; empty for one that works or has ended.
 #[must_use]
-pub fn obstacles<'system>(
-    system: &'system System,
-    run: &'system Run,
-    step: &'system StepRun,
-    now_ms: i64,
-) -> Vec<Obstacle<'system>> {
+pub fn obstacles<'a>(system: &'a System, run: &'a Run, step: &'a StepRun, now_ms: i64) -> Vec<Obstacle<'a>> {
     let kind = step.task.kind();
     match step.state {
         StepState::Done | StepState::Failed | StepState::Cancelled => return Vec::new(),
@@ -112,53 +102,42 @@ pub fn obstacles<'system>(
         }
         StepState::Blocked | StepState::Ready => {}
     }
-    let veto = || system.vetoed_run(run).filter(|_| kind.moves_something()).map(Obstacle::Veto);
+    let veto = kind.moves_something().then(|| system.vetoed_run(run)).flatten().map(Obstacle::Veto);
     let unseen = unseen(run, step).map(|(made, asked)| Obstacle::Unseen(&made.id, &asked.id));
-    let lane = || kind.holds_target.then(|| lane(system, run).or_else(|| unasked(system, run))).flatten();
-    let writer = || {
-        let (writer, place) = writer_before(system, run, step)?;
-        Some(Obstacle::Writer(writer, place))
-    };
+    let lane = kind.holds_target.then(|| lane(system, run).or_else(|| unasked(system, run))).flatten();
+    let hotfix = (run.hotfix.is_some() && step.skippable).then_some(Obstacle::Hotfix);
     holds(system, run, step, now_ms)
-        .chain(veto())
+        .chain(veto)
         .chain(unseen)
-        .chain(lane())
-        .chain(mover_before(system, run, step).map(Obstacle::Mover))
-        .chain(writer())
-        .chain(newer_pin(system, run, step).map(Obstacle::NewerPin))
-        .chain((run.hotfix.is_some() && step.skippable).then_some(Obstacle::Hotfix))
+        .chain(lane)
+        .chain(mover_before(system, run, step))
+        .chain(writer_before(system, run, step))
+        .chain(newer_pin(system, run, step))
+        .chain(hotfix)
         .collect()
 }
 
 /// What holds a step whatever else is free: people and the clock end it. A pause holds everything that is new; a freeze, a
 /// window and a pin hold what would move something in their stage.
-pub fn holds<'system>(
-    system: &'system System,
-    run: &'system Run,
-    step: &StepRun,
-    now_ms: i64,
-) -> impl Iterator<Item = Obstacle<'system>> {
+pub fn holds<'a>(system: &'a System, run: &'a Run, step: &StepRun, now_ms: i64) -> impl Iterator<Item = Obstacle<'a>> {
     let moves = step.task.kind().moves_something();
+    let lane = system.rules().and_then(|rules| rules.hotfix.as_ref()).filter(|_| run.hotfix.is_some());
     // No freeze keeps half of a set where it is.
     let half_made = run.subject == Subject::TakeBack || run.steps.iter().any(StepRun::is_begun_move);
-    let heeds_freezes = moves && !half_made && !skips_freezes(system, run);
-    let holds = move |(_, freeze): &(&String, &Freeze)| {
+    let heeds_freezes = moves && !half_made && !lane.is_some_and(HotfixLane::skips_freezes);
+    let freezes = system.freezes.iter().filter(move |(_, freeze)| {
         heeds_freezes && freeze.is_of(&run.stage) && !freeze.overrides.contains_key(&run.id)
-    };
-    let freezes = system.freezes.iter().filter(holds).map(|(name, freeze)| Obstacle::Freeze(name, freeze));
-    let pin = kept_out(system, run).filter(|_| moves);
+    });
     let pause = system.paused.iter().map(Obstacle::Pause);
-    pause.chain(freezes).chain(shut(system, run, step, now_ms).map(Obstacle::Window)).chain(pin.map(Obstacle::Pin))
-}
-
-fn skips_freezes(system: &System, run: &Run) -> bool {
-    let hotfix = system.rules().and_then(|rules| rules.hotfix.as_ref());
-    run.hotfix.is_some() && hotfix.is_some_and(|hotfix| hotfix.skips_freezes())
+    let freezes = freezes.map(|(name, freeze)| Obstacle::Freeze(name, freeze));
+    let window = shut(system, run, step, now_ms).map(Obstacle::Window);
+    let pin = moves.then(|| kept_out(system, run)).flatten().map(Obstacle::Pin);
+    pause.chain(freezes).chain(window).chain(pin)
 }
 
 /// The step of a promotion that stands for the window which this step heeds: the promotion comes to it before its merges
 /// are checked, and it must be open when the first of them begins.
-pub(super) fn heeded_window<'run>(run: &'run Run, step: &StepRun) -> Option<&'run StepRun> {
+pub(super) fn heeded_window<'a>(run: &'a Run, step: &StepRun) -> Option<&'a StepRun> {
     let is_window = |step: &StepRun| step.task.is_window();
     let heeds = is_window(step) || matches!(step.task.kind().moves, Moves::Merge | Moves::Others);
     let window = run.steps.iter().find(|step| heeds && is_window(step))?;
@@ -168,7 +147,7 @@ pub(super) fn heeded_window<'run>(run: &'run Run, step: &StepRun) -> Option<&'ru
 }
 
 /// The window that this step heeds, while it is shut: until its alarm rings, if one is set.
-pub(super) fn shut<'run>(system: &System, run: &'run Run, step: &StepRun, now_ms: i64) -> Option<Shut<'run>> {
+pub(super) fn shut<'a>(system: &System, run: &'a Run, step: &StepRun, now_ms: i64) -> Option<Shut<'a>> {
     let gate = heeded_window(run, step)?;
     let Task::Window { window, holidays } = &gate.task else { return None };
     let alarm_ms = gate.effect.as_ref().and_then(|id| system.due.get(id)).map(|effect| effect.due_ms);
@@ -185,7 +164,7 @@ pub(super) fn shut<'run>(system: &System, run: &'run Run, step: &StepRun, now_ms
 }
 
 /// The pin that keeps a run from moving anything: its stage is held at another version.
-fn kept_out<'system>(system: &'system System, run: &Run) -> Option<&'system Pinned> {
+fn kept_out<'a>(system: &'a System, run: &Run) -> Option<&'a Pinned> {
     let pinned = system.versions.pinned.get(&run.stage)?;
     let has_begun = || run.steps.iter().any(StepRun::is_begun_move);
     let allowed = match &run.subject {
@@ -199,7 +178,7 @@ fn kept_out<'system>(system: &'system System, run: &Run) -> Option<&'system Pinn
 }
 
 /// What is between a run and its target: one run at a time has it (I1).
-fn lane<'system>(system: &'system System, run: &'system Run) -> Option<Obstacle<'system>> {
+pub(super) fn lane<'a>(system: &'a System, run: &'a Run) -> Option<Obstacle<'a>> {
     let key = run.target.as_ref()?;
     let target = system.targets.get(key)?;
     if target.policy == Policy::Parallel || target.holder == Some(run.number) {
@@ -215,47 +194,43 @@ fn lane<'system>(system: &'system System, run: &'system Run) -> Option<Obstacle<
 
 /// The gates that nobody was asked at because nothing differed, where something differs now that the run has the target:
 /// before, another run could still change what is deployed.
-fn unasked<'system>(system: &System, run: &Run) -> Option<Obstacle<'system>> {
-    let has_begun =
-        |step: &StepRun| step.task.kind().holds_target && !matches!(step.state, StepState::Blocked | StepState::Ready);
+fn unasked<'a>(system: &System, run: &Run) -> Option<Obstacle<'a>> {
     let passed_unasked = |step: &&StepRun| {
         let passes = matches!(&step.task, Task::Action(Action::Approve(approve)) if approve.pass_if_unchanged);
         passes && step.state == StepState::Done && step.answers.is_empty() && step.task.quorum(&run.stage).is_some()
     };
-    let passed = run.steps.iter().filter(passed_unasked).filter(|_| !run.steps.iter().any(has_begun));
+    let passed = run.steps.iter().filter(passed_unasked).filter(|_| !run.has_begun_on_target());
     let differs = passed.filter(|step| !system.nothing_differs(run, step)).map(|step| step.id.clone());
     Some(differs.collect::<Vec<StepId>>()).filter(|gates| !gates.is_empty()).map(Obstacle::Unasked)
 }
 
 /// The promotion or way back that moves the stage's repositories as one set, and that a commit step therefore waits for.
-fn mover_before<'system>(system: &'system System, run: &Run, step: &StepRun) -> Option<&'system Run> {
+fn mover_before<'a>(system: &'a System, run: &Run, step: &StepRun) -> Option<Obstacle<'a>> {
     let commits = step.task.kind().moves == Moves::Pins;
     let lane = system.targets.get(&TargetKey::of_promotions(&run.stage)).filter(|_| commits)?;
     let mover = system.runs.get(&lane.holder?)?;
-    mover.steps.iter().any(StepRun::is_begun_move).then_some(mover)
+    mover.steps.iter().any(StepRun::is_begun_move).then_some(Obstacle::Mover(mover))
 }
 
 /// The run whose active step writes to the place that this step is to write to.
-fn writer_before<'system>(
-    system: &'system System,
-    run: &Run,
-    step: &'system StepRun,
-) -> Option<(&'system Run, &'system RepositoryName)> {
+fn writer_before<'a>(system: &'a System, run: &Run, step: &'a StepRun) -> Option<Obstacle<'a>> {
     let place = step.task.writes_to()?;
     let writes = |other: &StepRun| other.state == StepState::Active && other.task.writes_to() == Some(place);
     let mut of_stage = system.live_runs().filter(|other| other.stage == run.stage);
-    Some((of_stage.find(|other| other.steps.iter().any(writes))?, place))
+    Some(Obstacle::Writer(of_stage.find(|other| other.steps.iter().any(writes))?, place))
 }
 
-/// Why a commit step has nothing to say any more: a pin that it would set is of a newer commit (I3).
-fn newer_pin(system: &System, run: &Run, step: &StepRun) -> Option<String> {
+/// A commit step has nothing to say any more: a pin that it would set is of a newer commit (I3).
+fn newer_pin<'a>(system: &System, run: &Run, step: &StepRun) -> Option<Obstacle<'a>> {
     let Task::Action(Action::Commit(commit)) = &step.task else { return None };
     let order = (run.source.as_ref()?.order, run.number);
     commit.set.keys().find_map(|pointer| {
         let key = System::pin_key(&commit.repository, &run.stage, &commit.file, pointer);
         let pin = system.pins.get(&key).filter(|pin| (pin.order, pin.run_number) > order)?;
         let (place, by, source) = (&commit.repository, &pin.by.run, pin.source.short());
-        Some(format!("`{pointer}` in {place} {} was already set by {by} from the newer commit {source}", run.stage))
+        let said =
+            format!("`{pointer}` in {place} {} was already set by {by} from the newer commit {source}", run.stage);
+        Some(Obstacle::NewerPin(said))
     })
 }
 
@@ -264,14 +239,14 @@ impl Obstacle<'_> {
     pub(super) fn means(&self) -> Means {
         match self {
             Self::Window(Shut { opens_ms: Err(error), .. }) => {
-                Means::Fail { error: error.clone(), hint: "mend the window in the rules".to_owned() }
+                Means::Fail(error.clone(), "mend the window in the rules".to_owned())
             }
             Self::Freeze(..) | Self::Window(_) | Self::Pin(_) => Means::StandAside,
             Self::Veto(reason) => Means::End(RunState::Failed, reason.clone()),
-            Self::Unseen(made, asked) => Means::Fail {
-                error: format!("what {made} made was not shown to those who approved at {asked}"),
-                hint: format!("move `{made}` before `{asked}` in the rules, then start anew"),
-            },
+            Self::Unseen(made, asked) => Means::Fail(
+                format!("what {made} made was not shown to those who approved at {asked}"),
+                format!("move `{made}` before `{asked}` in the rules, then start anew"),
+            ),
             Self::Broken(..) | Self::Lane(..) => Means::Queue,
             Self::Unasked(gates) => Means::AskAgain(gates.clone()),
             Self::NewerPin(reason) => Means::End(RunState::Superseded, reason.clone()),

@@ -3,24 +3,24 @@
 use super::{
     fact::TargetFact,
     ids::{RunId, TargetKey},
+    obstacles::{Obstacle, lane},
     run::{Run, RunState, StepRun, StepState, Subject},
     system::{Policy, TargetLife, TargetState},
     turn::Turn,
 };
 
-/// Whether a run holds its target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Claim {
-    /// It does, and may go on.
-    Held,
-    /// It waits in the queue.
-    Waits,
-}
-
 impl TargetState {
     /// Where a target is in its life that nobody holds.
     const fn at_rest(&self) -> TargetLife {
         if self.deployed.is_some() { TargetLife::Available } else { TargetLife::Unprovisioned }
+    }
+}
+
+impl Run {
+    /// Whether something of it has begun that needs its target.
+    pub(super) fn has_begun_on_target(&self) -> bool {
+        let begun = |step: &&StepRun| !matches!(step.state, StepState::Blocked | StepState::Ready);
+        self.steps.iter().filter(begun).any(|step| step.task.kind().holds_target)
     }
 }
 
@@ -44,26 +44,23 @@ impl Turn<'_> {
         (policy == Policy::Reject).then(|| self.system.live_runs().find(on_it).map(|run| run.id.clone())).flatten()
     }
 
-    /// Takes the target for the run if it is free and the run is next; else the run waits in the queue. A run that gets this
-    /// far takes the place of older ones that still wait, where that is the policy.
-    pub(super) fn claim_target(&mut self, number: u64) -> Claim {
-        let Some(key) = self.run(number).target.clone() else { return Claim::Held };
-        let Some(target) = self.system.targets.get(&key) else { return Claim::Held };
-        if target.policy == Policy::Parallel || target.holder == Some(number) {
-            return Claim::Held;
+    /// Takes the target for the run if it is free and the run is next, and says whether it has it; else the run waits in the
+    /// queue. A run that gets this far takes the place of older ones that still wait, where that is the policy.
+    pub(super) fn claim_target(&mut self, number: u64) -> bool {
+        if lane(&self.system, self.run(number)).is_none() {
+            return true;
         }
-        if !target.queue.contains(&number) {
+        let Some(key) = self.run(number).target.clone() else { return true };
+        if !self.system.targets.get(&key).is_some_and(|target| target.queue.contains(&number)) {
             let place = self.place_in_queue(&key, number);
             self.record_target(&key, TargetFact::Queued { run: number, place });
         }
         self.supersede_older(number);
-        let Some(target) = self.system.targets.get(&key) else { return Claim::Held };
-        let free = target.holder.is_none() && target.life != TargetLife::Broken;
-        if !free || target.queue.front() != Some(&number) {
-            return Claim::Waits;
+        let is_next = matches!(lane(&self.system, self.run(number)), Some(Obstacle::Lane(_, None)));
+        if is_next {
+            self.record_target(&key, TargetFact::Taken { run: number });
         }
-        self.record_target(&key, TargetFact::Taken { run: number });
-        Claim::Held
+        is_next
     }
 
     fn place_in_queue(&self, key: &TargetKey, number: u64) -> usize {
@@ -139,10 +136,7 @@ impl Turn<'_> {
     /// it waits for something else.
     pub(super) fn give_back_target(&mut self, number: u64) {
         let run = self.run(number);
-        let needs_it = |step: &StepRun| {
-            step.task.kind().holds_target && !matches!(step.state, StepState::Blocked | StepState::Ready)
-        };
-        if run.holds_from_start || run.steps.iter().any(needs_it) {
+        if run.holds_from_start || run.has_begun_on_target() {
             return;
         }
         let Some(key) = run.target.clone() else { return };

@@ -101,9 +101,9 @@ fn condition(system: &System, run: &Run, step: &StepRun) -> Condition {
     let name = step.id.to_string();
     let since_ms = step.ended_ms.or(step.started_ms).unwrap_or(run.created_ms);
     let over = run.state.is_ended() || run.state == RunState::Ending;
-    match step.state {
-        StepState::Done => Condition::passed(name, since_ms, made(system, run, step)),
-        StepState::Failed | StepState::Cancelled => {
+    match super::step(system, run, step) {
+        None if step.state == StepState::Done => Condition::passed(name, since_ms, made(system, run, step)),
+        None => {
             let what = match (&step.error, step.state) {
                 (Some(error), _) => error.clone(),
                 (None, StepState::Cancelled) => "it was cancelled".to_owned(),
@@ -112,23 +112,15 @@ fn condition(system: &System, run: &Run, step: &StepRun) -> Condition {
             let ended_by = step.hint.clone().unwrap_or_else(|| again(system, run));
             Condition::of(Verdict::Refused, name, since_ms, what, ended_by)
         }
-        StepState::Blocked | StepState::Ready if over => {
+        Some(_) if over && step.state != StepState::Active => {
             let what = format!("{} was not begun: the run has come to its end", asked(system, run, step));
             Condition::of(Verdict::Refused, name, since_ms, what, again(system, run))
         }
-        StepState::Blocked => {
-            let waiting = super::step(system, run, step);
-            let (after, ended_by) = waiting.map(|waiting| (waiting.for_what, waiting.ended_by)).unwrap_or_default();
-            let what = format!("{}, after {after}", asked(system, run, step));
-            Condition::of(Verdict::NotYet, name, since_ms, what, ended_by)
+        Some(after) if step.state == StepState::Blocked => {
+            let what = format!("{}, after {}", asked(system, run, step), after.for_what);
+            Condition::of(Verdict::NotYet, name, since_ms, what, after.ended_by)
         }
-        StepState::Ready | StepState::Active => {
-            let waiting = super::step(system, run, step);
-            waiting.map_or_else(
-                || Condition::passed(name.clone(), since_ms, made(system, run, step)),
-                |waiting| Condition::waiting(name.clone(), waiting),
-            )
-        }
+        Some(waiting) => Condition::waiting(name, waiting),
     }
 }
 
@@ -224,11 +216,11 @@ fn earliest<'run>(system: &System, run: &'run Run) -> BTreeMap<&'run StepId, i64
     for step in &run.steps {
         let after = step.needs.iter().filter_map(|need| earliest.get(need).copied()).max();
         let after_ms = after.unwrap_or(i64::MIN).max(system.at_ms);
-        let until_ms = super::step(system, run, step).and_then(|waiting| waiting.until_ms);
-        let is_to_begin = matches!(step.state, StepState::Blocked | StepState::Ready);
-        let held = super::held(system, run, step).filter(|_| is_to_begin);
-        let thaws_ms = held.and_then(|waiting| waiting.until_ms);
-        let after_ms = after_ms.max(until_ms.unwrap_or(i64::MIN)).max(thaws_ms.unwrap_or(i64::MIN));
+        let waiting = match step.state {
+            StepState::Blocked => super::held(system, run, step),
+            _ => super::step(system, run, step),
+        };
+        let after_ms = after_ms.max(waiting.and_then(|waiting| waiting.until_ms).unwrap_or(i64::MIN));
         let own_ms = match &step.task {
             _ if step.ended_ms.is_some() => system.at_ms,
             Task::Soak { until_ms } => after_ms.max(*until_ms),

@@ -45,6 +45,12 @@ pub struct Waiting {
 }
 
 impl Waiting {
+    /// What only its end can end.
+    fn of(for_what: impl Into<String>, since_ms: i64, ended_by: impl Into<String>) -> Self {
+        let (for_what, ended_by) = (for_what.into(), ended_by.into());
+        Self { for_what, since_ms, until_ms: None, expires_ms: None, ended_by }
+    }
+
     /// What waits for both: for whichever ends last, and each is ended by its own.
     fn and(self, other: Self) -> Self {
         Self {
@@ -67,13 +73,7 @@ pub fn run(system: &System, run: &Run) -> Option<Waiting> {
     let gate = run.steps.iter().find(|step| step.state == StepState::Active && step.task.kind().is_gate());
     match gate.or_else(|| first(StepState::Active)).or_else(|| first(StepState::Ready)) {
         Some(waiting) => step(system, run, waiting),
-        None => Some(Waiting {
-            for_what: "its end to be recorded".to_owned(),
-            since_ms: run.created_ms,
-            until_ms: None,
-            expires_ms: None,
-            ended_by: BY_THE_NEXT_EVENT.to_owned(),
-        }),
+        None => Some(Waiting::of("its end to be recorded", run.created_ms, BY_THE_NEXT_EVENT)),
     }
 }
 
@@ -92,13 +92,7 @@ pub fn step(system: &System, run: &Run, step: &StepRun) -> Option<Waiting> {
 fn blocked(run: &Run, step: &StepRun) -> Waiting {
     let open = step.needs.iter().filter(|need| run.step(need).is_none_or(|need| need.state != StepState::Done));
     let open: Vec<String> = open.map(ToString::to_string).collect();
-    Waiting {
-        for_what: open.join(", "),
-        since_ms: run.created_ms,
-        until_ms: None,
-        expires_ms: None,
-        ended_by: "the steps before it".to_owned(),
-    }
+    Waiting::of(open.join(", "), run.created_ms, "the steps before it")
 }
 
 /// Since when all that a step needs is done: milliseconds since 1970, UTC.
@@ -118,13 +112,7 @@ pub fn held(system: &System, run: &Run, step: &StepRun) -> Option<Waiting> {
 fn kept(system: &System, run: &Run, step: &StepRun) -> Waiting {
     let obstacles = obstacles::obstacles(system, run, step, system.at_ms).into_iter();
     let waiting = obstacles.filter_map(|obstacle| obstacle.waiting(system, run, step)).reduce(Waiting::and);
-    waiting.unwrap_or_else(|| Waiting {
-        for_what: "its start".to_owned(),
-        since_ms: ready_ms(run, step),
-        until_ms: None,
-        expires_ms: None,
-        ended_by: BY_THE_NEXT_EVENT.to_owned(),
-    })
+    waiting.unwrap_or_else(|| Waiting::of("its start", ready_ms(run, step), BY_THE_NEXT_EVENT))
 }
 
 fn gate(system: &System, run: &Run, step: &StepRun) -> Waiting {
@@ -136,23 +124,19 @@ fn gate(system: &System, run: &Run, step: &StepRun) -> Waiting {
         let expires = due_ms.map_or_else(String::new, |due_ms| format!("; it expires at {}", time(due_ms)));
         let people = who_may(system, run, step, &who);
         let (first, then) = for_git(system, step);
-        return Waiting {
-            for_what: format!("approval by {who} ({given} of {count}){first}"),
-            since_ms,
-            until_ms: None,
-            expires_ms: due_ms,
-            ended_by: format!("{then}{people}: `tidegate approve {id}` or `tidegate reject {id} --reason …`{expires}"),
-        };
+        let for_what = format!("approval by {who} ({given} of {count}){first}");
+        let ended_by = format!("{then}{people}: `tidegate approve {id}` or `tidegate reject {id} --reason …`{expires}");
+        return Waiting { expires_ms: due_ms, ..Waiting::of(for_what, since_ms, ended_by) };
     }
     if step.task == Task::FanIn {
         let (for_what, ended_by) = super::provenance::fan_in::explained(system, run);
-        return Waiting { for_what, since_ms, until_ms: None, expires_ms: None, ended_by };
+        return Waiting::of(for_what, since_ms, ended_by);
     }
     let for_what = match &step.task {
-        Task::Soak { .. } => "the soak time after its verification".to_owned(),
-        task => task.kind().name.to_owned(),
+        Task::Soak { .. } => "the soak time after its verification",
+        task => task.kind().name,
     };
-    Waiting { for_what, since_ms, until_ms: due_ms, expires_ms: None, ended_by: "the clock".to_owned() }
+    Waiting { until_ms: due_ms, ..Waiting::of(for_what, since_ms, "the clock") }
 }
 
 /// What is said of a question until git has said who wrote what it is about: beside what waits, and before who ends it.
@@ -209,13 +193,8 @@ fn active(system: &System, run: &Run, step: &StepRun) -> Waiting {
         (None, None) => step.id.to_string(),
     };
     let again = pending.filter(|_| step.error.is_some()).map(|effect| effect.due_ms);
-    Waiting {
-        for_what,
-        since_ms,
-        until_ms: again,
-        expires_ms: None,
-        ended_by: format!("its outcome, or its deadline at {}", super::explain::time(deadline_ms)),
-    }
+    let ended_by = format!("its outcome, or its deadline at {}", time(deadline_ms));
+    Waiting { until_ms: again, ..Waiting::of(for_what, since_ms, ended_by) }
 }
 
 /// A moment as people read it, in UTC to the second.

@@ -62,7 +62,7 @@ impl Obstacle<'_> {
             Self::Window(shut) => shut.opens_ms.as_ref().ok().copied(),
             _ => None,
         };
-        Some(Waiting { for_what, since_ms: ready_ms.max(since_ms), until_ms, expires_ms: None, ended_by })
+        Some(Waiting { until_ms, ..Waiting::of(for_what, ready_ms.max(since_ms), ended_by) })
     }
 }
 

@@ -1,11 +1,11 @@
 //! Gates: steps that the engine itself decides. They hold no target, and a newer run that reaches one takes the place
-//! of older runs that still wait.
+//! of older runs that still wait. Where what let a run pass does not hold any more, the gate is open again, and what came
+//! after it is put back behind it.
 
 pub mod approval;
 pub mod hold;
 pub(super) mod hotfix;
 pub(super) mod judge;
-pub(super) mod reopen;
 
 use serde_json::{Map, Value};
 
@@ -15,7 +15,7 @@ use crate::engine::{
     ids::Digest,
     made::Made,
     plan::Task,
-    run::{Answer, StepState},
+    run::{Answer, StepRun, StepState},
     turn::Turn,
 };
 use crate::rules::{Action, Quorum, StepId};
@@ -44,10 +44,10 @@ impl Turn<'_> {
                 self.pass_gate(number, id, Map::new());
             }
             Task::FanIn => drop(self.waits_at_fan_in(number)),
-            Task::Action(_) | Task::Require(_) | Task::CheckMerge(_) | Task::Merge(_) => {
+            Task::Action(_) | Task::Require(_) | Task::Release(_) => unreachable!("only gates are opened"),
+            Task::CheckMerge(_) | Task::Merge(_) | Task::CheckRestore(_) | Task::Restore(_) => {
                 unreachable!("only gates are opened")
             }
-            Task::CheckRestore(_) | Task::Restore(_) | Task::Release(_) => unreachable!("only gates are opened"),
         }
     }
 
@@ -97,10 +97,8 @@ impl Turn<'_> {
                 );
             }
             Task::Window { .. } => unreachable!("a window passes in the moment in which it is opened"),
-            Task::FanIn | Task::Require(_) | Task::CheckMerge(_) | Task::Merge(_) => {
-                unreachable!("only gates of time have timers")
-            }
-            Task::CheckRestore(_) | Task::Restore(_) | Task::Release(_) => {
+            Task::FanIn | Task::Require(_) | Task::Release(_) => unreachable!("only gates of time have timers"),
+            Task::CheckMerge(_) | Task::Merge(_) | Task::CheckRestore(_) | Task::Restore(_) => {
                 unreachable!("only gates of time have timers")
             }
         }
@@ -154,5 +152,35 @@ impl Turn<'_> {
         self.drop_effect_of(number, id);
         self.stop_asking_git(number, id);
         self.awake.insert(number);
+    }
+
+    /// Makes a gate's turn come again, and puts back what came after it.
+    pub(in crate::engine) fn reopen(&mut self, number: u64, id: &StepId, because: &str) {
+        self.put_back_after(number, id, because);
+        self.put_back(number, id, because);
+        self.awake.insert(number);
+    }
+
+    /// Puts back what came after a step: it is done again when its turn comes. What it needs of the target is given back.
+    pub(in crate::engine) fn put_back_after(&mut self, number: u64, id: &StepId, because: &str) {
+        let run = self.run(number);
+        let is_after = |step: &&StepRun| run.before(step).iter().any(|before| before.id == *id);
+        let after: Vec<StepId> = run.steps.iter().filter(is_after).map(|step| step.id.clone()).collect();
+        for id in after {
+            self.drop_effect_of(number, &id);
+            self.put_back(number, &id, because);
+            self.stop_asking_git(number, &id);
+        }
+        self.give_back_target(number);
+    }
+
+    /// Puts a step back to where it was before its turn came: the next time is a new round, and what was approved on its
+    /// ground is void.
+    pub(in crate::engine) fn put_back(&mut self, number: u64, id: &StepId, because: &str) {
+        self.void_answers(number, id, because);
+        let step = self.step_of(number, id);
+        let state = if step.needs.is_empty() { StepState::Ready } else { StepState::Blocked };
+        let round = step.round + u32::from(step.started_ms.is_some());
+        self.record_step(number, id, StepFact::PutBack { state, round });
     }
 }

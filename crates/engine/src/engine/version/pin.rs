@@ -74,8 +74,7 @@ impl Turn<'_> {
             return Err(Refused::unknown(format!("{stage} is not pinned"), "there is nothing to end"));
         }
         self.record_stage(stage, StageFact::Unpinned);
-        let waiting = self.system.live_runs().filter(|run| run.stage == *stage).map(|run| run.number);
-        self.awake.extend(waiting.collect::<Vec<_>>());
+        self.wake_all();
         Ok(())
     }
 
