@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use crate::engine::{
     fact::RepositoryFact,
     ids::Place,
-    provenance::{Pins, Point, Provenance, Record, behind, commits, fan_in, join, set_of},
+    provenance::{Pins, Point, Provenance, Record, behind, commits, fan_in, has_point, join, set_of},
     system::Head,
     turn::Turn,
 };
@@ -89,7 +89,7 @@ impl Turn<'_> {
     pub(super) fn is_also_of(&mut self, repository: &RepositoryName, pins: &Pins, more: &Provenance) -> bool {
         let Some(record) = self.system.provenance_of(repository, pins) else { return false };
         let is_known = |root: &RepositoryName, point: &Arc<Point>| {
-            record.of.get(root).is_some_and(|known| known.iter().any(|other| other.is_same(point)))
+            record.of.get(root).is_some_and(|known| has_point(known, point))
         };
         if more.iter().all(|(root, points)| points.iter().all(|point| is_known(root, point))) {
             return false;

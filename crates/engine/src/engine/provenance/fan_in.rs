@@ -51,13 +51,22 @@ pub(super) fn meet(
 ) -> Met {
     let of_root = pinners.iter().filter(|pinner| pinner.roots().contains(root));
     let known = of_root.map(|pinner| (pinner, system.points(&place.repository, origin.pinned.get(&pinner.id), root)));
-    let known: Vec<(&Pinner<'_>, &[Arc<Point>])> = known.filter(|(_, points)| !points.is_empty()).collect();
-    let any: Vec<Arc<Point>> = known.iter().flat_map(|(_, points)| points.iter().cloned()).collect();
+    let known = known.filter(|(_, points)| !points.is_empty()).map(|(pinner, points)| (pinner.through(root), points));
+    let known: Vec<(Vec<&RuleName>, &[Arc<Point>])> = known.collect();
+    let meets = |own: Option<usize>, head: &Arc<Point>| {
+        let mut others = known.iter().enumerate().filter(|(at, _)| Some(*at) != own);
+        others.all(|(_, (through, points))| is_of(points, head, through))
+    };
+    let (mut common, mut any): (Vec<Arc<Point>>, Vec<Arc<Point>>) = Default::default();
+    for (own, (_, points)) in known.iter().enumerate() {
+        let new = points.iter().filter(|point| own == 0 || !any.iter().any(|known| Arc::ptr_eq(known, point)));
+        let new: Vec<Arc<Point>> = new.cloned().collect();
+        common.extend(new.iter().filter(|point| meets(Some(own), point)).cloned());
+        any.extend(new);
+    }
     let head = system.head(root, &place.stage).filter(|_| !any.is_empty()).map(|head| Point::of(head, &place.stage));
-    let mut candidates: Vec<Arc<Point>> = any.iter().cloned().chain(head).collect();
-    candidates.dedup();
-    candidates.retain(|point| known.iter().all(|(pinner, points)| is_of(points, point, &pinner.through(root))));
-    Met { common: candidates, any }
+    common.extend(head.filter(|head| meets(None, head)));
+    Met { common, any }
 }
 
 /// Whether what is pinned at a place fits a head of a repository further up. What was pinned before Tidegate came fits
@@ -78,8 +87,8 @@ pub(super) fn fits(
 /// Whether something that is of these heads is of this one as well: it is one of them, or every rule through which it came
 /// makes the same of it.
 fn is_of(points: &[Arc<Point>], head: &Point, through: &[&RuleName]) -> bool {
-    let is_it = |point: &Arc<Point>| std::ptr::eq(&raw const **point, head) || point.commit == head.commit;
-    if points.iter().any(is_it) {
+    let is_it = |point: &Arc<Point>| std::ptr::eq(&raw const **point, head);
+    if points.iter().any(is_it) || points.iter().any(|point| point.commit == head.commit) {
         return true;
     }
     let contents: Vec<&CommitId> = through.iter().map(|rule| head.content(rule)).collect();

@@ -95,8 +95,8 @@ impl Point {
     }
 
     /// Whether both are one head; how far it is known may differ.
-    fn is_same(self: &Arc<Self>, other: &Arc<Self>) -> bool {
-        Arc::ptr_eq(self, other) || (&self.commit, &self.stage) == (&other.commit, &other.stage)
+    fn is_same(&self, other: &Self) -> bool {
+        (&self.commit, &self.stage) == (&other.commit, &other.stage)
     }
 
     /// The commit that stands for what a rule sees of this one.
@@ -187,7 +187,20 @@ pub(in crate::engine) fn of_run(system: &System, run: &Run) -> Provenance {
 /// there is none, those of any. Only what a rule takes in, where one is given.
 fn behind(system: &System, place: &Place, rule: Option<&RuleName>, origin: &Origin) -> Provenance {
     let mut behind = Provenance::new();
-    let Some(rules) = system.rules() else { return behind };
+    each_behind(system, place, rule, origin, |root, points| {
+        join(behind.entry(root.clone()).or_default(), points);
+    });
+    behind
+}
+
+fn each_behind(
+    system: &System,
+    place: &Place,
+    rule: Option<&RuleName>,
+    origin: &Origin,
+    mut take: impl FnMut(&RepositoryName, &[Arc<Point>]),
+) {
+    let Some(rules) = system.rules() else { return };
     let taken_in = rules.rules.iter().filter(|(name, taking)| match rule {
         Some(rule) => rule == *name,
         None => taking.repository() == Some(&place.repository) && taking.is_for(&place.stage),
@@ -198,20 +211,24 @@ fn behind(system: &System, place: &Place, rule: Option<&RuleName>, origin: &Orig
             let met = fan_in::meet(system, place, &pinners, root, origin);
             let points = if met.common.is_empty() { met.any } else { met.common };
             if !points.is_empty() {
-                join(behind.entry(root.clone()).or_default(), &points);
+                take(root, &points);
             }
         }
     }
-    behind
 }
 
 /// The commits of all repositories that led to a head: of each the newest of the stage's own heads that its pins are of.
 pub(in crate::engine) fn set_of(system: &System, place: &Place, head: &Head, before: CommitSet) -> CommitSet {
     let mut set = before;
-    for (repository, points) in behind(system, place, None, &head.origin) {
-        let newest = points.into_iter().max_by_key(|point| (point.stage == place.stage, point.order));
-        set.extend(newest.map(|point| (repository, point.commit.clone())));
-    }
+    let mut newest: BTreeMap<RepositoryName, Arc<Point>> = BTreeMap::new();
+    let age = |point: &Arc<Point>| (point.stage == place.stage, point.order);
+    each_behind(system, place, None, &head.origin, |root, points| {
+        let all = newest.get(root).into_iter().chain(points);
+        if let Some(point) = all.max_by_key(|point| age(point)).cloned() {
+            newest.insert(root.clone(), point);
+        }
+    });
+    set.extend(newest.into_iter().map(|(repository, point)| (repository, point.commit.clone())));
     set.insert(place.repository.clone(), head.commit.clone());
     set
 }
@@ -220,7 +237,7 @@ pub(in crate::engine) fn set_of(system: &System, place: &Place, head: &Head, bef
 fn join(known: &mut Vec<Arc<Point>>, more: &[Arc<Point>]) -> bool {
     let before = known.len();
     for point in more {
-        if !known.iter().any(|other| other.is_same(point)) {
+        if !has_point(known, point) {
             known.push(point.clone());
         }
     }
@@ -236,6 +253,11 @@ fn join(known: &mut Vec<Arc<Point>>, more: &[Arc<Point>]) -> bool {
         *left < MOST_POINTS
     });
     true
+}
+
+/// Whether a head is among those that are known. Most are shared, so that one look at their places in memory tells.
+fn has_point(known: &[Arc<Point>], point: &Arc<Point>) -> bool {
+    known.iter().any(|other| Arc::ptr_eq(other, point)) || known.iter().any(|other| other.is_same(point))
 }
 
 /// All texts within a value: an artifact may be named by one of them.

@@ -18,7 +18,7 @@ use crate::rules::StageName;
 const LONGEST_CHAIN: usize = 64;
 /// Every how many runs it is looked what is named no more: to look costs as much as all that is remembered, and what a
 /// few runs leave is little.
-const FORGET_EVERY: u64 = 16;
+const FORGET_EVERY: u64 = 64;
 
 /// What a commit carries.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,20 +92,17 @@ impl Turn<'_> {
             return;
         }
         let system = &*self.system;
+        let carried = &system.versions.carried;
         let heads = system.repositories.values().flat_map(|watched| watched.heads.values());
         let in_heads = heads.flat_map(|Head { commit, set, .. }| set.values().chain([commit]));
         let sets = system.runs.values().map(|run| &run.set).chain(system.versions.sets());
         let sets = sets.chain(system.promoted.values().map(|promoted| &promoted.set));
-        let made: Vec<CommitId> = system
-            .runs
-            .values()
-            .flat_map(|run| &run.steps)
-            .filter_map(|step| step.made.moved())
-            .map(|moved| moved.commit.clone())
-            .collect();
-        let named = in_heads.chain(sets.flat_map(|set| set.values())).chain(&made);
-        let named: BTreeSet<&CommitId> = named.flat_map(|commit| self.system.carried(commit)).collect();
-        let gone = system.versions.carried.keys().filter(|commit| !named.contains(*commit));
+        let steps = system.runs.values().flat_map(|run| &run.steps);
+        let made = steps.filter_map(|step| step.made.moved()).map(|moved| &moved.commit);
+        let named = in_heads.chain(sets.flat_map(|set| set.values())).chain(made);
+        let named = named.filter(|commit| carried.contains_key(*commit));
+        let named: BTreeSet<&CommitId> = named.flat_map(|commit| system.carried(commit)).collect();
+        let gone = carried.keys().filter(|commit| !named.contains(*commit));
         for commit in gone.cloned().collect::<Vec<_>>() {
             self.record_commit(&commit, CommitFact::CarriedForgotten);
         }
