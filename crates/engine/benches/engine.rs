@@ -149,13 +149,13 @@ impl World {
         let mut say = |name: &str, value: Value| drop(outputs.insert(name.to_owned(), value));
         let digest = format!("sha256:{:064x}", run.number);
         let carried = |makers: &[Maker]| makers.iter().map(|maker| maker.rule.clone()).collect();
-        let mut brought = match &step.task {
+        let mut brought = match &*step.task {
             Task::CheckMerge(merge) | Task::Merge(merge) => {
                 Brings { carried: carried(&merge.makers), ..Brings::default() }
             }
             _ => Brings::default(),
         };
-        if let Task::Action(Action::Commit(commit)) = &step.task {
+        if let Task::Action(Action::Commit(commit)) = &*step.task {
             let value = json!(format!("software-{}", run.number));
             brought.pinned = commit.set.keys().map(|pointer| (pointer.clone(), value.clone())).collect();
         }
@@ -173,7 +173,7 @@ impl World {
             artifact = Artifact::commit(repository, &commit);
             let (parent, subject) = (Some(parent), "Pin".to_owned());
             Made::Moved(Box::new(Moved { commit, parent, subject, paths: None, back: false, pins: None, brought }))
-        } else if matches!(step.task, Task::CheckMerge(_)) {
+        } else if matches!(*step.task, Task::CheckMerge(_)) {
             Made::Unmoved(Box::new(Unmoved { head: None, brought }))
         } else if step.task.kind().deploys() {
             say("address", json!("http://127.0.0.1"));

@@ -81,7 +81,7 @@ impl Turn<'_> {
         self.inherit_overrides(&run);
         let (id, number) = (run.id.clone(), run.number);
         let busy = run.target.as_ref().and_then(|key| self.prepare_target(key, policy, number));
-        let waits = run.steps.iter().any(|step| step.task == Task::FanIn);
+        let waits = run.steps.iter().any(|step| *step.task == Task::FanIn);
         self.record(Fact::RunMade(Box::new(run)));
         if !waits {
             self.replace_waiting(number);

@@ -86,7 +86,7 @@ fn places_have_one_writer(system: &System, broken: &mut Vec<String>) {
 }
 
 fn works_on_target(run: &Run) -> bool {
-    let works = |step: &StepRun| step.task != Task::FanIn && (run.holds_from_start || step.task.kind().holds_target);
+    let works = |step: &StepRun| *step.task != Task::FanIn && (run.holds_from_start || step.task.kind().holds_target);
     run.steps.iter().any(|step| step.state == StepState::Active && works(step))
 }
 

@@ -90,7 +90,7 @@ pub fn obstacles<'a>(system: &'a System, run: &'a Run, step: &'a StepRun, now_ms
     let kind = step.task.kind();
     match step.state {
         StepState::Done | StepState::Failed | StepState::Cancelled => return Vec::new(),
-        StepState::Active if step.task == Task::FanIn => return vec![Obstacle::FanIn],
+        StepState::Active if *step.task == Task::FanIn => return vec![Obstacle::FanIn],
         StepState::Active if kind.is_gate() => return vec![Obstacle::Gate],
         StepState::Active if kind.moves == Moves::Others => {
             return holds(system, run, step, now_ms).chain([Obstacle::Members]).collect();
@@ -149,7 +149,7 @@ pub(super) fn heeded_window<'a>(run: &'a Run, step: &StepRun) -> Option<&'a Step
 /// The window that this step heeds, while it is shut: until its alarm rings, if one is set.
 pub(super) fn shut<'a>(system: &System, run: &'a Run, step: &StepRun, now_ms: i64) -> Option<Shut<'a>> {
     let gate = heeded_window(run, step)?;
-    let Task::Window { window, holidays } = &gate.task else { return None };
+    let Task::Window { window, holidays } = &*gate.task else { return None };
     let alarm_ms = gate.effect.as_ref().and_then(|id| system.due.get(id)).map(|effect| effect.due_ms);
     let shut = |since_ms, opens_ms| Shut { window, has_holidays: !holidays.is_empty(), since_ms, opens_ms };
     let parsed = match window.parse::<Window>() {
@@ -196,7 +196,7 @@ pub(super) fn lane<'a>(system: &'a System, run: &'a Run) -> Option<Obstacle<'a>>
 /// before, another run could still change what is deployed.
 fn unasked<'a>(system: &System, run: &Run) -> Option<Obstacle<'a>> {
     let passed_unasked = |step: &&StepRun| {
-        let passes = matches!(&step.task, Task::Action(Action::Approve(approve)) if approve.pass_if_unchanged);
+        let passes = matches!(&*step.task, Task::Action(Action::Approve(approve)) if approve.pass_if_unchanged);
         passes && step.state == StepState::Done && step.answers.is_empty() && step.task.quorum(&run.stage).is_some()
     };
     let passed = run.steps.iter().filter(passed_unasked).filter(|_| !run.has_begun_on_target());
@@ -222,7 +222,7 @@ fn writer_before<'a>(system: &'a System, run: &Run, step: &'a StepRun) -> Option
 
 /// A commit step has nothing to say any more: a pin that it would set is of a newer commit (I3).
 fn newer_pin<'a>(system: &System, run: &Run, step: &StepRun) -> Option<Obstacle<'a>> {
-    let Task::Action(Action::Commit(commit)) = &step.task else { return None };
+    let Task::Action(Action::Commit(commit)) = &*step.task else { return None };
     let order = (run.source.as_ref()?.order, run.number);
     commit.set.keys().find_map(|pointer| {
         let key = System::pin_key(&commit.repository, &run.stage, &commit.file, pointer);

@@ -98,7 +98,7 @@ impl Turn<'_> {
         }
         let step = self.step_of(number, id);
         let limit = Span::from_ms(step.timeout_ms);
-        let (error, hint) = match (&step.task, &step.progress) {
+        let (error, hint) = match (&*step.task, &step.progress) {
             (task, said) if task.kind().only_waits() => {
                 let said = said.as_ref().map_or_else(String::new, |said| format!("; it last said: {said}"));
                 let hint = "raise `within`, or make what is asked say yes and then `tidegate retry`";
@@ -203,7 +203,8 @@ impl Turn<'_> {
 
     /// What a step that is done means for the rest of the system.
     fn step_done(&mut self, number: u64, id: &StepId) {
-        match self.step_of(number, id).task.clone() {
+        let task = self.step_of(number, id).task.clone();
+        match &*task {
             Task::Action(Action::Commit(commit)) => {
                 let wrote = self.wrote_pins(number, id);
                 let run = self.run(number);
@@ -219,7 +220,7 @@ impl Turn<'_> {
                 if let Some(Moved { commit: made, parent: Some(parent), .. }) = step.made.moved().cloned() {
                     self.carries_on(&made, &parent);
                 }
-                self.made_head(number, id, &place, Some(&[commit.file]), wrote);
+                self.made_head(number, id, &place, Some(std::slice::from_ref(&commit.file)), wrote);
                 self.provenance_grew([&place.repository]);
             }
             Task::Restore(restore) => self.went_back(number, id, &restore),
@@ -227,9 +228,9 @@ impl Turn<'_> {
                 if let Some(Moved { commit: made, parent: Some(_), .. }) =
                     self.step_of(number, id).made.moved().cloned()
                 {
-                    self.carries(&made, merge.commit, false);
+                    self.carries(&made, merge.commit.clone(), false);
                 }
-                let place = Place { repository: merge.repository, stage: self.run(number).stage.clone() };
+                let place = Place { repository: merge.repository.clone(), stage: self.run(number).stage.clone() };
                 let changed = self.step_of(number, id).made.moved().and_then(|moved| moved.paths.clone());
                 self.made_head(number, id, &place, changed.as_deref(), None);
                 self.pins_moved(number, id, &place);
@@ -284,7 +285,7 @@ impl Turn<'_> {
         let Some(step) = run.step(id) else { return };
         let mut from: Vec<Artifact> =
             run.before(step).into_iter().flat_map(|step| step.artifacts.iter().cloned()).collect();
-        let commit = match (&run.source, &step.task) {
+        let commit = match (&run.source, &*step.task) {
             (Some(source), _) => Some((&source.repository, source.commit.clone())),
             (None, Task::Merge(merge)) => Some((&merge.repository, merge.commit.clone())),
             (None, Task::Restore(restore)) => {

@@ -1,6 +1,6 @@
 //! Plans: the steps of a run, made from a rule or a promotion, once, when the run is made.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -179,7 +179,7 @@ pub(super) fn planned(
 ) -> StepRun {
     StepRun {
         id,
-        task,
+        task: Arc::new(task),
         state: if needs.is_empty() { StepState::Ready } else { StepState::Blocked },
         needs,
         retry: retry.unwrap_or(STEP_RETRY),
@@ -271,7 +271,7 @@ pub fn of_rule(rules: &Rules, rule: &Rule, stage: &StageName) -> Vec<StepRun> {
 
 /// The steps of a run that begins with a fan-in, also where its rule combines nothing.
 pub(super) fn behind_fan_in(mut steps: Vec<StepRun>) -> Vec<StepRun> {
-    if steps.iter().any(|step| step.task == Task::FanIn) {
+    if steps.iter().any(|step| *step.task == Task::FanIn) {
         return steps;
     }
     let fan_in = planned(StepId::of_engine("fan-in", ""), Task::FanIn, Vec::new(), None, None);

@@ -127,7 +127,7 @@ impl Turn<'_> {
     pub(super) fn promotion_ended(&mut self, run: &Run, from: &StageName) {
         let merges = run.steps.iter().filter(|step| step.state == StepState::Done);
         let merged: CommitSet = merges
-            .filter_map(|step| match &step.task {
+            .filter_map(|step| match &*step.task {
                 Task::Merge(merge) => Some((merge.repository.clone(), step.made.head()?.clone())),
                 _ => None,
             })
@@ -135,7 +135,7 @@ impl Turn<'_> {
         if run.state == RunState::Done {
             self.join_heads(&run.stage, &merged);
             let promoted = Promoted { set: run.set.clone(), run: run.id.clone(), at_ms: self.at_ms };
-            if run.steps.iter().any(|step| matches!(&step.task, Task::Merge(merge) if merge.back_from.is_some())) {
+            if run.steps.iter().any(|step| matches!(&*step.task, Task::Merge(merge) if merge.back_from.is_some())) {
                 self.took_away(&run.stage, Some(&promoted));
             } else {
                 if self.system.versions.taken_away.contains_key(&run.stage) {

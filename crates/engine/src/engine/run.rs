@@ -1,6 +1,9 @@
 //! A run: one execution of a rule, or of a promotion, with its plan.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -204,8 +207,8 @@ impl RunState {
 pub struct StepRun {
     /// Its id within the run.
     pub id: StepId,
-    /// What it does.
-    pub task: Task,
+    /// What it does. Runs of one rule share it.
+    pub task: Arc<Task>,
     /// The steps it waits for.
     pub needs: Vec<StepId>,
     /// How it is tried again.
@@ -293,7 +296,7 @@ impl StepRun {
     /// Whether it is a merge that is made, or about to be: the others of its promotion belong to it. A promotion of a
     /// release that let the other systems merge has begun as well.
     #[must_use]
-    pub const fn is_begun_merge(&self) -> bool {
+    pub fn is_begun_merge(&self) -> bool {
         match self.task.kind().moves {
             Moves::Merge => matches!(self.state, StepState::Active | StepState::Done),
             Moves::Others => matches!(self.state, StepState::Done),
@@ -303,7 +306,7 @@ impl StepRun {
 
     /// Whether it is a merge or a way back that is made, or about to be: the others of its set belong to it.
     #[must_use]
-    pub const fn is_begun_move(&self) -> bool {
+    pub fn is_begun_move(&self) -> bool {
         let restores = matches!(self.task.kind().moves, Moves::Back);
         self.is_begun_merge() || (restores && matches!(self.state, StepState::Active | StepState::Done))
     }

@@ -362,7 +362,7 @@ pub(super) fn step_work(rules: &Rules, run: &Run, id: &StepId, phase: Phase) -> 
         branch: rules.branch(&run.stage).to_owned(),
         branches: rules.stages.keys().map(|stage| rules.branch(stage).to_owned()).collect(),
         hotfix: run.hotfix.clone(),
-        task: step.task.clone(),
+        task: Task::clone(&step.task),
         source: run.source.clone(),
         set: run.set.clone(),
         urls: rules.repositories.iter().map(|(name, repository)| (name.clone(), repository.url.clone())).collect(),
@@ -397,7 +397,7 @@ fn pinned_by(run: &Run, build: &StepRun) -> Vec<Commit> {
         names.iter().any(|name| name.first().is_some_and(|first| first == build.id.as_str()))
     };
     let later = run.steps.iter().filter(|step| run.before(step).iter().any(|before| before.id == build.id));
-    let commits = later.filter_map(|step| match &step.task {
+    let commits = later.filter_map(|step| match &*step.task {
         Task::Action(Action::Commit(commit)) => Some(commit),
         _ => None,
     });

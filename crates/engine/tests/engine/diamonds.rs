@@ -242,7 +242,7 @@ impl Diamond {
     fn check(&mut self) {
         for run in self.world.system.live_runs() {
             let Subject::Rule(rule) = &run.subject else { continue };
-            if run.steps.iter().any(|step| step.task == Task::FanIn && step.state == StepState::Active) {
+            if run.steps.iter().any(|step| *step.task == Task::FanIn && step.state == StepState::Active) {
                 let awaited = fan_in::awaited(&self.world.system, run);
                 assert!(awaited.iter().all(|awaited| !awaited.commit.as_str().is_empty()));
                 assert!(!awaited.is_empty(), "{} waits for nothing", run.id);

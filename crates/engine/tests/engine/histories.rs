@@ -272,7 +272,7 @@ impl History {
     fn succeeds(&mut self, effect: &Effect) {
         let EffectKind::Step { run: id, step, .. } = &effect.kind else { panic!("{effect:?}") };
         let run = self.world.run(id.as_str());
-        if let (Task::Action(Action::Commit(commit)), Some(source)) = (&run.step(step).unwrap().task, &run.source) {
+        if let (Task::Action(Action::Commit(commit)), Some(source)) = (&*run.step(step).unwrap().task, &run.source) {
             let moved = self.moved.get(&(source.repository.clone(), commit.repository.clone(), run.stage.clone()));
             let is_older = moved.is_some_and(|moved| self.position(&source.commit) < self.position(moved));
             assert!(!is_older, "I3: {id} pins what a set replaced: {run:#?}");
@@ -283,7 +283,7 @@ impl History {
         let made: BTreeMap<&RepositoryName, CommitId> = run
             .steps
             .iter()
-            .filter(|step| matches!(step.task, Task::Merge(_) | Task::Restore(_)) && step.state == StepState::Done)
+            .filter(|step| matches!(*step.task, Task::Merge(_) | Task::Restore(_)) && step.state == StepState::Done)
             .filter_map(|step| Some((step.task.moves()?, step.made.head()?.clone())))
             .collect();
         for (one, commit) in &made {

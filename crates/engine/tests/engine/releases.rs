@@ -98,7 +98,7 @@ fn a_promotion_is_not_ready_for_the_others_while_its_window_is_shut() {
 }
 
 fn since_of(world: &World, promotion: &str) -> i64 {
-    match world.step(promotion, "release").task {
+    match Task::clone(&world.step(promotion, "release").task) {
         Task::Release(member) => member.since_ms,
         task => panic!("{task:?}"),
     }

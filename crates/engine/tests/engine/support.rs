@@ -547,8 +547,8 @@ impl World {
         let kind = step.task.kind().name;
         let mut artifact = Artifact { kind: kind.to_owned(), name: format!("{}/{kind}", run.id), uri: String::new() };
         let moves = step.task.moves().and_then(|repository| self.last(repository, &run.stage));
-        let carried = self.carried(&run, &step.task, moves.map(|made| &made.commit));
-        if matches!(step.task, Task::CheckMerge(_)) {
+        let carried = self.carried(&run, &*step.task, moves.map(|made| &made.commit));
+        if matches!(*step.task, Task::CheckMerge(_)) {
             let brought = Brings { carried, ..Brings::default() };
             return Outcome::Step(done(
                 engine::Made::Unmoved(Box::new(Unmoved { head: None, brought })),
@@ -557,7 +557,7 @@ impl World {
         }
         if let Some(repository) = step.task.writes_to() {
             let mut brought = Brings { carried, ..Brings::default() };
-            if let Task::Restore(restore) = &step.task {
+            if let Task::Restore(restore) = &*step.task {
                 let Some(back) = self.way_back(&run, restore) else {
                     return Outcome::Step(done(engine::Made::Unmoved(Box::default()), Vec::new()));
                 };
@@ -601,7 +601,7 @@ impl World {
             all.find(|made| made.commit == *commit).map(|made| made.pins.clone())
         };
         let mut wrote = None;
-        let pins = match (&step.task, &run.subject) {
+        let pins = match (&*step.task, &run.subject) {
             (Task::Merge(merge), _) => of(&merge.commit).map(|pins| self.taken(merge, pins)),
             (Task::Restore(_), _) => brought.to.as_ref().and_then(of),
             (Task::Action(Action::Commit(commit)), Subject::Rule(rule)) => {

@@ -18,7 +18,7 @@ fn a_rollback_restores_every_repository_and_what_follows_are_ordinary_runs() {
     assert_eq!(world.step_state(&run, "restore-software"), StepState::Blocked, "all is computed before any is made");
     world.done(&run, "check-infrastructure");
     for name in ["software", "infrastructure"] {
-        let Task::Restore(restore) = world.step(&run, &format!("restore-{name}")).task else { panic!() };
+        let Task::Restore(restore) = Task::clone(&world.step(&run, &format!("restore-{name}")).task) else { panic!() };
         let (to, from) = (world.version("qa", &first).set[&repository(name)].clone(), was[&repository(name)].clone());
         assert_eq!(restore.back, Back::ToVersion { to, from: Some(from) });
         assert_eq!((restore.by.as_str(), restore.reason.as_str()), ("grace", "it leaks memory"));
@@ -126,7 +126,7 @@ fn what_cannot_be_verified_goes_back_where_the_rules_say_so_and_only_once() {
     let back = world.newest("rollback");
     assert_eq!(world.run(&back).cause, Cause::NotVerified { run: world.run(&third).id });
     assert_eq!(world.run(&back).set, world.version("qa", &second).set, "to what was last verified");
-    let Task::Restore(restore) = world.step(&back, "restore-software").task else { panic!() };
+    let Task::Restore(restore) = Task::clone(&world.step(&back, "restore-software").task) else { panic!() };
     let Back::ToVersion { from, .. } = restore.back else { panic!() };
     assert_eq!(from.as_ref(), world.run(&third).set.get(&repository("software")), "later pushes stay");
     // What came back cannot be verified either: that is no reason to go further back.
@@ -155,7 +155,7 @@ fn an_older_version_is_promoted_on_purpose_and_the_newer_stays_away() {
         world.system.versions_of(&stage("dev")).iter().map(|version| version.verified.run.to_string()).collect();
     world.asked("grace", promote_version("dev", "qa", &dev[0]));
     let older = world.newest("promote");
-    let Task::Merge(merge) = world.step(&older, "merge-software").task else { panic!() };
+    let Task::Merge(merge) = Task::clone(&world.step(&older, "merge-software").task) else { panic!() };
     let newest = world.system.heads_of(&stage("dev"))[&repository("software")].clone();
     assert_eq!(
         (merge.back_from, merge.commit),

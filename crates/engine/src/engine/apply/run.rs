@@ -1,5 +1,7 @@
 //! Folds the facts of runs and their steps.
 
+use std::sync::Arc;
+
 use crate::engine::{
     fact::{RunFact, StepFact},
     gate::approval::VoidAnswer,
@@ -95,19 +97,19 @@ pub(super) fn apply_step(system: &mut System, run: u64, step: &StepId, fact: &St
         StepFact::VoidForgotten { count } => drop(step.void.drain(..(*count).min(step.void.len()))),
         StepFact::AuthorshipSet(authorship) => step.authorship = Some(authorship.clone()),
         StepFact::KeptSet { kept } => {
-            if let Task::CheckMerge(merge) | Task::Merge(merge) = &mut step.task {
+            if let Task::CheckMerge(merge) | Task::Merge(merge) = Arc::make_mut(&mut step.task) {
                 merge.kept.clone_from(kept);
             }
         }
         StepFact::LeavesSet { from: leaves } => {
-            if let Task::CheckRestore(restore) | Task::Restore(restore) = &mut step.task
+            if let Task::CheckRestore(restore) | Task::Restore(restore) = Arc::make_mut(&mut step.task)
                 && let Back::ToVersion { from, .. } = &mut restore.back
             {
                 *from = Some(leaves.clone());
             }
         }
         StepFact::ReleaseTried { since_ms } => {
-            if let Task::Release(member) = &mut step.task {
+            if let Task::Release(member) = Arc::make_mut(&mut step.task) {
                 member.since_ms = *since_ms;
             }
         }

@@ -59,7 +59,7 @@ impl<'a> Walk<'a> {
     fn rule_to_come(&mut self, rules: &Rules, (name, rule): (&RuleName, &Rule), stage: &StageName, by: &str) {
         for StepRun { id, task, skippable, .. } in plan::of_rule(rules, rule, stage) {
             let step = format!("{name} in {stage}: {id}");
-            match &task {
+            match &*task {
                 Task::Require(_) => {
                     self.not_yet_because(step, format!("what {stage} demands"), format!("{by}, and its check"));
                 }

@@ -56,7 +56,7 @@ impl System {
         for run in self.runs.values() {
             let source = run.source.iter().filter(|source| source.repository == *repository);
             asked.extend(source.map(|source| source.commit.clone()));
-            let merged = run.steps.iter().filter_map(|step| match &step.task {
+            let merged = run.steps.iter().filter_map(|step| match &*step.task {
                 Task::Merge(merge) if merge.repository == *repository => Some(merge.commit.clone()),
                 _ => None,
             });

@@ -140,9 +140,9 @@ fn made(system: &System, run: &Run, step: &StepRun) -> String {
     if step.task.quorum(&run.stage).is_some() {
         return "nobody had to approve it: nothing differs".to_owned();
     }
-    let commit = step.made.head().filter(|_| step.made.pins_found_in(&step.task).is_none());
+    let commit = step.made.head().filter(|_| step.made.pins_found_in(&*step.task).is_none());
     let commit = commit.and_then(|commit| commit.as_str().get(..10));
-    match (&step.task, step.task.writes_to(), commit) {
+    match (&*step.task, step.task.writes_to(), commit) {
         (_, Some(place), Some(commit)) => format!("{} is in {place} {}", commit, run.stage),
         (task, ..) if task.kind().asks_people() => format!("nobody is asked in {}", run.stage),
         (Task::Require(_), ..) => format!("{} has what it demands", run.stage),
@@ -155,7 +155,7 @@ fn asked(system: &System, run: &Run, step: &StepRun) -> String {
     if let Some(quorum) = step.task.quorum(&run.stage) {
         return format!("approval by {}", who(quorum));
     }
-    match &step.task {
+    match &*step.task {
         Task::Soak { until_ms } => format!("the soak time until {}", super::time(*until_ms)),
         Task::Window { window, .. } => format!("the window {window}"),
         Task::Require(_) => format!("what {} demands", run.stage),
@@ -221,10 +221,10 @@ fn earliest<'run>(system: &System, run: &'run Run) -> BTreeMap<&'run StepId, i64
             _ => super::step(system, run, step),
         };
         let after_ms = after_ms.max(waiting.and_then(|waiting| waiting.until_ms).unwrap_or(i64::MIN));
-        let own_ms = match &step.task {
+        let own_ms = match &*step.task {
             _ if step.ended_ms.is_some() => system.at_ms,
             Task::Soak { until_ms } => after_ms.max(*until_ms),
-            _ => match heeded_window(run, step).map(|gate| &gate.task) {
+            _ => match heeded_window(run, step).map(|gate| &*gate.task) {
                 Some(Task::Window { window, holidays }) => opening(window, holidays, after_ms),
                 _ => after_ms,
             },

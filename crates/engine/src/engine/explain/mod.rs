@@ -128,11 +128,11 @@ fn gate(system: &System, run: &Run, step: &StepRun) -> Waiting {
         let ended_by = format!("{then}{people}: `tidegate approve {id}` or `tidegate reject {id} --reason …`{expires}");
         return Waiting { expires_ms: due_ms, ..Waiting::of(for_what, since_ms, ended_by) };
     }
-    if step.task == Task::FanIn {
+    if *step.task == Task::FanIn {
         let (for_what, ended_by) = super::provenance::fan_in::explained(system, run);
         return Waiting::of(for_what, since_ms, ended_by);
     }
-    let for_what = match &step.task {
+    let for_what = match &*step.task {
         Task::Soak { .. } => "the soak time after its verification",
         task => task.kind().name,
     };
@@ -183,7 +183,7 @@ fn active(system: &System, run: &Run, step: &StepRun) -> Waiting {
     let deadline_ms = since_ms.saturating_add(step.timeout_ms);
     let for_what = match (&step.progress, &step.error) {
         _ if cancelling => format!("{} to be cancelled", step.id),
-        (Some(progress), _) => match &step.task {
+        (Some(progress), _) => match &*step.task {
             Task::Action(Action::Check(check)) => {
                 format!("{}: {} ({progress})", step.id, question::of_run(system, run, step, check))
             }

@@ -329,7 +329,7 @@ impl System {
 
     /// What a deploying step deploys, as far as that is known.
     pub(in crate::engine) fn content(&self, run: &Run, step: &StepRun) -> Option<DeployedContent> {
-        let Task::Action(Action::Deploy(deploy)) = &step.task else { return None };
+        let Task::Action(Action::Deploy(deploy)) = &*step.task else { return None };
         let known = work::step_work(self.rules()?, run, &step.id, Phase::Start).ok()?;
         let before = run.before(step);
         let synth = before.iter().rev().find(|before| before.task.kind().makes_template())?;

@@ -24,7 +24,8 @@ impl Turn<'_> {
     /// A gate's turn has come: it passes, or waits with a timer for the moment at which that can change.
     pub(in crate::engine) fn open_gate(&mut self, number: u64, id: &StepId) {
         self.record_step(number, id, StepFact::Started { at_ms: self.at_ms });
-        match self.step_of(number, id).task.clone() {
+        let task = self.step_of(number, id).task.clone();
+        match &*task {
             Task::Action(Action::Approve(approve)) => {
                 let quorum = approve.stages.get(&self.run(number).stage).cloned();
                 let step = self.step_of(number, id);
@@ -37,7 +38,7 @@ impl Turn<'_> {
                     self.ask(number, id, quorum.as_ref());
                 }
             }
-            Task::Consent(quorum) => self.ask(number, id, Some(&quorum)),
+            Task::Consent(quorum) => self.ask(number, id, Some(quorum)),
             Task::Soak { .. } => self.look_at_gate(number, id),
             Task::Window { .. } => {
                 self.supersede_older(number);
@@ -72,7 +73,7 @@ impl Turn<'_> {
     /// A gate's timer has fired, or the alarm of a window.
     pub(in crate::engine) fn gate_fired(&mut self, number: u64, id: &StepId) {
         let step = self.step_of(number, id);
-        match (step.state, &step.task) {
+        match (step.state, &*step.task) {
             (StepState::Active, _) => self.look_at_gate(number, id),
             // What was checked before the window shut is checked again: nothing has been merged yet, and much may have come.
             (StepState::Done, Task::Window { .. }) => self.put_back_after(number, id, "its window was shut since then"),
@@ -83,7 +84,7 @@ impl Turn<'_> {
 
     /// Whether a gate passes by the recorded time.
     fn look_at_gate(&mut self, number: u64, id: &StepId) {
-        match self.step_of(number, id).task.clone() {
+        match *self.step_of(number, id).task {
             Task::Soak { until_ms } if self.at_ms >= until_ms => self.pass_gate(number, id, Map::new()),
             Task::Soak { until_ms } => self.wait_until(number, id, until_ms),
             Task::Action(_) | Task::Consent(_) => {

@@ -188,7 +188,7 @@ impl Run {
     #[must_use]
     pub fn waits_at_fan_in(&self) -> bool {
         let goes_on = !self.state.is_ended() && self.state != RunState::Ending;
-        goes_on && self.steps.iter().any(|step| step.task == Task::FanIn && step.state != StepState::Done)
+        goes_on && self.steps.iter().any(|step| *step.task == Task::FanIn && step.state != StepState::Done)
     }
 }
 
@@ -196,7 +196,7 @@ impl Turn<'_> {
     /// Opens the fan-in of a run that has one, or looks at it again. Returns whether the run waits there: it holds nothing
     /// meanwhile, and gives way to a newer run, whose commit has all that its own has.
     pub(in crate::engine) fn waits_at_fan_in(&mut self, number: u64) -> bool {
-        let step = self.run(number).steps.iter().find(|step| step.task == Task::FanIn);
+        let step = self.run(number).steps.iter().find(|step| *step.task == Task::FanIn);
         let Some(step) = step.filter(|step| step.state != StepState::Done) else { return false };
         let (id, is_new) = (step.id.clone(), step.state == StepState::Ready);
         if is_new {

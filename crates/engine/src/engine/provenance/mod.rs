@@ -277,7 +277,7 @@ impl Turn<'_> {
         let run = self.run(number);
         let Subject::Rule(rule) = &run.subject else { return None };
         let step = run.step(id)?;
-        let (file, into) = match &step.task {
+        let (file, into) = match &*step.task {
             crate::engine::plan::Task::Action(crate::rules::Action::Commit(commit)) => {
                 (commit.file.clone(), commit.repository.clone())
             }

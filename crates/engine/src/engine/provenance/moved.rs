@@ -29,7 +29,7 @@ impl Turn<'_> {
         let (run, mut kept) = (self.run(number), Vec::new());
         let Some(rules) = self.system.rules() else { return kept };
         for step in run.steps.iter().filter(|step| step.state == StepState::Done) {
-            let Task::CheckMerge(upstream) = &step.task else { continue };
+            let Task::CheckMerge(upstream) = &*step.task else { continue };
             let carried = step.made.carried();
             for (name, rule) in rules.rules.iter().filter(|(_, rule)| rule.repository() == Some(&upstream.repository)) {
                 let into = commits(rule, &run.stage).filter(|(_, commit)| commit.repository == merge.repository);
@@ -53,7 +53,7 @@ impl Turn<'_> {
             .collect();
         for step in &moved {
             let Some(repository) = step.task.moves() else { continue };
-            let to = match &step.task {
+            let to = match &*step.task {
                 Task::Merge(merge) => Some(&merge.commit),
                 _ => step.made.brought().and_then(|brought| brought.to.as_ref()),
             };
@@ -81,7 +81,7 @@ impl Turn<'_> {
         let Some(point) = head.map(|head| Point::of(head, &place.stage)).or(floor) else { return };
         for (into, pins) in self.pinned_by(rules, rule, stage) {
             let head = self.system.head(&into, stage).map(|head| &head.commit);
-            let kept = |step: &StepRun| match &step.task {
+            let kept = |step: &StepRun| match &*step.task {
                 Task::Merge(merge) => {
                     pins.values.keys().any(|at| merge.kept.contains(&(pins.file.clone(), at.clone())))
                 }

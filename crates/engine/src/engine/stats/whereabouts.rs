@@ -202,7 +202,7 @@ impl Whereabouts {
     /// Notes what a promotion has merged. One that failed half way counts as far as it came.
     fn promoted(&mut self, run: &Run, from: &StageName) {
         for step in run.steps.iter().filter(|step| step.state == StepState::Done) {
-            let Task::Merge(merge) = &step.task else { continue };
+            let Task::Merge(merge) = &*step.task else { continue };
             let Some(made) = step.made.head().cloned() else { continue };
             let place = |stage: &StageName| Place { repository: merge.repository.clone(), stage: stage.clone() };
             let Some(position) = self.position(&place(from), &merge.commit) else { continue };
@@ -316,7 +316,7 @@ fn content(system: &System, stops: &[Stop], head: &Head) -> (usize, Vec<Range<us
     let run = head.by.as_ref().and_then(|by| system.run(by));
     let step = run.and_then(|run| run.steps.iter().find(|step| step.made.head() == Some(&head.commit)));
     let Some(step) = step else { return (here, inherited()) };
-    match &step.task {
+    match &*step.task {
         // A promotion brings all that its source has, also what was taken away here before.
         Task::Merge(_) if !step.made.moved().is_some_and(|moved| moved.back) => (here, Vec::new()),
         Task::Restore(_) => {

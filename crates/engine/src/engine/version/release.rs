@@ -204,7 +204,7 @@ pub fn standing(system: &System, name: &str) -> Standing {
 fn newest<'system>(system: &'system System, name: &str) -> Option<(&'system Run, &'system StepRun)> {
     system.runs.values().rev().find_map(|run| {
         let is_its = |task: &Task| matches!(task, Task::Release(member) if member.release.name == name);
-        run.steps.iter().find(|step| is_its(&step.task)).map(|step| (run, step))
+        run.steps.iter().find(|step| is_its(&*step.task)).map(|step| (run, step))
     })
 }
 
@@ -217,7 +217,7 @@ impl Run {
 
     /// The release that it is a part of.
     pub(in crate::engine) fn release(&self) -> Option<&Release> {
-        self.steps.iter().find_map(|step| match &step.task {
+        self.steps.iter().find_map(|step| match &*step.task {
             Task::Release(member) => Some(&member.release),
             _ => None,
         })

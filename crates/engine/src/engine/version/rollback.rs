@@ -101,11 +101,11 @@ impl Turn<'_> {
         let Some(repository) = self.step_of(number, id).task.moves().cloned() else { return };
         let place = Place { repository, stage };
         let head = self.system.head(&place.repository, &place.stage).map(|head| head.commit.clone());
-        let kept = match &self.step_of(number, id).task {
+        let kept = match &*self.step_of(number, id).task {
             Task::Merge(merge) => self.kept_pins(number, merge),
             _ => Vec::new(),
         };
-        match &self.step_of(number, id).task {
+        match &*self.step_of(number, id).task {
             Task::CheckMerge(merge) | Task::Merge(merge) if merge.kept != kept => {
                 self.record_step(number, id, StepFact::KeptSet { kept });
             }
@@ -120,7 +120,7 @@ impl Turn<'_> {
 
     fn fix_what_goes_away(&mut self, number: u64, place: &Place, head: Option<&CommitId>) {
         let Some(from) = head else { return };
-        let leaves = |step: &&StepRun| match &step.task {
+        let leaves = |step: &&StepRun| match &*step.task {
             Task::CheckRestore(restore) | Task::Restore(restore) => {
                 restore.repository == place.repository && matches!(restore.back, Back::ToVersion { from: None, .. })
             }
@@ -214,7 +214,7 @@ impl Turn<'_> {
     }
 
     fn rolled_back_to(&self, run: &Run) -> Version {
-        let named = run.steps.iter().find_map(|step| match &step.task {
+        let named = run.steps.iter().find_map(|step| match &*step.task {
             Task::Restore(restore) => self.system.version(&run.stage, &restore.names),
             _ => None,
         });
@@ -320,7 +320,7 @@ impl Turn<'_> {
 
 /// The commits that the steps of a way back came to.
 fn moved_to(run: &Run) -> CommitSet {
-    let restores = run.steps.iter().filter_map(|step| match &step.task {
+    let restores = run.steps.iter().filter_map(|step| match &*step.task {
         Task::Restore(restore) => Some((restore.repository.clone(), step.made.head()?.clone())),
         _ => None,
     });
@@ -329,7 +329,7 @@ fn moved_to(run: &Run) -> CommitSet {
 
 /// Who decided a way back, and why.
 pub(in crate::engine) fn decided(run: &Run) -> (String, String) {
-    let restore = run.steps.iter().find_map(|step| match &step.task {
+    let restore = run.steps.iter().find_map(|step| match &*step.task {
         Task::Restore(restore) => Some((restore.by.clone(), restore.reason.clone())),
         _ => None,
     });

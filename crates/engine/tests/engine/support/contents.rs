@@ -82,7 +82,7 @@ impl Contents {
 
     /// A step of ours made a commit.
     pub(super) fn made(&mut self, run: &Run, step: &StepRun, commit: &CommitId, parent: Option<&CommitId>) {
-        match &step.task {
+        match &*step.task {
             Task::Merge(merge) => {
                 let holds_it = parent.is_some_and(|parent| self.of(parent).contains(&merge.commit));
                 match (&merge.back_from, parent) {
