@@ -223,7 +223,7 @@ impl Turn<'_> {
                 self.made_head(number, id, &place, Some(std::slice::from_ref(&commit.file)), wrote);
                 self.provenance_grew([&place.repository]);
             }
-            Task::Restore(restore) => self.went_back(number, id, &restore),
+            Task::Restore(restore) => self.went_back(number, id, restore),
             Task::Merge(merge) => {
                 if let Some(Moved { commit: made, parent: Some(_), .. }) =
                     self.step_of(number, id).made.moved().cloned()

@@ -140,7 +140,7 @@ fn made(system: &System, run: &Run, step: &StepRun) -> String {
     if step.task.quorum(&run.stage).is_some() {
         return "nobody had to approve it: nothing differs".to_owned();
     }
-    let commit = step.made.head().filter(|_| step.made.pins_found_in(&*step.task).is_none());
+    let commit = step.made.head().filter(|_| step.made.pins_found_in(&step.task).is_none());
     let commit = commit.and_then(|commit| commit.as_str().get(..10));
     match (&*step.task, step.task.writes_to(), commit) {
         (_, Some(place), Some(commit)) => format!("{} is in {place} {}", commit, run.stage),

@@ -204,7 +204,7 @@ pub fn standing(system: &System, name: &str) -> Standing {
 fn newest<'system>(system: &'system System, name: &str) -> Option<(&'system Run, &'system StepRun)> {
     system.runs.values().rev().find_map(|run| {
         let is_its = |task: &Task| matches!(task, Task::Release(member) if member.release.name == name);
-        run.steps.iter().find(|step| is_its(&*step.task)).map(|step| (run, step))
+        run.steps.iter().find(|step| is_its(&step.task)).map(|step| (run, step))
     })
 }
 
