@@ -167,7 +167,7 @@ fn state_name(state: RunState) -> String {
 fn stages(state: &System) -> Vec<StageReport> {
     let Some(rules) = state.rules() else { return Vec::new() };
     let target = |stage: &StageName| {
-        let name = rules.targets.keys().next().map(|name: &TargetName| TargetKey::of_target(name, stage));
+        let name = rules.targets.keys().next().map(|name: &TargetName| TargetKey::Target(name.clone(), stage.clone()));
         name.and_then(|key| state.targets.get(&key)?.deployed.as_ref())
     };
     let report = |stage: &StageName| {

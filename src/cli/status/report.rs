@@ -187,7 +187,9 @@ impl StatusReport {
             stages: stages.iter().map(ToString::to_string).collect(),
             repositories: repositories.map(|name| repository(state, name)).collect(),
             targets: places
-                .map(|(name, stage)| target(state, name.as_str(), &TargetKey::of_target(name, stage), stage))
+                .map(|(name, stage)| {
+                    target(state, name.as_str(), &TargetKey::Target(name.clone(), stage.clone()), stage)
+                })
                 .collect(),
             live: state.live_runs().map(|run| live(state, run)).collect(),
             failed: failed(state),

@@ -23,9 +23,9 @@ impl Turn<'_> {
         let repository = rule.repository()?;
         let head = self.system.head(repository, stage)?;
         let source = Source { repository: repository.clone(), commit: head.commit.clone(), order: head.order };
-        let target = rule.target.as_ref().map(|target| TargetKey::of_target(target, stage));
+        let target = rule.target.as_ref().map(|target| TargetKey::Target(target.clone(), stage.clone()));
         let holds_from_start = target.is_none();
-        let target = target.unwrap_or_else(|| TargetKey::of_rule(name, stage));
+        let target = target.unwrap_or_else(|| TargetKey::Rule(name.clone(), stage.clone()));
         let run = Run {
             id: RunId::new(""),
             number: 0,

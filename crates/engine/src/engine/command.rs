@@ -99,7 +99,7 @@ impl Turn<'_> {
     fn unlock_command(&mut self, target: &TargetName, stage: &StageName) -> Result<(), Refused> {
         let rules = self.rules_in_force()?;
         known_stage(&rules, stage)?;
-        let key = TargetKey::of_target(target, stage);
+        let key = TargetKey::Target(target.clone(), stage.clone());
         match self.system.targets.get(&key) {
             Some(state) if state.life == TargetLife::Broken => {}
             Some(_) => return Err(Refused::unknown(format!("{key} is not broken"), "there is nothing to unlock")),

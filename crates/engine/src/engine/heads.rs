@@ -6,7 +6,7 @@ use super::{
     effect::Effect,
     event::{CommitSet, HeadSeen, PinsSeen},
     fact::{RepositoryFact, StageFact},
-    ids::{CommitId, PinnerId, Place, RunId, StepKey},
+    ids::{CommitId, PinnerId, Place, StepKey},
     provenance::{Origin, Pins, Wanted, set_of},
     run::{Cause, Subject},
     system::{FirstSeen, Head, Unreachable},
@@ -137,11 +137,11 @@ impl Turn<'_> {
 
     /// The run and step of a key of ours, where the state still has them.
     fn step_of_key(&self, key: &StepKey) -> Option<(u64, StepId)> {
-        let mut parts = key.as_str().split('/');
-        let is_ours = self.system.rules().is_some_and(|rules| parts.next() == Some(rules.system.as_str()));
-        let run = parts.next().filter(|_| is_ours).and_then(|id| self.system.run(&RunId::new(id)))?;
-        let step = run.step(&StepId::new(parts.next()?).ok()?)?;
-        Some((run.number, step.id.clone()))
+        let (system, run, step) = key.parts()?;
+        let is_ours = self.system.rules().is_some_and(|rules| rules.system.as_str() == system);
+        let run = self.system.run(&run).filter(|_| is_ours)?;
+        run.step(&step)?;
+        Some((run.number, step))
     }
 
     /// One of our own commits became the head: taken in at once, without waiting for a watch to see it. When the head

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use smol_str::{SmolStr, format_smolstr};
 
-use crate::rules::{RepositoryName, RuleName, StageName, StepId, TargetName};
+use crate::rules::{Commit, InvalidName, RepositoryName, RuleName, StageName, StepId, TargetName};
 
 macro_rules! identity {
     ($($(#[doc = $doc:literal])+ $type:ident;)*) => {$(
@@ -46,9 +46,6 @@ identity! {
     /// The identity of what a step does in the outside world: `system/run/step`. Tried again, it stays the same; done
     /// anew by hand after a failure, it gets a further part.
     StepKey;
-    /// A target at a stage, `webshop@qa`; or, for a rule without one, its own lane, `rule:package@dev`;
-    /// or the lane of promotions into a stage, `promotions:qa`.
-    TargetKey;
     /// A commit step of a rule, as what pins something somewhere: `package/pin`.
     PinnerId;
     /// A content's name: `sha256:` and 64 hexadecimal digits.
@@ -71,23 +68,119 @@ impl PinnerId {
     }
 }
 
+impl RunId {
+    /// The rule's name, or the kind of run.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.0.rsplit_once('-').map_or(&self.0, |(name, _)| name)
+    }
+
+    /// The run's number.
+    #[must_use]
+    pub fn number(&self) -> Option<u64> {
+        self.0.rsplit_once('-')?.1.parse().ok()
+    }
+}
+
+impl StepKey {
+    /// The system, the run and the step that it is of; of something else, nothing.
+    #[must_use]
+    pub fn parts(&self) -> Option<(&str, RunId, StepId)> {
+        let mut parts = self.0.split('/');
+        let (system, run, step) = (parts.next()?, parts.next()?, parts.next()?);
+        Some((system, RunId::new(run), StepId::new(step).ok()?))
+    }
+}
+
+/// What one run at a time has. As text: a target at a stage, `webshop@qa`; or, for a rule without one, its own lane,
+/// `rule:package@dev`; or the lane of promotions into a stage, `promotions:qa`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum TargetKey {
+    /// The lane of promotions into this stage, in which they follow one another.
+    Promotions(StageName),
+    /// The lane that runs of a rule without a target share at a stage.
+    Rule(RuleName, StageName),
+    /// A target at a stage.
+    Target(TargetName, StageName),
+}
+
 impl TargetKey {
-    /// The key of a target at a stage.
+    /// The target and the stage that it names; a lane is no target.
     #[must_use]
-    pub fn of_target(target: &TargetName, stage: &StageName) -> Self {
-        Self(format_smolstr!("{target}@{stage}"))
+    pub const fn target(&self) -> Option<(&TargetName, &StageName)> {
+        match self {
+            Self::Target(target, stage) => Some((target, stage)),
+            Self::Promotions(_) | Self::Rule(..) => None,
+        }
     }
+}
 
-    /// The key of the lane that runs of a rule without a target share at a stage.
-    #[must_use]
-    pub fn of_rule(rule: &RuleName, stage: &StageName) -> Self {
-        Self(format_smolstr!("rule:{rule}@{stage}"))
+impl fmt::Display for TargetKey {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Promotions(stage) => formatter.pad(&format_smolstr!("promotions:{stage}")),
+            Self::Rule(rule, stage) => formatter.pad(&format_smolstr!("rule:{rule}@{stage}")),
+            Self::Target(target, stage) => formatter.pad(&format_smolstr!("{target}@{stage}")),
+        }
     }
+}
 
-    /// The key of the lane in which promotions into a stage follow one another.
+impl From<TargetKey> for String {
+    fn from(key: TargetKey) -> Self {
+        key.to_string()
+    }
+}
+
+impl TryFrom<String> for TargetKey {
+    type Error = InvalidName;
+
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        text.parse()
+    }
+}
+
+impl std::str::FromStr for TargetKey {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        if let Some(stage) = text.strip_prefix("promotions:") {
+            return Ok(Self::Promotions(StageName::new(stage)?));
+        }
+        let (name, stage) = text.split_once('@').unwrap_or((text, ""));
+        let stage = StageName::new(stage)?;
+        Ok(match name.strip_prefix("rule:") {
+            Some(rule) => Self::Rule(RuleName::new(rule)?, stage),
+            None => Self::Target(TargetName::new(name)?, stage),
+        })
+    }
+}
+
+/// Where a pin is.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct PinAt {
+    /// The repository.
+    pub repository: RepositoryName,
+    /// The stage.
+    pub stage: StageName,
+    /// The file.
+    pub file: String,
+    /// The JSON pointer within it.
+    pub pointer: String,
+}
+
+impl PinAt {
+    /// The place of one pointer of a commit step.
     #[must_use]
-    pub fn of_promotions(stage: &StageName) -> Self {
-        Self(format_smolstr!("promotions:{stage}"))
+    pub fn of(commit: &Commit, stage: &StageName, pointer: &str) -> Self {
+        let (repository, stage) = (commit.repository.clone(), stage.clone());
+        Self { repository, stage, file: commit.file.clone(), pointer: pointer.to_owned() }
+    }
+}
+
+impl fmt::Display for PinAt {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} {} {} {}", self.repository, self.stage, self.file, self.pointer)
     }
 }
 

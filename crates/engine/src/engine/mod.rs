@@ -20,6 +20,7 @@ mod made;
 mod notice;
 pub mod obstacles;
 mod outcome;
+mod pairs;
 pub mod plan;
 mod promotion;
 pub mod provenance;

@@ -6,7 +6,7 @@ use super::{
         approval::unseen,
         hold::{Freeze, Pause},
     },
-    ids::TargetKey,
+    ids::{PinAt, TargetKey},
     plan::Task,
     run::{Run, RunState, StepRun, StepState, Subject},
     system::{Policy, System, TargetLife},
@@ -207,7 +207,7 @@ fn unasked<'a>(system: &System, run: &Run) -> Option<Obstacle<'a>> {
 /// The promotion or way back that moves the stage's repositories as one set, and that a commit step therefore waits for.
 fn mover_before<'a>(system: &'a System, run: &Run, step: &StepRun) -> Option<Obstacle<'a>> {
     let commits = step.task.kind().moves == Moves::Pins;
-    let lane = system.targets.get(&TargetKey::of_promotions(&run.stage)).filter(|_| commits)?;
+    let lane = system.targets.get(&TargetKey::Promotions(run.stage.clone())).filter(|_| commits)?;
     let mover = system.runs.get(&lane.holder?)?;
     mover.steps.iter().any(StepRun::is_begun_move).then_some(Obstacle::Mover(mover))
 }
@@ -225,7 +225,7 @@ fn newer_pin<'a>(system: &System, run: &Run, step: &StepRun) -> Option<Obstacle<
     let Task::Action(Action::Commit(commit)) = &*step.task else { return None };
     let order = (run.source.as_ref()?.order, run.number);
     commit.set.keys().find_map(|pointer| {
-        let key = System::pin_key(&commit.repository, &run.stage, &commit.file, pointer);
+        let key = PinAt::of(commit, &run.stage, pointer);
         let pin = system.pins.get(&key).filter(|pin| (pin.order, pin.run_number) > order)?;
         let (place, by, source) = (&commit.repository, &pin.by.run, pin.source.short());
         let said =

@@ -8,12 +8,12 @@ use super::{
     event::{Artifact, Outcome, StepOutcome, StepPlace},
     fact::{Fact, StepFact, TargetFact},
     heads::MadeHead,
-    ids::{CommitId, Digest, EffectId, PinnerId, Place},
+    ids::{CommitId, Digest, EffectId, PinAt, PinnerId, Place},
     made::{Made, Moved, Service},
     plan::{LONGEST_BACKOFF_MS, Task},
     provenance::Pins,
     run::{RunState, StepRun, StepState},
-    system::{Deployed, Pin, System},
+    system::{Deployed, Pin},
     turn::Turn,
 };
 use crate::rules::{Action, Span, StepId};
@@ -211,7 +211,7 @@ impl Turn<'_> {
                 let place = Place { repository: commit.repository.clone(), stage: run.stage.clone() };
                 let Some(source) = run.source.clone() else { return };
                 for pointer in commit.set.keys() {
-                    let at = System::pin_key(&place.repository, &place.stage, &commit.file, pointer);
+                    let at = PinAt::of(commit, &place.stage, pointer);
                     let by = StepPlace { run: self.run(number).id.clone(), step: id.clone() };
                     let pin = Pin { by, source: source.commit.clone(), order: source.order, run_number: number };
                     self.record(Fact::PinSet { at, pin });

@@ -100,7 +100,7 @@ impl Turn<'_> {
             hotfix: verified.hotfix.clone(),
             rules: digest,
             state: RunState::Queued,
-            target: Some(TargetKey::of_promotions(to)),
+            target: Some(TargetKey::Promotions(to.clone())),
             holds_from_start: false,
             steps: plan::of_promotion(&rules, promotion, &verified.set, terms).into(),
             created_ms: self.at_ms,

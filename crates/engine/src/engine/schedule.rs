@@ -68,7 +68,7 @@ impl Turn<'_> {
             return;
         }
         let Some(head) = rule.repository().and_then(|repository| self.system.head(repository, stage)) else { return };
-        let last = self.system.succeeded.get(&format!("{rule_name}@{stage}"));
+        let last = self.system.succeeded.get(rule_name).and_then(|of_rule| of_rule.get(stage));
         if schedule.only_if_changed && last == Some(&head.commit) {
             return;
         }

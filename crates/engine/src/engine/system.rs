@@ -14,13 +14,13 @@ use super::{
     gate::approval::DeployedContent,
     gate::hold::{Freeze, Pause},
     gate::hotfix::Hotfix,
-    ids::{CommitId, Digest, EffectId, RunId, TargetKey},
+    ids::{CommitId, Digest, EffectId, PinAt, RunId, TargetKey},
     notice::Notices,
     provenance::{Origin, Point, Record},
     run::Run,
     version::Versions,
 };
-use crate::rules::{QueuePolicy, RepositoryName, RuleQueue, Rules, StageName};
+use crate::rules::{QueuePolicy, RepositoryName, RuleName, RuleQueue, Rules, StageName};
 
 /// How many ended runs the state keeps, for status and retry, besides the newest of every rule and stage; all others are
 /// in the store. The bound keeps a system small however long it lives.
@@ -66,16 +66,17 @@ pub struct System {
     pub verified: BTreeMap<StageName, Verified>,
     /// Per stage, the set that was last promoted into it and by which run.
     pub promoted: BTreeMap<StageName, Promoted>,
-    /// Pins: where they are → what they were last set from. The key is `repository stage file pointer`.
-    pub pins: BTreeMap<String, Pin>,
+    /// Pins: where they are → what they were last set from. As JSON, a list of pairs.
+    #[serde(with = "super::pairs")]
+    pub pins: BTreeMap<PinAt, Pin>,
     /// Per repository, what is known of the values that are pinned in it, newest last.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub provenance: BTreeMap<RepositoryName, Vec<Record>>,
     /// Per stage and repository, the head that the last moved set came to: nothing is built there from what is older.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub moved: BTreeMap<StageName, BTreeMap<RepositoryName, Arc<Point>>>,
-    /// Per `rule@stage`, the commit that it last succeeded on.
-    pub succeeded: BTreeMap<String, CommitId>,
+    /// Per rule and stage, the commit that it last succeeded on.
+    pub succeeded: BTreeMap<RuleName, BTreeMap<StageName, CommitId>>,
     /// Pushes that wait for a promotion into their stage to end.
     pub held: BTreeMap<StageName, BTreeSet<RepositoryName>>,
     /// The paths that the pushes among them changed, where they are known and few; of any other, all may have changed.
@@ -320,8 +321,7 @@ impl System {
     /// The run of that identity, if the state still keeps it.
     #[must_use]
     pub fn run(&self, id: &RunId) -> Option<&Run> {
-        let number = id.as_str().rsplit_once('-')?.1.parse().ok()?;
-        self.runs.get(&number).filter(|run| run.id == *id)
+        self.runs.get(&id.number()?).filter(|run| run.id == *id)
     }
 
     /// The head of a repository at a stage.
@@ -333,11 +333,5 @@ impl System {
     /// The runs that have not ended, oldest first.
     pub fn live_runs(&self) -> impl Iterator<Item = &Run> {
         self.runs.values().filter(|run| !run.state.is_ended())
-    }
-
-    /// The place of a pin, as the key of [`System::pins`].
-    #[must_use]
-    pub fn pin_key(repository: &RepositoryName, stage: &StageName, file: &str, pointer: &str) -> String {
-        format!("{repository} {stage} {file} {pointer}")
     }
 }

@@ -158,10 +158,8 @@ impl Turn<'_> {
         let failed_on_it = run.steps.iter().any(|step| {
             step.task.kind().holds_target && matches!(step.state, StepState::Failed | StepState::Cancelled)
         });
-        let name = run.target.as_ref().and_then(|key| key.as_str().split_once('@'));
-        let target = self.system.rules().zip(name).and_then(|(rules, (name, _))| {
-            rules.targets.iter().find(|(target, _)| target.as_str() == name).map(|(_, target)| target)
-        });
+        let name = run.target.as_ref().and_then(TargetKey::target);
+        let target = self.system.rules().zip(name).and_then(|(rules, (name, _))| rules.targets.get(name));
         failed_on_it && target.is_some_and(crate::rules::Target::breaks)
     }
 

@@ -77,7 +77,7 @@ fn a_frozen_stage_holds_what_would_move_and_nothing_else() {
     assert_eq!(waiting.for_what, "the end of freeze-1, the freeze of dev by grace: Christmas");
     assert_eq!(waiting.until_ms, Some(NOON_MS + HOUR_MS));
     assert!(waiting.ended_by.contains("tidegate override freeze-1 deliver-1"), "{}", waiting.ended_by);
-    let target = &world.system.targets[&tidegate_engine::engine::TargetKey::new("shop@dev")];
+    let target = &world.system.targets[&"shop@dev".parse::<tidegate_engine::engine::TargetKey>().unwrap()];
     assert_eq!(target.holder, None, "what is frozen holds no target");
     world.push("infrastructure", "main");
     world.done("deliver-2", "synth");

@@ -9,7 +9,7 @@ use std::{
 use proptest::{prelude::*, sample::Index};
 use tidegate_engine::{
     engine::{
-        Attribution, Command, CommitId, Delivery, Effect, EffectId, EffectKind, Outcome, Pin, RunState, StepKey,
+        Attribution, Command, CommitId, Delivery, Effect, EffectId, EffectKind, Outcome, Pin, PinAt, RunState, StepKey,
         StepOutcome, StepState, TargetLife, plan::Task,
     },
     rules::{Action, RepositoryName, Rules, StageName},
@@ -77,7 +77,7 @@ fn moves() -> impl Strategy<Value = Move> {
 struct History {
     world: World,
     lengths: BTreeMap<EffectId, BTreeMap<(RepositoryName, StageName), usize>>,
-    pins: BTreeMap<String, Pin>,
+    pins: BTreeMap<PinAt, Pin>,
     told: Told,
     /// Per repository, another, and stage: what a set that moved both last brought to the one, and with it what is pinned
     /// from it in the other.
@@ -442,8 +442,8 @@ impl History {
         commands.extend(self.world.system.versions.pinned.keys().map(|at| unpin(at.as_str())));
         for (key, target) in &self.world.system.targets {
             if target.life == TargetLife::Broken {
-                let (name, at) = key.as_str().split_once('@').unwrap();
-                commands.push(unlock(name, at));
+                let (name, at) = key.target().unwrap();
+                commands.push(unlock(name.as_str(), at.as_str()));
             }
         }
         let asks = commands.into_iter().flat_map(|command| {

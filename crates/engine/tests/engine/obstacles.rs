@@ -43,8 +43,8 @@ fn ends(system: &System, run: &Run, step: &StepRun, obstacle: &Obstacle<'_>) {
         Obstacle::Pin(_) => unpin(run.stage.as_str()),
         Obstacle::Veto(reason) => lift_veto(reason.split_once(" is vetoed by ").unwrap().0),
         Obstacle::Broken(key, _) => {
-            let (target, at) = key.as_str().split_once('@').unwrap();
-            unlock(target, at)
+            let (target, at) = key.target().unwrap();
+            unlock(target.as_str(), at.as_str())
         }
         _ => return,
     };
@@ -96,7 +96,7 @@ fn all_that_holds_a_merge_is_said_in_one_order_and_each_is_ended_by_its_own() {
     assert_eq!(waits(&world), ["freeze-1", "the window"]);
     world.fires_timer("freeze-1#");
     assert_eq!(waits(&world), ["the window"]);
-    assert_eq!(world.system.targets[&TargetKey::of_promotions(&stage("qa"))].holder, None);
+    assert_eq!(world.system.targets[&TargetKey::Promotions(stage("qa"))].holder, None);
     world.fires(&run, "window");
     assert_eq!(world.step_state(&run, "merge-software"), StepState::Blocked, "what was checked is checked again");
     world.settle();

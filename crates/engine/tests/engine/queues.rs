@@ -29,7 +29,7 @@ rules:
 const ASKS: &str = "- approve: { stages: { dev: { count: 1 } } }";
 
 fn target(world: &World) -> &tidegate_engine::engine::TargetState {
-    &world.system.targets[&TargetKey::new("shop@dev")]
+    &world.system.targets[&"shop@dev".parse::<TargetKey>().unwrap()]
 }
 
 /// Scenario 12.

@@ -240,7 +240,7 @@ fn what_was_rolled_back_failed_is_restored_by_the_way_back_and_comes_again() {
         world.push("software", "dev");
         world.settle();
         world.later(HOUR_MS);
-        let target = &world.system.targets[&TargetKey::new("shop@qa")];
+        let target = &world.system.targets[&"shop@qa".parse::<TargetKey>().unwrap()];
         deployed.push(target.deployed.as_ref().unwrap().run.to_string());
     }
     let pushed = world.system.head(&super::support::repository("software"), &stage("dev")).unwrap().commit.clone();

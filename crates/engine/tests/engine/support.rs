@@ -547,7 +547,7 @@ impl World {
         let kind = step.task.kind().name;
         let mut artifact = Artifact { kind: kind.to_owned(), name: format!("{}/{kind}", run.id), uri: String::new() };
         let moves = step.task.moves().and_then(|repository| self.last(repository, &run.stage));
-        let carried = self.carried(&run, &*step.task, moves.map(|made| &made.commit));
+        let carried = self.carried(&run, &step.task, moves.map(|made| &made.commit));
         if matches!(*step.task, Task::CheckMerge(_)) {
             let brought = Brings { carried, ..Brings::default() };
             return Outcome::Step(done(

@@ -1,6 +1,6 @@
 //! Ways back among all else that goes on: promotions, runs in flight, pins, freezes, and other ways back.
 
-use tidegate_engine::engine::{Brings, Command, RunState, StepOutcome, StepState};
+use tidegate_engine::engine::{Brings, Command, Pin, PinAt, RunState, StepOutcome, StepState};
 
 use super::support::{
     HOUR_MS, World, failed, freeze, pin, promote, promote_version, repository, retry, roll_back, run_rule, stage,
@@ -43,6 +43,13 @@ fn deliver_beside(world: &mut World) -> String {
         world.answer(&dev.id, outcome);
     }
     world.newest("promote")
+}
+
+/// What the tag was last set from that the infrastructure of qa pins.
+fn tag_pinned_in_qa(world: &World) -> &Pin {
+    let (repository, stage) = (repository("infrastructure"), stage("qa"));
+    let (file, pointer) = ("config.json".to_owned(), "/tag".to_owned());
+    &world.system.pins[&PinAt { repository, stage, file, pointer }]
 }
 
 #[test]
@@ -96,7 +103,7 @@ fn a_run_in_flight_sets_no_older_pin_on_what_a_promotion_merges() {
     assert!(reason.contains(&format!("`/tag` in infrastructure qa was already set by {promotion}")), "{reason}");
     world.settle();
     let software = world.system.heads_of(&stage("qa"))[&repository("software")].clone();
-    assert_eq!(world.system.pins["infrastructure qa config.json /tag"].source, software);
+    assert_eq!(tag_pinned_in_qa(&world).source, software);
     world.replays(60);
 }
 
@@ -116,7 +123,7 @@ fn a_merge_that_a_watch_shows_before_its_step_is_done_leaves_its_own_runs_and_la
     world.settle();
     let package = world.newest("package");
     assert_eq!((world.state(&promotion), world.state(&package)), (RunState::Done, RunState::Done));
-    assert_eq!(world.system.pins["infrastructure qa config.json /tag"].source, pushed_on_top);
+    assert_eq!(tag_pinned_in_qa(&world).source, pushed_on_top);
     world.replays(60);
 }
 

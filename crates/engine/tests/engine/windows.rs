@@ -57,7 +57,7 @@ fn waits_for_sunday(world: &mut World) {
     assert_eq!(waiting.since_ms, world.step("promote-3", CHECKS[1]).ended_ms.unwrap().max(NOON_MS + HOUR_MS));
     let merge = world.chain("promote-3").into_iter().find(|condition| condition.name == "merge-software").unwrap();
     assert_eq!((merge.verdict, merge.earliest_ms), (Verdict::Waiting, Some(SUNDAY_MS)));
-    let lane = &world.system.targets[&TargetKey::of_promotions(&stage("main"))];
+    let lane = &world.system.targets[&TargetKey::Promotions(stage("main"))];
     assert_eq!((lane.holder, lane.queue.len()), (None, 0), "it keeps nobody from the lane");
     world.fires("promote-3", "window");
     checked(world);
@@ -111,7 +111,7 @@ fn a_promotion_that_waits_for_a_writer_when_its_window_shuts_gives_the_lane_back
     world.push("software", "main");
     world.done("package-3", "package");
     world.done("promote-2", "check-infrastructure");
-    let lane = TargetKey::of_promotions(&stage("main"));
+    let lane = TargetKey::Promotions(stage("main"));
     assert_eq!(world.system.targets[&lane].holder, Some(2));
     world.push("infrastructure", "main");
     assert_eq!(world.live(), ["promote-2", "package-3"], "a push is held while the promotion has the lane");
@@ -223,7 +223,7 @@ fn what_passed_unasked_is_looked_at_again_when_the_target_is_taken() {
     world.done("deliver-2", "deploy");
     assert_eq!(world.step_state("deliver-3", "approve"), StepState::Active, "now something does");
     assert!(world.waits_for("deliver-3").for_what.starts_with("approval by anybody (0 of 1)"));
-    let target = TargetKey::new("shop@main");
+    let target = "shop@main".parse::<TargetKey>().unwrap();
     assert_eq!(world.system.targets[&target].holder, None, "a question holds no target");
     world.asked("grace", approve("deliver-3"));
     assert_eq!(world.step_state("deliver-3", "deploy"), StepState::Active, "somebody has seen it");

@@ -66,7 +66,7 @@ pub(super) fn apply(system: &mut System, fact: &Fact) {
         Fact::Vetoed { what, veto } => drop(system.versions.vetoes.insert(what.clone(), veto.clone())),
         Fact::VetoLifted { what } => drop(system.versions.vetoes.remove(what)),
         Fact::Succeeded { rule, stage, commit } => {
-            system.succeeded.insert(format!("{rule}@{stage}"), commit.clone());
+            system.succeeded.entry(rule.clone()).or_default().insert(stage.clone(), commit.clone());
         }
         Fact::PinSet { at, pin } => drop(system.pins.insert(at.clone(), pin.clone())),
     }

@@ -173,7 +173,7 @@ impl<'a> Walk<'a> {
     /// Nothing carries it on, and nothing before it is open.
     fn no_run(&mut self, rules: &Rules, (name, rule): (&RuleName, &Rule), place: &Place) {
         let stage = &place.stage;
-        let lane = self.system.targets.get(&TargetKey::of_promotions(stage));
+        let lane = self.system.targets.get(&TargetKey::Promotions(stage.clone()));
         let holder = lane.and_then(|lane| lane.holder).and_then(|number| self.system.runs.get(&number));
         let held = self.system.held.get(stage).is_some_and(|held| !held.is_empty());
         let start = to_start(self.system, name, stage);

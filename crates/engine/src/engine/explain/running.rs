@@ -29,7 +29,7 @@ impl<'a> Walk<'a> {
     /// What runs in a stage now, on each of its targets.
     pub(super) fn running_in(&self, stage: &StageName) -> Vec<&'a Deployed> {
         let targets = self.system.rules().into_iter().flat_map(|rules| rules.targets.keys());
-        let keys = targets.map(|target| TargetKey::of_target(target, stage));
+        let keys = targets.map(|target| TargetKey::Target(target.clone(), stage.clone()));
         keys.filter_map(|key| self.system.targets.get(&key)?.deployed.as_ref()).collect()
     }
 
@@ -45,14 +45,14 @@ impl<'a> Walk<'a> {
         });
         let mut good: Vec<Deployment<'a>> = runs.collect();
         for verified in self.system.versions_of(stage).iter().map(|version| &version.verified) {
-            let name = verified.run.as_str().rsplit_once('-').and_then(|(name, _)| RuleName::new(name).ok());
+            let name = RuleName::new(verified.run.name()).ok();
             let rule = name.and_then(|name| rules.rules.get(&name)).filter(|rule| route::deploys(rule));
-            let target = rule.and_then(|rule| rule.target.as_ref()).map(|name| TargetKey::of_target(name, stage));
+            let target =
+                rule.and_then(|rule| rule.target.as_ref()).map(|name| TargetKey::Target(name.clone(), stage.clone()));
             let Some(target) = target.filter(|_| good.iter().all(|known| known.run != &verified.run)) else { continue };
             good.push(Deployment { run: &verified.run, target, set: &verified.set, good_ms: verified.at_ms });
         }
-        let number = |run: &RunId| run.as_str().rsplit_once('-').and_then(|(_, number)| number.parse().ok());
-        good.sort_by_key(|deployment| (deployment.good_ms, number(deployment.run).unwrap_or(0_u64)));
+        good.sort_by_key(|deployment| (deployment.good_ms, deployment.run.number()));
         good
     }
 
@@ -105,7 +105,7 @@ impl<'a> Walk<'a> {
     /// What deploys again what is no more deployed.
     fn way_to(&self, rules: &Rules, place: &Place, target: &TargetKey) -> String {
         let is_to = |rule: &Rule| {
-            let named = rule.target.as_ref().map(|name| TargetKey::of_target(name, &place.stage));
+            let named = rule.target.as_ref().map(|name| TargetKey::Target(name.clone(), place.stage.clone()));
             rule.is_for(&place.stage) && route::deploys(rule) && named.as_ref() == Some(target)
         };
         let is_in_branch = matches!(self.here.get(&place.stage), Some(Here::Is));

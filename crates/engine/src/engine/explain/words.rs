@@ -40,8 +40,9 @@ impl Obstacle<'_> {
                 format!("{by} or an operator: `tidegate unpin {stage}`"),
             ),
             Self::Broken(key, why) => {
-                let (target, stage) = key.as_str().split_once('@').unwrap_or((key.as_str(), ""));
-                let ended_by = format!("an operator: `tidegate unlock {target} --stage {stage}`");
+                let unlock =
+                    key.target().map(|(target, stage)| format!(": `tidegate unlock {target} --stage {stage}`"));
+                let ended_by = format!("an operator{}", unlock.unwrap_or_default());
                 (format!("{key}, which is broken: {why}"), ready_ms, ended_by)
             }
             Self::Lane(key, Some(ahead)) => (format!("{key}, which {} holds", ahead.id), ready_ms, end_of(ahead)),

@@ -19,7 +19,7 @@ use super::{
     effect::Effect,
     gate::hold::{Freeze, Override, Pause},
     gate::hotfix::Hotfix,
-    ids::{CommitId, EffectId, RunId, TargetKey},
+    ids::{CommitId, EffectId, PinAt, RunId, TargetKey},
     notice::Message,
     run::Run,
     system::{Pin, RefusedRules, RulesInForce},
@@ -144,8 +144,8 @@ pub enum Fact {
     },
     /// What a pin was last set from.
     PinSet {
-        /// Where it is: `repository stage file pointer`.
-        at: String,
+        /// Where it is.
+        at: PinAt,
         /// What it was set from.
         pin: Pin,
     },

@@ -84,7 +84,7 @@ impl Turn<'_> {
         }
         let run = self.run(number);
         let (Some(key), Some(step)) = (&run.target, run.step(id)) else { return };
-        let (target, _) = parts(key);
+        let target = key.target().map_or("", |(target, _)| target.as_str());
         let Service { address, image } = step.made.deployed().cloned().unwrap_or_default();
         let summary = format!("{} was deployed to {target} in {}", run.id, run.stage);
         let happened = Happened::of_run(Notice::Deployed, &self.system, run, summary)
@@ -96,10 +96,10 @@ impl Turn<'_> {
 
     /// A run failed on its target and leaves it broken.
     pub(in crate::engine) fn tell_target_broken(&mut self, run: &Run, key: &TargetKey) {
-        let (target, stage) = parts(key);
+        let Some((target, stage)) = key.target() else { return };
         let summary = format!("{target} in {stage} is broken: {} failed on it", run.id);
         let happened = Happened::of_run(Notice::TargetBroken, &self.system, run, summary)
-            .with("target", target)
+            .with("target", target.as_str())
             .with("reason", run.reason.clone().unwrap_or_default())
             .with("command", format!("tidegate unlock {target} --stage {stage}"));
         self.tell(happened);
@@ -229,11 +229,6 @@ impl Turn<'_> {
             Happened::of_run(Notice::Withdrawn, &self.system, run, summary).with("step", id.as_str()).with("by", by);
         self.tell(happened);
     }
-}
-
-/// The name and the stage of a target.
-fn parts(key: &TargetKey) -> (&str, &str) {
-    key.as_str().split_once('@').unwrap_or((key.as_str(), ""))
 }
 
 /// The last output of this name, as a text; empty when no step has it.

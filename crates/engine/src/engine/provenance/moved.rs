@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::engine::{
     fact::{Fact, StageFact},
-    ids::{CommitId, PinnerId, Place},
+    ids::{CommitId, PinAt, PinnerId, Place},
     made::Made,
     plan::{Merge, Task},
     provenance::{Pins, Point, Provenance, commits, fan_in, makes_only},
@@ -117,7 +117,7 @@ impl Turn<'_> {
         let pins = self.system.pins.iter().filter(|(_, pin)| pin.source == floor.commit);
         let pins =
             pins.map(|(at, pin)| (at.clone(), Pin { source: head.commit.clone(), order: head.order, ..pin.clone() }));
-        let pins: Vec<(String, Pin)> = pins.collect();
+        let pins: Vec<(PinAt, Pin)> = pins.collect();
         self.raise_floor(place, &head.commit, head.order);
         for (at, pin) in pins {
             self.record(Fact::PinSet { at, pin });

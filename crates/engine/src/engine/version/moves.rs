@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use crate::engine::{
     event::StepPlace,
     fact::Fact,
-    ids::{CommitId, Place, RunId, StepKey, TargetKey},
+    ids::{CommitId, PinAt, Place, StepKey, TargetKey},
     provenance,
     run::{StepState, Subject},
-    system::{Pin, System},
+    system::Pin,
     turn::Turn,
 };
 use crate::rules::{RepositoryName, StageName, StepId};
@@ -17,7 +17,7 @@ use crate::rules::{RepositoryName, StageName, StepId};
 impl Turn<'_> {
     /// Whether the stage's repositories are moved as one set right now, or will be before anything else happens there.
     pub(in crate::engine) fn promotion_moves(&self, stage: &StageName) -> bool {
-        let lane = self.system.targets.get(&TargetKey::of_promotions(stage));
+        let lane = self.system.targets.get(&TargetKey::Promotions(stage.clone()));
         lane.is_some_and(|lane| {
             let next = lane.queue.front().and_then(|number| self.system.runs.get(number));
             lane.holder.is_some()
@@ -35,12 +35,10 @@ impl Turn<'_> {
     /// A watch shows a commit of ours under its key, perhaps before its step is known to be done: what is pushed on top
     /// of it is newer than the pins that come with it.
     pub(in crate::engine) fn move_shown(&mut self, key: &StepKey, place: &Place, head: &CommitId) {
-        let mut parts = key.as_str().split('/').skip(1);
-        let Some(run) = parts.next().and_then(|id| self.system.run(&RunId::new(id))) else { return };
-        let step = parts.next().and_then(|id| StepId::new(id).ok()).and_then(|id| run.step(&id));
-        let Some(step) = step.filter(|step| step.task.moves().is_some() && step.state != StepState::Done) else {
-            return;
-        };
+        let Some((_, run, step)) = key.parts() else { return };
+        let Some(run) = self.system.run(&run) else { return };
+        let step = run.step(&step).filter(|step| step.task.moves().is_some() && step.state != StepState::Done);
+        let Some(step) = step else { return };
         let (number, id) = (run.number, step.id.clone());
         self.pins_move(number, &id, place, head);
     }
@@ -64,7 +62,7 @@ impl Turn<'_> {
             for (_, commit) in provenance::commits(rule, &place.stage).filter(|(_, to)| moved.contains(&to.repository))
             {
                 for pointer in commit.set.keys() {
-                    let at = System::pin_key(&commit.repository, &place.stage, &commit.file, pointer);
+                    let at = PinAt::of(commit, &place.stage, pointer);
                     let shown = self.system.pins.get(&at).filter(|shown| shown.by == pin.by);
                     let order = shown.map_or(pin.order, |shown| shown.order);
                     self.record(Fact::PinSet { at, pin: Pin { order, ..pin.clone() } });

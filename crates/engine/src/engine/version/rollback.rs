@@ -81,7 +81,7 @@ impl Turn<'_> {
             origin: Origin::default(),
             rules: in_force.digest.clone(),
             state: RunState::Queued,
-            target: Some(TargetKey::of_promotions(stage)),
+            target: Some(TargetKey::Promotions(stage.clone())),
             holds_from_start: true,
             steps: plan::of_way_back(&in_force.rules, stage, restores).into(),
             created_ms: self.at_ms,
@@ -262,9 +262,8 @@ impl Turn<'_> {
     /// never twice for one set, and never again before something was verified there.
     pub(in crate::engine) fn goes_back_after(&self, run: &Run) -> Option<Version> {
         let stage = &run.stage;
-        let name = run.target.as_ref()?.as_str().split_once('@')?.0;
-        let rules = self.system.rules()?;
-        let (_, target) = rules.targets.iter().find(|(target, _)| target.as_str() == name)?;
+        let (name, _) = run.target.as_ref()?.target()?;
+        let target = self.system.rules()?.targets.get(name)?;
         let not_verified = |step: &StepRun| {
             let deployed = || {
                 run.before(step).iter().any(|before| before.task.kind().deploys() && before.state == StepState::Done)

@@ -99,7 +99,7 @@ impl World {
     }
 
     pub(crate) fn deployed(&self, at: &str) -> Deployed {
-        self.system.targets[&TargetKey::new(format!("shop@{at}"))].deployed.clone().unwrap()
+        self.system.targets[&format!("shop@{at}").parse::<TargetKey>().unwrap()].deployed.clone().unwrap()
     }
 
     pub(crate) fn version(&self, at: &str, run: &str) -> Verified {
