@@ -15,7 +15,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use super::builder::ForeseenBuilder;
 use crate::{
-    engine::System,
+    engine::{Compiled, System},
     providers::{
         Fault,
         commit_status::NoCommitStatuses,
@@ -70,7 +70,7 @@ impl Scratch {
             known.insert(url.clone(), std::mem::replace(&mut repository.url, url));
         }
         if let Some(in_force) = &mut state.rules {
-            in_force.rules = Arc::new(rules);
+            in_force.rules = Arc::new(Compiled::new(rules));
         }
         let tools = Tools {
             mirrors: Mirrors::open(root.join("mirrors"), originals.git.clone())?,

@@ -7,11 +7,11 @@ use tokio::sync::Semaphore;
 use super::{Simulation, Supposed, Unpredictable, people::MOST_PEOPLE, report::What};
 use crate::{
     engine::{
-        Command, Effect, EffectId, EffectKind, Event, Principal, Recorded, Refused, WatchWork, Work, explain, step,
-        work,
+        Command, Compiled, Effect, EffectId, EffectKind, Event, Principal, Recorded, Refused, WatchWork, Work, explain,
+        step, work,
     },
     providers::git::{self, Standing},
-    rules::{RepositoryName, RuleName, Rules, StageName},
+    rules::{RepositoryName, RuleName, StageName},
     watch::watch,
 };
 
@@ -152,7 +152,7 @@ impl Simulation {
     }
 
     /// The rules and the copy's URL of a repository, when there is such a repository and stage.
-    fn known(&self, repository: &RepositoryName, stage: &StageName) -> Result<(Arc<Rules>, String), Refused> {
+    fn known(&self, repository: &RepositoryName, stage: &StageName) -> Result<(Arc<Compiled>, String), Refused> {
         let rules = self.system.rules().cloned().ok_or(Refused::NoRules)?;
         let there = |names: Vec<&str>| format!("there are: {}", names.join(", "));
         let Some(found) = rules.repositories.get(repository) else {

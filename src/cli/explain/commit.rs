@@ -99,7 +99,7 @@ fn parts(what: &str) -> (Option<&str>, &str) {
 /// The repositories in which a commit is looked for.
 fn repositories<'state>(state: &'state System, named: Option<&str>) -> Vec<(&'state Rules, &'state RepositoryName)> {
     let rules = state.rules().into_iter();
-    let all = rules.flat_map(|rules| rules.repositories.keys().map(move |name| (&**rules, name)));
+    let all = rules.flat_map(|rules| rules.repositories.keys().map(move |name| (&***rules, name)));
     all.filter(|(_, name)| named.is_none_or(|named| name.as_str() == named)).collect()
 }
 

@@ -1,6 +1,7 @@
 //! Runs: how they are made, go on, and end.
 
 use super::{
+    compiled::Compiled,
     effect::{Effect, Phase},
     fact::{Fact, RunFact, StepFact},
     ids::{Place, RunId, TargetKey},
@@ -11,7 +12,7 @@ use super::{
     system::{Policy, RECENT_RUNS, System},
     turn::Turn,
 };
-use crate::rules::{Rule, RuleName, Rules, StageName, StepId};
+use crate::rules::{Rule, RuleName, StageName, StepId};
 
 impl Turn<'_> {
     /// Makes a run of a rule at a stage's present head, if there is one.
@@ -58,8 +59,8 @@ impl Turn<'_> {
 
     /// The steps of a run: those of its rule, before them a fan-in where what is pinned is older than a set that was moved, or
     /// none to be done where the set brought what they would make.
-    fn planned_steps(&self, rules: &Rules, (name, rule): (&RuleName, &Rule), run: &Run) -> Vec<StepRun> {
-        let mut steps = plan::of_rule(rules, rule, &run.stage);
+    fn planned_steps(&self, rules: &Compiled, (name, rule): (&RuleName, &Rule), run: &Run) -> Vec<StepRun> {
+        let mut steps = rules.at(name, &run.stage).map(|at| at.steps.clone()).unwrap_or_default();
         if let Some(by) = provenance::brought_by(&self.system, name, rule, run) {
             for step in &mut steps {
                 (step.state, step.ended_ms) = (StepState::Done, Some(self.at_ms));
@@ -69,7 +70,7 @@ impl Turn<'_> {
         }
         let place =
             rule.repository().map(|repository| Place { repository: repository.clone(), stage: run.stage.clone() });
-        let waits = place.is_some_and(|place| !fan_in::awaited_by(&self.system, &place, rule, &run.origin).is_empty());
+        let waits = place.is_some_and(|place| !fan_in::awaited_by(&self.system, &place, name, &run.origin).is_empty());
         if waits { plan::behind_fan_in(steps) } else { steps }
     }
 

@@ -1,6 +1,7 @@
 //! Commands: what people ask for. Every check comes before the first change, so that a refused command changes nothing (I8).
 
 use super::{
+    compiled::Compiled,
     event::{Command, Principal},
     fact::RunFact,
     ids::{RunId, TargetKey},
@@ -112,7 +113,7 @@ impl Turn<'_> {
         Ok(())
     }
 
-    pub(super) fn rules_in_force(&self) -> Result<std::sync::Arc<Rules>, Refused> {
+    pub(super) fn rules_in_force(&self) -> Result<std::sync::Arc<Compiled>, Refused> {
         self.system.rules().cloned().ok_or(Refused::NoRules)
     }
 

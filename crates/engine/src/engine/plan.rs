@@ -8,7 +8,7 @@ use super::{
     event::CommitSet,
     ids::{CommitId, RunId, StepKey},
     made::Made,
-    provenance::{self, fan_in},
+    provenance,
     run::{StepRun, StepState},
     version::release::Member,
 };
@@ -230,9 +230,9 @@ pub(super) fn holidays(rules: &Rules, conditions: &Conditions) -> Vec<Day> {
 /// anything; then what the stage demands of the rule's repository is checked. A step that is not for this stage is left
 /// out, and those that needed it need what it needed.
 #[must_use]
-pub fn of_rule(rules: &Rules, rule: &Rule, stage: &StageName) -> Vec<StepRun> {
+pub(super) fn of_rule(rules: &Rules, rule: &Rule, stage: &StageName, combines: bool) -> Vec<StepRun> {
     let mut steps = Vec::with_capacity(rule.steps.len() + 2);
-    if fan_in::is_needed(rules, rule, stage) {
+    if combines {
         steps.push(planned(StepId::of_engine("fan-in", ""), Task::FanIn, Vec::new(), None, None));
     }
     let mut first: Vec<StepId> = steps.iter().map(|step| step.id.clone()).collect();

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     access::AccessInForce,
+    compiled::Compiled,
     effect::Effect,
     event::{Artifact, CommitSet, StepPlace},
     gate::approval::DeployedContent,
@@ -20,7 +21,7 @@ use super::{
     run::Run,
     version::Versions,
 };
-use crate::rules::{QueuePolicy, RepositoryName, RuleName, RuleQueue, Rules, StageName};
+use crate::rules::{QueuePolicy, RepositoryName, RuleName, RuleQueue, StageName};
 
 /// How many ended runs the state keeps, for status and retry, besides the newest of every rule and stage; all others are
 /// in the store. The bound keeps a system small however long it lives.
@@ -100,7 +101,7 @@ pub struct RulesInForce {
     /// Of the file's text.
     pub digest: Digest,
     /// What they say.
-    pub rules: Arc<Rules>,
+    pub rules: Arc<Compiled>,
     /// When they came into force: milliseconds since 1970, UTC.
     pub since_ms: i64,
 }
@@ -314,7 +315,7 @@ pub struct Pin {
 impl System {
     /// The rules in force.
     #[must_use]
-    pub fn rules(&self) -> Option<&Arc<Rules>> {
+    pub fn rules(&self) -> Option<&Arc<Compiled>> {
         self.rules.as_ref().map(|in_force| &in_force.rules)
     }
 

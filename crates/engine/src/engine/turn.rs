@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{
     access::{Access, AccessInForce},
+    compiled::Compiled,
     decision::{Decision, Working},
     effect::{Effect, EffectKind},
     event::{Event, Recorded},
@@ -83,7 +84,7 @@ pub fn step(system: &mut System, recorded: &Recorded<Event>) -> Result<Decision,
             let in_force = RulesInForce {
                 source: source.clone(),
                 digest: digest.clone(),
-                rules: std::sync::Arc::new(Rules::clone(rules)),
+                rules: std::sync::Arc::new(Compiled::new(Rules::clone(rules))),
                 since_ms: at_ms,
             };
             turn.load_rules(in_force);
@@ -178,7 +179,7 @@ impl Turn<'_> {
             }
             self.watch(name, self.at_ms);
         }
-        self.schedule_all(before.as_deref(), &rules);
+        self.schedule_all(before.as_deref().map(|before| &**before), &rules);
         let runs: Vec<u64> = self.system.runs.keys().copied().collect();
         self.awake.extend(runs);
     }

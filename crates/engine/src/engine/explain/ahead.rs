@@ -11,7 +11,7 @@ use crate::{
     engine::{
         command::to_start,
         ids::{Place, TargetKey},
-        plan::{self, Task, holidays},
+        plan::{Task, holidays},
         provenance::Wanted,
         run::{Run, RunState, StepRun, Subject},
         system::Verified,
@@ -57,13 +57,14 @@ impl<'a> Walk<'a> {
 
     /// A run that there is not yet: what the stage demands of it, whom and what its rule asks there, and then the run.
     fn rule_to_come(&mut self, rules: &Rules, (name, rule): (&RuleName, &Rule), stage: &StageName, by: &str) {
-        for StepRun { id, task, skippable, .. } in plan::of_rule(rules, rule, stage) {
+        let in_force = self.system.rules().and_then(|rules| rules.at(name, stage));
+        for StepRun { id, task, skippable, .. } in in_force.into_iter().flat_map(|at| &at.steps) {
             let step = format!("{name} in {stage}: {id}");
-            match &*task {
+            match &**task {
                 Task::Require(_) => {
                     self.not_yet_because(step, format!("what {stage} demands"), format!("{by}, and its check"));
                 }
-                Task::Action(Action::Check(check)) if !(skippable && self.is_hotfix) => {
+                Task::Action(Action::Check(check)) if !(*skippable && self.is_hotfix) => {
                     let question = question::to_come(rules, stage, rule.repository(), check);
                     self.not_yet_because(step, question, format!("{by}, and its answer"));
                 }

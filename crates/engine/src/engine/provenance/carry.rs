@@ -9,7 +9,7 @@ use crate::engine::{
     system::Head,
     turn::Turn,
 };
-use crate::rules::{RepositoryName, Rule, RuleName, Rules, StageName};
+use crate::rules::{RepositoryName, RuleName, Rules, StageName};
 
 impl Turn<'_> {
     /// What is pinned in repositories is known to be of more than before: so is all that was made from it. Runs that wait at
@@ -22,8 +22,8 @@ impl Turn<'_> {
             while let Some(repository) = grown.pop_first() {
                 self.take_sets_anew(&Place { repository: repository.clone(), stage: stage.clone() });
                 let of_it = rules.rules.iter().filter(|(_, rule)| rule.repository() == Some(&repository));
-                for (name, rule) in of_it.filter(|(_, rule)| rule.is_for(stage)) {
-                    grown.extend(self.carry_on(&rules, (name, rule), &repository, stage));
+                for (name, _) in of_it.filter(|(_, rule)| rule.is_for(stage)) {
+                    grown.extend(self.carry_on(&rules, name, &repository, stage));
                 }
             }
         }
@@ -45,20 +45,21 @@ impl Turn<'_> {
     fn carry_on(
         &mut self,
         rules: &Rules,
-        (name, rule): (&RuleName, &Rule),
+        name: &RuleName,
         repository: &RepositoryName,
         stage: &StageName,
     ) -> Vec<RepositoryName> {
         let place = Place { repository: repository.clone(), stage: stage.clone() };
         let Some(head) = self.system.head(repository, stage) else { return Vec::new() };
-        if !fan_in::awaited_by(&self.system, &place, rule, &head.origin).is_empty() {
+        if !fan_in::awaited_by(&self.system, &place, name, &head.origin).is_empty() {
             return Vec::new();
         }
         let (here, more) = (Point::of(head, stage), behind(&self.system, &place, Some(name), &head.origin));
         let mut grown = Vec::new();
         for pins in self.pinned_by(rules, name, stage) {
             let (into, pins) = pins;
-            let is_of_it = fan_in::fits(&self.system, &into, Some(&pins), (repository, &here), &[name]);
+            let is_of_it =
+                fan_in::fits(&self.system, &into, Some(&pins), (repository, &here), std::slice::from_ref(name));
             if !is_of_it || more.is_empty() {
                 continue;
             }

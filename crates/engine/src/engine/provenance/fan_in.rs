@@ -2,19 +2,19 @@
 //! the repositories that it has in common. Whether that can still come is known from the rules: a push that a rule's `paths`
 //! leave out brings nothing through that rule, so what came through it before is as new as the push.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use crate::engine::{
     command::to_start,
     fact::{RunFact, StepFact},
     ids::{CommitId, Place},
     plan::Task,
-    provenance::{Origin, Pinner, Pins, Point, leads::all_roots, pinners, present_head, set_of},
+    provenance::{Origin, Pinner, Pins, Point, present_head, set_of},
     run::{Run, RunState, StepState, Subject},
     system::{Head, System},
     turn::Turn,
 };
-use crate::rules::{RepositoryName, Rule, RuleName, Rules, StageName, StepId};
+use crate::rules::{RepositoryName, RuleName, StepId};
 
 /// An artifact that a run needs, and has only an older one of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,17 +42,11 @@ pub(super) struct Met {
 }
 
 /// Where the pins of a head meet, of those that are known.
-pub(super) fn meet(
-    system: &System,
-    place: &Place,
-    pinners: &[Pinner<'_>],
-    root: &RepositoryName,
-    origin: &Origin,
-) -> Met {
-    let of_root = pinners.iter().filter(|pinner| pinner.roots().contains(root));
+pub(super) fn meet(system: &System, place: &Place, pinners: &[Pinner], root: &RepositoryName, origin: &Origin) -> Met {
+    let of_root = pinners.iter().filter(|pinner| !pinner.through(root).is_empty());
     let known = of_root.map(|pinner| (pinner, system.points(&place.repository, origin.pinned.get(&pinner.id), root)));
     let known = known.filter(|(_, points)| !points.is_empty()).map(|(pinner, points)| (pinner.through(root), points));
-    let known: Vec<(Vec<&RuleName>, &[Arc<Point>])> = known.collect();
+    let known: Vec<(&[RuleName], &[Arc<Point>])> = known.collect();
     let meets = |own: Option<usize>, head: &Arc<Point>| {
         let mut others = known.iter().enumerate().filter(|(at, _)| Some(*at) != own);
         others.all(|(_, (through, points))| is_of(points, head, through))
@@ -76,17 +70,17 @@ pub(super) fn fits(
     into: &RepositoryName,
     pins: Option<&Pins>,
     (root, head): (&RepositoryName, &Point),
-    through: &[&RuleName],
+    through: &[RuleName],
 ) -> bool {
     match pins.and_then(|pins| system.provenance_of(into, pins)) {
         Some(record) => record.of.get(root).is_some_and(|points| is_of(points, head, through)),
-        None => head.order > 0 && through.iter().all(|rule| !head.wanted.contains_key(*rule)),
+        None => head.order > 0 && through.iter().all(|rule| !head.wanted.contains_key(rule)),
     }
 }
 
 /// Whether something that is of these heads is of this one as well: it is one of them, or every rule through which it came
 /// makes the same of it.
-fn is_of(points: &[Arc<Point>], head: &Point, through: &[&RuleName]) -> bool {
+fn is_of(points: &[Arc<Point>], head: &Point, through: &[RuleName]) -> bool {
     let is_it = |point: &Arc<Point>| std::ptr::eq(&raw const **point, head);
     if points.iter().any(is_it) || points.iter().any(|point| point.commit == head.commit) {
         return true;
@@ -100,29 +94,20 @@ fn is_of(points: &[Arc<Point>], head: &Point, through: &[&RuleName]) -> bool {
 pub fn awaited(system: &System, run: &Run) -> Vec<Awaited> {
     let place =
         run.source.as_ref().map(|source| Place { repository: source.repository.clone(), stage: run.stage.clone() });
-    match rule_of(system, run).zip(place).filter(|_| run.waits_at_fan_in()) {
-        Some(((_, rule), place)) => awaited_by(system, &place, rule, &run.origin),
-        None => Vec::new(),
+    match (&run.subject, place) {
+        (Subject::Rule(rule), Some(place)) if run.waits_at_fan_in() => awaited_by(system, &place, rule, &run.origin),
+        _ => Vec::new(),
     }
-}
-
-/// Whether what a rule combines can be of different origin at all: two pins that have a repository in common.
-pub(in crate::engine) fn is_needed(rules: &Rules, rule: &Rule, stage: &StageName) -> bool {
-    let pinners = pinners(rules, stage, rule);
-    let roots: Vec<BTreeSet<&RepositoryName>> = pinners.iter().map(Pinner::roots).collect();
-    let mut pairs = roots.iter().enumerate().flat_map(|(at, one)| roots[..at].iter().map(move |other| (one, other)));
-    pairs.any(|(one, other)| one.intersection(other).next().is_some())
 }
 
 /// What a rule still waits for, were it to work on a head with these pins. They must meet in a head of every repository that
 /// comes through them; where a set was moved into the stage, in one that is not older than the set.
-pub(in crate::engine) fn awaited_by(system: &System, place: &Place, rule: &Rule, origin: &Origin) -> Vec<Awaited> {
-    let Some(rules) = system.rules() else { return Vec::new() };
-    let pinners = pinners(rules, &place.stage, rule);
+pub(in crate::engine) fn awaited_by(system: &System, place: &Place, rule: &RuleName, origin: &Origin) -> Vec<Awaited> {
+    let Some(at) = system.rules().and_then(|rules| rules.at(rule, &place.stage)) else { return Vec::new() };
     let mut awaited = Vec::new();
-    for root in all_roots(&pinners) {
+    for root in &at.roots {
         let floor = system.moved.get(&place.stage).and_then(|moved| moved.get(root));
-        awaited.extend(awaited_from(system, place, &pinners, (root, floor), origin));
+        awaited.extend(awaited_from(system, place, &at.pinners, (root, floor), origin));
     }
     awaited
 }
@@ -130,26 +115,24 @@ pub(in crate::engine) fn awaited_by(system: &System, place: &Place, rule: &Rule,
 fn awaited_from(
     system: &System,
     place: &Place,
-    pinners: &[Pinner<'_>],
+    pinners: &[Pinner],
     (root, floor): (&RepositoryName, Option<&Arc<Point>>),
     origin: &Origin,
 ) -> Vec<Awaited> {
     let is_late =
         |point: &&Arc<Point>| floor.is_none_or(|floor| point.stage == floor.stage && point.order >= floor.order);
     let met = meet(system, place, pinners, root, origin);
-    let of_root = || pinners.iter().filter(|pinner| pinner.roots().contains(root));
-    let pins = |pinner: &Pinner<'_>| origin.pinned.get(&pinner.id);
-    let points = |pinner: &Pinner<'_>| system.points(&place.repository, pins(pinner), root);
-    let is_known = |pinner: &&Pinner<'_>| !points(pinner).is_empty();
+    let of_root = || pinners.iter().filter(|pinner| !pinner.through(root).is_empty());
+    let pins = |pinner: &Pinner| origin.pinned.get(&pinner.id);
+    let points = |pinner: &Pinner| system.points(&place.repository, pins(pinner), root);
+    let is_known = |pinner: &&Pinner| !points(pinner).is_empty();
     // What nobody knows was chosen, unless it lay there before the set came or something beside it is known.
-    let is_chosen = |pinner: &Pinner<'_>| {
+    let is_chosen = |pinner: &Pinner| {
         let record = pins(pinner).and_then(|pins| system.provenance_of(&place.repository, pins));
         floor.is_none_or(|floor| record.is_some_and(|record| record.order >= floor.order))
     };
-    let through_none = |pinner: &Pinner<'_>| pinner.through(root).is_empty();
-    let fits = |pinner: &Pinner<'_>, head: &Point| {
-        let through = pinner.through(root);
-        through.is_empty() || fits(system, &place.repository, pins(pinner), (root, head), &through)
+    let fits = |pinner: &Pinner, head: &Point| {
+        fits(system, &place.repository, pins(pinner), (root, head), pinner.through(root))
     };
     let mut meeting = met.common.iter().filter(is_late).chain(floor);
     let none_known = !of_root().any(|pinner| is_known(&pinner));
@@ -159,10 +142,9 @@ fn awaited_from(
     let of_stage = |point: &&Arc<Point>| point.stage == place.stage;
     let newest = met.any.iter().chain(floor).max_by_key(|point| (of_stage(point), point.order));
     let Some(newest) = newest else { return Vec::new() };
-    let waits = of_root().filter(|pinner| !through_none(pinner));
-    let waits = waits.filter(|pinner| !fits(pinner, newest));
-    let one = |pinner: &Pinner<'_>| {
-        let owed = pinner.through(root).into_iter().filter_map(|rule| newest.wanted.get(rule));
+    let waits = of_root().filter(|pinner| !fits(pinner, newest));
+    let one = |pinner: &Pinner| {
+        let owed = pinner.through(root).iter().filter_map(|rule| newest.wanted.get(rule));
         let owed = owed.max_by_key(|wanted| wanted.order).map(|wanted| (wanted.commit.clone(), wanted.order));
         let (commit, order) = owed.unwrap_or_else(|| (newest.commit.clone(), newest.order));
         Awaited {
@@ -175,12 +157,6 @@ fn awaited_from(
         }
     };
     waits.map(one).collect()
-}
-
-fn rule_of<'system>(system: &'system System, run: &Run) -> Option<(&'system Rules, &'system Rule)> {
-    let Subject::Rule(name) = &run.subject else { return None };
-    let rules = system.rules()?;
-    Some((rules, rules.rules.get(name)?))
 }
 
 impl Run {
@@ -265,9 +241,9 @@ fn ended_by(system: &System, run: &Run, awaited: &Awaited) -> String {
     let Awaited { ancestor, order, .. } = awaited;
     let stage = &run.stage;
     let anew = format!("a newer push to {ancestor} {stage}");
-    let Some((rules, rule)) = rule_of(system, run) else { return anew };
-    let pinners = pinners(rules, stage, rule);
-    let Some(pinner) = pinners.iter().find(|pinner| *pinner.rule() == awaited.rule) else { return anew };
+    let (Subject::Rule(rule), Some(rules)) = (&run.subject, system.rules()) else { return anew };
+    let mut pinners = rules.at(rule, stage).into_iter().flat_map(|at| &at.pinners);
+    let Some(pinner) = pinners.find(|pinner| *pinner.rule() == awaited.rule) else { return anew };
     let has_it = |repository: &RepositoryName, own: u64, origin: &Origin| {
         let place = Place { repository: repository.clone(), stage: stage.clone() };
         let made_from = || super::behind(system, &place, None, origin).remove(ancestor).unwrap_or_default();
@@ -279,9 +255,9 @@ fn ended_by(system: &System, run: &Run, awaited: &Awaited) -> String {
             other.source.as_ref().is_some_and(|source| has_it(&source.repository, source.order, &other.origin))
         })
     };
-    let found: Vec<Option<&Run>> = pinner.leads.iter().map(|(name, _)| runs(name)).collect();
+    let found: Vec<Option<&Run>> = pinner.leads.iter().map(runs).collect();
     if let Some(at) = found.iter().position(|run| run.is_some_and(|run| !run.state.is_ended())) {
-        let then = if at == 0 { String::new() } else { format!(", and then {}", pinner.leads[at - 1].0) };
+        let then = if at == 0 { String::new() } else { format!(", and then {}", pinner.leads[at - 1]) };
         return found[at].map_or(anew, |run| format!("{}, which is under way{then}", run.id));
     }
     let failed = |run: &&&Run| matches!(run.state, RunState::Failed | RunState::Aborted) && !has_newer(system, run);
@@ -289,11 +265,12 @@ fn ended_by(system: &System, run: &Run, awaited: &Awaited) -> String {
         let (id, why) = (&found.id, found.reason.as_deref().unwrap_or("it was ended"));
         return format!("`tidegate retry {id}` ({why}), or {anew}");
     }
-    let has_head = |(_, rule): &&(&RuleName, &Rule)| {
-        let at = rule.repository().and_then(|repository| Some((repository, system.head(repository, stage)?)));
+    let has_head = |name: &&RuleName| {
+        let at = rules.rules[*name].repository();
+        let at = at.and_then(|repository| Some((repository, system.head(repository, stage)?)));
         at.is_some_and(|(repository, head)| has_it(repository, head.order, &head.origin))
     };
-    let start = pinner.leads.iter().find(has_head).map_or(&awaited.rule, |(name, _)| *name);
+    let start = pinner.leads.iter().find(has_head).unwrap_or(&awaited.rule);
     match to_start(system, start, stage) {
         push if push == anew => anew,
         start => format!("{start}, or {anew}"),

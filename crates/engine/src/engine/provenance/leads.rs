@@ -1,42 +1,48 @@
 //! Which rules lead where: the commit steps whose pins a rule takes in, and the rules whose pushes lead to them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::ids::PinnerId;
 use crate::rules::{Action, Commit, RepositoryName, Rule, RuleName, Rules, StageName, StepId};
 
 /// A place whose pins a rule takes in.
-pub(in crate::engine) struct Pinner<'rules> {
+#[derive(Debug, Clone)]
+pub(in crate::engine) struct Pinner {
     /// The commit step that pins there.
     pub(in crate::engine) id: PinnerId,
     /// The repository that its rule works on.
-    pub(in crate::engine) from: &'rules RepositoryName,
+    pub(in crate::engine) from: RepositoryName,
     /// Its rule, and then those whose pushes lead to it, nearest first; of several rules that pin there, those of all.
-    pub(in crate::engine) leads: Vec<(&'rules RuleName, &'rules Rule)>,
+    pub(in crate::engine) leads: Vec<RuleName>,
+    /// Per repository whose pushes come through it, the rules through which they come.
+    through: BTreeMap<RepositoryName, Vec<RuleName>>,
     /// The file and the pointers.
-    place: (&'rules str, BTreeSet<&'rules str>),
+    place: (String, BTreeSet<String>),
 }
 
-impl<'rules> Pinner<'rules> {
-    pub(in crate::engine) fn rule(&self) -> &'rules RuleName {
-        self.leads[0].0
+impl Pinner {
+    pub(in crate::engine) fn rule(&self) -> &RuleName {
+        &self.leads[0]
     }
 
     /// The repositories whose pushes come through it, each once.
-    pub(in crate::engine) fn roots(&self) -> BTreeSet<&'rules RepositoryName> {
-        self.leads.iter().filter_map(|(_, rule)| rule.on.push.as_ref()).collect()
+    pub(in crate::engine) fn roots(&self) -> impl Iterator<Item = &RepositoryName> {
+        self.through.keys()
     }
 
     /// The rules through which a push to a repository comes to it.
-    pub(in crate::engine) fn through(&self, root: &RepositoryName) -> Vec<&'rules RuleName> {
-        let pushed = self.leads.iter().filter(|(_, rule)| rule.on.push.as_ref() == Some(root));
-        pushed.map(|(name, _)| *name).collect()
+    pub(in crate::engine) fn through(&self, root: &RepositoryName) -> &[RuleName] {
+        self.through.get(root).map_or(&[], Vec::as_slice)
     }
-}
 
-/// The repositories whose pushes come through any of these, each once.
-pub(in crate::engine) fn all_roots<'rules>(pinners: &[Pinner<'rules>]) -> BTreeSet<&'rules RepositoryName> {
-    pinners.iter().flat_map(Pinner::roots).collect()
+    fn extend(&mut self, leads: Vec<(&RuleName, &Rule)>) {
+        for (name, rule) in leads {
+            self.leads.push(name.clone());
+            if let Some(root) = &rule.on.push {
+                self.through.entry(root.clone()).or_default().push(name.clone());
+            }
+        }
+    }
 }
 
 /// The commit steps of a rule at a stage.
@@ -63,19 +69,23 @@ fn lets_through(rule: &Rule, commit: &Commit) -> bool {
 }
 
 /// The places whose pins a rule's runs take in, in the order of the rules.
-pub(in crate::engine) fn pinners<'rules>(rules: &'rules Rules, stage: &StageName, rule: &Rule) -> Vec<Pinner<'rules>> {
+pub(in crate::engine) fn pinners(rules: &Rules, stage: &StageName, rule: &Rule) -> Vec<Pinner> {
     let Some(repository) = rule.repository() else { return Vec::new() };
-    let mut pinners: Vec<Pinner<'rules>> = Vec::new();
+    let mut pinners: Vec<Pinner> = Vec::new();
     for (name, pinning) in &rules.rules {
         let Some(from) = pinning.repository() else { continue };
         let into = commits(pinning, stage).filter(|(_, commit)| commit.repository == *repository);
         for (step, commit) in into.filter(|(_, commit)| lets_through(rule, commit)) {
-            let place = (commit.file.as_str(), commit.set.keys().map(String::as_str).collect());
+            let place = (commit.file.clone(), commit.set.keys().cloned().collect());
             let leads = leads(rules, stage, (name, pinning));
-            match pinners.iter_mut().find(|known| known.place == place) {
-                Some(known) => known.leads.extend(leads),
-                None => pinners.push(Pinner { id: PinnerId::of(name, &step), from, leads, place }),
+            if let Some(known) = pinners.iter_mut().find(|known| known.place == place) {
+                known.extend(leads);
+                continue;
             }
+            let (id, from) = (PinnerId::of(name, &step), from.clone());
+            let mut pinner = Pinner { id, from, leads: Vec::new(), through: BTreeMap::new(), place };
+            pinner.extend(leads);
+            pinners.push(pinner);
         }
     }
     pinners

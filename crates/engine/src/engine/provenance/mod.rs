@@ -205,10 +205,9 @@ fn each_behind(
         Some(rule) => rule == *name,
         None => taking.repository() == Some(&place.repository) && taking.is_for(&place.stage),
     });
-    for (_, taking) in taken_in {
-        let pinners = pinners(rules, &place.stage, taking);
-        for root in leads::all_roots(&pinners) {
-            let met = fan_in::meet(system, place, &pinners, root, origin);
+    for taken in taken_in.filter_map(|(name, _)| rules.at(name, &place.stage)) {
+        for root in &taken.roots {
+            let met = fan_in::meet(system, place, &taken.pinners, root, origin);
             let points = if met.common.is_empty() { met.any } else { met.common };
             if !points.is_empty() {
                 take(root, &points);

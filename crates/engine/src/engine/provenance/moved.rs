@@ -145,7 +145,8 @@ pub(in crate::engine) fn brought_by(system: &System, name: &RuleName, rule: &Rul
     let mut steps = commits(rule, &run.stage);
     let came = steps.all(|(step, commit)| {
         let pins = pinned(&commit.repository, PinnerId::of(name, &step));
-        pins.is_some() && fan_in::fits(system, &commit.repository, pins, (&source.repository, &here), &[name])
+        pins.is_some()
+            && fan_in::fits(system, &commit.repository, pins, (&source.repository, &here), std::slice::from_ref(name))
     });
     came.then(|| by.id.to_string())
 }
