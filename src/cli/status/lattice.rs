@@ -8,6 +8,8 @@ use crate::cli::{
     words,
 };
 
+/// The mark of a head that what runs there does not have.
+const TO_RUN: &str = "○";
 /// Between two columns.
 const GAP: usize = 2;
 /// The narrowest column of a stage: a commit with its mark.
@@ -84,10 +86,23 @@ pub(super) fn lines(report: &StatusReport, now_ms: i64, width: Option<usize>) ->
         cells.chain([length(&report.stages[stage])]).max().unwrap_or(0)
     };
     let needs: Vec<usize> = (0..report.stages.len()).map(need).collect();
-    match width.map(|width| shared(&needs, width.saturating_sub(names))) {
+    let mut lines = match width.map(|width| shared(&needs, width.saturating_sub(names))) {
         Some(None) => below(report, &rows, names, width.unwrap_or(usize::MAX)),
         Some(Some(widths)) => across(report, &rows, names, &widths),
         None => across(report, &rows, names, &needs),
+    };
+    let heads = report.repositories.iter().flat_map(|repository| repository.heads.values());
+    if heads.into_iter().any(HeadStatus::is_still_to_run) {
+        let legend = Cell::of(format!("{TO_RUN} not in what runs there yet"));
+        lines.push(paint(&legend.within(width.unwrap_or(usize::MAX)), Tone::Quiet));
+    }
+    lines
+}
+
+impl HeadStatus {
+    /// Whether what runs in its stage does not have it.
+    fn is_still_to_run(&self) -> bool {
+        self.runs == Some(false)
     }
 }
 
@@ -187,7 +202,8 @@ fn head_cells(head: &HeadStatus, now_ms: i64) -> (Cell, Cell) {
     let (forced, short) = if head.forced { (" (forced)", " !") } else { ("", "") };
     let commit = head.commit.get(..10).unwrap_or(&head.commit);
     let age = format!(", {}", words::before(now_ms, head.since_ms));
-    (Cell::with_tail(format!("● {commit}"), forced, short), Cell::with_tail(format!("  {}", head.by), &age, &age))
+    let mark = if head.is_still_to_run() { TO_RUN } else { "●" };
+    (Cell::with_tail(format!("{mark} {commit}"), forced, short), Cell::with_tail(format!("  {}", head.by), &age, &age))
 }
 
 fn target_cells(target: &TargetStatus) -> (Cell, Cell) {

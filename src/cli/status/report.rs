@@ -99,6 +99,9 @@ pub struct HeadStatus {
     pub since_ms: i64,
     /// That the branch was force-pushed to it.
     pub forced: bool,
+    /// Whether what runs in the stage has it, or is the same as if it had; absent where nothing runs that is made of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runs: Option<bool>,
 }
 
 /// A target at a stage.
@@ -212,6 +215,7 @@ fn repository(state: &System, name: &RepositoryName) -> RepositoryStatus {
             subject: head.subject.clone(),
             since_ms: head.since_ms,
             forced: head.forced,
+            runs: state.runs_head(name, stage),
         };
         (stage.to_string(), status)
     });

@@ -210,13 +210,22 @@ fn a_fix_that_was_pushed_to_qa_is_still_served_after_a_night_of_dev_is_promoted(
     delivery.done("deliver", "dev");
     let to_qa = |delivery: &Delivery| {
         let asked = delivery.asking("deliver", "qa").id.to_string();
+        let question = delivery.granted(&["run", "show", &asked]);
+        let status = delivery.status();
         delivery.granted(&["approve", &asked, "--as", "grace"]);
         delivery.quiet();
+        assert!(!delivery.status().contains("not in what runs there yet"), "{}", delivery.status());
+        (question, status)
     };
     delivery.granted(&["promote", "dev", "qa", "--as", "grace"]);
-    to_qa(&delivery);
+    let (question, _) = to_qa(&delivery);
+    assert!(!question.contains("made in qa"), "all of it was verified in dev: {question}");
     delivery.software.commit("qa", "Sell at the right price", &[("VERSION", "webshop 2.0.1\n")]);
-    to_qa(&delivery);
+    let (question, status) = to_qa(&delivery);
+    let fix = delivery.software.git(&["rev-parse", "qa"]);
+    let made = format!("made in qa from software {}, which dev has not verified", &fix[..10]);
+    assert!(question.contains(&made) && status.contains(&made), "{question}");
+    assert!(status.contains(&format!("○ {}", &fix[..10])), "{status}");
     assert_eq!(delivery.health("qa").as_deref(), Some("webshop 2.0.1"));
     let fixed = pinned(&delivery, "qa");
 

@@ -19,6 +19,7 @@ fn report(stages: &[&str]) -> StatusReport {
                 by: by.to_owned(),
                 subject: "Sell more".to_owned(),
                 since_ms: NOW_MS - 2 * MINUTE_MS,
+                runs: None,
                 forced: number == 1,
             };
             ((*stage).to_owned(), head)

@@ -4,6 +4,7 @@ mod ahead;
 mod ancestry;
 mod chain;
 mod journey;
+mod own;
 mod question;
 mod route;
 mod running;
@@ -124,7 +125,8 @@ fn gate(system: &System, run: &Run, step: &StepRun) -> Waiting {
         let expires = due_ms.map_or_else(String::new, |due_ms| format!("; it expires at {}", time(due_ms)));
         let people = who_may(system, run, step, &who);
         let (first, then) = for_git(system, step);
-        let for_what = format!("approval by {who} ({given} of {count}){first}");
+        let made = own::made_here(system, run).map_or_else(String::new, |made| format!("; {made}"));
+        let for_what = format!("approval by {who} ({given} of {count}){made}{first}");
         let ended_by = format!("{then}{people}: `tidegate approve {id}` or `tidegate reject {id} --reason …`{expires}");
         return Waiting { expires_ms: due_ms, ..Waiting::of(for_what, since_ms, ended_by) };
     }
