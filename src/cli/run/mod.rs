@@ -58,12 +58,15 @@ async fn show(config: &Path, output: Output, id: &RunId, asking: &Asking) -> any
     let known = house.ledger.read(&system, |state| {
         let run = state.run(id)?.clone();
         let asks_for = run.asking().map(|step| run.digest(step)).filter(|_| !run.state.is_ended());
-        Some(Shown { waiting: explain::run(state, &run), asks_for, run })
+        Some(Shown { waiting: explain::run(state, &run), made_here: explain::made_here(state, &run), asks_for, run })
     });
     let shown = match known.await? {
         Some(shown) => shown,
         None => match house.ledger.store().run(&system, id).await? {
-            Some(run) => Shown { run, waiting: None, asks_for: None },
+            Some(run) => {
+                let made_here = house.ledger.read(&system, |state| explain::made_here(state, &run)).await?;
+                Shown { run, waiting: None, made_here, asks_for: None }
+            }
             None => bail!("{system} has had no run `{id}`; `tidegate runs` lists them"),
         },
     };

@@ -18,6 +18,9 @@ pub(super) struct Shown {
     pub(super) run: Run,
     /// What it waits for; absent when it has ended.
     pub(super) waiting: Option<Waiting>,
+    /// That what it deploys was made in its stage, and from what; absent where the stage before had verified all of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) made_here: Option<String>,
     /// The digest that an approval now would be of.
     pub(super) asks_for: Option<Digest>,
 }
@@ -37,6 +40,7 @@ impl Shown {
         for (repository, commit) in &run.set {
             lines.push(format!("  of       {repository} {}", commit.short()));
         }
+        lines.extend(self.made_here.iter().map(|made| format!("           {made}")));
         let unknown = run.steps.iter().rev().find_map(|step| step.written()).map(|written| written.unknown.join("; "));
         let why = unknown.filter(|why| !why.is_empty()).map_or_else(String::new, |why| format!(" ({why})"));
         let others = run.others_wrote.then(|| format!("others who are not known{why}"));

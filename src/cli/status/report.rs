@@ -122,6 +122,9 @@ pub struct TargetStatus {
     pub address: Option<String>,
     /// Whether what is there was verified.
     pub verified: bool,
+    /// Of what is there, that it was made in this stage, and from what; absent where the stage before had verified all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_here: Option<String>,
     /// Why it is broken.
     pub broken: Option<String>,
 }
@@ -240,6 +243,7 @@ fn target(state: &System, name: &str, key: &TargetKey, stage: &StageName) -> Tar
         deployed_ms: deployed.map(|deployed| deployed.at_ms),
         address: deployed.and_then(|deployed| deployed.address.clone()),
         verified,
+        made_here: deployed.and_then(|deployed| explain::made_in(state, stage, &deployed.made_here)),
         broken: target.and_then(|target| target.broken.clone()),
     }
 }

@@ -41,6 +41,11 @@ pub(in crate::cli) fn of(report: &StatusReport, now_ms: i64) -> String {
     let mut lines: Vec<String> = report.past.iter().map(past).collect();
     let columns = Columns::of(report);
     lines.extend(lattice::lines(report, now_ms, width()));
+    let made = report.targets.iter().filter_map(|target| Some((target, target.made_here.as_ref()?)));
+    lines.extend(made.map(|(target, made)| {
+        let runs = format!("what runs in {} on {} was {made}", target.stage, target.target);
+        paint(&runs, Tone::Quiet)
+    }));
     lines.extend(holds::lines(&report.holds, columns, now_ms));
     let (said, half_way) = report.versions.lines(columns.stage, now_ms);
     if !said.is_empty() {

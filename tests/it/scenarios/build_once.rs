@@ -226,6 +226,9 @@ fn a_fix_that_was_pushed_to_qa_is_still_served_after_a_night_of_dev_is_promoted(
     let made = format!("made in qa from software {}, which dev has not verified", &fix[..10]);
     assert!(question.contains(&made) && status.contains(&made), "{question}");
     assert!(status.contains(&format!("○ {}", &fix[..10])), "{status}");
+    assert!(delivery.status().contains(&format!("what runs in qa on webshop was {made}")), "{}", delivery.status());
+    let served = delivery.done("deliver", "qa").id.to_string();
+    assert!(delivery.granted(&["run", "show", &served]).contains(&made), "{served} is done");
     assert_eq!(delivery.health("qa").as_deref(), Some("webshop 2.0.1"));
     let fixed = pinned(&delivery, "qa");
 

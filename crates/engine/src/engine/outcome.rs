@@ -272,6 +272,7 @@ impl Turn<'_> {
             artifacts: artifacts.into_iter().collect(),
             address,
             content: self.system.content(run, step),
+            made_here: self.system.made_here(run),
             at_ms: self.at_ms,
         };
         let key = key.clone();

@@ -45,6 +45,7 @@ impl Turn<'_> {
             at_ms: self.at_ms,
             authors: run.authors.clone(),
             artifacts: self.system.artifacts_of(&run.set),
+            made_here: self.system.made_here(run),
             hotfix: run.hotfix.clone(),
         };
         self.remember_version(&run.stage, &verified);

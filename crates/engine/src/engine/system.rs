@@ -267,6 +267,9 @@ pub struct Deployed {
     pub content: Option<DeployedContent>,
     /// When: milliseconds since 1970, UTC.
     pub at_ms: i64,
+    /// The stage's own commits from which it was made there, that no stage before had verified.
+    #[serde(default, skip_serializing_if = "CommitSet::is_empty")]
+    pub made_here: CommitSet,
 }
 
 /// What was verified together in a stage.
@@ -283,6 +286,9 @@ pub struct Verified {
     /// The names of the artifacts that are pinned in it.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub artifacts: BTreeSet<String>,
+    /// The stage's own commits from which it was made there, that no stage before had verified.
+    #[serde(default, skip_serializing_if = "CommitSet::is_empty")]
+    pub made_here: CommitSet,
     /// That it is of a hotfix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hotfix: Option<Hotfix>,

@@ -41,6 +41,7 @@ fn report(stages: &[&str]) -> StatusReport {
             deployed_ms: Some(NOW_MS),
             address: Some("http://127.0.0.1:43567".to_owned()),
             verified: true,
+            made_here: None,
             broken: None,
         })
         .collect();

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use ancestry::{Ancestry, Landing};
 pub use chain::{Condition, Verdict, chain};
 pub use journey::{Journey, journey};
+pub use own::{made_here, made_in};
 
 use super::{
     effect::{EffectKind, Phase},
@@ -125,7 +126,7 @@ fn gate(system: &System, run: &Run, step: &StepRun) -> Waiting {
         let expires = due_ms.map_or_else(String::new, |due_ms| format!("; it expires at {}", time(due_ms)));
         let people = who_may(system, run, step, &who);
         let (first, then) = for_git(system, step);
-        let made = own::made_here(system, run).map_or_else(String::new, |made| format!("; {made}"));
+        let made = made_here(system, run).map_or_else(String::new, |made| format!("; {made}"));
         let for_what = format!("approval by {who} ({given} of {count}){made}{first}");
         let ended_by = format!("{then}{people}: `tidegate approve {id}` or `tidegate reject {id} --reason …`{expires}");
         return Waiting { expires_ms: due_ms, ..Waiting::of(for_what, since_ms, ended_by) };

@@ -66,11 +66,22 @@ impl System {
 }
 
 /// Which artifacts of a run were made in its own stage, as a clause for people; `None` where all came from the stage before.
-pub(super) fn made_here(system: &System, run: &Run) -> Option<String> {
-    let made = system.made_here(run);
-    let before: Vec<&str> = system.stages_before(&run.stage).into_iter().map(StageName::as_str).collect();
+#[must_use]
+pub fn made_here(system: &System, run: &Run) -> Option<String> {
+    let deployed = system.targets.values().filter_map(|target| target.deployed.as_ref());
+    let deployed = deployed.map(|deployed| (&deployed.run, &deployed.made_here));
+    let verified = system.versions.all().map(|version| (&version.verified.run, &version.verified.made_here));
+    let known = deployed.chain(verified).find(|(by, _)| **by == run.id).map(|(_, made)| made.clone());
+    let made = known.unwrap_or_else(|| if run.state.is_ended() { CommitSet::new() } else { system.made_here(run) });
+    made_in(system, &run.stage, &made)
+}
+
+/// That something was made in a stage from these commits of its own, as a clause for people.
+#[must_use]
+pub fn made_in(system: &System, stage: &StageName, made: &CommitSet) -> Option<String> {
+    let before: Vec<&str> = system.stages_before(stage).into_iter().map(StageName::as_str).collect();
     let from: Vec<String> =
         made.iter().map(|(repository, commit)| format!("{repository} {}", commit.short())).collect();
-    let (stage, from, before) = (&run.stage, from.join(" and "), before.join(" and "));
+    let (from, before) = (from.join(" and "), before.join(" and "));
     (!made.is_empty()).then(|| format!("made in {stage} from {from}, which {before} has not verified"))
 }

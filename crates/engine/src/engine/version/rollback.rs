@@ -227,6 +227,7 @@ impl Turn<'_> {
                 at_ms: self.at_ms,
                 authors: run.authors.clone(),
                 artifacts: self.system.artifacts_of(&run.set),
+                made_here: CommitSet::new(),
                 hotfix: None,
             },
             promoted: None,
