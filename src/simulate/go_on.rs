@@ -12,7 +12,7 @@ use crate::{
         Attribution, Cause, Delivery, Effect, EffectKind, Event, Outcome, Phase, Recorded, Run, StepOutcome, Timer,
         Work, explain, step, work,
     },
-    steps::{attribute, foresight::foresee},
+    steps::{attribute, foresee},
 };
 
 /// As many effects as a prediction may have: many times what a change causes in the largest system, and still read in a

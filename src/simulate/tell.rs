@@ -11,7 +11,10 @@ use super::{
 use crate::{
     engine::{Made, Message, Moved, NoticeWork, Run, RunId, RunState, StepOutcome, StepState, StepWork, explain},
     rules::RepositoryName,
-    steps::foresight::{self as steps, Told, text},
+    steps::{
+        self,
+        foresight::{Told, text},
+    },
 };
 
 impl Simulation {
