@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Simulation, Unpredictable,
     people::{self, Able, able},
+    question::Unpredictable,
     report::Stopped,
+    simulation::Simulation,
 };
 use crate::{
     engine::{
