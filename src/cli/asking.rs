@@ -1,14 +1,8 @@
-//! What most commands take: which system, and who asks. One place, so that every command reads and decides it alike.
-
-use std::{collections::BTreeMap, path::Path};
+//! What most commands take: which system, and who asks.
 
 use clap::Args;
 
-use super::{House, house, output::Output};
-use crate::{
-    engine::{Command, RunId},
-    rules::SystemName,
-};
+use crate::rules::SystemName;
 
 /// Which system, and who asks.
 #[derive(Debug, Args)]
@@ -17,57 +11,12 @@ pub(super) struct Asking {
     #[arg(long, short)]
     pub(super) system: Option<SystemName>,
     /// Who asks; must be among the people of the settings file where it lists any. `TIDEGATE_AS` says it for all commands
-    #[arg(long = "as", value_name = "NAME", default_value_t = house::asker(), hide_default_value = true)]
+    #[arg(long = "as", value_name = "NAME", default_value_t = asker(), hide_default_value = true)]
     pub(super) who: String,
 }
 
-impl Asking {
-    /// Asks the engine and says what came of it.
-    pub(super) async fn ask(&self, config: &Path, output: Output, command: Command, done: &str) -> anyhow::Result<()> {
-        let house = House::open(config).await?;
-        let system = house.find_system(self).await?;
-        let entry = house.command(&system, &self.who, command).await?;
-        let made =
-            house.ledger.read(&system, |state| state.runs.values().next_back().map(|run| run.id.clone())).await?;
-        let done = house.complete(self, &system, done).await?;
-        output.done(
-            &done,
-            &serde_json::json!({ "system": system, "seq": entry.seq, "newest_run": made.as_ref().map(RunId::as_str) }),
-        )
-    }
-}
-
-/// Which systems, and who asks.
-#[derive(Debug, Args)]
-pub(super) struct AskingEach {
-    /// Ask it of every system that whoever asks may look at
-    #[arg(long, conflicts_with = "system")]
-    all: bool,
-    #[command(flatten)]
-    one: Asking,
-}
-
-impl AskingEach {
-    /// Asks the engine of each system. One that refuses does not keep the others from being asked; the first refusal is
-    /// the error.
-    pub(super) async fn ask(self, config: &Path, output: Output, command: &Command, done: &str) -> anyhow::Result<()> {
-        let house = House::open(config).await?;
-        let systems = if self.all {
-            house.visible_systems(&self.one.who).await?
-        } else {
-            vec![house.find_system(&self.one).await?]
-        };
-        let (mut asked, mut refused) = (Vec::new(), None);
-        for system in systems {
-            match house.command(&system, &self.one.who, command.clone()).await {
-                Ok(entry) => asked.push((system, entry.seq)),
-                Err(error) => refused = refused.or(Some(error.context(format!("{system} was not asked for it")))),
-            }
-        }
-        let sentence: Vec<String> = asked.iter().map(|(system, _)| format!("{system} {done}")).collect();
-        if !asked.is_empty() {
-            output.done(&sentence.join("\n"), &serde_json::json!({ "systems": BTreeMap::from_iter(asked) }))?;
-        }
-        refused.map_or(Ok(()), Err)
-    }
+/// Who asks, where the command line does not say so with `--as`: `TIDEGATE_AS`, or who is logged in.
+pub(super) fn asker() -> String {
+    let said = |name| std::env::var(name).ok().filter(|name| !name.is_empty());
+    said("TIDEGATE_AS").or_else(|| said("USER")).unwrap_or_else(|| "operator".to_owned())
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::{Asking, AskingEach, moment, output::Output};
+use super::{Asking, moment, output::Output, request::AskingEach};
 use crate::{
     driver::now_ms,
     engine::{Command, RunId, explain},

@@ -4,7 +4,9 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::{Context, bail};
 
-use super::{asking::Asking, channels, release::LedgerReleases, settings::Settings, words};
+use super::{
+    asking::Asking, channels, ledger_releases::LedgerReleases, output::NOTHING_YET, settings::Settings, words,
+};
 use crate::{
     driver::now_ms,
     engine::{Access, Command, Digest, Event, Refused},
@@ -18,9 +20,6 @@ use crate::{
     steps::Tools,
     store::{Entry, Ledger, SqliteStore, Store as _},
 };
-
-/// What is said where there is nothing to look at.
-pub(super) const NOTHING_YET: &str = "no system has been started yet: `tidegate serve` reads the rules and begins";
 
 /// An open house: the settings and the ledger over the store.
 pub struct House {
@@ -315,12 +314,6 @@ impl House {
 /// Whether there is a database with something in it.
 fn has_begun(settings: &Settings) -> bool {
     std::fs::metadata(settings.database()).is_ok_and(|database| database.len() > 0)
-}
-
-/// Who asks, where the command line does not say so with `--as`: `TIDEGATE_AS`, or who is logged in.
-pub(super) fn asker() -> String {
-    let said = |name| std::env::var(name).ok().filter(|name| !name.is_empty());
-    said("TIDEGATE_AS").or_else(|| said("USER")).unwrap_or_else(|| "operator".to_owned())
 }
 
 /// A repository's path in a rules file is from that file's folder; any other URL is as it is.

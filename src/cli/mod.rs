@@ -13,6 +13,7 @@ mod history;
 mod hotfix;
 mod house;
 mod init;
+mod ledger_releases;
 mod logs;
 mod moment;
 mod output;
@@ -23,6 +24,7 @@ mod promote;
 mod reject;
 mod release;
 mod replay;
+mod request;
 mod retry;
 mod rollback;
 mod run;
@@ -45,7 +47,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use asking::{Asking, AskingEach};
+use asking::Asking;
 pub use house::House;
 use output::Output;
 

@@ -5,8 +5,10 @@ use std::io::{IsTerminal as _, Write as _};
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::house::NOTHING_YET;
 use crate::rules::printable;
+
+/// What is said where there is nothing to look at.
+pub(super) const NOTHING_YET: &str = "no system has been started yet: `tidegate serve` reads the rules and begins";
 
 /// How a command prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

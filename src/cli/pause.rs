@@ -4,7 +4,7 @@ use std::path::Path;
 
 use clap::Args;
 
-use super::{AskingEach, output::Output};
+use super::{output::Output, request::AskingEach};
 use crate::engine::Command;
 
 /// Start nothing new, in one system or in all. Running steps go on to their end; approvals are still taken.

@@ -3,17 +3,14 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    sync::Arc,
 };
 
 use anyhow::{Context, bail};
-use async_trait::async_trait;
 use clap::Args;
 
 use super::{
     House,
-    asking::Asking,
-    house,
+    asking::{Asking, asker},
     output::{Output, say},
     status::releases::HalfReleased,
 };
@@ -24,8 +21,6 @@ use crate::{
         version::release::{self, Standing},
     },
     rules::{StageName, SystemName},
-    steps::Releases,
-    store::Ledger,
 };
 
 /// Promote several systems as one: each fulfils its own conditions, and all merge when all can; when one of them ends
@@ -45,7 +40,7 @@ pub(super) struct Release {
     #[arg(long, requires = "systems")]
     to: Option<StageName>,
     /// Who asks; must be among the people of the settings file where it lists any. `TIDEGATE_AS` says it for all commands
-    #[arg(long = "as", value_name = "NAME", default_value_t = house::asker(), hide_default_value = true)]
+    #[arg(long = "as", value_name = "NAME", default_value_t = asker(), hide_default_value = true)]
     who: String,
 }
 
@@ -126,15 +121,4 @@ fn line(system: &SystemName, standing: &Standing) -> String {
         Standing::Ended { run, reason, .. } => (run, format!("ended: {reason}")),
     };
     format!("{system:<14} {run:<14} {words}")
-}
-
-/// Releases of the systems in this program's own store.
-pub(super) struct LedgerReleases(pub(super) Arc<Ledger>);
-
-#[async_trait]
-impl Releases for LedgerReleases {
-    async fn standing(&self, system: &SystemName, name: &str) -> Result<Standing, String> {
-        let read = self.0.read(system, |state| release::standing(state, name)).await;
-        read.map_err(|error| error.to_string())
-    }
 }

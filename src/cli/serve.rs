@@ -11,10 +11,7 @@ use clap::Args;
 use tokio::signal::unix::SignalKind;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    house::{House, asker},
-    signals::told_to_stop,
-};
+use super::{asking::asker, house::House, signals::told_to_stop};
 use crate::{
     driver::{Breakpoints, Driver},
     engine::Command,

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     engine::{Artifact, Link},
-    store::Traced,
+    store::{self, Traced},
 };
 
 /// Follow an artifact or commit both ways: what it was made from, and what was made from it.
@@ -29,7 +29,7 @@ impl Trace {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
         let house = House::open_to_read(config).await?;
         let system = house.system(&self.asking).await?;
-        let traced = house.ledger.store().trace(&system, &self.name).await?;
+        let traced = store::trace(house.ledger.store().as_ref(), &system, &self.name).await?;
         if output == Output::Json {
             return output.json(&traced);
         }

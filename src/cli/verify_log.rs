@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     rules::SystemName,
-    store::{Expected, LogCheck},
+    store::{self, Expected, LogCheck},
 };
 
 /// Check that no event was changed, moved or taken away, and that all else that is stored is what the events give: the
@@ -49,7 +49,8 @@ impl VerifyLog {
         for system in systems {
             let progress = Progress::of(format!("checking {system}"));
             let tell = |done, whole| progress.tell(done, whole);
-            let check = house.ledger.store().verify_log_telling(&system, self.expect.as_ref(), &tell).await?;
+            let check =
+                store::verify_log_telling(house.ledger.store().as_ref(), &system, self.expect.as_ref(), &tell).await?;
             drop(progress);
             if output == Output::Text {
                 say(&line(&system, &check))?;

@@ -18,7 +18,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub use breakpoints::{Breakpoints, Resume};
-use trouble::{Trouble, Waits, apart};
+use trouble::{STORE_PAUSE, Trouble, Waits, apart};
 
 use crate::{
     engine::{Effect, EffectId, EffectKind, Event, Outcome, StepOutcome, StepWork, Work, work},
@@ -37,9 +37,6 @@ const MOST_CLAIMS: usize = 4_096;
 const MOST_LOOKS: usize = 16;
 /// How many notices are delivered at once: a mail server that hangs holds up others of its kind, and no step.
 const MOST_DELIVERIES: usize = 8;
-/// How long the store is left alone after it failed (a full disk, a lock) before it is tried again; doubled for each further
-/// failure of the same effect.
-const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// The longest sleep when nothing is due: a safety net beneath the notices of change.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// How long a step may go on past its deadline before it is dropped: its own deadlines come first.

@@ -5,13 +5,15 @@ use std::{any::Any, future::Future, time::Duration};
 
 use tokio::task::JoinSet;
 
-use super::STORE_PAUSE;
 use crate::{
     engine::{Attribution, Delivery, Effect, EffectKind, Outcome, StepOutcome},
     rules::SystemName,
     store::StoreError,
 };
 
+/// How long the store is left alone after it failed (a full disk, a lock) before it is tried again; doubled for each further
+/// failure of the same effect.
+pub(super) const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// The longest wait before an effect is tried again: a store that has been mended is noticed within a minute.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 

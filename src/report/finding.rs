@@ -3,11 +3,23 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The name of our own checks in findings.
+pub const TOOL: &str = "tidegate";
+
 /// How many findings a report keeps: more than a person will read, few enough that a page still opens.
 pub const MAX_FINDINGS: usize = 1_000;
 
 /// How many characters of one text (a message, a hint, a path) are kept.
 pub const MAX_TEXT_CHARACTERS: usize = 2_000;
+
+/// A place in a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The line, from 1.
+    pub line: u32,
+    /// The column, from 1, in characters.
+    pub column: u32,
+}
 
 /// How grave a finding is. The order is that of a report: the gravest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -85,7 +97,7 @@ impl Finding {
 
     /// The same finding at a place of its file, if one is known.
     #[must_use]
-    pub fn at(mut self, place: Option<super::document::Place>) -> Self {
+    pub fn at(mut self, place: Option<Place>) -> Self {
         if let Some(place) = place {
             self.line = Some(place.line);
             self.column = Some(place.column);
@@ -122,6 +134,11 @@ impl Finding {
             hint: self.hint.map(|text| tidy(&text)),
         }
     }
+}
+
+/// The logical id in a path that lies within a resource.
+pub(super) fn resource_of(path: &str) -> Option<&str> {
+    path.strip_prefix("/Resources/")?.split('/').next().filter(|id| !id.is_empty())
 }
 
 /// From which level on findings fail the lint step.

@@ -7,8 +7,8 @@
 
 mod shape;
 
-use super::document::{Document, TOOL as OURSELVES, resource_of};
-use super::finding::{Checked, Finding, Level};
+use super::document::Document;
+use super::finding::{Checked, Finding, Level, TOOL as OURSELVES, resource_of};
 use cfn_guard::{ValidateInput, run_checks};
 use serde::Deserialize;
 use std::collections::BTreeSet;

@@ -1,7 +1,7 @@
 //! Checks of a template's structure that need no tool: what CloudFormation would refuse after the approval is refused before.
 
-use super::document::{Document, TOOL, resource_of};
-use super::finding::{Checked, Finding, Level};
+use super::document::Document;
+use super::finding::{Checked, Finding, Level, TOOL, resource_of};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 

@@ -3,16 +3,17 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Simulation, Unpredictable,
     people::{self, Able, able},
+    question::Unpredictable,
     report::Stopped,
+    simulation::Simulation,
 };
 use crate::{
     engine::{
         Attribution, Cause, Delivery, Effect, EffectKind, Event, Outcome, Phase, Recorded, Run, StepOutcome, Timer,
         Work, explain, step, work,
     },
-    steps::{attribute, foresight::foresee},
+    steps::{attribute, foresee},
 };
 
 /// As many effects as a prediction may have: many times what a change causes in the largest system, and still read in a

@@ -8,103 +8,31 @@
 mod builder;
 mod go_on;
 mod people;
+mod question;
 mod record;
 pub mod report;
 mod scratch;
+mod simulation;
 mod suppose;
 mod tell;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use self::scratch::Originals;
+pub use self::{
+    question::{Question, Supposed, Unpredictable},
+    scratch::Originals,
+};
 use self::{
     record::Record,
-    report::{Prediction, RulesUsed, Stopped, Summary, What},
+    report::{Prediction, RulesUsed, Stopped, Summary},
     scratch::Scratch,
+    simulation::Simulation,
 };
 use crate::{
-    engine::{Access, Command, Digest, Effect, EffectId, Event, Principal, Recorded, Refused, System, step},
-    providers::Fault,
-    rules::{RepositoryName, Rules, StageName},
-    steps::foresight::{Certainty, Foresight, Placeholders},
+    engine::{Access, Event, Recorded, Refused, System, step},
+    rules::{RepositoryName, Rules},
+    steps::foresight::{Foresight, Placeholders},
 };
-
-/// As much of differences as is kept of one commit.
-const MOST_DIFF_BYTES: usize = 32 * 1024;
-
-/// What is supposed.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Supposed {
-    /// A commit is pushed.
-    Push {
-        /// To this repository.
-        repository: RepositoryName,
-        /// To the branch of this stage.
-        stage: StageName,
-        /// The commit, or what names it; without one, the present head is carried forward again.
-        commit: Option<String>,
-        /// Whether it is a forced push, which the branch's head does not stand in the way of.
-        force: bool,
-    },
-    /// Somebody asks for something: a promotion, a way back, a retry.
-    Asked {
-        /// For this.
-        command: Command,
-    },
-    /// The clock goes on.
-    Until {
-        /// Until this moment: milliseconds since 1970, UTC.
-        until_ms: i64,
-    },
-}
-
-/// What is to be predicted, and from what.
-pub struct Question {
-    /// What is supposed.
-    pub supposed: Supposed,
-    /// The state as it is.
-    pub system: System,
-    /// Rules to go by in place of those in force: where they were read, their digest, and what they say.
-    pub rules: Option<(String, Digest, Rules)>,
-    /// The present: milliseconds since 1970, UTC.
-    pub now_ms: i64,
-    /// No further than this: milliseconds since 1970, UTC.
-    pub horizon_ms: i64,
-    /// Who asks.
-    pub by: Principal,
-    /// The people and roles by which gates are passed; when there are no people, there is always somebody.
-    pub access: Access,
-    /// Whether the rules' commands are run, on copies.
-    pub run_commands: bool,
-    /// What is copied.
-    pub originals: Originals,
-}
-
-/// Why nothing could be predicted.
-#[derive(Debug, thiserror::Error)]
-pub enum Unpredictable {
-    /// The engine would refuse it.
-    #[error(transparent)]
-    Refused(#[from] Refused),
-    /// Git would refuse it.
-    #[error("{what}; {hint}")]
-    NotPushed {
-        /// What, and why.
-        what: String,
-        /// What to do instead.
-        hint: String,
-    },
-    /// The copies could not be made.
-    #[error("{0}{hint}", hint = hint(.0))]
-    Copies(#[from] Fault),
-}
-
-fn hint(fault: &Fault) -> String {
-    match fault {
-        Fault::Fail { hint, .. } if !hint.is_empty() => format!("; {hint}"),
-        Fault::Fail { .. } | Fault::Retry { .. } => String::new(),
-    }
-}
 
 /// Predicts.
 ///
@@ -165,27 +93,6 @@ fn not_seen(system: &System, rules: &Rules) -> Vec<String> {
     let note =
         |name| format!("{name} is not watched yet, so nothing is known of its branches; seen first, it starts nothing");
     rules.repositories.keys().filter(unseen).map(note).collect()
-}
-
-/// A simulation on its way.
-struct Simulation {
-    system: System,
-    at_ms: i64,
-    horizon_ms: i64,
-    scratch: Scratch,
-    foresight: Foresight,
-    record: Record,
-    /// The pending effects, in the order in which they were asked for.
-    waits: BTreeMap<EffectId, (usize, Effect)>,
-    emitted: usize,
-    /// How many notices there were before.
-    told_before: u64,
-    /// The numbers of the runs that a schedule began, and all that came of them.
-    scheduled: BTreeSet<u64>,
-    until_horizon: bool,
-    /// Gates that nobody could pass: run and step → the place in the log at which that was so.
-    stuck: BTreeMap<(u64, String), u64>,
-    notes: Vec<String>,
 }
 
 impl Simulation {

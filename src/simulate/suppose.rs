@@ -4,7 +4,12 @@ use std::{path::Path, sync::Arc};
 
 use tokio::sync::Semaphore;
 
-use super::{Simulation, Supposed, Unpredictable, people::MOST_PEOPLE, report::What};
+use super::{
+    people::MOST_PEOPLE,
+    question::{Supposed, Unpredictable},
+    report::What,
+    simulation::Simulation,
+};
 use crate::{
     engine::{
         Command, Compiled, Effect, EffectId, EffectKind, Event, Principal, Recorded, Refused, WatchWork, Work, explain,

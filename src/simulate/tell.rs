@@ -5,14 +5,20 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{
-    Certainty, MOST_DIFF_BYTES, Simulation, What,
-    report::{FileChange, Foreseen, Gate, StillWaits},
+    report::{FileChange, Foreseen, Gate, StillWaits, What},
+    simulation::Simulation,
 };
 use crate::{
     engine::{Made, Message, Moved, NoticeWork, Run, RunId, RunState, StepOutcome, StepState, StepWork, explain},
     rules::RepositoryName,
-    steps::foresight::{self as steps, Told, text},
+    steps::{
+        self,
+        foresight::{Certainty, Told, text},
+    },
 };
+
+/// As much of differences as is kept of one commit.
+const MOST_DIFF_BYTES: usize = 32 * 1024;
 
 impl Simulation {
     /// Writes down what came of a step.

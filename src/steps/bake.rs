@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use super::{
     StepLog, Tools,
     foresight::{Ahead, Certainty, Foreseen, NOT_MADE, Told},
+    given::time_left,
     step::{Act, Progress, Step},
-    time_left,
 };
 use crate::{
     engine::{Artifact, Digest, Made, Phase, StepOutcome, StepWork, explain},

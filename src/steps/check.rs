@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 use super::{
     StepLog, Tools,
     foresight::{Ahead, Foreseen, Told},
+    given::time_left,
     step::{Act, Progress, Step, nothing_proceeds},
-    time_left,
     verify::{run_in_tree, template_fault},
 };
 use crate::{

@@ -8,9 +8,8 @@ use serde_json::{Map, Value};
 use super::{
     StepLog, Tools,
     foresight::{Ahead, Certainty, Foreseen, NOT_MADE, Told, text},
-    needed,
+    given::{needed, time_left},
     step::{Act, Progress, Step},
-    time_left,
 };
 use crate::{
     engine::{Artifact, Digest, Made, Service, StepWork},

@@ -4,25 +4,21 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{Tools, carry_out, step::Step, step_of};
+use super::Tools;
 use crate::{
-    engine::{Artifact, Digest, Made, Phase, StepOutcome, StepWork},
+    engine::{Artifact, Digest, Made, StepOutcome, StepWork},
     providers::Fault,
     rules::RepositoryName,
 };
 
 /// How addresses of templates and services begin that are not there.
 pub const NOT_MADE: &str = "placeholder:";
-/// How long a step on a copy may really take. A prediction that takes longer is of no use.
-const REAL_DEADLINE: Duration = Duration::from_secs(300);
-
 /// How something in a prediction is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -111,46 +107,10 @@ pub(super) struct Ahead<'copies> {
     pub(super) work: StepWork,
     pub(super) tools: &'copies Tools,
     pub(super) foresight: &'copies Foresight,
-    now_ms: i64,
-}
-
-/// Does a step on the copies, or foresees what would come of it. `now_ms` is the simulated time, in milliseconds since 1970,
-/// UTC.
-pub async fn foresee(work: StepWork, tools: &Tools, foresight: &Foresight, now_ms: i64) -> Foreseen {
-    if work.phase == Phase::Cancel {
-        return Foreseen { outcome: StepOutcome::Cancelled, certainty: Certainty::Foreseen, note: None };
-    }
-    let task = work.task.clone();
-    step_of(&task).foresee(Ahead { work, tools, foresight, now_ms }).await
-}
-
-/// What a prediction says of a step that is done.
-#[must_use]
-pub fn tell(work: &StepWork, outputs: &Map<String, Value>) -> Told {
-    step_of(&work.task).tell(work, outputs)
+    pub(super) now_ms: i64,
 }
 
 impl Ahead<'_> {
-    /// Does the step for real, on the copies.
-    pub(super) async fn really(self, step: &dyn Step) -> Foreseen {
-        Foreseen { outcome: self.outcome(step).await, certainty: Certainty::Done, note: None }
-    }
-
-    /// What comes of the step, done for real. Its deadline is of the simulated time; here it gets a real one.
-    pub(super) async fn outcome(mut self, step: &dyn Step) -> StepOutcome {
-        let left_ms = u64::try_from(self.work.deadline_ms - self.now_ms).unwrap_or(0);
-        let left = Duration::from_millis(left_ms).min(REAL_DEADLINE);
-        let present = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        self.work.deadline_ms = super::milliseconds(present + left);
-        match tokio::time::timeout(REAL_DEADLINE, carry_out(step, &self.work, self.tools)).await {
-            Ok(outcome) => outcome,
-            Err(_) => StepOutcome::Failed {
-                error: format!("it took longer than {} s on a copy", REAL_DEADLINE.as_secs()),
-                hint: "the simulation gives up; the real run may have more time".to_owned(),
-            },
-        }
-    }
-
     /// Notes what a name stands for.
     pub(super) fn stands_for(&self, name: String, what: String) -> String {
         let mut placeholders = self.foresight.placeholders.lock().unwrap_or_else(PoisonError::into_inner);

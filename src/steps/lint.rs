@@ -8,10 +8,9 @@ use serde_json::{Map, Value};
 use super::{
     StepLog, Tools,
     foresight::{Ahead, Certainty, Foreseen, NOT_MADE, Told, placeholder_digest, text},
-    needed,
+    given::{needed, time_left},
     step::{Act, Progress, Step, nothing_proceeds},
     synth::last_lines,
-    time_left,
 };
 use crate::{
     engine::{Artifact, Digest, StepWork},

@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 use super::{
     StepLog, Tools,
     foresight::{Ahead, Foreseen, Told},
+    given::time_left,
     moved, require,
     step::{Act, Progress, Step, nothing_proceeds},
-    time_left,
     tools::message,
 };
 use crate::{

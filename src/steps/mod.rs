@@ -8,12 +8,15 @@ mod commit;
 mod deploy;
 pub mod foresight;
 mod gate;
+mod given;
 mod lint;
 mod merge;
 mod moved;
 mod notify;
 mod package;
+mod rehearse;
 mod release;
+mod releases;
 mod require;
 mod restore;
 mod step;
@@ -22,29 +25,42 @@ mod synth;
 mod tools;
 mod verify;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
-
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub use authors::attribute;
 pub use notify::{Channel, Channels, DELIVERY_DEADLINE, deliver};
-pub use release::{NoReleases, Releases};
+pub use releases::{NoReleases, Releases};
 pub use step_log::StepLog;
 pub use tools::Tools;
 
-use self::step::{Act, Progress, Step};
+use self::{
+    foresight::{Ahead, Certainty, Foreseen, Foresight, Told},
+    step::{Step, carry_out},
+};
 use crate::{
     engine::{Phase, StepOutcome, StepWork, plan::Task},
-    providers::Fault,
-    rules::{Action, printable},
+    rules::Action,
 };
-
-/// The shortest deadline that a call is given, so that a step tried at its last moment still gets an answer.
-const SHORTEST_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Starts, polls or cancels a step.
 pub async fn perform(work: &StepWork, tools: &Tools) -> StepOutcome {
     carry_out(&*step_of(&work.task), work, tools).await
+}
+
+/// Does a step on the copies, or foresees what would come of it. `now_ms` is the simulated time, in milliseconds since 1970,
+/// UTC.
+pub async fn foresee(work: StepWork, tools: &Tools, foresight: &Foresight, now_ms: i64) -> Foreseen {
+    if work.phase == Phase::Cancel {
+        return Foreseen { outcome: StepOutcome::Cancelled, certainty: Certainty::Foreseen, note: None };
+    }
+    let task = work.task.clone();
+    step_of(&task).foresee(Ahead { work, tools, foresight, now_ms }).await
+}
+
+/// What a prediction says of a step that is done.
+#[must_use]
+pub fn tell(work: &StepWork, outputs: &Map<String, Value>) -> Told {
+    step_of(&work.task).tell(work, outputs)
 }
 
 /// The step of a task: the one place that knows every kind.
@@ -68,49 +84,4 @@ fn step_of(task: &Task) -> Box<dyn Step + '_> {
             Box::new(gate::GateStep(task.kind()))
         }
     }
-}
-
-async fn carry_out(step: &dyn Step, work: &StepWork, tools: &Tools) -> StepOutcome {
-    let log = &tools.log(work);
-    if work.phase == Phase::Start {
-        log.line(&format!("{} {}", work.task.kind().name, work.key)).await;
-    }
-    let on = Act { work, tools, log };
-    let outcome = match (work.phase, &work.handle) {
-        // Without a handle, nothing proceeds but in this process, where the driver has ended it already.
-        (Phase::Cancel, None) => Ok(Progress::Cancelled),
-        (Phase::Cancel, Some(handle)) => step.cancel(handle, &on).await,
-        (Phase::Poll, Some(handle)) => step.poll(handle, &on).await,
-        (Phase::Start, _) | (Phase::Poll, None) => step.start(&on).await,
-    };
-    let outcome = match outcome {
-        Ok(progress) => progress.into(),
-        Err(Fault::Retry { error, after }) => {
-            StepOutcome::Retry { error: printable(&error), after_ms: after.map(milliseconds) }
-        }
-        Err(Fault::Fail { error, hint }) => StepOutcome::Failed { error: printable(&error), hint: printable(&hint) },
-    };
-    log.outcome(&outcome).await;
-    outcome
-}
-
-/// How long a call of this step may still take.
-fn time_left(work: &StepWork) -> Duration {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let deadline = Duration::from_millis(u64::try_from(work.deadline_ms).unwrap_or(0));
-    deadline.saturating_sub(now).max(SHORTEST_DEADLINE)
-}
-
-fn milliseconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// The output of an earlier step that this one cannot do without.
-fn needed<'work>(work: &'work StepWork, kind: &str, name: &str) -> Result<&'work str, Fault> {
-    work.input(kind, name).and_then(Value::as_str).ok_or_else(|| {
-        Fault::fail(
-            format!("{} needs `{name}` from a `{kind}` step before it", work.step),
-            format!("put a `{kind}` step before `{}`, or add it to its `needs`", work.step),
-        )
-    })
 }

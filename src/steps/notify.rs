@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::{Value, json};
 
+use super::given::milliseconds;
 use crate::{
     engine::{Delivery, Message, NoticeWork},
     providers::{
@@ -41,7 +42,7 @@ pub async fn deliver(work: &NoticeWork, channels: &Channels) -> Delivery {
         }
         Err(Fault::Retry { error, after }) => {
             tracing::warn!(%system, notice, number, %via, %error, "a notice is to be sent again");
-            Delivery::Retry { error: shortened(&error), after_ms: after.map(super::milliseconds) }
+            Delivery::Retry { error: shortened(&error), after_ms: after.map(milliseconds) }
         }
         Err(Fault::Fail { error, hint }) => {
             tracing::error!(%system, notice, number, %via, %error, %hint, "a notice cannot be delivered");

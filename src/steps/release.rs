@@ -13,34 +13,15 @@ use super::{
 use crate::{
     engine::{
         StepWork,
-        version::release::{Counted, Member, Standing},
+        version::release::{Counted, Member},
     },
     providers::Fault,
-    rules::SystemName,
 };
 
 /// How soon the others are looked at again, at first; later, after a tenth of the time that it has taken.
 const SOONEST: Duration = Duration::from_secs(1);
 /// The longest pause: each look is an event in the log.
 const LATEST: Duration = Duration::from_secs(60);
-
-/// What is known of other systems' promotions, wherever those systems are.
-#[async_trait]
-pub trait Releases: Send + Sync {
-    /// How far a system is with a release; an error says why it cannot be told now.
-    async fn standing(&self, system: &SystemName, release: &str) -> Result<Standing, String>;
-}
-
-/// Where there is no other system: whoever waits for one waits for ever.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoReleases;
-
-#[async_trait]
-impl Releases for NoReleases {
-    async fn standing(&self, _: &SystemName, _: &str) -> Result<Standing, String> {
-        Ok(Standing::Missing)
-    }
-}
 
 /// Waits for the other systems.
 pub(super) struct ReleaseStep<'plan>(pub(super) &'plan Member);

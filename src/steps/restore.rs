@@ -7,9 +7,9 @@ use super::{
     StepLog, Tools,
     commit::parent_of,
     foresight::{Ahead, Foreseen, Told},
+    given::time_left,
     moved,
     step::{Act, Progress, Step, nothing_proceeds},
-    time_left,
     tools::{commit_place, message},
 };
 use crate::{

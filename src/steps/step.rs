@@ -1,16 +1,20 @@
 //! What every step kind is, for the driver and for a simulation: one trait, which each kind implements in its own file. A
 //! kind has no cancellation by default: one that forgot its own would keep going outside after people were told otherwise.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
 use super::{
     StepLog, Tools,
     foresight::{Ahead, Foreseen, Told},
+    given::milliseconds,
 };
 use crate::{
-    engine::{Artifact, Made, StepOutcome, StepWork},
+    engine::{Artifact, Made, Phase, StepOutcome, StepWork},
     providers::Fault,
+    rules::{printable, printable_line},
 };
 
 /// One kind of step.
@@ -44,7 +48,7 @@ pub(super) struct Act<'work> {
 /// What a step comes to when nothing fails.
 pub(super) enum Progress {
     /// It proceeds under this handle; look again after so long.
-    Pending { handle: String, after: std::time::Duration, progress: String },
+    Pending { handle: String, after: Duration, progress: String },
     /// It is done.
     Done { outputs: Map<String, Value>, artifacts: Vec<Artifact>, made: Made },
     /// It was cancelled, or there was nothing to cancel.
@@ -67,11 +71,9 @@ impl Progress {
 impl From<Progress> for StepOutcome {
     fn from(progress: Progress) -> Self {
         match progress {
-            Progress::Pending { handle, after, progress } => Self::Pending {
-                handle,
-                after_ms: super::milliseconds(after),
-                progress: Some(crate::rules::printable_line(&progress)),
-            },
+            Progress::Pending { handle, after, progress } => {
+                Self::Pending { handle, after_ms: milliseconds(after), progress: Some(printable_line(&progress)) }
+            }
             Progress::Done { outputs, artifacts, made } => Self::Done { outputs, artifacts, made },
             Progress::Cancelled => Self::Cancelled,
         }
@@ -81,4 +83,29 @@ impl From<Progress> for StepOutcome {
 /// The cancellation of a kind that is done within its call: the driver has ended the call already.
 pub(super) const fn nothing_proceeds() -> Result<Progress, Fault> {
     Ok(Progress::Cancelled)
+}
+
+/// Starts, polls or cancels a step, as its work says.
+pub(super) async fn carry_out(step: &dyn Step, work: &StepWork, tools: &Tools) -> StepOutcome {
+    let log = &tools.log(work);
+    if work.phase == Phase::Start {
+        log.line(&format!("{} {}", work.task.kind().name, work.key)).await;
+    }
+    let on = Act { work, tools, log };
+    let outcome = match (work.phase, &work.handle) {
+        // Without a handle, nothing proceeds but in this process, where the driver has ended it already.
+        (Phase::Cancel, None) => Ok(Progress::Cancelled),
+        (Phase::Cancel, Some(handle)) => step.cancel(handle, &on).await,
+        (Phase::Poll, Some(handle)) => step.poll(handle, &on).await,
+        (Phase::Start, _) | (Phase::Poll, None) => step.start(&on).await,
+    };
+    let outcome = match outcome {
+        Ok(progress) => progress.into(),
+        Err(Fault::Retry { error, after }) => {
+            StepOutcome::Retry { error: printable(&error), after_ms: after.map(milliseconds) }
+        }
+        Err(Fault::Fail { error, hint }) => StepOutcome::Failed { error: printable(&error), hint: printable(&hint) },
+    };
+    log.outcome(&outcome).await;
+    outcome
 }

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use super::{
     StepLog, Tools,
     foresight::{Ahead, Certainty, Foreseen, NOT_MADE, Told, placeholder_digest, text},
+    given::time_left,
     step::{Act, Progress, Step, nothing_proceeds},
-    time_left,
 };
 use crate::{
     engine::{Artifact, CommitId, Digest, Made, StepWork},

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Channels, Releases, StepLog, time_left};
+use super::{Channels, Releases, StepLog, given::time_left};
 use crate::{
     engine::{CommitId, Hotfix, StepWork},
     providers::{

@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 use super::{
     StepLog, Tools,
     foresight::{Ahead, Foreseen, Told},
+    given::time_left,
     step::{Act, Progress, Step, nothing_proceeds},
     synth::last_lines,
-    time_left,
 };
 use crate::{
     engine::{CommitId, StepWork},

@@ -7,6 +7,7 @@
 //! [`Ledger`] keeps these states in memory and is the way in for all others.
 
 mod chain;
+mod contract;
 mod error;
 mod ledger;
 mod lock;
@@ -15,193 +16,16 @@ mod secret;
 mod sqlite;
 mod standing;
 mod trace;
+mod verify;
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use async_trait::async_trait;
-use tokio::sync::watch;
-
-pub use chain::{BrokenAt, Expected, LogCheck, LogRow};
+pub use chain::LogRow;
+pub use contract::{Claimed, Direction, RunFilter, SNAPSHOT_EVERY, Store};
 pub use error::StoreError;
 pub use ledger::{Entry, Ledger, RecordError};
 pub use lock::{DriverLock, LockError};
 pub use replay::replay;
 pub use secret::InstallationSecret;
 pub use sqlite::{SqliteOptions, SqliteStore};
-pub use standing::{Head, Rows, Standing};
-pub use trace::{MOST_LINKS, Traced};
-
-use crate::{
-    engine::{Artifact, Decision, Effect, EffectId, Event, Link, Recorded, Run, RunId, RunState},
-    rules::{StageName, SystemName},
-};
-
-/// How many events there are between two snapshots of a system. A restart takes in at most so many events per system; a
-/// snapshot costs about as much as that.
-pub const SNAPSHOT_EVERY: u64 = 100;
-
-/// Keeps the logs of all systems, and what follows from them. All times are in milliseconds since 1970, UTC.
-///
-/// Every method may be called from many tasks and processes at once. A call whose future is dropped may still take place.
-#[async_trait]
-pub trait Store: Send + Sync {
-    /// Appends an event with all that came of it, in one transaction. It is durable when this returns.
-    ///
-    /// `snapshot` is the state after the event, as JSON; it is given every [`SNAPSHOT_EVERY`] events and takes the place
-    /// of the one before.
-    ///
-    /// # Errors
-    /// [`StoreError::Conflict`] unless the event's place is the one after the last event of that system.
-    async fn append(
-        &self,
-        system: &SystemName,
-        recorded: &Recorded<Event>,
-        decision: &Decision,
-        snapshot: Option<Vec<u8>>,
-    ) -> Result<(), StoreError>;
-
-    /// All systems with the place of the last event of each.
-    async fn systems(&self) -> Result<BTreeMap<SystemName, u64>, StoreError>;
-
-    /// The place of the system's last event; 0 for one that has none.
-    async fn last_seq(&self, system: &SystemName) -> Result<u64, StoreError>;
-
-    /// At most `limit` rows of the system's log, from place `from_seq` on, in order.
-    async fn log(&self, system: &SystemName, from_seq: u64, limit: u32) -> Result<Vec<LogRow>, StoreError>;
-
-    /// The system's newest snapshot.
-    async fn snapshot(&self, system: &SystemName) -> Result<Option<Snapshot>, StoreError>;
-
-    /// Forgets a snapshot that cannot be used.
-    async fn drop_snapshot(&self, system: &SystemName) -> Result<(), StoreError>;
-
-    /// Frees the claims of all drivers that live no more, and what this claimant held in an earlier life. To be called
-    /// once before a driver claims anything, with whatever proves that it may drive already in hand.
-    async fn begin_driving(&self, claimant: &str) -> Result<(), StoreError>;
-
-    /// Claims at most `limit` effects that are due at `now_ms` and that nobody has claimed, the longest due first.
-    async fn claim_due(&self, claimant: &str, now_ms: i64, limit: u32) -> Result<Vec<Claimed>, StoreError>;
-
-    /// When the next effect that nobody has claimed is due.
-    async fn next_due_ms(&self) -> Result<Option<i64>, StoreError>;
-
-    /// Those of the effects `held` that are no longer pending, or no longer this claimant's: whoever runs them stops.
-    async fn dropped_claims(
-        &self,
-        claimant: &str,
-        held: &[(SystemName, EffectId)],
-    ) -> Result<Vec<(SystemName, EffectId)>, StoreError>;
-
-    /// All pending effects of a system, claimed or not. Equal to the state's own account of them (I9).
-    async fn pending(&self, system: &SystemName) -> Result<BTreeMap<EffectId, Effect>, StoreError>;
-
-    /// Runs that have ended, newest first. A run that was retried by hand since is here as it last ended.
-    async fn runs(&self, system: &SystemName, filter: &RunFilter) -> Result<Vec<Run>, StoreError>;
-
-    /// A run that has ended.
-    async fn run(&self, system: &SystemName, id: &RunId) -> Result<Option<Run>, StoreError>;
-
-    /// At most `limit` artifacts whose name begins so, or whose name begins so after its `repository@` or `sha256:`;
-    /// an artifact of exactly that name comes alone.
-    async fn artifacts(&self, system: &SystemName, prefix: &str, limit: u32) -> Result<Vec<Artifact>, StoreError>;
-
-    /// At most `limit` links of an artifact in one direction, oldest first.
-    async fn links(
-        &self,
-        system: &SystemName,
-        artifact: &Artifact,
-        direction: Direction,
-        limit: u32,
-    ) -> Result<Vec<Link>, StoreError>;
-
-    /// What proves our commits to be ours: made with the store, once, and the same for all that share it.
-    async fn secret(&self) -> Result<InstallationSecret, StoreError>;
-    /// Every system that anything stored speaks of, also one without a head. For checks.
-    async fn named_anywhere(&self) -> Result<BTreeSet<SystemName>, StoreError>;
-
-    /// All that is stored of a system but its log, as of one moment. For checks.
-    async fn standing(&self, system: &SystemName) -> Result<Standing, StoreError>;
-
-    /// A number that moves whenever something was appended, by this process or, within about
-    /// a tenth of a second, by another.
-    fn changes(&self) -> watch::Receiver<u64>;
-
-    /// At most `limit` events of the system from place `from_seq` on, in order.
-    async fn events(&self, system: &SystemName, from_seq: u64, limit: u32) -> Result<Vec<Recorded<Event>>, StoreError> {
-        self.log(system, from_seq, limit).await?.iter().map(|row| row.recorded(system)).collect()
-    }
-
-    /// Checks all that is stored of a system: that no row of its log is missing or was changed, that its head is the last
-    /// row's, and that the snapshot, the pending effects (I9), the history of runs and the provenance are what the events
-    /// give.
-    async fn verify_log(&self, system: &SystemName) -> Result<LogCheck, StoreError> {
-        self.verify_log_telling(system, None, &|_, _| ()).await
-    }
-
-    /// [`Store::verify_log`], which also finds out whether the log has this event still, and tells now and then how many
-    /// events it has checked, of how many.
-    async fn verify_log_telling(
-        &self,
-        system: &SystemName,
-        expected: Option<&Expected>,
-        progress: &(dyn Fn(u64, u64) + Send + Sync),
-    ) -> Result<LogCheck, StoreError> {
-        chain::verify(self, system, expected, progress).await
-    }
-
-    /// What an artifact was made from and what was made from it, all the way, within a bound. `name` is the artifact's
-    /// name or the beginning of it, as [`Store::artifacts`] takes it.
-    async fn trace(&self, system: &SystemName, name: &str) -> Result<Traced, StoreError> {
-        trace::trace(self, system, name).await
-    }
-}
-
-/// A system's state as it was after an event.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
-    /// The event's place.
-    pub seq: u64,
-    /// The state, as JSON.
-    pub state: Vec<u8>,
-}
-
-/// An effect that a driver may now run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Claimed {
-    /// The system it is of.
-    pub system: SystemName,
-    /// What is to be done.
-    pub effect: Effect,
-}
-
-/// Which ended runs are asked for; what is `None` does not matter.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RunFilter {
-    /// The first part of a run's identity: a rule's name, or `promote`.
-    pub subject: Option<String>,
-    /// The stage.
-    pub stage: Option<StageName>,
-    /// How they ended.
-    pub state: Option<RunState>,
-    /// Only runs with a lower number: for the next page.
-    pub before: Option<u64>,
-    /// How many at most.
-    pub limit: u32,
-}
-
-impl RunFilter {
-    /// The newest `limit` runs of all kinds.
-    #[must_use]
-    pub const fn newest(limit: u32) -> Self {
-        Self { subject: None, stage: None, state: None, before: None, limit }
-    }
-}
-
-/// A direction along the links.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// To what it was made from.
-    Upstream,
-    /// To what was made from it.
-    Downstream,
-}
+pub use standing::{Head, Rows, Snapshot, Standing};
+pub use trace::{MOST_LINKS, Traced, trace};
+pub use verify::{BrokenAt, Expected, LogCheck, verify_log, verify_log_telling};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Snapshot, chain::HASH_BYTES};
+use super::chain::HASH_BYTES;
 use crate::engine::{Artifact, Decision, Effect, Link, Run, RunState, System};
 
 /// What stands in the tables of a system, all of it as of one moment.
@@ -21,6 +21,15 @@ pub struct Standing {
     pub claims: BTreeMap<String, usize>,
     /// The rows of the tables.
     pub rows: Rows,
+}
+
+/// A system's state as it was after an event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The event's place.
+    pub seq: u64,
+    /// The state, as JSON.
+    pub state: Vec<u8>,
 }
 
 /// The head of a log.

@@ -39,7 +39,12 @@ pub enum Traced {
     },
 }
 
-pub(super) async fn trace<S: Store + ?Sized>(store: &S, system: &SystemName, name: &str) -> Result<Traced, StoreError> {
+/// What an artifact was made from and what was made from it, all the way, within a bound. `name` is the artifact's
+/// name or the beginning of it, as [`Store::artifacts`] takes it.
+///
+/// # Errors
+/// When the store cannot be read.
+pub async fn trace(store: &dyn Store, system: &SystemName, name: &str) -> Result<Traced, StoreError> {
     let mut artifacts = store.artifacts(system, name, MOST_NAMED).await?;
     if artifacts.len() > 1 {
         return Ok(Traced::Several { artifacts });
@@ -51,8 +56,8 @@ pub(super) async fn trace<S: Store + ?Sized>(store: &S, system: &SystemName, nam
 }
 
 /// Walks breadth first; an artifact is looked at once, however many ways lead to it.
-async fn follow<S: Store + ?Sized>(
-    store: &S,
+async fn follow(
+    store: &dyn Store,
     system: &SystemName,
     origin: &Artifact,
     direction: Direction,

@@ -16,7 +16,7 @@ use crate::{
     },
     providers::git::{CommitPlace, Found, Landed, Mirrors, Sought, ancestry, commit_with_prefix},
     rules::{RepositoryName, Rules, StageName, SystemName},
-    store::{Store, Traced},
+    store::{self, Store, Traced},
 };
 
 /// The fewest digits of a commit that are looked for in the mirrors; git itself takes no fewer.
@@ -132,7 +132,7 @@ async fn in_mirrors(house: &House, state: &System, what: &str) -> Option<(Reposi
 
 /// The commit that an artifact was made from, by what the store knows of its making.
 async fn of_artifact(store: &dyn Store, system: &SystemName, name: &str) -> anyhow::Result<Meant> {
-    match store.trace(system, name).await? {
+    match store::trace(store, system, name).await? {
         Traced::Nothing => bail!("nothing that {system} saw, made or used begins with `{name}`"),
         Traced::Several { artifacts } => {
             let names: Vec<String> =

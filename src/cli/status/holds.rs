@@ -1,16 +1,9 @@
 //! What holds a system by hand: its pause and its freezes.
 
-use super::text::Columns;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    cli::{
-        output::{Tone, paint},
-        words,
-    },
-    engine::{System, explain},
-};
+use crate::engine::System;
 
 /// A pause or freeze.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -53,22 +46,4 @@ pub(super) fn of(state: &System) -> Vec<HoldStatus> {
         passed_by: freeze.overrides.iter().map(|(run, said)| format!("{run} ({}: {})", said.by, said.reason)).collect(),
     });
     pause.chain(freezes).collect()
-}
-
-/// One line each, for people, as it is seen at `now_ms`.
-pub(super) fn lines(holds: &[HoldStatus], columns: Columns, now_ms: i64) -> Vec<String> {
-    let (mut lines, Columns { stage: stages, name: names }) = (Vec::new(), columns);
-    if !holds.is_empty() {
-        lines.push(format!("\n{}", paint("Held", Tone::Strong)));
-    }
-    for hold in holds {
-        let until = hold.until_ms.map_or_else(String::new, |until| format!(", until {}", explain::time(until)));
-        let (stage, since) = (hold.stage.as_deref().unwrap_or("all"), words::before(now_ms, hold.since_ms));
-        let name = paint(&format!("{:<names$}", hold.name), Tone::Busy);
-        lines.push(format!("  {stage:<stages$} {name} {}: {}, since {since}{until}", hold.by, hold.reason));
-        lines.extend(
-            hold.passed_by.iter().map(|passed| format!("{:indent$}but for {passed}", "", indent = columns.indent())),
-        );
-    }
-    lines
 }

@@ -1,7 +1,8 @@
 //! A system's status in text: the lattice, and below it what moves, what waits for whom, and what went wrong.
 
 use super::{
-    holds, lattice, releases,
+    holds::HoldStatus,
+    lattice, releases,
     report::{LiveRun, Past, StatusReport},
     untold,
 };
@@ -15,11 +16,11 @@ use crate::{
 
 /// How wide the columns of the lists are: as wide as what is in them.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Columns {
+struct Columns {
     /// Of stages.
-    pub(super) stage: usize,
+    stage: usize,
     /// Of runs and holds.
-    pub(super) name: usize,
+    name: usize,
 }
 
 impl Columns {
@@ -31,7 +32,7 @@ impl Columns {
     }
 
     /// As many spaces as stand before what follows a stage and a name.
-    pub(super) const fn indent(self) -> usize {
+    const fn indent(self) -> usize {
         2 + self.stage + 1 + self.name + 1
     }
 }
@@ -46,7 +47,7 @@ pub(in crate::cli) fn of(report: &StatusReport, now_ms: i64) -> String {
         let runs = format!("what runs in {} on {} was {made}", target.stage, target.target);
         paint(&runs, Tone::Quiet)
     }));
-    lines.extend(holds::lines(&report.holds, columns, now_ms));
+    lines.extend(held(&report.holds, columns, now_ms));
     let (said, half_way) = report.versions.lines(columns.stage, now_ms);
     if !said.is_empty() {
         lines.push(format!("\n{}", paint("Decided", Tone::Strong)));
@@ -64,6 +65,24 @@ fn past(past: &Past) -> String {
     let title = paint(&format!("The past: as it was at {at}, after event {seq}"), Tone::Busy);
     let last = format!("  {}: {event}", explain::time(past.event_ms));
     format!("{title}\n{}\n", paint(&last, Tone::Quiet))
+}
+
+/// What holds the system by hand.
+fn held(holds: &[HoldStatus], columns: Columns, now_ms: i64) -> Vec<String> {
+    let (mut lines, Columns { stage: stages, name: names }) = (Vec::new(), columns);
+    if !holds.is_empty() {
+        lines.push(format!("\n{}", paint("Held", Tone::Strong)));
+    }
+    for hold in holds {
+        let until = hold.until_ms.map_or_else(String::new, |until| format!(", until {}", explain::time(until)));
+        let (stage, since) = (hold.stage.as_deref().unwrap_or("all"), words::before(now_ms, hold.since_ms));
+        let name = paint(&format!("{:<names$}", hold.name), Tone::Busy);
+        lines.push(format!("  {stage:<stages$} {name} {}: {}, since {since}{until}", hold.by, hold.reason));
+        lines.extend(
+            hold.passed_by.iter().map(|passed| format!("{:indent$}but for {passed}", "", indent = columns.indent())),
+        );
+    }
+    lines
 }
 
 /// What moves, and what waits for whom.

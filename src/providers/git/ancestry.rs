@@ -1,8 +1,8 @@
 //! Where a commit is: which others have it, and with which of them it came to each branch. As git says it by parents; only a
 //! rollback of ours has no more what it took away, and has what it restores.
 
+use super::fault::object_fault;
 use super::history::History;
-use super::mirror::object_fault;
 use super::proof::{CommitPlace, Proofs};
 use crate::providers::Fault;
 use git2::{Odb, Oid, Repository};

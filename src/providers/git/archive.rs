@@ -4,8 +4,9 @@
 //! `export-subst`, no LFS download. Memory is bounded by the largest file.
 
 use super::attributes::ExportRules;
+use super::fault::{disk_fault, object_fault};
 use super::glob;
-use super::mirror::{Mirror, disk_fault, object_fault};
+use super::mirror::Mirror;
 use super::paths;
 use crate::providers::Fault;
 use flate2::{Compression, GzBuilder};

@@ -1,11 +1,12 @@
 //! What is new on a branch: who wrote it, and which of its commits are ours.
 
 use super::contents;
-use super::history::trailers;
-use super::mirror::{Identity, Mirror, object_fault};
+use super::fault::object_fault;
+use super::identity::Identity;
+use super::mirror::Mirror;
 use super::paths;
 use super::proof::CommitPlace;
-use super::publish::KEY_TRAILER;
+use super::trailers::{self, KEY_TRAILER};
 use crate::providers::Fault;
 use git2::{Commit, Oid, Repository, Signature, Sort};
 use std::collections::BTreeSet;
@@ -136,13 +137,13 @@ impl Mirror {
 
 /// The key that a commit says, proved or not.
 fn key_of(commit: &Commit<'_>) -> Option<String> {
-    let said = trailers(&String::from_utf8_lossy(commit.message_bytes()));
+    let said = trailers::read(&String::from_utf8_lossy(commit.message_bytes()));
     said.into_iter().find(|(name, _)| name == KEY_TRAILER).map(|(_, key)| key)
 }
 
 /// What a commit of ours was made from.
 fn source_of(commit: &Commit<'_>) -> Option<String> {
-    let said = trailers(&String::from_utf8_lossy(commit.message_bytes()));
+    let said = trailers::read(&String::from_utf8_lossy(commit.message_bytes()));
     said.into_iter().find(|(name, _)| name == SOURCE_TRAILER).map(|(_, source)| source)
 }
 

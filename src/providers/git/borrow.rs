@@ -1,7 +1,7 @@
 //! Repositories that borrow the objects of others, to try things on: they cost the same whatever the size of what they
 //! borrow from, and what is written goes to their own folder. The lenders are only read.
 
-use super::mirror::{disk_fault, object_fault};
+use super::fault::{disk_fault, object_fault};
 use crate::providers::Fault;
 use git2::{Commit, Oid, Repository, RepositoryInitOptions};
 use std::collections::BTreeMap;

@@ -2,8 +2,8 @@
 //! has what it took away. What is in one is what is in the commit that it restores, and what people pushed that is not in
 //! what it takes away.
 
+use super::fault::object_fault;
 use super::history::History;
-use super::mirror::object_fault;
 use super::proof::CommitPlace;
 use crate::providers::Fault;
 use git2::{Oid, Repository};

@@ -1,9 +1,11 @@
 //! The forward commit: typed edits of files at the head of a branch.
 
 use super::edit::{self, EditError};
-use super::mirror::{Mirror, object_fault};
+use super::fault::object_fault;
+use super::message::CommitMessage;
+use super::mirror::Mirror;
 use super::paths;
-use super::publish::{CommitMessage, Proposal, Published};
+use super::publish::{Proposal, Published};
 use crate::providers::Fault;
 use git2::build::TreeUpdateBuilder;
 use git2::{FileMode, Oid, Repository};
@@ -92,7 +94,7 @@ impl Mirror {
     /// as in [`Mirror::forward`].
     pub async fn says(&self, branch: &str, edits: &[FileEdit], deadline: Duration) -> Result<Vec<bool>, Fault> {
         let deadline = Instant::now() + deadline;
-        super::mirror::check_branches(&[branch.to_owned()])?;
+        paths::check_branches(&[branch.to_owned()])?;
         let head = {
             let writing = self.writing(deadline).await?;
             self.fresh_head(&writing, branch, deadline).await?

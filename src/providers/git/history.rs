@@ -1,8 +1,8 @@
 //! Looking down from a head for a commit of ours by its key, and knowing ours from those that only say so.
 
-use super::mirror::object_fault;
+use super::fault::object_fault;
 use super::proof::{CommitPlace, Proofs};
-use super::publish::{KEY_TRAILER, RESTORES_TRAILER, TAKES_AWAY_TRAILER};
+use super::trailers::{self, KEY_TRAILER, RESTORES_TRAILER, TAKES_AWAY_TRAILER};
 use crate::providers::Fault;
 use git2::{Oid, Repository};
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
@@ -15,9 +15,6 @@ const DEEPEST_SEARCH: usize = 512;
 const LONGEST_LINE: usize = 10_000;
 /// How many commits are remembered; past that, the memory is emptied (a search refills what it needs).
 const MOST_REMEMBERED: usize = 16 * DEEPEST_SEARCH;
-
-/// Of which commits the artifact is that a commit pins, as `repository@commit`; one for each repository.
-pub const MADE_FROM_TRAILER: &str = "Tidegate-Made-From";
 
 /// The trailers that tell effects of one key apart.
 const MADE_FROM: [&str; 2] = ["Tidegate-Source", "Tidegate-Restores"];
@@ -196,7 +193,7 @@ impl History {
         }
         let commit = repository.find_commit(id).map_err(|error| object_fault(&error))?;
         let message = String::from_utf8_lossy(commit.message_bytes());
-        let trailers = trailers(&message);
+        let trailers = trailers::read(&message);
         let key = trailers.iter().find(|(name, _)| name == KEY_TRAILER);
         let effect = key.map(|(_, key)| Effect::new(key, &trailers));
         let (time, parents, back) = (commit.time().seconds(), commit.parent_ids().collect(), Back::said(&trailers));
@@ -207,31 +204,5 @@ impl History {
         }
         commits.insert(id, Arc::clone(&seen));
         Ok(seen)
-    }
-}
-
-/// The trailers of a message: the lines of its last paragraph, if all of them are `Name: value`.
-pub(super) fn trailers(message: &str) -> Vec<(String, String)> {
-    let text = message.trim_end().replace("\r\n", "\n");
-    let Some((_, last)) = text.rsplit_once("\n\n") else { return Vec::new() };
-    let trailer = |line: &str| {
-        let (name, value) = line.split_once(':')?;
-        let named = !name.is_empty() && name.chars().all(|each| each.is_ascii_alphanumeric() || each == '-');
-        named.then(|| (name.to_owned(), value.trim().to_owned()))
-    };
-    last.lines().map(trailer).collect::<Option<_>>().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::trailers;
-
-    #[test]
-    fn trailers_are_the_last_paragraph_and_nothing_else() {
-        let message = "Pin software\n\nNote: not this one\n\nTidegate-Run: 7\nTidegate-Key: k/1\n";
-        let expected = [("Tidegate-Run", "7"), ("Tidegate-Key", "k/1")].map(|(n, v)| (n.to_owned(), v.to_owned()));
-        assert_eq!(trailers(message), expected);
-        assert!(trailers("Tidegate-Key: in the subject").is_empty());
-        assert!(trailers("subject\n\nTidegate-Key: k\nis quoted here").is_empty());
     }
 }

@@ -1,7 +1,8 @@
 //! Commits that stay in a mirror whatever becomes of their branches: each has a ref of ours, which git's housekeeping
 //! respects. Several systems may share a mirror; each keeps its own.
 
-use super::mirror::{Mirror, object_fault};
+use super::fault::object_fault;
+use super::mirror::Mirror;
 use crate::providers::Fault;
 use git2::{ErrorCode, Oid, Repository};
 use std::collections::BTreeSet;

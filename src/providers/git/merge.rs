@@ -3,10 +3,12 @@
 //! even with a change on the next line. Everything else is a normal merge.
 
 use super::edit;
+use super::fault::object_fault;
 use super::history::History;
-use super::mirror::{Mirror, object_fault};
+use super::message::CommitMessage;
+use super::mirror::Mirror;
 use super::paths;
-use super::publish::{CommitMessage, Proposal, Published};
+use super::publish::{Proposal, Published};
 use super::read::contains;
 use crate::providers::Fault;
 use git2::build::TreeUpdateBuilder;

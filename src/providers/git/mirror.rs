@@ -6,7 +6,9 @@
 //! is therefore alone, and a `*.lock` file found there was left by a process that was killed: it is removed.
 //! Reading needs no lock.
 
+use super::fault::{disk_fault, object_fault};
 use super::history::History;
+use super::identity::Identity;
 use super::process::Git;
 use super::proof::Proofs;
 use super::remote::Remote;
@@ -24,15 +26,6 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 /// How often a file lock that another process holds is tried again.
 const LOCK_POLL: Duration = Duration::from_millis(20);
-
-/// The author and committer of every commit of ours.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identity {
-    /// The name, for example `Tidegate`.
-    pub name: String,
-    /// The e-mail address.
-    pub email: String,
-}
 
 /// How git is used, for all mirrors.
 #[derive(Debug, Clone)]
@@ -147,48 +140,6 @@ impl Mirror {
         &self.remote.url
     }
 
-    /// The heads of `branches` at the remote, in one request whatever their number; `None` for a branch that does
-    /// not exist. Needs no lock and does not touch the mirror. A remote on this machine is read in this process.
-    pub async fn heads(
-        &self,
-        branches: &[String],
-        deadline: Duration,
-    ) -> Result<BTreeMap<String, Option<String>>, Fault> {
-        let deadline = Instant::now() + deadline;
-        check_branches(branches)?;
-        let heads = match self.local_heads(branches, deadline).await? {
-            Some(heads) => heads,
-            None => self.ask_heads(branches, deadline).await?,
-        };
-        let mut last_seen = lock(&self.last_seen);
-        for (branch, head) in &heads {
-            match head.as_deref().and_then(|id| Oid::from_str(id).ok()) {
-                Some(id) => last_seen.insert(branch.clone(), id),
-                None => last_seen.remove(branch),
-            };
-        }
-        drop(last_seen);
-        Ok(heads)
-    }
-
-    /// Brings `branches`, which must exist, into the mirror.
-    pub async fn fetch(&self, branches: &[String], deadline: Duration) -> Result<(), Fault> {
-        let deadline = Instant::now() + deadline;
-        check_branches(branches)?;
-        let writing = self.writing(deadline).await?;
-        self.fetch_branches(&writing, branches, deadline).await
-    }
-
-    /// Packs what has come in since the last time, at a cost that follows what is new and not what is there.
-    /// Nothing is lost when it is killed at its deadline.
-    pub async fn maintain(&self, deadline: Duration) -> Result<(), Fault> {
-        let deadline = Instant::now() + deadline;
-        let _writing = self.writing(deadline).await?;
-        let arguments = ["repack", "--quiet", "-d", "--geometric=2"].map(str::to_owned);
-        let ended = self.git(&arguments, deadline, "packing the mirror").await?;
-        if ended.success { Ok(()) } else { Err(self.explain(&ended, "packing the mirror")) }
-    }
-
     /// Waits for the mirror's lock.
     pub(super) async fn writing(&self, deadline: Instant) -> Result<Writing<'_>, Fault> {
         let busy = || Fault::retry(format!("the mirror of {} is busy, and the deadline has passed", self.remote.url));
@@ -236,6 +187,17 @@ impl Mirror {
             Err(error) => Err(object_fault(&error)),
         })
         .await
+    }
+
+    /// Notes where the remote's branches are now.
+    pub(super) fn saw(&self, heads: &BTreeMap<String, Option<String>>) {
+        let mut last_seen = lock(&self.last_seen);
+        for (branch, head) in heads {
+            match head.as_deref().and_then(|id| Oid::from_str(id).ok()) {
+                Some(id) => last_seen.insert(branch.clone(), id),
+                None => last_seen.remove(branch),
+            };
+        }
     }
 
     /// Notes that nobody knows where the remote's branch is.
@@ -308,52 +270,6 @@ impl Mirror {
             fs::remove_dir_all(&broken).map_err(fault)?;
         }
         Ok(())
-    }
-
-    /// The heads of a remote on this machine, without a process; `None` when libgit2 cannot read it.
-    async fn local_heads(
-        &self,
-        branches: &[String],
-        deadline: Instant,
-    ) -> Result<Option<BTreeMap<String, Option<String>>>, Fault> {
-        let Some(directory) = self.remote.directory.clone() else { return Ok(None) };
-        let branches = branches.to_vec();
-        let read = tokio::task::spawn_blocking(move || {
-            let repository = Repository::open(directory).ok()?;
-            let head = |branch: String| match repository.refname_to_id(&format!("refs/heads/{branch}")) {
-                Ok(id) => Some((branch, Some(id.to_string()))),
-                Err(error) if error.code() == ErrorCode::NotFound => Some((branch, None)),
-                Err(_) => None,
-            };
-            branches.into_iter().map(head).collect()
-        });
-        let read = timeout_at(deadline, read).await.map_err(|_| self.timed_out("reading the heads"))?;
-        read.map_err(|error| Fault::retry(format!("reading the heads broke off: {error}")))
-    }
-}
-
-/// What libgit2 failed with.
-pub(super) fn object_fault(error: &git2::Error) -> Fault {
-    Fault::retry(format!("libgit2: {} ({:?})", error.message(), error.code()))
-}
-
-pub(super) fn disk_fault(doing: &str, path: &Path, error: &io::Error) -> Fault {
-    let message = format!("{doing} {}: {error}", path.display());
-    match error.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::NotADirectory => {
-            Fault::fail(message, "give the engine's user a directory that it may write to")
-        }
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-            Fault::Retry { error: format!("{message}; make room on this disk"), after: None }
-        }
-        _ => Fault::retry(message),
-    }
-}
-
-pub(super) fn check_branches(branches: &[String]) -> Result<(), Fault> {
-    match branches.iter().find(|branch| !git2::Reference::is_valid_name(&format!("refs/heads/{branch}"))) {
-        Some(wrong) => Err(Fault::fail(format!("'{wrong}' is not a branch name"), "see git-check-ref-format(1)")),
-        None => Ok(()),
     }
 }
 

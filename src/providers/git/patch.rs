@@ -1,6 +1,7 @@
 //! What a commit changes, as people read it.
 
-use super::mirror::{Mirror, object_fault};
+use super::fault::object_fault;
+use super::mirror::Mirror;
 use super::paths;
 use crate::providers::Fault;
 use git2::{Diff, DiffOptions};

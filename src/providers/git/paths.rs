@@ -1,6 +1,6 @@
-//! Paths inside a repository: which are allowed, and what stands at one in a tree.
+//! Names in a repository: which paths and branches are allowed, and what stands at a path in a tree.
 
-use super::mirror::object_fault;
+use super::fault::object_fault;
 use crate::providers::Fault;
 use git2::{ErrorCode, ObjectType, Oid, Repository, Tree};
 
@@ -23,6 +23,14 @@ pub(super) fn check(path: &str) -> Result<(), Fault> {
         ));
     }
     Ok(())
+}
+
+/// Refuses what git does not take for the name of a branch.
+pub(super) fn check_branches(branches: &[String]) -> Result<(), Fault> {
+    match branches.iter().find(|branch| !git2::Reference::is_valid_name(&format!("refs/heads/{branch}"))) {
+        Some(wrong) => Err(Fault::fail(format!("'{wrong}' is not a branch name"), "see git-check-ref-format(1)")),
+        None => Ok(()),
+    }
 }
 
 /// The file at `path`, or `None` when there is nothing. A directory, a submodule, a symbolic link, there or on the

@@ -1,10 +1,11 @@
 //! What is pinned in commits, and what the commits of ours that pinned it say that it was made from.
 
-use super::history::MADE_FROM_TRAILER;
-use super::mirror::{Mirror, object_fault};
+use super::fault::object_fault;
+use super::mirror::Mirror;
 use super::paths;
 use super::proof::CommitPlace;
 use super::read::changed_between;
+use super::trailers::{self, MADE_FROM_TRAILER};
 use crate::providers::{Fault, document};
 use git2::{Oid, Repository};
 use serde_json::Value;
@@ -44,7 +45,7 @@ impl Mirror {
             };
             let Some(wrote) = history.find_writer(repository, head, &places, wrote)? else { return Ok(Vec::new()) };
             let commit = repository.find_commit(wrote).map_err(|error| object_fault(&error))?;
-            let trailers = super::history::trailers(&String::from_utf8_lossy(commit.message_bytes()));
+            let trailers = trailers::read(&String::from_utf8_lossy(commit.message_bytes()));
             let made_from = trailers.into_iter().filter(|(name, _)| name == MADE_FROM_TRAILER);
             Ok(made_from.map(|(_, of)| of.trim().to_owned()).collect())
         })

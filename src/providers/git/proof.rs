@@ -2,8 +2,8 @@
 //! the last trailer of a commit of ours is an HMAC, made with this installation's secret, of all the rest of it and of
 //! where it was made. What does not verify is somebody else's commit, whatever it says of itself.
 
-use super::mirror::object_fault;
-use super::publish::CommitMessage;
+use super::fault::object_fault;
+use super::trailers::PROOF_TRAILER;
 use crate::providers::Fault;
 use git2::{ObjectType, Oid, Repository};
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -11,8 +11,6 @@ use sha2::Sha256;
 use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
-/// The trailer that proves a commit to be ours: always the last line.
-pub const PROOF_TRAILER: &str = "Tidegate-Proof";
 /// What is proved, and by which version of the rule above: no proof of ours is ever read as one of something else.
 const PURPOSE: &[u8] = b"tidegate commit 1";
 
@@ -82,14 +80,6 @@ impl Proofs {
 impl fmt::Debug for Proofs {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str("Proofs(…)")
-    }
-}
-
-impl CommitMessage {
-    /// Where the commit is made.
-    pub(super) fn place(&self, branch: &str) -> CommitPlace {
-        let Self { system, repository, .. } = self;
-        CommitPlace { system: system.clone(), repository: repository.clone(), branch: branch.to_owned() }
     }
 }
 

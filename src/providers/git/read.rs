@@ -1,8 +1,9 @@
 //! What is read from commits that are in the mirror.
 
-use super::history;
-use super::mirror::{Mirror, disk_fault, object_fault};
+use super::fault::{disk_fault, object_fault};
+use super::mirror::Mirror;
 use super::paths;
+use super::trailers;
 use crate::providers::Fault;
 use git2::{DiffOptions, ObjectType, Oid, Repository, Tree};
 use std::fs;
@@ -52,7 +53,7 @@ impl Mirror {
                 committed_at_ms: found.time().seconds() * 1000,
                 subject: subject.trim().to_owned(),
                 body: body.trim().to_owned(),
-                trailers: history::trailers(&message),
+                trailers: trailers::read(&message),
             })
         })
         .await

@@ -2,11 +2,13 @@
 //! is to go away is the merge's ancestor and what is to come back is its other side, so that whatever others pushed
 //! meanwhile stays.
 
+use super::fault::object_fault;
 use super::merge::{CheckedMerge, Combined, Pin, combined, pinned_values, with_pins};
-use super::mirror::{Mirror, object_fault};
+use super::message::CommitMessage;
+use super::mirror::Mirror;
 use super::paths;
 use super::proof::CommitPlace;
-use super::publish::{CommitMessage, Proposal, Published};
+use super::publish::{Proposal, Published};
 use crate::providers::Fault;
 use git2::{Oid, Repository};
 use std::sync::Arc;

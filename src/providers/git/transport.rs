@@ -1,12 +1,14 @@
-//! Fetch, push and the question for heads, through the `git` program, and what its answers mean.
+//! What is asked of a remote: heads, fetch and push, through the `git` program; and what its answers mean.
 
 use super::mirror::{Mirror, Writing};
+use super::paths::check_branches;
 use super::process::{Ended, Unfinished};
 use super::read;
 use crate::providers::Fault;
-use git2::Oid;
+use git2::{ErrorCode, Oid, Repository};
 use std::collections::BTreeMap;
-use tokio::time::Instant;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
 
 /// What became of a push that expected a certain head.
 pub(super) enum Pushed {
@@ -19,6 +21,41 @@ pub(super) enum Pushed {
 }
 
 impl Mirror {
+    /// The heads of `branches` at the remote, in one request whatever their number; `None` for a branch that does
+    /// not exist. Needs no lock and does not touch the mirror. A remote on this machine is read in this process.
+    pub async fn heads(
+        &self,
+        branches: &[String],
+        deadline: Duration,
+    ) -> Result<BTreeMap<String, Option<String>>, Fault> {
+        let deadline = Instant::now() + deadline;
+        check_branches(branches)?;
+        let heads = match self.local_heads(branches, deadline).await? {
+            Some(heads) => heads,
+            None => self.ask_heads(branches, deadline).await?,
+        };
+        self.saw(&heads);
+        Ok(heads)
+    }
+
+    /// Brings `branches`, which must exist, into the mirror.
+    pub async fn fetch(&self, branches: &[String], deadline: Duration) -> Result<(), Fault> {
+        let deadline = Instant::now() + deadline;
+        check_branches(branches)?;
+        let writing = self.writing(deadline).await?;
+        self.fetch_branches(&writing, branches, deadline).await
+    }
+
+    /// Packs what has come in since the last time, at a cost that follows what is new and not what is there.
+    /// Nothing is lost when it is killed at its deadline.
+    pub async fn maintain(&self, deadline: Duration) -> Result<(), Fault> {
+        let deadline = Instant::now() + deadline;
+        let _writing = self.writing(deadline).await?;
+        let arguments = ["repack", "--quiet", "-d", "--geometric=2"].map(str::to_owned);
+        let ended = self.git(&arguments, deadline, "packing the mirror").await?;
+        if ended.success { Ok(()) } else { Err(self.explain(&ended, "packing the mirror")) }
+    }
+
     /// Asks the remote for the heads of branches, in one request.
     pub(super) async fn ask_heads(
         &self,
@@ -39,6 +76,27 @@ impl Mirror {
             }
         }
         Ok(heads)
+    }
+
+    /// The heads of a remote on this machine, without a process; `None` when libgit2 cannot read it.
+    async fn local_heads(
+        &self,
+        branches: &[String],
+        deadline: Instant,
+    ) -> Result<Option<BTreeMap<String, Option<String>>>, Fault> {
+        let Some(directory) = self.remote.directory.clone() else { return Ok(None) };
+        let branches = branches.to_vec();
+        let read = tokio::task::spawn_blocking(move || {
+            let repository = Repository::open(directory).ok()?;
+            let head = |branch: String| match repository.refname_to_id(&format!("refs/heads/{branch}")) {
+                Ok(id) => Some((branch, Some(id.to_string()))),
+                Err(error) if error.code() == ErrorCode::NotFound => Some((branch, None)),
+                Err(_) => None,
+            };
+            branches.into_iter().map(head).collect()
+        });
+        let read = timeout_at(deadline, read).await.map_err(|_| self.timed_out("reading the heads"))?;
+        read.map_err(|error| Fault::retry(format!("reading the heads broke off: {error}")))
     }
 
     /// Brings branches into the mirror.

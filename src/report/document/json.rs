@@ -1,8 +1,8 @@
 //! Reads templates that are JSON, as the CDK writes them. YAML's grammar nearly holds JSON's, but neither its tabs nor its
 //! escapes, so JSON goes through a parser of its own into the same builder.
 
-use super::{Builder, Content, Place, number};
-use crate::report::finding::Finding;
+use super::builder::{Builder, Content, number};
+use crate::report::finding::{Finding, Place};
 use jsonc_parser::ast::{self, ObjectPropName};
 use jsonc_parser::common::Ranged;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};

@@ -1,12 +1,10 @@
-//! Which effects are pending, and which of them a driver has taken.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! Takes effects that are due for a driver, and frees them.
 
 use sqlx::{Row as _, SqliteConnection, query};
 
-use super::{SqliteStore, failure::Place};
+use super::failure::Place;
 use crate::{
-    engine::{Effect, EffectId},
+    engine::Effect,
     rules::SystemName,
     store::{Claimed, StoreError},
 };
@@ -59,30 +57,7 @@ pub(super) async fn give_back(
     freed.map(drop).map_err(|error| place.failed("give a claim back", &error))
 }
 
-impl SqliteStore {
-    pub(super) async fn no_longer_claimed(
-        &self,
-        claimant: &str,
-        held: &[(SystemName, EffectId)],
-    ) -> Result<Vec<(SystemName, EffectId)>, StoreError> {
-        if held.is_empty() {
-            return Ok(Vec::new());
-        }
-        let claimed = query("SELECT system, id FROM effects WHERE claimed_by = ?").bind(claimant);
-        let rows = self.rows("look at what is claimed", claimed).await?;
-        let claimed: BTreeSet<(&str, &str)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
-        let is_gone = |(system, id): &&(SystemName, EffectId)| !claimed.contains(&(system.as_str(), id.as_str()));
-        Ok(held.iter().filter(is_gone).cloned().collect())
-    }
-
-    pub(super) async fn pending_effects(&self, system: &SystemName) -> Result<BTreeMap<EffectId, Effect>, StoreError> {
-        let pending = query("SELECT effect FROM effects WHERE system = ?").bind(system.as_str());
-        let rows = self.rows("read the pending effects", pending).await?;
-        let effect = |row| read(&self.place, sqlx::Row::get(row, 0)).map(|effect| (effect.id.clone(), effect));
-        rows.iter().map(effect).collect()
-    }
-}
-
-fn read(place: &Place, effect: &str) -> Result<Effect, StoreError> {
+/// An effect as it is stored.
+pub(super) fn read(place: &Place, effect: &str) -> Result<Effect, StoreError> {
     serde_json::from_str(effect).map_err(|error| place.damaged(format!("a pending effect cannot be read: {error}")))
 }

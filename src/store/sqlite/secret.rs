@@ -1,11 +1,10 @@
-//! The installation's secret in the database: made with the schema, read by whoever proves commits.
+//! The installation's secret in the database: made with the schema, and closed to others.
 
 use std::{fs::File, io::Read as _, os::unix::fs::PermissionsExt as _, path::Path};
 
-use sqlx::{Row as _, SqliteConnection};
+use sqlx::SqliteConnection;
 
-use super::{SqliteStore, failure::Place};
-use crate::store::{InstallationSecret, StoreError};
+use super::failure::Place;
 
 /// Makes the secret, unless there is one.
 pub(super) async fn make(connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
@@ -26,13 +25,5 @@ pub(super) fn close_to_others(place: &Place) {
         if let Err(error) = std::fs::set_permissions(Path::new(&path), permissions) {
             tracing::warn!(path, %error, "everybody on this machine can read the database, and so can prove commits");
         }
-    }
-}
-
-impl SqliteStore {
-    pub(super) async fn installation_secret(&self) -> Result<InstallationSecret, StoreError> {
-        let rows = self.rows("read the installation's secret", sqlx::query("SELECT secret FROM installation")).await?;
-        let secret = rows.first().and_then(|row| <[u8; 32]>::try_from(row.get::<Vec<u8>, _>(0)).ok());
-        secret.map(InstallationSecret::new).ok_or_else(|| self.place.damaged("the installation's secret is missing"))
     }
 }

@@ -6,7 +6,11 @@ use std::{
 };
 
 use git2::{ObjectType, Repository, TreeWalkMode};
-use tidegate::{cli::House, rules::SystemName, store::RunFilter};
+use tidegate::{
+    cli::House,
+    rules::SystemName,
+    store::{RunFilter, verify_log},
+};
 
 use super::debugger::History;
 
@@ -98,7 +102,7 @@ async fn read_store(directory: &Path, result: &mut Result) {
     let house = House::open(&directory.join("tidegate.toml")).await.unwrap();
     let system = SystemName::new("webshop").unwrap();
     let store = house.ledger.store();
-    let check = store.verify_log(&system).await.unwrap();
+    let check = verify_log(store.as_ref(), &system).await.unwrap();
     assert!(check.broken.is_none(), "the log is broken: {check:?}");
     let due = house.ledger.read(&system, |state| state.due.clone()).await.unwrap();
     assert_eq!(due, store.pending(&system).await.unwrap(), "I9: what is pending in the state is what is in the store");

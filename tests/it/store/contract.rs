@@ -6,7 +6,9 @@ use std::sync::Arc;
 use tidegate::{
     engine::{self, Command, Decision, Event, Principal, Recorded, RunId, RunState, System},
     rules::SystemName,
-    store::{Claimed, Ledger, RecordError, RunFilter, SNAPSHOT_EVERY, Store, StoreError, Traced, replay},
+    store::{
+        Claimed, Ledger, RecordError, RunFilter, SNAPSHOT_EVERY, Store, StoreError, Traced, replay, trace, verify_log,
+    },
 };
 
 use super::story::{
@@ -119,7 +121,7 @@ async fn a_state_is_the_same_read_again(store: Arc<dyn Store>) {
     }
     let offered = Recorded { seq: store.last_seq(&shop).await.unwrap() + 1, at_ms: i64::MAX, event: late(1) };
     store.append(&shop, &offered, &Decision::default(), Some(b"[]".to_vec())).await.unwrap();
-    assert!(store.verify_log(&shop).await.unwrap().broken.unwrap().what.contains("snapshot"));
+    assert!(verify_log(store.as_ref(), &shop).await.unwrap().broken.unwrap().what.contains("snapshot"));
     let reopened = Ledger::open(store.clone());
     assert_eq!(reopened.read(&shop, |state| state.seq).await.unwrap(), offered.seq);
     assert_eq!(store.snapshot(&shop).await.unwrap(), None);
@@ -205,7 +207,7 @@ async fn artifacts_are_followed_both_ways(store: Arc<dyn Store>) {
     let digest = tarball(2);
     let bare = digest.as_str().strip_prefix("sha256:").unwrap();
     for name in [digest.as_str(), bare, &bare[..12], &digest.as_str()[..16]] {
-        let Traced::One { origin, upstream, downstream, shortened } = trace(&store, &shop, name).await else {
+        let Traced::One { origin, upstream, downstream, shortened } = traced(&store, &shop, name).await else {
             panic!("{name} is one artifact")
         };
         assert_eq!((origin.name.as_str(), origin.uri.as_str()), (digest.as_str(), "file:a"));
@@ -216,14 +218,14 @@ async fn artifacts_are_followed_both_ways(store: Arc<dyn Store>) {
         assert_eq!(downstream[0].by.step.as_str(), "pin");
         assert!(!shortened);
     }
-    let Traced::Several { artifacts } = trace(&store, &shop, "sha256:").await else { panic!("there are two") };
+    let Traced::Several { artifacts } = traced(&store, &shop, "sha256:").await else { panic!("there are two") };
     assert_eq!(artifacts.len(), 2);
-    assert_eq!(trace(&store, &shop, "fedcba").await, Traced::Nothing);
-    assert_eq!(trace(&store, &name("other"), bare).await, Traced::Nothing);
+    assert_eq!(traced(&store, &shop, "fedcba").await, Traced::Nothing);
+    assert_eq!(traced(&store, &name("other"), bare).await, Traced::Nothing);
 }
 
-async fn trace(store: &Arc<dyn Store>, system: &SystemName, name: &str) -> Traced {
-    store.trace(system, name).await.unwrap()
+async fn traced(store: &Arc<dyn Store>, system: &SystemName, name: &str) -> Traced {
+    trace(store.as_ref(), system, name).await.unwrap()
 }
 
 async fn a_change_is_noticed(store: Arc<dyn Store>) {

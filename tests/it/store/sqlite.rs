@@ -6,7 +6,10 @@ use sha2::{Digest as _, Sha256};
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use tidegate::{
     engine::ENGINE_VERSION,
-    store::{DriverLock, Expected, Ledger, LockError, RecordError, SqliteOptions, SqliteStore, Store, StoreError},
+    store::{
+        DriverLock, Expected, Ledger, LockError, RecordError, SqliteOptions, SqliteStore, Store, StoreError,
+        verify_log, verify_log_telling,
+    },
 };
 
 use super::story::{START_MS, assert_sound, begun, delivered, late, name, open, record};
@@ -34,7 +37,7 @@ async fn found_after(change_made: &'static str) -> (Option<u64>, String) {
     }
     assert_sound(store.as_ref(), &shop).await;
     change(&path, change_made).await;
-    let broken = store.verify_log(&shop).await.unwrap().broken.unwrap();
+    let broken = verify_log(store.as_ref(), &shop).await.unwrap().broken.unwrap();
     (broken.seq, broken.what)
 }
 
@@ -83,7 +86,7 @@ async fn only_what_this_version_decided_is_decided_again() {
         row.bind(version).bind(facts).bind(&hash).execute(&mut connection).await.unwrap();
         sqlx::query("UPDATE systems SET hash = ?").bind(&hash).execute(&mut connection).await.unwrap();
         connection.close().await.unwrap();
-        let broken = store.verify_log(&shop).await.unwrap().broken;
+        let broken = verify_log(store.as_ref(), &shop).await.unwrap().broken;
         assert_eq!(broken.as_ref().map(|broken| broken.what.as_str()), expected);
         assert_eq!(broken.and_then(|broken| broken.seq), expected.map(|_| 2));
     }
@@ -151,13 +154,13 @@ async fn a_hash_that_was_kept_shows_a_log_that_was_cut_or_written_anew() {
         for number in 2..=last {
             delivered(&ledger, &shop, number).await;
         }
-        let check = store.verify_log(&shop).await.unwrap();
+        let check = verify_log(store.as_ref(), &shop).await.unwrap();
         kept.push((store, format!("{}:{}", check.events, check.hash.unwrap())));
     }
     let expected: Expected = kept[0].1.parse().unwrap();
     let verified = async |position: usize| {
         let store: &std::sync::Arc<dyn Store> = &kept[position].0;
-        let check = store.verify_log_telling(&shop, Some(&expected), &|_, _| ()).await.unwrap();
+        let check = verify_log_telling(store.as_ref(), &shop, Some(&expected), &|_, _| ()).await.unwrap();
         check.broken.map(|broken| broken.what)
     };
     assert_eq!(verified(0).await, None);

@@ -8,6 +8,8 @@ use handlebars::{
 };
 use serde_json::Value;
 
+/// The names that every template of a step may use, whatever steps came before.
+pub(super) const CONTEXT: [&str; 7] = ["system", "stage", "environment", "branch", "repository", "commit", "run"];
 /// The longest template in bytes; a commit message or a parameter, not a program.
 pub const LONGEST_TEMPLATE: usize = 64 * 1024;
 /// How many `{{#if}}` one template may have; the parser recurses into them.

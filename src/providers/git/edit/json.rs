@@ -1,6 +1,7 @@
 //! JSON, also with comments and trailing commas: values are found by their ranges and replaced in the text.
 
-use super::{Change, EditError, UNTOUCHABLE_HINT, line_and_column, line_ending, splice};
+use super::change::{Change, line_ending, splice};
+use super::error::{EditError, UNTOUCHABLE_HINT, line_and_column};
 use jsonc_parser::ast::{Array, Object, ObjectProp, Value as Node};
 use jsonc_parser::common::Ranged;
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};

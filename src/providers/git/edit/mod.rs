@@ -3,45 +3,18 @@
 //! in, text out. Every edit is checked before it is returned: the edited text, parsed again, must equal the
 //! original with the value set, or else nothing is returned but an error.
 
+mod change;
+mod error;
 mod json;
 mod toml;
 mod yaml;
 mod yaml_tree;
 
+pub use error::EditError;
+
+use change::Change;
+use error::UNTOUCHABLE_HINT;
 use serde_json::{Map, Value};
-
-/// Why a file could not be edited: where in it, what is wrong, and what a person can do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EditError {
-    /// Line and column, both counted from 1, where the text is at fault; `None` when no single place is.
-    pub place: Option<(usize, usize)>,
-    /// What is wrong.
-    pub problem: String,
-    /// What to do about it.
-    pub hint: String,
-}
-
-impl EditError {
-    fn new(problem: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { place: None, problem: problem.into(), hint: hint.into() }
-    }
-
-    fn at(line: usize, column: usize, problem: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { place: Some((line, column)), ..Self::new(problem, hint) }
-    }
-}
-
-const UNTOUCHABLE_HINT: &str = "edit this value by hand once, in a plainer style, and try again";
-
-/// A change of one place, as small as can be, that every format knows how to make.
-enum Change<'a> {
-    /// The value at this existing path becomes another.
-    Replace(&'a [String], &'a Value),
-    /// The object at this existing path gets one more entry, at its end.
-    Insert(&'a [String], &'a str, &'a Value),
-    /// The entry at this existing path goes away; at least one sibling stays.
-    Remove(&'a [String]),
-}
 
 /// How a file is written, known from its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -252,24 +225,4 @@ fn reconcile(
         }
         _ => format.apply(&text, &Change::Replace(path, wanted)),
     }
-}
-
-/// The line ending that the text uses first, or a plain newline.
-fn line_ending(text: &str) -> &'static str {
-    match text.find('\n') {
-        Some(at) if text[..at].ends_with('\r') => "\r\n",
-        _ => "\n",
-    }
-}
-
-/// Line and column of a byte offset, both counted from 1.
-fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
-    let before = &text[..offset];
-    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-    (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
-}
-
-/// The text with one range of it replaced.
-fn splice(text: &str, range: std::ops::Range<usize>, with: &str) -> String {
-    format!("{}{with}{}", &text[..range.start], &text[range.end..])
 }

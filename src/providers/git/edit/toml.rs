@@ -1,7 +1,8 @@
 //! TOML through `toml_edit`, which keeps comments and order; line endings, which it does not keep, are taken
 //! from the original for every line that did not change.
 
-use super::{Change, EditError, UNTOUCHABLE_HINT, line_and_column, line_ending};
+use super::change::{Change, line_ending};
+use super::error::{EditError, UNTOUCHABLE_HINT, line_and_column};
 use serde_json::Value;
 use toml_edit::{Array, DocumentMut, InlineTable, Item, Table, TableLike, Value as TomlValue};
 

@@ -1,8 +1,9 @@
 //! YAML: values are found by their place in the text and replaced there. What cannot be told apart safely
 //! (several documents, anchored values, explicit keys) is refused rather than guessed.
 
+use super::change::{Change, splice};
+use super::error::{EditError, line_and_column};
 use super::yaml_tree::{Content, Document, Node, lost};
-use super::{Change, EditError, splice};
 use saphyr::Scalar;
 use serde_json::Value;
 
@@ -28,7 +29,7 @@ fn replace(document: &Document<'_>, path: &[String], value: &Value) -> Result<St
     let text = document.text;
     let node = document.find(path)?;
     if node.anchored {
-        let (line, column) = super::line_and_column(text, node.start);
+        let (line, column) = line_and_column(text, node.start);
         let hint = "write the value out where the alias or anchor stands, and try again";
         return Err(EditError::at(line, column, "this value is shared through an anchor or alias", hint));
     }

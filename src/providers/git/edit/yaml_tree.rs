@@ -1,7 +1,8 @@
 //! A YAML document as a tree of values that know where in the text they stand. Only what the editor needs:
 //! one document, string keys, no guesses.
 
-use super::{EditError, UNTOUCHABLE_HINT, line_and_column, line_ending};
+use super::change::line_ending;
+use super::error::{EditError, UNTOUCHABLE_HINT, line_and_column};
 use saphyr::Scalar;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 use serde_json::Value;

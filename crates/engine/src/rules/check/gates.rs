@@ -8,9 +8,9 @@ use super::{
         gates::{Check as Gate, Day, HotfixLane},
         mistake::did_you_mean,
         model::Conditions,
-        template,
+        template::{self, CONTEXT},
     },
-    Check, templates,
+    context::Check,
 };
 
 /// The engine's own steps of a promotion, whose names its checks must not take.
@@ -148,12 +148,11 @@ fn texts_of_context(check: &mut Check<'_>, gate: &Gate, place: &Node) {
                 continue;
             }
         };
-        for name in names.iter().map(|name| name.join(".")).filter(|name| !templates::CONTEXT.contains(&name.as_str()))
-        {
+        for name in names.iter().map(|name| name.join(".")).filter(|name| !CONTEXT.contains(&name.as_str())) {
             check.add_with_help(
                 at.bytes.clone(),
                 format!("there is no `{name}` in a promotion"),
-                format!("there are: {}", templates::CONTEXT.join(", ")),
+                format!("there are: {}", CONTEXT.join(", ")),
             );
         }
     }

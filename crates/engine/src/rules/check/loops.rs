@@ -9,7 +9,7 @@ use super::{
         model::Rule,
         names::{RepositoryName, RuleName, StageName},
     },
-    Check,
+    context::Check,
 };
 
 /// Why the end of one rule starts another.

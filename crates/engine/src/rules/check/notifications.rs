@@ -7,7 +7,7 @@ use super::{
         notifications::{ChannelKind, Channels, Notice, Notification},
         template,
     },
-    Check,
+    context::Check,
     templates::place_of,
 };
 

@@ -2,7 +2,8 @@
 
 use super::{
     super::{actions::Quorum, document::Node, model::Promotion, window::Window},
-    Check, gates,
+    context::Check,
+    gates,
 };
 
 pub(super) fn check(check: &mut Check<'_>) {

@@ -1,6 +1,6 @@
 //! Stages with their branches and demands, and repositories with their URLs.
 
-use super::{Check, texts};
+use super::{context::Check, texts};
 
 /// The shortest interval of polls; more often would be a burden to whoever serves the repository.
 const SHORTEST_POLL_MS: i64 = 1_000;

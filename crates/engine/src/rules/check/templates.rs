@@ -5,13 +5,14 @@ use std::ops::Range;
 use serde_json::Value;
 
 use super::{
-    super::{document::Node, mistake::did_you_mean, template},
-    Check, fields,
-    steps::Steps,
+    super::{
+        document::Node,
+        mistake::did_you_mean,
+        template::{self, CONTEXT},
+    },
+    context::Check,
+    order::Steps,
 };
-
-/// The names that every template may use, whatever steps came before.
-pub(super) const CONTEXT: [&str; 7] = ["system", "stage", "environment", "branch", "repository", "commit", "run"];
 
 /// What a template stands in.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,17 +25,18 @@ pub(super) enum Site {
     LintCommand,
 }
 
-/// Checks all templates of a step. `place` is that of the step's action.
-pub(super) fn check(check: &mut Check<'_>, steps: &Steps<'_>, index: usize, place: &Node) {
-    let mut templates = Templates { check, steps, index };
-    fields::of(&steps.rule.steps[index].action).templates(&mut templates, place);
-}
-
 /// The templates of a step.
 pub(super) struct Templates<'templates, 'check> {
     check: &'templates mut Check<'check>,
     steps: &'templates Steps<'templates>,
     index: usize,
+}
+
+impl<'templates, 'check> Templates<'templates, 'check> {
+    /// Those of the step with this index.
+    pub(super) fn of(check: &'templates mut Check<'check>, steps: &'templates Steps<'templates>, index: usize) -> Self {
+        Self { check, steps, index }
+    }
 }
 
 impl Templates<'_, '_> {

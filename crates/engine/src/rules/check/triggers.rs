@@ -6,7 +6,7 @@ use super::{
         model::{Rule, Schedule, Trigger},
         schedule::{CronTimes, InvalidSchedule},
     },
-    Check,
+    context::Check,
 };
 
 pub(super) fn check(check: &mut Check<'_>, rule: &Rule, place: &Node) {

@@ -1,0 +1,36 @@
+//! Reads the pending effects: all of a system's, and those that somebody holds no longer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sqlx::{Row as _, query, sqlite::SqliteRow};
+
+use super::{SqliteStore, claims::read};
+use crate::{
+    engine::{Effect, EffectId},
+    rules::SystemName,
+    store::StoreError,
+};
+
+impl SqliteStore {
+    pub(super) async fn no_longer_claimed(
+        &self,
+        claimant: &str,
+        held: &[(SystemName, EffectId)],
+    ) -> Result<Vec<(SystemName, EffectId)>, StoreError> {
+        if held.is_empty() {
+            return Ok(Vec::new());
+        }
+        let claimed = query("SELECT system, id FROM effects WHERE claimed_by = ?").bind(claimant);
+        let rows = self.rows("look at what is claimed", claimed).await?;
+        let claimed: BTreeSet<(&str, &str)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        let is_gone = |(system, id): &&(SystemName, EffectId)| !claimed.contains(&(system.as_str(), id.as_str()));
+        Ok(held.iter().filter(is_gone).cloned().collect())
+    }
+
+    pub(super) async fn pending_effects(&self, system: &SystemName) -> Result<BTreeMap<EffectId, Effect>, StoreError> {
+        let pending = query("SELECT effect FROM effects WHERE system = ?").bind(system.as_str());
+        let rows = self.rows("read the pending effects", pending).await?;
+        let effect = |row: &SqliteRow| read(&self.place, row.get(0)).map(|effect| (effect.id.clone(), effect));
+        rows.iter().map(effect).collect()
+    }
+}
