@@ -35,7 +35,7 @@ pub struct Awaited {
 
 /// The heads of a repository in which the pins of one head meet.
 pub(super) struct Met {
-    /// Those that every known pin is of.
+    /// Those that every pin fits.
     pub(super) common: Vec<Arc<Point>>,
     /// Those that any of them is of.
     pub(super) any: Vec<Arc<Point>>,
@@ -50,14 +50,17 @@ pub(super) fn meet(
     origin: &Origin,
 ) -> Met {
     let of_root = pinners.iter().filter(|pinner| pinner.roots().contains(root));
-    let known = of_root.map(|pinner| (pinner, system.points(&place.repository, origin.pinned.get(&pinner.id), root)));
-    let known: Vec<(&Pinner<'_>, &[Arc<Point>])> = known.filter(|(_, points)| !points.is_empty()).collect();
-    let any: Vec<Arc<Point>> = known.iter().flat_map(|(_, points)| points.iter().cloned()).collect();
+    let points = of_root.map(|pinner| system.points(&place.repository, origin.pinned.get(&pinner.id), root));
+    let any: Vec<Arc<Point>> = points.flatten().cloned().collect();
     let head = system.head(root, &place.stage).filter(|_| !any.is_empty()).map(|head| Point::of(head, &place.stage));
-    let mut candidates: Vec<Arc<Point>> = any.iter().cloned().chain(head).collect();
-    candidates.dedup();
-    candidates.retain(|point| known.iter().all(|(pinner, points)| is_of(points, point, &pinner.through(root))));
-    Met { common: candidates, any }
+    let mut common: Vec<Arc<Point>> = any.iter().cloned().chain(head).collect();
+    common.dedup();
+    let from_root = || pinners.iter().map(|pinner| (pinner, pinner.through(root))).filter(|(_, via)| !via.is_empty());
+    common.retain(|point| {
+        from_root()
+            .all(|(pinner, via)| fits(system, &place.repository, origin.pinned.get(&pinner.id), (root, point), &via))
+    });
+    Met { common, any }
 }
 
 /// Whether what is pinned at a place fits a head of a repository further up. What was pinned before Tidegate came fits
@@ -202,7 +205,8 @@ impl Turn<'_> {
         if let Some((head, source)) = present_head(&self.system, run).zip(run.source.clone()) {
             let place = Place { repository: source.repository.clone(), stage: run.stage.clone() };
             let at = Head { commit: source.commit, ..head.clone() };
-            let (origin, set) = (head.origin.clone(), set_of(&self.system, &place, &at, head.set.clone()));
+            let origin = Origin { pinned: head.origin.pinned.clone(), wanted: run.origin.wanted.clone() };
+            let set = set_of(&self.system, &place, &at, head.set.clone());
             let authors = self.system.known_authors(head);
             let others_wrote = run.others_wrote;
             if (&run.origin, &run.set, &run.authors) != (&origin, &set, &authors) {
