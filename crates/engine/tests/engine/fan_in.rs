@@ -1,5 +1,7 @@
 //! Fan-in: what is combined is of one origin, and what waits for that names the commit that it waits for.
 
+mod parts;
+
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
@@ -266,8 +268,12 @@ fn a_newer_run_replaces_one_that_waits_whatever_the_queue() {
 
 /// Shared → image → infrastructure, and shared → infrastructure directly, with a target that refuses a second run.
 fn shortcut() -> World {
+    World::new(&shortcut_rules())
+}
+
+fn shortcut_rules() -> String {
     let configure = "  configure:\n    on: { push: shared }\n    steps:\n      - package: {}\n      - commit: { repository: infrastructure, file: config.json, set: { /config: '{{package.tag}}' } }\n  deliver:";
-    World::new(&DIAMOND.replace("  deliver:", configure).replace("shop: {}", "shop: { queue: reject }"))
+    DIAMOND.replace("  deliver:", configure).replace("shop: {}", "shop: { queue: reject }")
 }
 
 #[test]

@@ -35,7 +35,7 @@ pub struct Awaited {
 
 /// The heads of a repository in which the pins of one head meet.
 pub(super) struct Met {
-    /// Those that every known pin is of.
+    /// Those that every pin fits.
     pub(super) common: Vec<Arc<Point>>,
     /// Those that any of them is of.
     pub(super) any: Vec<Arc<Point>>,
@@ -43,16 +43,15 @@ pub(super) struct Met {
 
 /// Where the pins of a head meet, of those that are known.
 pub(super) fn meet(system: &System, place: &Place, pinners: &[Pinner], root: &RepositoryName, origin: &Origin) -> Met {
-    let of_root = pinners.iter().filter(|pinner| !pinner.through(root).is_empty());
-    let known = of_root.map(|pinner| (pinner, system.points(&place.repository, origin.pinned.get(&pinner.id), root)));
-    let known = known.filter(|(_, points)| !points.is_empty()).map(|(pinner, points)| (pinner.through(root), points));
-    let known: Vec<(&[RuleName], &[Arc<Point>])> = known.collect();
+    let of_root = pinners.iter().map(|pinner| (origin.pinned.get(&pinner.id), pinner.through(root)));
+    let of_root: Vec<(Option<&Pins>, &[RuleName])> = of_root.filter(|(_, through)| !through.is_empty()).collect();
     let meets = |own: Option<usize>, head: &Arc<Point>| {
-        let mut others = known.iter().enumerate().filter(|(at, _)| Some(*at) != own);
-        others.all(|(_, (through, points))| is_of(points, head, through))
+        let mut others = of_root.iter().enumerate().filter(|(at, _)| Some(*at) != own);
+        others.all(|(_, (pins, through))| fits(system, &place.repository, *pins, (root, head), through))
     };
     let (mut common, mut any): (Vec<Arc<Point>>, Vec<Arc<Point>>) = Default::default();
-    for (own, (_, points)) in known.iter().enumerate() {
+    for (own, (pins, _)) in of_root.iter().enumerate() {
+        let points = system.points(&place.repository, *pins, root);
         let new = points.iter().filter(|point| own == 0 || !any.iter().any(|known| Arc::ptr_eq(known, point)));
         let new: Vec<Arc<Point>> = new.cloned().collect();
         common.extend(new.iter().filter(|point| meets(Some(own), point)).cloned());
@@ -187,7 +186,8 @@ impl Turn<'_> {
         if let Some((head, source)) = present_head(&self.system, run).zip(run.source.clone()) {
             let place = Place { repository: source.repository.clone(), stage: run.stage.clone() };
             let at = Head { commit: source.commit, ..head.clone() };
-            let (origin, set) = (head.origin.clone(), set_of(&self.system, &place, &at, head.set.clone()));
+            let origin = Origin { pinned: head.origin.pinned.clone(), wanted: run.origin.wanted.clone() };
+            let set = set_of(&self.system, &place, &at, head.set.clone());
             let authors = self.system.known_authors(head);
             let others_wrote = run.others_wrote;
             if (&run.origin, &run.set, &run.authors) != (&origin, &set, &authors) {

@@ -178,13 +178,14 @@ pub(in crate::engine) fn of_run(system: &System, run: &Run) -> Provenance {
     let origin = present_head(system, run).map_or(&run.origin, |head| &head.origin);
     let place = Place { repository: source.repository.clone(), stage: run.stage.clone() };
     let mut of = behind(system, &place, Some(name), origin);
-    let (commit, stage, wanted) = (source.commit.clone(), run.stage.clone(), origin.wanted.clone());
+    // A newer head may differ in what other rules see: of that, the artifact is not.
+    let (commit, stage, wanted) = (source.commit.clone(), run.stage.clone(), run.origin.wanted.clone());
     of.insert(place.repository, vec![Arc::new(Point { commit, stage, order: source.order, wanted })]);
     of
 }
 
-/// What is behind the pins of a head, the head itself left out: per repository the heads that all of them are of, or, where
-/// there is none, those of any. Only what a rule takes in, where one is given.
+/// What is behind the pins of a head, the head itself left out: per repository the heads that all of them fit. Only what a
+/// rule takes in, where one is given; else, where they fit no head, those that any of them is of.
 fn behind(system: &System, place: &Place, rule: Option<&RuleName>, origin: &Origin) -> Provenance {
     let mut behind = Provenance::new();
     each_behind(system, place, rule, origin, |root, points| {
@@ -208,7 +209,7 @@ fn each_behind(
     for taken in taken_in.filter_map(|(name, _)| rules.at(name, &place.stage)) {
         for root in &taken.roots {
             let met = fan_in::meet(system, place, &taken.pinners, root, origin);
-            let points = if met.common.is_empty() { met.any } else { met.common };
+            let points = if met.common.is_empty() && rule.is_none() { met.any } else { met.common };
             if !points.is_empty() {
                 take(root, &points);
             }
