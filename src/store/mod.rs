@@ -1,10 +1,8 @@
 //! Keeps what must not be forgotten: the log of every system, the effects that are pending, the history of runs, and what
-//! was made from what. It decides nothing: what is written comes from [`crate::engine::step`], whole.
-//!
-//! One trait, [`Store`], and one contract test for all that implement it. An event is committed together with all that
-//! comes of it, or not at all (I5, I9), and only if nobody else appended before it. The state of a system is not stored as
-//! such: it is the newest snapshot with the facts after it folded in, which gives the same bytes (I6).
-//! [`Ledger`] keeps these states in memory and is the way in for all others.
+//! was made from what. It decides nothing: what is written comes from [`crate::engine::step`], whole. An event is committed
+//! together with all that comes of it, or not at all (I5, I9), and only if nobody else appended before it. A state is the
+//! newest snapshot with the facts after it folded in, which gives the same bytes (I6). [`Ledger`] keeps these states in memory
+//! and is the way in for all others.
 
 mod chain;
 mod contract;

@@ -179,10 +179,32 @@ fn every_dependency_says_why_it_is_there() {
     assert_eq!(said, there);
 }
 
+/// Each record of a decision is short and whole, and the list of them names each in its order.
+#[test]
+fn the_list_of_decisions_names_every_record() {
+    let folder = Path::new(ROOT).join("docs/decisions");
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut records: Vec<(String, String)> = Vec::new();
+    for name in names.filter(|name| name != "README.md") {
+        let text = read(&format!("docs/decisions/{name}"));
+        let (number, title) = text.lines().next().unwrap().strip_prefix("# ").unwrap().split_once(". ").unwrap();
+        assert_eq!(name[..5], format!("{:04}-", number.parse::<u32>().unwrap()), "{name}");
+        let parts: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+        assert_eq!(parts, ["Context", "Decision", "Turned down"], "{name}");
+        assert!((10..=25).contains(&text.lines().count()), "{name}");
+        records.push((format!("[{}]({name})", &name[..4]), title.to_owned()));
+    }
+    records.sort();
+    let list = read("docs/decisions/README.md");
+    let rows = table(&list, "| | decision |").into_iter().map(|row| (row[0].to_owned(), row[1].to_owned()));
+    assert_eq!(rows.collect::<Vec<_>>(), records);
+}
+
 #[test]
 fn links_and_paths_lead_somewhere() {
     let mut wrong = Vec::new();
-    let documents = fs::read_dir(Path::new(ROOT).join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let documents = ["docs", "docs/decisions"].map(|folder| fs::read_dir(Path::new(ROOT).join(folder)).unwrap());
+    let documents = documents.into_iter().flatten().map(|entry| entry.unwrap().path());
     let documents = documents.chain([Path::new(ROOT).join("README.md")]);
     for document in documents.filter(|path| path.extension().is_some_and(|ending| ending == "md")) {
         let text = fs::read_to_string(&document).unwrap();

@@ -1,10 +1,8 @@
-//! Bare mirrors, one per repository, kept warm below one directory. A mirror is a cache: everything in it can be
-//! fetched again, so that one which is found broken is replaced by an empty one.
-//!
-//! Who writes (fetches, makes commits, pushes) holds the mirror's lock: a mutex between the tasks of this
-//! process and a file lock between processes, since a command line may run beside a server. `git` below the lock
-//! is therefore alone, and a `*.lock` file found there was left by a process that was killed: it is removed.
-//! Reading needs no lock.
+//! Bare mirrors, one per repository, kept warm below one directory. A mirror is a cache: one that is found broken is replaced by
+//! an empty one. Who writes (fetches, makes commits, pushes) holds the mirror's lock: a mutex between the tasks of this
+//! process and a file lock between processes, since a command line may run beside a server. `git` below the lock is
+//! therefore alone, and a `*.lock` file found there was left by a process that was killed: it is removed. Reading needs no
+//! lock.
 
 use super::fault::{disk_fault, object_fault};
 use super::history::History;

@@ -1,19 +1,9 @@
-//! Everything that is done with git. Objects, trees, diffs and merges go through libgit2 in warm bare mirrors,
-//! in memory, with no work tree, so that a forward commit costs the same in a repository of 50 files and of
-//! 50,000. Transport goes through the `git` program, because protocol v2, credential helpers and ssh
-//! configuration count, and because a process can be killed at its deadline.
-//!
-//! What holds everywhere here:
-//! - A commit of ours carries its key as a trailer and is looked for before it is made, and again after a push
-//!   whose end is in doubt: the same key takes effect once. A trailer alone is not believed: a proof says that the
-//!   commit is ours, and was made there.
-//! - A push is compare-and-swap on the head that was read. A lost race applies the *edit* again to the new head;
-//!   another author's commit is never lost and never textually merged into ours.
-//! - One mirror's writers wait for each other (in this process and across processes); a hung remote stalls
-//!   nothing else, and itself no longer than the caller's deadline.
-//! - Credentials in a URL reach neither an argument list, nor a file, nor an error, nor a log.
-//!
-//! This folder may not decide what to write or when: it takes plain values and says what became of them.
+//! Everything that is done with git. Objects, trees, diffs and merges are libgit2's, in warm bare mirrors and in memory, so that
+//! a forward commit costs the same in a repository of 50 files and of 50,000. Transport is the `git` program, which can be
+//! killed at its deadline. A commit of ours carries its key and a proof, and is looked for before it is made; a push is
+//! compare-and-swap on the head that was read, and a lost race applies the *edit* again, so that nobody's commit is lost.
+//! Credentials in a URL reach no argument list, file, error or log. This folder may not decide what to write or when: it takes
+//! plain values and says what became of them.
 
 mod ancestry;
 mod archive;
