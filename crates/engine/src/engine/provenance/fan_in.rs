@@ -244,8 +244,9 @@ pub(in crate::engine) fn explained(system: &System, run: &Run) -> (String, Strin
         let has = has.as_ref().map_or_else(|| "of before".to_owned(), |has| format!("{made} {}", has.short()));
         format!("{rule} to bring an artifact {made} {needed}; {repository} has one {has}")
     };
-    let ended_by = awaited.iter().map(|awaited| ended_by(system, run, awaited));
-    let mut ended: Vec<String> = ended_by.collect();
+    let rule = rule_of(system, run);
+    let ended_by = |awaited| rule.map(|rule| ended_by(system, &run.stage, rule, awaited));
+    let mut ended: Vec<String> = awaited.iter().filter_map(ended_by).collect();
     ended.dedup();
     (awaited.iter().map(for_what).collect::<Vec<_>>().join(", and "), ended.join("; and "))
 }
@@ -254,13 +255,11 @@ fn of(from: &RepositoryName, ancestor: &RepositoryName) -> String {
     if from == ancestor { format!("of {from}") } else { format!("of {from} from {ancestor}") }
 }
 
-/// Who or what can bring an artifact: a run that has the commit and goes on, or failed;
-/// else the rule next to what it is needed for whose head has it.
-fn ended_by(system: &System, run: &Run, awaited: &Awaited) -> String {
+/// Who or what can bring an artifact: a run that has the commit and goes on; what brings what its rule waits for itself;
+/// a run that failed; else the rule next to what it is needed for whose head has it.
+fn ended_by(system: &System, stage: &StageName, (rules, rule): (&Rules, &Rule), awaited: &Awaited) -> String {
     let Awaited { ancestor, order, .. } = awaited;
-    let stage = &run.stage;
     let anew = format!("a newer push to {ancestor} {stage}");
-    let Some((rules, rule)) = rule_of(system, run) else { return anew };
     let pinners = pinners(rules, stage, rule);
     let Some(pinner) = pinners.iter().find(|pinner| *pinner.rule() == awaited.rule) else { return anew };
     let has_it = |repository: &RepositoryName, own: u64, origin: &Origin| {
@@ -279,6 +278,10 @@ fn ended_by(system: &System, run: &Run, awaited: &Awaited) -> String {
         let then = if at == 0 { String::new() } else { format!(", and then {}", pinner.leads[at - 1].0) };
         return found[at].map_or(anew, |run| format!("{}, which is under way{then}", run.id));
     }
+    let (_, maker) = pinner.leads[0];
+    if let Some(inner) = awaited_before(system, stage, maker).into_iter().find(|inner| inner.ancestor == *ancestor) {
+        return ended_by(system, stage, (rules, maker), &inner);
+    }
     let failed = |run: &&&Run| matches!(run.state, RunState::Failed | RunState::Aborted) && !has_newer(system, run);
     if let Some(found) = found.iter().flatten().next().filter(failed) {
         let (id, why) = (&found.id, found.reason.as_deref().unwrap_or("it was ended"));
@@ -293,6 +296,13 @@ fn ended_by(system: &System, run: &Run, awaited: &Awaited) -> String {
         push if push == anew => anew,
         start => format!("{start}, or {anew}"),
     }
+}
+
+/// What a rule waits for on the head that there is. No rule leads to itself, so who asks on and on comes to an end.
+fn awaited_before(system: &System, stage: &StageName, rule: &Rule) -> Vec<Awaited> {
+    let place = rule.repository().map(|repository| Place { repository: repository.clone(), stage: stage.clone() });
+    let head = place.and_then(|place| Some((system.head(&place.repository, stage)?, place)));
+    head.map_or_else(Vec::new, |(head, place)| awaited_by(system, &place, rule, &head.origin))
 }
 
 fn has_newer(system: &System, run: &Run) -> bool {
