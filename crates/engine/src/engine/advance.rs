@@ -82,7 +82,7 @@ impl Turn<'_> {
         self.inherit_overrides(&run);
         let (id, number) = (run.id.clone(), run.number);
         let busy = run.target.as_ref().and_then(|key| self.prepare_target(key, policy, number));
-        let waits = run.steps.iter().any(|step| *step.task == Task::FanIn);
+        let waits = run.steps.iter().any(|step| *step.task == Task::FanIn && step.state != StepState::Done);
         self.record(Fact::RunMade(Box::new(run)));
         if !waits {
             self.replace_waiting(number);
@@ -114,8 +114,10 @@ impl Turn<'_> {
                 return;
             }
             self.unblock(number);
-            let waits = self.run(number).holds_from_start && !self.claim_target(number);
-            if waits {
+            let run = self.run(number);
+            // What has nothing to do waits for nobody.
+            let is_idle = run.steps.iter().all(|step| step.state == StepState::Done);
+            if run.holds_from_start && !is_idle && !self.claim_target(number) {
                 return;
             }
             self.record_run(number, RunFact::Began);

@@ -14,7 +14,7 @@ use crate::engine::{
     system::{Head, System},
     turn::Turn,
 };
-use crate::rules::{RepositoryName, RuleName, StepId};
+use crate::rules::{RepositoryName, RuleName, StageName, StepId};
 
 /// An artifact that a run needs, and has only an older one of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -225,8 +225,11 @@ pub(in crate::engine) fn explained(system: &System, run: &Run) -> (String, Strin
         let has = has.as_ref().map_or_else(|| "of before".to_owned(), |has| format!("{made} {}", has.short()));
         format!("{rule} to bring an artifact {made} {needed}; {repository} has one {has}")
     };
-    let ended_by = awaited.iter().map(|awaited| ended_by(system, run, awaited));
-    let mut ended: Vec<String> = ended_by.collect();
+    let ended_by = |awaited| match &run.subject {
+        Subject::Rule(rule) => Some(ended_by(system, &run.stage, rule, awaited)),
+        _ => None,
+    };
+    let mut ended: Vec<String> = awaited.iter().filter_map(ended_by).collect();
     ended.dedup();
     (awaited.iter().map(for_what).collect::<Vec<_>>().join(", and "), ended.join("; and "))
 }
@@ -235,13 +238,12 @@ fn of(from: &RepositoryName, ancestor: &RepositoryName) -> String {
     if from == ancestor { format!("of {from}") } else { format!("of {from} from {ancestor}") }
 }
 
-/// Who or what can bring an artifact: a run that has the commit and goes on, or failed;
-/// else the rule next to what it is needed for whose head has it.
-fn ended_by(system: &System, run: &Run, awaited: &Awaited) -> String {
+/// Who or what can bring an artifact: a run that has the commit and goes on; what brings what its rule waits for itself;
+/// a run that failed; else the rule next to what it is needed for whose head has it.
+fn ended_by(system: &System, stage: &StageName, rule: &RuleName, awaited: &Awaited) -> String {
     let Awaited { ancestor, order, .. } = awaited;
-    let stage = &run.stage;
     let anew = format!("a newer push to {ancestor} {stage}");
-    let (Subject::Rule(rule), Some(rules)) = (&run.subject, system.rules()) else { return anew };
+    let Some(rules) = system.rules() else { return anew };
     let mut pinners = rules.at(rule, stage).into_iter().flat_map(|at| &at.pinners);
     let Some(pinner) = pinners.find(|pinner| *pinner.rule() == awaited.rule) else { return anew };
     let has_it = |repository: &RepositoryName, own: u64, origin: &Origin| {
@@ -260,6 +262,10 @@ fn ended_by(system: &System, run: &Run, awaited: &Awaited) -> String {
         let then = if at == 0 { String::new() } else { format!(", and then {}", pinner.leads[at - 1]) };
         return found[at].map_or(anew, |run| format!("{}, which is under way{then}", run.id));
     }
+    let maker = pinner.rule();
+    if let Some(inner) = awaited_before(system, stage, maker).into_iter().find(|inner| inner.ancestor == *ancestor) {
+        return ended_by(system, stage, maker, &inner);
+    }
     let failed = |run: &&&Run| matches!(run.state, RunState::Failed | RunState::Aborted) && !has_newer(system, run);
     if let Some(found) = found.iter().flatten().next().filter(failed) {
         let (id, why) = (&found.id, found.reason.as_deref().unwrap_or("it was ended"));
@@ -275,6 +281,14 @@ fn ended_by(system: &System, run: &Run, awaited: &Awaited) -> String {
         push if push == anew => anew,
         start => format!("{start}, or {anew}"),
     }
+}
+
+/// What a rule waits for on the head that there is. No rule leads to itself, so who asks on and on comes to an end.
+fn awaited_before(system: &System, stage: &StageName, rule: &RuleName) -> Vec<Awaited> {
+    let repository = system.rules().and_then(|rules| rules.rules.get(rule)?.repository());
+    let place = repository.map(|repository| Place { repository: repository.clone(), stage: stage.clone() });
+    let head = place.and_then(|place| Some((system.head(&place.repository, stage)?, place)));
+    head.map_or_else(Vec::new, |(head, place)| awaited_by(system, &place, rule, &head.origin))
 }
 
 fn has_newer(system: &System, run: &Run) -> bool {

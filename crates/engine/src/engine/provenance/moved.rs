@@ -1,14 +1,14 @@
 //! Sets that are moved into a stage. A pin comes along exactly where what it was made of has, after the move, the content
 //! that it was made from: then it is the artifact that was verified, and nothing makes it anew. Else the stage makes its own.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::engine::{
     fact::{Fact, StageFact},
     ids::{CommitId, PinAt, PinnerId, Place},
     made::Made,
     plan::{Merge, Task},
-    provenance::{Pins, Point, Provenance, commits, fan_in, makes_only},
+    provenance::{Pins, Point, Provenance, Wanted, commits, fan_in, makes_only},
     run::{Cause, Run, StepRun, StepState, Subject},
     system::{Pin, System},
     turn::Turn,
@@ -34,6 +34,28 @@ impl Turn<'_> {
             for (name, rule) in rules.rules.iter().filter(|(_, rule)| rule.repository() == Some(&upstream.repository)) {
                 let into = commits(rule, &run.stage).filter(|(_, commit)| commit.repository == merge.repository);
                 for (_, commit) in into.filter(|_| !carried.contains(name)) {
+                    kept.extend(commit.set.keys().map(|pointer| (commit.file.clone(), pointer.clone())));
+                }
+            }
+        }
+        kept.extend(self.kept_of_others(run, rules, merge));
+        kept
+    }
+
+    /// The same for what is made of repositories that the set does not have: there the stage keeps what was made of commits
+    /// that the source does not have. Nothing is known of the source's pin then, for what it is of would be in the set.
+    fn kept_of_others(&self, run: &Run, rules: &Rules, merge: &Merge) -> Vec<(String, String)> {
+        let mut kept = Vec::new();
+        let Subject::Promotion { from: source } = &run.subject else { return kept };
+        let moves = |of: &RepositoryName| run.steps.iter().any(|step| step.task.moves() == Some(of));
+        let head = self.system.head(&merge.repository, &run.stage);
+        for (name, rule) in &rules.rules {
+            let Some(from) = rule.repository().filter(|from| !moves(from)) else { continue };
+            let into = commits(rule, &run.stage).filter(|(_, commit)| commit.repository == merge.repository);
+            for (step, commit) in into {
+                let pins = head.and_then(|head| head.origin.pinned.get(&PinnerId::of(name, &step)));
+                let points = self.system.points(&merge.repository, pins, from);
+                if !points.is_empty() && points.iter().all(|point| point.stage != *source) {
                     kept.extend(commit.set.keys().map(|pointer| (commit.file.clone(), pointer.clone())));
                 }
             }
@@ -98,12 +120,34 @@ impl Turn<'_> {
         }
     }
 
-    /// A place was moved as one with others: what is pinned from it must not be older from now on.
-    pub(in crate::engine) fn raise_floor(&mut self, place: &Place, commit: &CommitId, order: u64) {
+    /// A place was moved as one with others: what is pinned from it must not be older from now on. `by` is the step that did.
+    pub(in crate::engine) fn raise_floor(
+        &mut self,
+        place: &Place,
+        commit: &CommitId,
+        order: u64,
+        by: Option<&StepRun>,
+    ) {
         let head = self.system.head(&place.repository, &place.stage).filter(|head| head.commit == *commit);
-        let wanted = head.map(|head| head.origin.wanted.clone()).unwrap_or_default();
+        let carried = by.map_or(&[][..], |step| step.made.carried());
+        let wanted =
+            head.map_or_else(|| self.wanted_unseen(place, (commit, order), carried), |head| head.origin.wanted.clone());
         let point = Arc::new(Point { commit: commit.clone(), stage: place.stage.clone(), order, wanted });
         self.record_stage(&place.stage, StageFact::Moved { repository: place.repository.clone(), head: point });
+    }
+
+    /// Which rules a move is for that came on top of what no watch has shown: all that do not see the same as its source.
+    fn wanted_unseen(
+        &self,
+        place: &Place,
+        (commit, order): (&CommitId, u64),
+        carried: &[RuleName],
+    ) -> BTreeMap<RuleName, Wanted> {
+        let rules = self.system.rules().into_iter().flat_map(|rules| &rules.rules);
+        let wanting = rules.filter(|(name, rule)| {
+            rule.on.push.as_ref() == Some(&place.repository) && rule.is_for(&place.stage) && !carried.contains(name)
+        });
+        wanting.map(|(name, _)| (name.clone(), Wanted { commit: commit.clone(), order })).collect()
     }
 }
 
@@ -118,7 +162,7 @@ impl Turn<'_> {
         let pins =
             pins.map(|(at, pin)| (at.clone(), Pin { source: head.commit.clone(), order: head.order, ..pin.clone() }));
         let pins: Vec<(PinAt, Pin)> = pins.collect();
-        self.raise_floor(place, &head.commit, head.order);
+        self.raise_floor(place, &head.commit, head.order, None);
         for (at, pin) in pins {
             self.record(Fact::PinSet { at, pin });
         }

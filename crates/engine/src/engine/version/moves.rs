@@ -57,7 +57,8 @@ impl Turn<'_> {
         };
         let floor = self.system.moved.get(&place.stage).and_then(|moved| moved.get(&place.repository));
         let order = floor.filter(|floor| floor.commit == *commit).map_or(self.seq, |floor| floor.order);
-        self.raise_floor(place, commit, order);
+        let step = self.step_of(number, id).clone();
+        self.raise_floor(place, commit, order, Some(&step));
         for rule in rules.rules.values().filter(|rule| rule.repository() == Some(&place.repository)) {
             for (_, commit) in provenance::commits(rule, &place.stage).filter(|(_, to)| moved.contains(&to.repository))
             {
