@@ -6,10 +6,12 @@ use super::{
     fact::{Fact, RunFact, StepFact},
     ids::{Place, RunId, TargetKey},
     obstacles::{Means, Obstacle, obstacles, shut},
-    plan::{self, Task},
+    plan,
     provenance::{self, fan_in},
-    run::{Cause, Run, RunState, Source, StepRun, StepState, Subject},
+    run::{Cause, Run, RunState, Source, Subject},
+    step_run::{StepRun, StepState},
     system::{Policy, RECENT_RUNS, System},
+    task::Task,
     turn::Turn,
 };
 use crate::rules::{Rule, RuleName, StageName, StepId};

@@ -1,13 +1,16 @@
 //! Commands: what people ask for. Every check comes before the first change, so that a refused command changes nothing (I8).
 
 use super::{
+    access::Principal,
     compiled::Compiled,
-    event::{Command, Principal},
+    event::Command,
     fact::RunFact,
     ids::{RunId, TargetKey},
-    run::{Cause, Run, RunState, StepState, Subject},
+    refused::Refused,
+    run::{Cause, Run, RunState, Subject},
+    step_run::StepState,
     system::{Policy, System, TargetLife},
-    turn::{Refused, Turn},
+    turn::Turn,
 };
 use crate::rules::{Rule, RuleName, Rules, StageName, StepId, TargetName};
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::{
     plan,
     provenance::{Pinner, pinners},
-    run::StepRun,
+    step_run::StepRun,
 };
 use crate::rules::{RepositoryName, RuleName, Rules, StageName};
 

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     apply::{apply, passed},
+    content::Link,
     effect::Effect,
-    event::{Artifact, StepPlace},
     fact::{Fact, RunFact},
     ids::EffectId,
     run::Run,
@@ -30,19 +30,6 @@ pub struct Decision {
     pub ended: Vec<Run>,
     /// What came from what.
     pub links: Vec<Link>,
-}
-
-/// One step of provenance: `to` was made from `from`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Link {
-    /// What it was made from.
-    pub from: Artifact,
-    /// What was made.
-    pub to: Artifact,
-    /// By which step.
-    pub by: StepPlace,
-    /// When: milliseconds since 1970, UTC.
-    pub at_ms: i64,
 }
 
 impl Decision {

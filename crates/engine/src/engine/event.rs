@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    access::{Access, Permission},
-    authors::Attribution,
-    ids::{CommitId, Digest, EffectId, PinnerId, RunId, StepKey},
+    access::{Access, Permission, Principal},
+    authorship::Attribution,
+    content::{Artifact, PinsSeen},
+    ids::{CommitId, Digest, EffectId, RunId, StepKey},
     made::Made,
-    version::release::Release,
+    task::Release,
 };
-use crate::rules::{RepositoryName, RuleName, Rules, StageName, StepId, TargetName};
+use crate::rules::{RuleName, Rules, StageName, TargetName};
 
 /// An event as the log holds it: with its place and the recorded time, which is the only time the engine knows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,27 +67,6 @@ pub enum Event {
         /// What.
         command: Command,
     },
-}
-
-/// Who asks: a person or a program, with the groups that they were in when they asked.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Principal {
-    /// The name, as `tidegate.toml` has it.
-    pub name: String,
-    /// The groups.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub groups: BTreeSet<String>,
-    /// The e-mail addresses under which they commit.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub emails: BTreeSet<String>,
-}
-
-impl Principal {
-    /// Whether this person goes by that name or is in that group.
-    #[must_use]
-    pub fn is(&self, name_or_group: &str) -> bool {
-        self.name == name_or_group || self.groups.contains(name_or_group)
-    }
 }
 
 /// What came of an effect.
@@ -162,21 +142,6 @@ pub struct HeadSeen {
     pub pins: Vec<PinsSeen>,
 }
 
-/// The pins of one of our commit steps, as they are in a head.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PinsSeen {
-    /// The step.
-    pub pinner: PinnerId,
-    /// The file.
-    pub file: String,
-    /// Pointer → value; null where there is none.
-    pub values: BTreeMap<String, Value>,
-    /// Of which commits the artifact is, as the commit of ours says that wrote these values; empty where none did, and where
-    /// the values are those of the head known before.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub of: CommitSet,
-}
-
 /// What came of one try of a step.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "result", rename_all = "snake_case")]
@@ -216,18 +181,6 @@ pub enum StepOutcome {
     },
     /// It was cancelled, as it was told to be.
     Cancelled,
-}
-
-/// Something that a step made, named by its content.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Artifact {
-    /// What it is: `tarball`, `image`, `ami`, `commit`, `template`, `report`, `deployment`.
-    pub kind: String,
-    /// Its name: a digest, a commit, an AMI id; for a commit, `repository@commit`.
-    pub name: String,
-    /// Where it is, when it is a file or an object.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub uri: String,
 }
 
 /// What somebody asks for.
@@ -465,15 +418,3 @@ impl Command {
         }
     }
 }
-
-/// A step of a run, as messages name it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct StepPlace {
-    /// The run.
-    pub run: RunId,
-    /// The step.
-    pub step: StepId,
-}
-
-/// The repositories of a set with the commit of each: a combination.
-pub type CommitSet = BTreeMap<RepositoryName, CommitId>;

@@ -2,14 +2,13 @@
 //! first obstacle decides what becomes of it, and `explain` puts the list into words (I7). Nothing here changes the state.
 
 use super::{
-    gate::{
-        approval::unseen,
-        hold::{Freeze, Pause},
-    },
+    gate::approval::unseen,
+    gate::hold::{Freeze, Pause},
     ids::{PinAt, TargetKey},
-    plan::Task,
-    run::{Run, RunState, StepRun, StepState, Subject},
+    run::{Run, RunState, Subject},
+    step_run::{StepRun, StepState},
     system::{Policy, System, TargetLife},
+    task::Task,
     version::Pinned,
 };
 use crate::rules::{Action, HotfixLane, Moves, RepositoryName, StepId, Window};

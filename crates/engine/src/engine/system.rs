@@ -10,15 +10,14 @@ use serde::{Deserialize, Serialize};
 use super::{
     access::AccessInForce,
     compiled::Compiled,
+    content::{Artifact, CommitSet, StepPlace},
     effect::Effect,
-    event::{Artifact, CommitSet, StepPlace},
     gate::approval::DeployedContent,
     gate::hold::{Freeze, Pause},
-    gate::hotfix::Hotfix,
     ids::{CommitId, Digest, EffectId, PinAt, RunId, TargetKey},
     notice::Notices,
-    provenance::{Origin, Point, Record},
-    run::Run,
+    origin::{Origin, Point, Record},
+    run::{Hotfix, Run},
     version::Versions,
 };
 use crate::rules::{QueuePolicy, RepositoryName, RuleName, RuleQueue, StageName};

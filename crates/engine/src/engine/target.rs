@@ -4,7 +4,8 @@ use super::{
     fact::TargetFact,
     ids::{RunId, TargetKey},
     obstacles::{Obstacle, lane},
-    run::{Run, RunState, StepRun, StepState, Subject},
+    run::{Run, RunState, Subject},
+    step_run::{StepRun, StepState},
     system::{Policy, TargetLife, TargetState},
     turn::Turn,
 };

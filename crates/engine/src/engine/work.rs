@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
+    content::{Artifact, CommitSet},
     effect::{Effect, EffectKind, Phase, Timer},
-    event::{Artifact, CommitSet},
-    gate::hotfix::Hotfix,
     heads::POLL_INTERVAL,
     ids::{CommitId, Digest, PinnerId, RunId, StepKey},
     notice::Message,
-    plan::Task,
     provenance,
-    run::{Cause, Run, Source, StepRun, StepState},
+    run::{Cause, Hotfix, Run, Source},
+    step_run::{StepRun, StepState},
     system::{Head, System},
+    task::Task,
 };
 use crate::rules::{Action, Commit, Repository, RepositoryName, Rules, StageName, StepId, SystemName, template};
 
@@ -318,7 +318,7 @@ fn watch_work(system: &System, rules: &Rules, name: &RepositoryName) -> Result<W
 
 /// The newest commit of every repository that an artifact of this run is of.
 fn made_from(system: &System, run: &Run) -> CommitSet {
-    let newest = |points: Vec<std::sync::Arc<provenance::Point>>| {
+    let newest = |points: Vec<std::sync::Arc<super::origin::Point>>| {
         points.into_iter().max_by_key(|point| (point.stage == run.stage, point.order))
     };
     let of = provenance::of_run(system, run).into_iter();

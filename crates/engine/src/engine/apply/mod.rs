@@ -11,7 +11,7 @@ use super::{
     fact::{CommitFact, Fact, NoticeFact},
     ids::{CommitId, EffectId, RunId},
     notice::{GivenUp, Message, Notices, Undelivered},
-    run::StepRun,
+    step_run::StepRun,
     system::System,
 };
 use crate::rules::StepId;

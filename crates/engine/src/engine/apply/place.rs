@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::engine::{
-    event::CommitSet,
+    content::CommitSet,
     fact::{RepositoryFact, StageFact, TargetFact},
     ids::TargetKey,
     system::{Policy, System, TargetLife, TargetState},

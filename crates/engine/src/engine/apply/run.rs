@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::engine::{
     fact::{RunFact, StepFact},
-    gate::approval::VoidAnswer,
     made::Made,
-    plan::{Back, Task},
-    run::{Run, RunState, StepRun, StepState},
+    run::{Run, RunState},
+    step_run::{StepRun, StepState, VoidAnswer},
     system::System,
+    task::{Back, Task},
 };
 use crate::rules::StepId;
 

@@ -11,10 +11,12 @@ use crate::{
     engine::{
         command::to_start,
         ids::{Place, TargetKey},
-        plan::{Task, holidays},
-        provenance::Wanted,
-        run::{Run, RunState, StepRun, Subject},
+        origin::Wanted,
+        plan::holidays,
+        run::{Run, RunState, Subject},
+        step_run::StepRun,
         system::Verified,
+        task::Task,
     },
     rules::{Action, Promotion, PromotionStart, Rule, RuleName, Rules, StageName, StepId},
 };

@@ -10,9 +10,10 @@ use crate::{
     engine::{
         command::to_start,
         obstacles::heeded_window,
-        plan::Task,
-        run::{Run, RunState, StepRun, StepState, Subject},
+        run::{Run, RunState, Subject},
+        step_run::{StepRun, StepState},
         system::System,
+        task::Task,
     },
     rules::{Action, Day, Quorum, StepId, Window},
 };

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     engine::{
-        event::CommitSet,
+        content::CommitSet,
         ids::{CommitId, Place, RunId},
         run::{RunState, Subject},
         system::System,

@@ -12,20 +12,22 @@ mod words;
 
 use serde::{Deserialize, Serialize};
 
+use super::{
+    effect::{EffectKind, Phase},
+    gate::approval,
+    gate::approval::Voice,
+    obstacles,
+    run::Run,
+    step_run::{StepRun, StepState},
+    system::System,
+    task::Task,
+};
+use crate::rules::{Action, Moves};
+
 pub use ancestry::{Ancestry, Landing};
 pub use chain::{Condition, Verdict, chain};
 pub use journey::{Journey, journey};
 pub use own::{made_here, made_in};
-
-use super::{
-    effect::{EffectKind, Phase},
-    gate::approval::{self, Voice},
-    obstacles,
-    plan::Task,
-    run::{Run, StepRun, StepState},
-    system::System,
-};
-use crate::rules::{Action, Moves};
 
 /// What ends a wait that should have ended already. No state that the engine makes has one: it would be a lost wake-up.
 pub(super) const BY_THE_NEXT_EVENT: &str = "the engine, with the next event";

@@ -8,9 +8,10 @@ use super::{
 use crate::{
     engine::{
         command::to_start,
-        event::CommitSet,
+        content::CommitSet,
         ids::{Place, RunId, TargetKey},
-        run::{Run, RunState, StepState, Subject},
+        run::{Run, RunState, Subject},
+        step_run::StepState,
         system::Deployed,
         version::MOST_VERSIONS,
     },

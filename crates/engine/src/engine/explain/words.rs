@@ -4,7 +4,8 @@ use super::{Waiting, active, gate, ready_ms, time};
 use crate::engine::{
     gate::hold::{Freeze, Pause},
     obstacles::{Obstacle, Shut},
-    run::{Run, StepRun},
+    run::Run,
+    step_run::StepRun,
     system::System,
     version::Pinned,
 };

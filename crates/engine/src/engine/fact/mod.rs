@@ -9,23 +9,24 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+use super::{
+    access::AccessInForce,
+    content::Link,
+    effect::Effect,
+    gate::hold::{Freeze, Override, Pause},
+    ids::{CommitId, EffectId, PinAt, RunId, TargetKey},
+    notice::Message,
+    run::{Hotfix, Run},
+    system::{Pin, RefusedRules, RulesInForce},
+    version::Veto,
+    version::carried::Carried,
+};
+use crate::rules::{RepositoryName, RuleName, StageName, StepId};
+
 pub use self::{
     place::{RepositoryFact, StageFact, TargetFact},
     run::{RunFact, StepFact},
 };
-use super::{
-    access::AccessInForce,
-    decision::Link,
-    effect::Effect,
-    gate::hold::{Freeze, Override, Pause},
-    gate::hotfix::Hotfix,
-    ids::{CommitId, EffectId, PinAt, RunId, TargetKey},
-    notice::Message,
-    run::Run,
-    system::{Pin, RefusedRules, RulesInForce},
-    version::{Veto, carried::Carried},
-};
-use crate::rules::{RepositoryName, RuleName, StageName, StepId};
 
 /// One thing that was decided. Times are in milliseconds since 1970, UTC; a run goes by its number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

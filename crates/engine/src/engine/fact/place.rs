@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::Paths;
 use crate::engine::{
-    event::CommitSet,
-    provenance::{Pins, Point, Record},
+    content::CommitSet,
+    origin::{Pins, Point, Record},
     system::{Deployed, FirstSeen, Head, Policy, Promoted, TargetLife, Unreachable, Verified},
     version::{HalfWay, Pinned, RolledBack, Version},
 };

@@ -6,33 +6,27 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{
-    access::Permission,
-    authors::Written,
+    access::{Permission, Principal},
+    authorship::Written,
     effect::Phase,
-    event::Principal,
     fact::StepFact,
     gate::hold::demand_reason,
     gate::judge::{may_judge, not_yet},
     ids::{Digest, RunId},
-    plan::Task,
-    run::{Answer, Run, RunState, StepRun, StepState},
+    refused::Refused,
+    run::{Run, RunState},
+    step_run::{Answer, StepRun, StepState},
     system::{System, TargetLife},
-    turn::{Refused, Turn},
+    task::Task,
+    turn::Turn,
     work,
 };
 use crate::rules::{Action, Delegate, Quorum, StepId, template};
 
+pub use crate::engine::step_run::VoidAnswer;
+
 /// How many void answers a step remembers.
 const MOST_VOID: usize = 20;
-
-/// An answer that does not count any more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VoidAnswer {
-    /// The answer.
-    pub answer: Answer,
-    /// Why it is void.
-    pub because: String,
-}
 
 /// What a deployment is made of, as far as the engine can compare it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,14 +44,6 @@ pub enum Voice {
     Own,
     /// In the place of somebody who delegated to them.
     InPlaceOf(String),
-}
-
-impl Answer {
-    /// Whose voice it is: one person has one, whoever lends it.
-    #[must_use]
-    pub fn seat(&self) -> &str {
-        self.in_place_of.as_deref().unwrap_or(&self.by.name)
-    }
 }
 
 /// In whose name somebody may answer a quorum's question at an instant: their own first, then of those who delegated to them.

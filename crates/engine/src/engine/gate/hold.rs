@@ -6,14 +6,15 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{
+    access::Principal,
     command::known_stage,
     effect::{Effect, Timer},
-    event::Principal,
     explain,
     fact::Fact,
     ids::RunId,
+    refused::Refused,
     run::{Cause, Run},
-    turn::{Refused, Turn},
+    turn::Turn,
 };
 use crate::rules::StageName;
 

@@ -1,14 +1,14 @@
 //! Whether somebody may judge a change, given who wrote it.
 
 use crate::engine::{
-    access::Permission,
-    authors::Written,
-    event::Principal,
+    access::{Permission, Principal},
+    authorship::Written,
     gate::approval::Voice,
     ids::RunId,
-    run::{Answer, Run, StepRun},
+    refused::Refused,
+    run::Run,
+    step_run::{Answer, StepRun},
     system::System,
-    turn::Refused,
 };
 use crate::rules::Quorum;
 

@@ -14,8 +14,8 @@ use crate::engine::{
     fact::StepFact,
     ids::Digest,
     made::Made,
-    plan::Task,
-    run::{Answer, StepRun, StepState},
+    step_run::{Answer, StepRun, StepState},
+    task::Task,
     turn::Turn,
 };
 use crate::rules::{Action, Quorum, StepId};

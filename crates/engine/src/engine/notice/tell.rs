@@ -6,9 +6,11 @@ use crate::engine::{
     gate::hold::{Freeze, Pause},
     ids::TargetKey,
     made::Service,
-    run::{Answer, Run, RunState, StepRun, Subject},
+    run::{Run, RunState, Subject},
+    step_run::{Answer, StepRun},
     turn::Turn,
-    version::{Veto, rollback::decided},
+    version::Veto,
+    version::rollback::decided,
 };
 use crate::rules::{Notice, Quorum, StepId};
 

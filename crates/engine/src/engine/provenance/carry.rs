@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, sync::Arc};
 use crate::engine::{
     fact::RepositoryFact,
     ids::Place,
-    provenance::{Pins, Point, Provenance, Record, behind, commits, fan_in, has_point, join, set_of},
+    origin::{Pins, Point, Provenance, Record},
+    provenance::{behind, commits, fan_in, has_point, join, set_of},
     system::Head,
     turn::Turn,
 };

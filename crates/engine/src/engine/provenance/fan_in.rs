@@ -8,10 +8,12 @@ use crate::engine::{
     command::to_start,
     fact::{RunFact, StepFact},
     ids::{CommitId, Place},
-    plan::Task,
-    provenance::{Origin, Pinner, Pins, Point, present_head, set_of},
-    run::{Run, RunState, StepState, Subject},
+    origin::{Origin, Pins, Point},
+    provenance::{Pinner, present_head, set_of},
+    run::{Run, RunState, Subject},
+    step_run::StepState,
     system::{Head, System},
+    task::Task,
     turn::Turn,
 };
 use crate::rules::{RepositoryName, RuleName, StepId};

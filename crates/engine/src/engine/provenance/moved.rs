@@ -7,10 +7,12 @@ use crate::engine::{
     fact::{Fact, StageFact},
     ids::{CommitId, PinAt, PinnerId, Place},
     made::Made,
-    plan::{Merge, Task},
-    provenance::{Pins, Point, Provenance, commits, fan_in, makes_only},
-    run::{Cause, Run, StepRun, StepState, Subject},
+    origin::{Pins, Point, Provenance},
+    provenance::{commits, fan_in, makes_only},
+    run::{Cause, Run, Subject},
+    step_run::{StepRun, StepState},
     system::{Pin, System},
+    task::{Merge, Task},
     turn::Turn,
 };
 use crate::rules::{Moves, RepositoryName, Rule, RuleName, Rules, StageName};

@@ -10,9 +10,10 @@ use crate::engine::{
     decision::Decision,
     event::{Event, Outcome, Recorded},
     ids::{CommitId, Place, RunId, TargetKey},
-    plan::Task,
-    run::{Run, RunState, StepState, Subject},
+    run::{Run, RunState, Subject},
+    step_run::StepState,
     system::{Head, System},
+    task::Task,
 };
 use crate::rules::{RepositoryName, StageName, StepId};
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{
-    event::CommitSet,
+    content::CommitSet,
     fact::CommitFact,
     ids::CommitId,
     system::{Head, System, Watched},

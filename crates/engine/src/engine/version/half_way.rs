@@ -5,8 +5,10 @@ use crate::engine::{
     fact::StageFact,
     ids::RunId,
     made::Made,
-    run::{Run, StepRun, StepState, Subject},
-    turn::{Refused, Turn},
+    refused::Refused,
+    run::{Run, Subject},
+    step_run::{StepRun, StepState},
+    turn::Turn,
     version::HalfWay,
 };
 use crate::rules::{RepositoryName, StageName};

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{
-    event::CommitSet,
+    content::CommitSet,
     fact::StageFact,
     ids::{CommitId, RunId},
     run::Run,

@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 
 use crate::engine::{
-    event::StepPlace,
+    content::StepPlace,
     fact::Fact,
     ids::{CommitId, PinAt, Place, StepKey, TargetKey},
     provenance,
-    run::{StepState, Subject},
+    run::Subject,
+    step_run::StepState,
     system::Pin,
     turn::Turn,
 };

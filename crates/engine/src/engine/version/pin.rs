@@ -2,12 +2,14 @@
 //! waits and says for whom.
 
 use crate::engine::{
-    event::Principal,
+    access::Principal,
     fact::StageFact,
     gate::hold::demand_reason,
     ids::RunId,
-    run::{RunState, StepRun, Subject},
-    turn::{Refused, Turn},
+    refused::Refused,
+    run::{RunState, Subject},
+    step_run::StepRun,
+    turn::Turn,
     version::rollback::Decided,
     version::{Pinned, Version},
 };

@@ -2,15 +2,19 @@
 //! verified. Each repository gets an ordinary commit; what it starts are ordinary runs.
 
 use crate::engine::{
-    event::{CommitSet, Principal},
+    access::Principal,
+    content::CommitSet,
     fact::{StageFact, StepFact},
     ids::{CommitId, Place, RunId, TargetKey},
     made::Brings,
-    plan::{self, Back, Restore, Task},
-    provenance::Origin,
-    run::{Cause, Run, RunState, StepRun, StepState, Subject},
+    origin::Origin,
+    plan,
+    refused::Refused,
+    run::{Cause, Run, RunState, Subject},
+    step_run::{StepRun, StepState},
     system::{Policy, Promoted, Verified},
-    turn::{Refused, Turn},
+    task::{Back, Restore, Task},
+    turn::Turn,
     version::{MOST_VERSIONS, RolledBack, Version},
 };
 use crate::rules::{Moves, OnVerifyFailure, StageName, StepId};

@@ -2,13 +2,16 @@
 //! committed, merged, brought back or deployed, in any stage, whatever the commit is called there.
 
 use crate::engine::{
-    event::{Artifact, CommitSet, Principal},
+    access::Principal,
+    content::{Artifact, CommitSet},
     fact::Fact,
     gate::hold::demand_reason,
     ids::CommitId,
-    run::{Run, RunState, StepState, Subject},
+    refused::Refused,
+    run::{Run, RunState, Subject},
+    step_run::StepState,
     system::System,
-    turn::{Refused, Turn},
+    turn::Turn,
     version::Veto,
 };
 
