@@ -9,8 +9,8 @@ use super::{
     plan,
     provenance::{self, fan_in},
     run::{Cause, Run, RunState, Source, Subject},
+    state::{Policy, RECENT_RUNS, System},
     step_run::{StepRun, StepState},
-    system::{Policy, RECENT_RUNS, System},
     task::Task,
     turn::Turn,
 };

@@ -12,7 +12,7 @@ use crate::engine::{
     ids::CommitId,
     plan::LONGEST_BACKOFF_MS,
     run::{Run, Subject},
-    system::{FirstSeen, Head, System},
+    state::{FirstSeen, Head, System},
     turn::Turn,
 };
 use crate::rules::{RepositoryName, StageName, StepId};

@@ -8,8 +8,8 @@ use super::{
     ids::{RunId, TargetKey},
     refused::Refused,
     run::{Cause, Run, RunState, Subject},
+    state::{Policy, System, TargetLife},
     step_run::StepState,
-    system::{Policy, System, TargetLife},
     turn::Turn,
 };
 use crate::rules::{Rule, RuleName, Rules, StageName, StepId, TargetName};

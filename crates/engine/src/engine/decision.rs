@@ -11,7 +11,7 @@ use super::{
     fact::{Fact, RunFact},
     ids::EffectId,
     run::Run,
-    system::System,
+    state::System,
 };
 
 /// The version of the engine that decides: the log says of every event which one decided it.

@@ -11,7 +11,7 @@ use super::{
     origin::{Origin, Pins, Wanted},
     provenance::set_of,
     run::{Cause, Subject},
-    system::{FirstSeen, Head, Unreachable},
+    state::{FirstSeen, Head, Unreachable},
     turn::Turn,
 };
 use crate::rules::{RepositoryName, Rule, Span, StageName, StepId};

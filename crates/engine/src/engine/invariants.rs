@@ -10,8 +10,8 @@ use super::{
     ids::EffectId,
     notice::{MOST_GIVEN_UP, MOST_UNTRIED},
     run::{Run, RunState},
+    state::{Policy, System, TargetLife},
     step_run::{StepRun, StepState},
-    system::{Policy, System, TargetLife},
     task::Task,
 };
 use crate::rules::{RepositoryName, StageName};

@@ -32,9 +32,9 @@ pub mod provenance;
 mod refused;
 mod run;
 mod schedule;
+mod state;
 pub mod stats;
 mod step_run;
-mod system;
 mod target;
 mod task;
 mod turn;
@@ -52,14 +52,11 @@ pub use event::*;
 pub use fact::{CommitFact, Fact, NoticeFact, RepositoryFact, RunFact, StageFact, StepFact, TargetFact};
 pub use ids::*;
 pub use made::{Brings, Made, Moved, Service, Unmoved};
-pub use notice::{
-    GivenUp, MOST_GIVEN_UP, MOST_UNDELIVERED, MOST_UNTRIED, Message, NOTICE_ATTEMPTS, Notices, Undelivered,
-};
+pub use notice::{MOST_GIVEN_UP, MOST_UNDELIVERED, MOST_UNTRIED, NOTICE_ATTEMPTS};
 pub use origin::*;
 pub use refused::Refused;
 pub use run::*;
+pub use state::*;
 pub use step_run::{Answer, StepRun, StepState};
-pub use system::*;
 pub use turn::step;
-pub use version::carried::Carried;
 pub use work::{AuthorsOf, AuthorsWork, NoticeWork, PinPlace, StepOutput, StepWork, WatchWork, Work, work};

@@ -3,13 +3,11 @@
 
 use super::{
     gate::approval::unseen,
-    gate::hold::{Freeze, Pause},
     ids::{PinAt, TargetKey},
     run::{Run, RunState, Subject},
+    state::{Freeze, Pause, Pinned, Policy, System, TargetLife},
     step_run::{StepRun, StepState},
-    system::{Policy, System, TargetLife},
     task::Task,
-    version::Pinned,
 };
 use crate::rules::{Action, HotfixLane, Moves, RepositoryName, StepId, Window};
 

@@ -13,8 +13,8 @@ use super::{
     origin::Pins,
     plan::LONGEST_BACKOFF_MS,
     run::RunState,
+    state::{Deployed, Pin},
     step_run::{StepRun, StepState},
-    system::{Deployed, Pin},
     task::Task,
     turn::Turn,
 };

@@ -5,7 +5,7 @@ use super::{
     event::Command,
     ids::RunId,
     refused::Refused,
-    system::System,
+    state::System,
     turn::Turn,
 };
 use crate::rules::StageName;

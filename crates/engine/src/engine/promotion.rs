@@ -9,8 +9,8 @@ use super::{
     origin::Origin,
     plan,
     run::{Cause, Run, RunState, Source, Subject},
+    state::{Policy, Promoted, System, Verified},
     step_run::StepState,
-    system::{Policy, Promoted, System, Verified},
     task::Task,
     turn::Turn,
 };

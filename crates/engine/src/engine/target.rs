@@ -5,8 +5,8 @@ use super::{
     ids::{RunId, TargetKey},
     obstacles::{Obstacle, lane},
     run::{Run, RunState, Subject},
+    state::{Policy, TargetLife, TargetState},
     step_run::{StepRun, StepState},
-    system::{Policy, TargetLife, TargetState},
     turn::Turn,
 };
 

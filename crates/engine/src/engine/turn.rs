@@ -11,7 +11,7 @@ use super::{
     fact::{CommitFact, Fact, RepositoryFact, RunFact, StageFact, StepFact, TargetFact},
     ids::{CommitId, EffectId, TargetKey},
     refused::Refused,
-    system::{RefusedRules, RulesInForce, System},
+    state::{RefusedRules, RulesInForce, System},
 };
 use crate::rules::{RepositoryName, Rules, StageName, StepId};
 

@@ -11,11 +11,10 @@ use super::{
     effect::{Effect, EffectKind, Phase, Timer},
     heads::POLL_INTERVAL,
     ids::{CommitId, Digest, PinnerId, RunId, StepKey},
-    notice::Message,
     provenance,
     run::{Cause, Hotfix, Run, Source},
+    state::{Head, Message, System},
     step_run::{StepRun, StepState},
-    system::{Head, System},
     task::Task,
 };
 use crate::rules::{Action, Commit, Repository, RepositoryName, Rules, StageName, StepId, SystemName, template};

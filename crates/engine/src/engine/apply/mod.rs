@@ -10,9 +10,8 @@ use super::{
     effect::{Effect, EffectKind, Timer},
     fact::{CommitFact, Fact, NoticeFact},
     ids::{CommitId, EffectId, RunId},
-    notice::{GivenUp, Message, Notices, Undelivered},
+    state::{GivenUp, Message, Notices, System, Undelivered},
     step_run::StepRun,
-    system::System,
 };
 use crate::rules::StepId;
 

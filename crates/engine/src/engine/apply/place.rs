@@ -6,7 +6,7 @@ use crate::engine::{
     content::CommitSet,
     fact::{RepositoryFact, StageFact, TargetFact},
     ids::TargetKey,
-    system::{Policy, System, TargetLife, TargetState},
+    state::{Policy, System, TargetLife, TargetState},
 };
 use crate::rules::{RepositoryName, StageName};
 

@@ -6,8 +6,8 @@ use crate::engine::{
     fact::{RunFact, StepFact},
     made::Made,
     run::{Run, RunState},
+    state::System,
     step_run::{StepRun, StepState, VoidAnswer},
-    system::System,
     task::{Back, Task},
 };
 use crate::rules::StepId;

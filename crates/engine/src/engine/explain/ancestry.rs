@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::{
     ids::{CommitId, RunId},
-    system::System,
+    state::System,
     task::Task,
 };
 use crate::rules::{RepositoryName, StageName};

@@ -15,8 +15,7 @@ use crate::{
         content::CommitSet,
         ids::{CommitId, Place, RunId},
         run::{RunState, Subject},
-        system::System,
-        version::Veto,
+        state::{System, Veto},
     },
     rules::{PromotionStart, RepositoryName, Rules, StageName},
 };

@@ -18,8 +18,8 @@ use super::{
     gate::approval::Voice,
     obstacles,
     run::Run,
+    state::System,
     step_run::{StepRun, StepState},
-    system::System,
     task::Task,
 };
 use crate::rules::{Action, Moves};

@@ -6,7 +6,7 @@ use crate::{
         content::CommitSet,
         ids::CommitId,
         run::Run,
-        system::{Head, System},
+        state::{Head, System},
     },
     rules::{RepositoryName, RuleName, StageName},
 };

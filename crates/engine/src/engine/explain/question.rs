@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use crate::{
-    engine::{effect::Phase, run::Run, step_run::StepRun, system::System, work},
+    engine::{effect::Phase, run::Run, state::System, step_run::StepRun, work},
     rules::{Check, RepositoryName, Rules, StageName},
 };
 

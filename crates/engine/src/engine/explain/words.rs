@@ -2,12 +2,10 @@
 
 use super::{Waiting, active, gate, ready_ms, time};
 use crate::engine::{
-    gate::hold::{Freeze, Pause},
     obstacles::{Obstacle, Shut},
     run::Run,
+    state::{Freeze, Pause, Pinned, System},
     step_run::StepRun,
-    system::System,
-    version::Pinned,
 };
 
 impl Obstacle<'_> {

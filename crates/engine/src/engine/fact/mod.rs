@@ -13,13 +13,9 @@ use super::{
     access::AccessInForce,
     content::Link,
     effect::Effect,
-    gate::hold::{Freeze, Override, Pause},
     ids::{CommitId, EffectId, PinAt, RunId, TargetKey},
-    notice::Message,
     run::{Hotfix, Run},
-    system::{Pin, RefusedRules, RulesInForce},
-    version::Veto,
-    version::carried::Carried,
+    state::{Carried, Freeze, Message, Override, Pause, Pin, RefusedRules, RulesInForce, Veto},
 };
 use crate::rules::{RepositoryName, RuleName, StageName, StepId};
 

@@ -8,8 +8,10 @@ use super::Paths;
 use crate::engine::{
     content::CommitSet,
     origin::{Pins, Point, Record},
-    system::{Deployed, FirstSeen, Head, Policy, Promoted, TargetLife, Unreachable, Verified},
-    version::{HalfWay, Pinned, RolledBack, Version},
+    state::{
+        Deployed, FirstSeen, HalfWay, Head, Pinned, Policy, Promoted, RolledBack, TargetLife, Unreachable, Verified,
+        Version,
+    },
 };
 use crate::rules::{RepositoryName, StageName};
 

@@ -1,10 +1,6 @@
 //! Approvals: who may give one, in whose place, and what becomes of one that was given. An approval is of a digest; when
 //! what was shown is no more, it is void, and says why.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
-
 use crate::engine::{
     access::{Permission, Principal},
     authorship::Written,
@@ -15,8 +11,8 @@ use crate::engine::{
     ids::{Digest, RunId},
     refused::Refused,
     run::{Run, RunState},
+    state::{DeployedContent, System, TargetLife},
     step_run::{Answer, StepRun, StepState},
-    system::{System, TargetLife},
     task::Task,
     turn::Turn,
     work,
@@ -27,15 +23,6 @@ pub use crate::engine::step_run::VoidAnswer;
 
 /// How many void answers a step remembers.
 const MOST_VOID: usize = 20;
-
-/// What a deployment is made of, as far as the engine can compare it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeployedContent {
-    /// The template's digest.
-    pub template: String,
-    /// Its parameters.
-    pub parameters: BTreeMap<String, String>,
-}
 
 /// In whose name somebody may answer a question.
 #[derive(Debug, Clone, PartialEq, Eq)]

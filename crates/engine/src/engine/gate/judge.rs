@@ -7,8 +7,8 @@ use crate::engine::{
     ids::RunId,
     refused::Refused,
     run::Run,
+    state::System,
     step_run::{Answer, StepRun},
-    system::System,
 };
 use crate::rules::Quorum;
 

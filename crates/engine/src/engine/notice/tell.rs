@@ -3,13 +3,12 @@
 use super::Happened;
 use crate::engine::{
     explain,
-    gate::hold::{Freeze, Pause},
     ids::TargetKey,
     made::Service,
     run::{Run, RunState, Subject},
+    state::{Freeze, Pause, Veto},
     step_run::{Answer, StepRun},
     turn::Turn,
-    version::Veto,
     version::rollback::decided,
 };
 use crate::rules::{Notice, Quorum, StepId};

@@ -7,7 +7,7 @@ use crate::engine::{
     ids::Place,
     origin::{Pins, Point, Provenance, Record},
     provenance::{behind, commits, fan_in, has_point, join, set_of},
-    system::Head,
+    state::Head,
     turn::Turn,
 };
 use crate::rules::{RepositoryName, RuleName, Rules, StageName};

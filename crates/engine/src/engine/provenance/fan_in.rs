@@ -11,8 +11,8 @@ use crate::engine::{
     origin::{Origin, Pins, Point},
     provenance::{Pinner, present_head, set_of},
     run::{Run, RunState, Subject},
+    state::{Head, System},
     step_run::StepState,
-    system::{Head, System},
     task::Task,
     turn::Turn,
 };

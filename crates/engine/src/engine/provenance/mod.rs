@@ -18,7 +18,7 @@ use crate::engine::{
     fact::RepositoryFact,
     ids::{CommitId, PinnerId, Place},
     run::{Run, Subject},
-    system::{Head, System},
+    state::{Head, System},
     turn::Turn,
 };
 use crate::rules::{RepositoryName, RuleName, StageName, StepId};

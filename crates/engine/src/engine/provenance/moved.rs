@@ -10,8 +10,8 @@ use crate::engine::{
     origin::{Pins, Point, Provenance},
     provenance::{commits, fan_in, makes_only},
     run::{Cause, Run, Subject},
+    state::{Pin, System},
     step_run::{StepRun, StepState},
-    system::{Pin, System},
     task::{Merge, Task},
     turn::Turn,
 };

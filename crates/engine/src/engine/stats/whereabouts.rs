@@ -11,8 +11,8 @@ use crate::engine::{
     event::{Event, Outcome, Recorded},
     ids::{CommitId, Place, RunId, TargetKey},
     run::{Run, RunState, Subject},
+    state::{Head, System},
     step_run::StepState,
-    system::{Head, System},
     task::Task,
 };
 use crate::rules::{RepositoryName, StageName, StepId};

@@ -8,10 +8,9 @@ use crate::engine::{
     plan::Terms,
     refused::Refused,
     run::{Cause, RunState},
-    system::Verified,
+    state::{Verified, Version},
     task::{Member, Release},
     turn::Turn,
-    version::Version,
 };
 use crate::rules::StageName;
 

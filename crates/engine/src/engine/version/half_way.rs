@@ -7,9 +7,9 @@ use crate::engine::{
     made::Made,
     refused::Refused,
     run::{Run, Subject},
+    state::HalfWay,
     step_run::{StepRun, StepState},
     turn::Turn,
-    version::HalfWay,
 };
 use crate::rules::{RepositoryName, StageName};
 

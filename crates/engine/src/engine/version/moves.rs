@@ -9,8 +9,8 @@ use crate::engine::{
     ids::{CommitId, PinAt, Place, StepKey, TargetKey},
     provenance,
     run::Subject,
+    state::Pin,
     step_run::StepState,
-    system::Pin,
     turn::Turn,
 };
 use crate::rules::{RepositoryName, StageName, StepId};

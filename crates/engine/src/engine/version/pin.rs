@@ -8,10 +8,10 @@ use crate::engine::{
     ids::RunId,
     refused::Refused,
     run::{RunState, Subject},
+    state::{Pinned, Version},
     step_run::StepRun,
     turn::Turn,
     version::rollback::Decided,
-    version::{Pinned, Version},
 };
 use crate::rules::StageName;
 

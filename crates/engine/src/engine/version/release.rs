@@ -12,8 +12,8 @@ use crate::engine::{
     obstacles::holds,
     refused::Refused,
     run::{Run, RunState},
+    state::System,
     step_run::{StepRun, StepState},
-    system::System,
     task::Task,
     turn::Turn,
 };

@@ -11,11 +11,11 @@ use crate::engine::{
     plan,
     refused::Refused,
     run::{Cause, Run, RunState, Subject},
+    state::{Policy, Promoted, RolledBack, Verified, Version},
     step_run::{StepRun, StepState},
-    system::{Policy, Promoted, Verified},
     task::{Back, Restore, Task},
     turn::Turn,
-    version::{MOST_VERSIONS, RolledBack, Version},
+    version::MOST_VERSIONS,
 };
 use crate::rules::{Moves, OnVerifyFailure, StageName, StepId};
 

@@ -7,9 +7,9 @@ use crate::engine::{
     ids::RunId,
     refused::Refused,
     run::{Cause, Run, RunState, Subject},
+    state::HalfWay,
     task::{Back, Restore},
     turn::Turn,
-    version::HalfWay,
     version::half_way::{may_have_moved, may_have_moved_any},
     version::rollback::Decided,
 };

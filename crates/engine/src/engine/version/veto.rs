@@ -9,10 +9,9 @@ use crate::engine::{
     ids::CommitId,
     refused::Refused,
     run::{Run, RunState, Subject},
+    state::{System, Veto},
     step_run::StepState,
-    system::System,
     turn::Turn,
-    version::Veto,
 };
 
 /// The fewest digits that name a commit.
