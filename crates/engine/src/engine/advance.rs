@@ -317,14 +317,6 @@ impl Turn<'_> {
             Subject::Rule(_) => self.verify_failed(run),
         }
     }
-
-    pub(super) fn run(&self, number: u64) -> &Run {
-        self.system.runs.get(&number).expect("numbers come from the runs themselves")
-    }
-
-    pub(super) fn step_of(&self, number: u64, id: &StepId) -> &StepRun {
-        self.run(number).step(id).expect("ids come from the run itself")
-    }
 }
 
 impl System {

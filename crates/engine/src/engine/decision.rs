@@ -81,3 +81,15 @@ impl Deref for Working<'_> {
         self.system
     }
 }
+
+/// Folds the facts of one event, and says again what the store had to write because of them.
+#[must_use]
+pub fn fold(system: &mut System, seq: u64, at_ms: i64, facts: Vec<Fact>) -> Decision {
+    let mut decision = Decision::default();
+    for fact in facts {
+        apply(system, &fact);
+        decision.take(fact, system);
+    }
+    passed(system, seq, at_ms);
+    decision
+}

@@ -5,8 +5,6 @@
 mod place;
 mod run;
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -194,6 +192,3 @@ pub enum NoticeFact {
     /// One that was given up is only counted from now on.
     Forgotten,
 }
-
-/// Paths that a push changed; none when any may have.
-pub(in crate::engine) type Paths = Option<BTreeSet<String>>;

@@ -1,10 +1,9 @@
 //! Facts about what is delivered from and to: repositories, stages and targets.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::Paths;
 use crate::engine::{
     content::CommitSet,
     origin::{Pins, Point, Record},
@@ -161,3 +160,6 @@ pub enum TargetFact {
         set: CommitSet,
     },
 }
+
+/// Paths that a push changed; none when any may have.
+pub(in crate::engine) type Paths = Option<BTreeSet<String>>;
