@@ -18,10 +18,10 @@ const BESIDES: [(&str, &[&str]); 4] = [
         "Commit",
         &[
             "crates/engine/src/engine/explain/route.rs",
+            "crates/engine/src/engine/leads.rs",
             "crates/engine/src/engine/obstacles.rs",
             "crates/engine/src/engine/outcome.rs",
             "crates/engine/src/engine/plan.rs",
-            "crates/engine/src/engine/provenance/leads.rs",
             "crates/engine/src/engine/provenance/mod.rs",
             "crates/engine/src/engine/task.rs",
             "crates/engine/src/engine/work.rs",

@@ -10,8 +10,8 @@ use std::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
+    leads::{Pinner, pinners},
     plan,
-    provenance::{Pinner, pinners},
     step_run::StepRun,
 };
 use crate::rules::{RepositoryName, RuleName, Rules, StageName};

@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 use super::{
     effect::Effect,
     event::Delivery,
-    explain,
     fact::{Fact, NoticeFact},
+    moment,
     run::{Run, Subject},
     state::{Message, System},
     turn::Turn,
@@ -95,7 +95,7 @@ impl Turn<'_> {
     /// others are told, and none is told twice because another has to be tried again.
     fn tell(&mut self, happened: Happened) {
         let Some(rules) = self.system.rules().cloned() else { return };
-        let mut happened = happened.with("system", rules.system.as_str()).with("at", explain::time(self.at_ms));
+        let mut happened = happened.with("system", rules.system.as_str()).with("at", moment::time(self.at_ms));
         // Whoever reads it may have several systems, whose runs have the same names.
         if let Some(Value::String(command)) = happened.facts.get_mut("command") {
             command.push_str(" --system ");

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     content::CommitSet,
+    leads,
     made::Made,
-    provenance,
     step_run::{StepRun, StepState},
     task::Member,
 };
@@ -249,6 +249,6 @@ fn pins(rules: &Rules, repository: &RepositoryName) -> Vec<(String, String)> {
 /// The rules of a stage that pin what they make of a repository.
 fn makers(rules: &Rules, repository: &RepositoryName, stage: &StageName) -> Vec<Maker> {
     let of_it = rules.rules.iter().filter(|(_, rule)| rule.repository() == Some(repository));
-    let making = of_it.filter(|(_, rule)| provenance::commits(rule, stage).next().is_some());
+    let making = of_it.filter(|(_, rule)| leads::commits(rule, stage).next().is_some());
     making.map(|(name, rule)| Maker { rule: name.clone(), paths: rule.on.paths.clone() }).collect()
 }

@@ -11,7 +11,7 @@ use super::{
     effect::{Effect, EffectKind, Phase, Timer},
     heads::POLL_INTERVAL,
     ids::{CommitId, Digest, PinnerId, RunId, StepKey},
-    provenance,
+    leads, provenance,
     run::{Cause, Hotfix, Run, Source},
     state::{Head, Message, System},
     step_run::{StepRun, StepState},
@@ -332,7 +332,7 @@ fn last_known(system: &System, repository: &RepositoryName, stage: &StageName, h
 
 fn pin_places(rules: &Rules, stage: &StageName, repository: &RepositoryName) -> Vec<PinPlace> {
     let all = rules.rules.iter().flat_map(|(name, rule)| {
-        provenance::commits(rule, stage).map(move |(step, commit)| (PinnerId::of(name, &step), commit))
+        leads::commits(rule, stage).map(move |(step, commit)| (PinnerId::of(name, &step), commit))
     });
     let here = all.filter(|(_, commit)| commit.repository == *repository);
     let place = |(pinner, commit): (PinnerId, &Commit)| PinPlace {

@@ -14,8 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     effect::{EffectKind, Phase},
-    gate::approval,
-    gate::approval::Voice,
+    gate::approval::{self, Voice},
     obstacles,
     run::Run,
     state::System,
@@ -24,6 +23,7 @@ use super::{
 };
 use crate::rules::{Action, Moves};
 
+pub use super::moment::time;
 pub use ancestry::{Ancestry, Landing};
 pub use chain::{Condition, Verdict, chain};
 pub use journey::{Journey, journey};
@@ -200,11 +200,4 @@ fn active(system: &System, run: &Run, step: &StepRun) -> Waiting {
     let again = pending.filter(|_| step.error.is_some()).map(|effect| effect.due_ms);
     let ended_by = format!("its outcome, or its deadline at {}", time(deadline_ms));
     Waiting { until_ms: again, ..Waiting::of(for_what, since_ms, ended_by) }
-}
-
-/// A moment as people read it, in UTC to the second.
-#[must_use]
-pub fn time(at_ms: i64) -> String {
-    chrono::DateTime::from_timestamp_millis(at_ms)
-        .map_or_else(|| at_ms.to_string(), |time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string())
 }

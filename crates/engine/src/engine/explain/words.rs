@@ -1,7 +1,8 @@
 //! Obstacles in words: for what something waits, since when, until when, and who or what can end that.
 
-use super::{Waiting, active, gate, ready_ms, time};
+use super::{Waiting, active, gate, ready_ms};
 use crate::engine::{
+    moment::time,
     obstacles::{Obstacle, Shut},
     run::Run,
     state::{Freeze, Pause, Pinned, System},

@@ -17,44 +17,13 @@ use crate::engine::{
     turn::Turn,
     work,
 };
-use crate::rules::{Action, Delegate, Quorum, StepId, template};
+use crate::rules::{Action, Quorum, StepId, template};
 
+pub use crate::engine::gate::voice::{Voice, voices};
 pub use crate::engine::step_run::VoidAnswer;
 
 /// How many void answers a step remembers.
 const MOST_VOID: usize = 20;
-
-/// In whose name somebody may answer a question.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Voice {
-    /// In their own.
-    Own,
-    /// In the place of somebody who delegated to them.
-    InPlaceOf(String),
-}
-
-/// In whose name somebody may answer a quorum's question at an instant: their own first, then of those who delegated to them.
-#[must_use]
-pub fn voices(system: &System, quorum: &Quorum, who: &Principal, at_ms: i64) -> Vec<Voice> {
-    let asks = |name: &str| quorum.from.iter().any(|asked| asked == name);
-    let is_asked = quorum.from.is_empty() || quorum.from.iter().any(|name| who.is(name));
-    let people = system.access.as_ref().map(|in_force| &in_force.access.people);
-    let delegates = system.rules().map(|rules| rules.delegates.as_slice()).unwrap_or_default();
-    let lends = |delegate: &&Delegate| delegate.holds_at(at_ms) && delegate.to.iter().any(|name| who.is(name));
-    let lent = delegates.iter().filter(lends).filter_map(|Delegate { of, .. }| {
-        let person = people.and_then(|people| people.get(of));
-        let is_group = people.is_some_and(|people| people.values().any(|person| person.groups.contains(of)));
-        match person {
-            None if asks(of) && is_group => Some(Voice::Own),
-            None if asks(of) => Some(Voice::InPlaceOf(of.clone())),
-            Some(person) if asks(of) || person.groups.iter().any(|group| asks(group)) => {
-                Some(Voice::InPlaceOf(of.clone()))
-            }
-            _ => None,
-        }
-    });
-    is_asked.then_some(Voice::Own).into_iter().chain(lent).collect()
-}
 
 /// Why an answer that was given does not count any more: whoever gave it may not answer now, or not in that name.
 #[must_use]

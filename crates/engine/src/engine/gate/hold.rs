@@ -7,9 +7,9 @@ use crate::engine::{
     access::Principal,
     command::known_stage,
     effect::{Effect, Timer},
-    explain,
     fact::Fact,
     ids::RunId,
+    moment,
     refused::Refused,
     run::{Cause, Run},
     turn::Turn,
@@ -60,7 +60,7 @@ impl Turn<'_> {
         demand_reason(reason, "a freeze")?;
         if until_ms <= self.at_ms {
             return Err(Refused::unknown(
-                format!("{} is over already", explain::time(until_ms)),
+                format!("{} is over already", moment::time(until_ms)),
                 "a freeze ends in the future: `--until TIME` or `--for 2d`",
             ));
         }

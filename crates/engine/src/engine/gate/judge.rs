@@ -3,7 +3,7 @@
 use crate::engine::{
     access::{Permission, Principal},
     authorship::Written,
-    gate::approval::Voice,
+    gate::voice::Voice,
     ids::RunId,
     refused::Refused,
     run::Run,

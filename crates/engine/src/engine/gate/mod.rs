@@ -6,6 +6,7 @@ pub mod approval;
 pub mod hold;
 pub(super) mod hotfix;
 pub(super) mod judge;
+mod voice;
 
 use serde_json::{Map, Value};
 

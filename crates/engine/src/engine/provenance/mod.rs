@@ -3,7 +3,7 @@
 
 mod carry;
 pub mod fan_in;
-mod leads;
+mod meet;
 mod moved;
 
 use std::{
@@ -24,7 +24,6 @@ use crate::engine::{
 use crate::rules::{RepositoryName, RuleName, StageName, StepId};
 
 pub use crate::engine::origin::{Origin, Pins, Point, Provenance, Record, Wanted};
-pub(in crate::engine) use leads::{Pinner, commits, makes_only, pinners};
 pub(in crate::engine) use moved::brought_by;
 
 /// How many values of a repository's pins are remembered beside those that a head or a run has. Any other is found again
@@ -133,7 +132,7 @@ fn each_behind(
     });
     for taken in taken_in.filter_map(|(name, _)| rules.at(name, &place.stage)) {
         for root in &taken.roots {
-            let met = fan_in::meet(system, place, &taken.pinners, root, origin);
+            let met = meet::meet(system, place, &taken.pinners, root, origin);
             let points = if met.common.is_empty() { met.any } else { met.common };
             if !points.is_empty() {
                 take(root, &points);

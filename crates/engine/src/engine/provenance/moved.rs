@@ -6,9 +6,10 @@ use std::sync::Arc;
 use crate::engine::{
     fact::{Fact, StageFact},
     ids::{CommitId, PinAt, PinnerId, Place},
+    leads::{commits, makes_only},
     made::Made,
     origin::{Pins, Point, Provenance},
-    provenance::{commits, fan_in, makes_only},
+    provenance::meet,
     run::{Cause, Run, Subject},
     state::{Pin, System},
     step_run::{StepRun, StepState},
@@ -148,7 +149,7 @@ pub(in crate::engine) fn brought_by(system: &System, name: &RuleName, rule: &Rul
     let came = steps.all(|(step, commit)| {
         let pins = pinned(&commit.repository, PinnerId::of(name, &step));
         pins.is_some()
-            && fan_in::fits(system, &commit.repository, pins, (&source.repository, &here), std::slice::from_ref(name))
+            && meet::fits(system, &commit.repository, pins, (&source.repository, &here), std::slice::from_ref(name))
     });
     came.then(|| by.id.to_string())
 }

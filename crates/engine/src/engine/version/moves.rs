@@ -7,7 +7,7 @@ use crate::engine::{
     content::StepPlace,
     fact::Fact,
     ids::{CommitId, PinAt, Place, StepKey, TargetKey},
-    provenance,
+    leads,
     run::Subject,
     state::Pin,
     step_run::StepState,
@@ -60,8 +60,7 @@ impl Turn<'_> {
         let order = floor.filter(|floor| floor.commit == *commit).map_or(self.seq, |floor| floor.order);
         self.raise_floor(place, commit, order);
         for rule in rules.rules.values().filter(|rule| rule.repository() == Some(&place.repository)) {
-            for (_, commit) in provenance::commits(rule, &place.stage).filter(|(_, to)| moved.contains(&to.repository))
-            {
+            for (_, commit) in leads::commits(rule, &place.stage).filter(|(_, to)| moved.contains(&to.repository)) {
                 for pointer in commit.set.keys() {
                     let at = PinAt::of(commit, &place.stage, pointer);
                     let shown = self.system.pins.get(&at).filter(|shown| shown.by == pin.by);
