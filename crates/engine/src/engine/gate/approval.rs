@@ -11,7 +11,7 @@ use crate::engine::{
     ids::{Digest, RunId},
     refused::Refused,
     run::{Run, RunState},
-    state::{DeployedContent, System, TargetLife},
+    state::{System, TargetLife},
     step_run::{Answer, StepRun, StepState},
     task::Task,
     turn::Turn,
@@ -20,6 +20,7 @@ use crate::engine::{
 use crate::rules::{Action, Quorum, StepId, template};
 
 pub use crate::engine::gate::voice::{Voice, voices};
+pub use crate::engine::state::DeployedContent;
 pub use crate::engine::step_run::VoidAnswer;
 
 /// How many void answers a step remembers.
