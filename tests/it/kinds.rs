@@ -18,11 +18,12 @@ const BESIDES: [(&str, &[&str]); 4] = [
         "Commit",
         &[
             "crates/engine/src/engine/explain/route.rs",
+            "crates/engine/src/engine/leads.rs",
             "crates/engine/src/engine/obstacles.rs",
             "crates/engine/src/engine/outcome.rs",
             "crates/engine/src/engine/plan.rs",
-            "crates/engine/src/engine/provenance/leads.rs",
             "crates/engine/src/engine/provenance/mod.rs",
+            "crates/engine/src/engine/task.rs",
             "crates/engine/src/engine/work.rs",
             "crates/engine/src/rules/check/loops.rs",
         ],
@@ -32,7 +33,7 @@ const BESIDES: [(&str, &[&str]); 4] = [
         &[
             "crates/engine/src/engine/gate/mod.rs",
             "crates/engine/src/engine/obstacles.rs",
-            "crates/engine/src/engine/plan.rs",
+            "crates/engine/src/engine/task.rs",
             "crates/engine/src/rules/check/steps.rs",
             "src/cli/check.rs",
         ],

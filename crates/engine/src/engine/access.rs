@@ -6,12 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{
-    event::{Command, Principal},
-    ids::{Digest, RunId},
-    system::System,
-    turn::{Refused, Turn},
-};
+use super::{ids::Digest, refused::Refused};
 use crate::rules::{StageName, SystemName};
 
 /// The people that are known and what they may do. With no grants at all, everybody who is known may do everything.
@@ -35,6 +30,27 @@ pub struct Person {
     /// The e-mail addresses under which they commit.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub emails: BTreeSet<String>,
+}
+
+/// Who asks: a person or a program, with the groups that they were in when they asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Principal {
+    /// The name, as `tidegate.toml` has it.
+    pub name: String,
+    /// The groups.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub groups: BTreeSet<String>,
+    /// The e-mail addresses under which they commit.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub emails: BTreeSet<String>,
+}
+
+impl Principal {
+    /// Whether this person goes by that name or is in that group.
+    #[must_use]
+    pub fn is(&self, name_or_group: &str) -> bool {
+        self.name == name_or_group || self.groups.contains(name_or_group)
+    }
 }
 
 /// A role for people and groups, everywhere or only in some systems and stages.
@@ -198,71 +214,5 @@ impl Access {
     pub fn principal(&self, name: &str) -> Option<Principal> {
         let Person { groups, emails } = self.people.get(name)?;
         Some(Principal { name: name.to_owned(), groups: groups.clone(), emails: emails.clone() })
-    }
-}
-
-impl System {
-    /// Refuses whoever lacks a permission, saying which one and who has it.
-    ///
-    /// # Errors
-    /// [`Refused::NotAllowed`].
-    pub fn demand(
-        &self,
-        who: &Principal,
-        permission: Permission,
-        stage: Option<&StageName>,
-        what: &str,
-    ) -> Result<(), Refused> {
-        let Some(AccessInForce { access, .. }) = &self.access else { return Ok(()) };
-        if access.allows(who, permission, stage) {
-            return Ok(());
-        }
-        let system = self.rules().map_or("this system", |rules| rules.system.as_str());
-        let place = stage.map_or_else(|| format!("the whole of {system}"), |stage| format!("{system} {stage}"));
-        let (permission_name, holders) = (permission.name(), access.holders(permission, stage));
-        Err(Refused::NotAllowed {
-            who: who.name.clone(),
-            what: what.to_owned(),
-            reason: format!("it needs the permission `{permission_name}` for {place}, which these have: {holders}"),
-        })
-    }
-}
-
-impl Turn<'_> {
-    /// Checks what a command needs, before anything of it is looked at.
-    pub(super) fn permitted(&self, by: &Principal, command: &Command) -> Result<(), Refused> {
-        let of_run = |id: &RunId| self.system.run(id).map(|run| run.stage.clone());
-        let stage = match command {
-            Command::Thaw { freeze } => self.system.freezes.get(freeze).and_then(|freeze| freeze.stage.clone()),
-            Command::Hotfix { what, .. } => of_run(&RunId::new(what.as_str())),
-            command => command.run().map_or_else(|| command.stage().cloned(), of_run),
-        };
-        match (command, stage) {
-            (Command::Hotfix { .. }, Some(stage)) => self.may_mark(by, command, &stage),
-            (_, stage) => self.system.demand(by, command.permission(), stage.as_ref(), &command.clause()),
-        }
-    }
-
-    /// A mark goes with its change: whoever makes it may override in every stage that the change can come to.
-    fn may_mark(&self, by: &Principal, command: &Command, stage: &StageName) -> Result<(), Refused> {
-        let (permission, clause) = (command.permission(), command.clause());
-        self.system.demand(by, permission, Some(stage), &clause)?;
-        let (Some(AccessInForce { access, .. }), Some(rules)) = (&self.system.access, self.system.rules()) else {
-            return Ok(());
-        };
-        let later = rules.stages_after(stage).into_iter();
-        let lacking: Vec<String> = later
-            .filter(|later| !access.allows(by, permission, Some(later)))
-            .map(|later| format!("{later} (which these have: {})", access.holders(permission, Some(later))))
-            .collect();
-        if lacking.is_empty() {
-            return Ok(());
-        }
-        let (name, lacking) = (permission.name(), lacking.join(", "));
-        Err(Refused::NotAllowed {
-            who: by.name.clone(),
-            what: clause,
-            reason: format!("the mark goes with the change, so it needs the permission `{name}` also for {lacking}"),
-        })
     }
 }

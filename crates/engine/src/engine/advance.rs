@@ -6,10 +6,12 @@ use super::{
     fact::{Fact, RunFact, StepFact},
     ids::{Place, RunId, TargetKey},
     obstacles::{Means, Obstacle, obstacles, shut},
-    plan::{self, Task},
+    plan,
     provenance::{self, fan_in},
-    run::{Cause, Run, RunState, Source, StepRun, StepState, Subject},
-    system::{Policy, RECENT_RUNS, System},
+    run::{Cause, Run, RunState, Source, Subject},
+    state::{Policy, RECENT_RUNS, System},
+    step_run::{StepRun, StepState},
+    task::Task,
     turn::Turn,
 };
 use crate::rules::{Rule, RuleName, StageName, StepId};
@@ -316,14 +318,6 @@ impl Turn<'_> {
             }
             Subject::Rule(_) => self.verify_failed(run),
         }
-    }
-
-    pub(super) fn run(&self, number: u64) -> &Run {
-        self.system.runs.get(&number).expect("numbers come from the runs themselves")
-    }
-
-    pub(super) fn step_of(&self, number: u64, id: &StepId) -> &StepRun {
-        self.run(number).step(id).expect("ids come from the run itself")
     }
 }
 

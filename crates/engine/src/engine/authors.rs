@@ -1,83 +1,24 @@
 //! Who wrote a change. Git knows, and is asked when a question opens: an effect, whose answer is in the log. Nothing of it
 //! is remembered here but what the question is compared with, and the answer. See `docs/gates.md`.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
 use crate::engine::{
+    authorship::{Attribution, Authorship, Base, Written},
+    content::CommitSet,
     effect::Effect,
-    event::CommitSet,
     fact::{RunFact, StepFact, TargetFact},
     gate::judge,
-    ids::{CommitId, EffectId},
+    ids::CommitId,
     plan::LONGEST_BACKOFF_MS,
-    run::{Run, StepRun, Subject},
-    system::{FirstSeen, Head, System},
+    run::{Run, Subject},
+    state::{FirstSeen, Head, System},
     turn::Turn,
 };
 use crate::rules::{RepositoryName, StageName, StepId};
 
 /// How long git is left alone after it could not say; doubled for each further try.
 const FIRST_BACKOFF_MS: i64 = 5_000;
-
-/// What a change is compared with: per repository the commits whose content is not new.
-pub type Base = BTreeMap<RepositoryName, Vec<CommitId>>;
-
-/// Who wrote something.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Written {
-    /// Those who are known, as in `Ada <ada@example.com>`.
-    pub authors: BTreeSet<String>,
-    /// Why there may be others, whom nobody can tell; nothing when these are all.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unknown: Vec<String>,
-}
-
-/// What came of one try to ask git.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "result", rename_all = "snake_case")]
-pub enum Attribution {
-    /// This is who wrote it.
-    Told(Written),
-    /// Git could not say; it is asked again.
-    Retry {
-        /// What was tried and what came back.
-        error: String,
-        /// How long the outside asked us to wait, in milliseconds.
-        after_ms: Option<i64>,
-    },
-}
-
-/// What is known of who wrote what a question is about.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Authorship {
-    /// What it is compared with.
-    pub base: Base,
-    /// The effect that asks git, until it is answered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub effect: Option<EffectId>,
-    /// How often git could not say.
-    #[serde(default)]
-    pub tries: u32,
-    /// Why git could not say.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// The answer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub written: Option<Written>,
-    /// Whether people were told that they are asked.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub told: bool,
-}
-
-impl StepRun {
-    /// Who wrote what its question is about, as git answered.
-    #[must_use]
-    pub fn written(&self) -> Option<&Written> {
-        self.authorship.as_ref()?.written.as_ref()
-    }
-}
 
 impl System {
     /// What the question of a run is compared with. What another target verified, or another stage has, is no less new here.

@@ -1,13 +1,16 @@
 //! Commands: what people ask for. Every check comes before the first change, so that a refused command changes nothing (I8).
 
 use super::{
+    access::Principal,
     compiled::Compiled,
-    event::{Command, Principal},
+    event::Command,
     fact::RunFact,
     ids::{RunId, TargetKey},
-    run::{Cause, Run, RunState, StepState, Subject},
-    system::{Policy, System, TargetLife},
-    turn::{Refused, Turn},
+    refused::Refused,
+    run::{Cause, Run, RunState, Subject},
+    state::{Policy, System, TargetLife},
+    step_run::StepState,
+    turn::Turn,
 };
 use crate::rules::{Rule, RuleName, Rules, StageName, StepId, TargetName};
 

@@ -10,9 +10,9 @@ use std::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
+    leads::{Pinner, pinners},
     plan,
-    provenance::{Pinner, pinners},
-    run::StepRun,
+    step_run::StepRun,
 };
 use crate::rules::{RepositoryName, RuleName, Rules, StageName};
 

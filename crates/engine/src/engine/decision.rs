@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     apply::{apply, passed},
+    content::Link,
     effect::Effect,
-    event::{Artifact, StepPlace},
     fact::{Fact, RunFact},
     ids::EffectId,
     run::Run,
-    system::System,
+    state::System,
 };
 
 /// The version of the engine that decides: the log says of every event which one decided it.
@@ -30,19 +30,6 @@ pub struct Decision {
     pub ended: Vec<Run>,
     /// What came from what.
     pub links: Vec<Link>,
-}
-
-/// One step of provenance: `to` was made from `from`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Link {
-    /// What it was made from.
-    pub from: Artifact,
-    /// What was made.
-    pub to: Artifact,
-    /// By which step.
-    pub by: StepPlace,
-    /// When: milliseconds since 1970, UTC.
-    pub at_ms: i64,
 }
 
 impl Decision {
@@ -93,4 +80,16 @@ impl Deref for Working<'_> {
     fn deref(&self) -> &System {
         self.system
     }
+}
+
+/// Folds the facts of one event, and says again what the store had to write because of them.
+#[must_use]
+pub fn fold(system: &mut System, seq: u64, at_ms: i64, facts: Vec<Fact>) -> Decision {
+    let mut decision = Decision::default();
+    for fact in facts {
+        apply(system, &fact);
+        decision.take(fact, system);
+    }
+    passed(system, seq, at_ms);
+    decision
 }

@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    content::{CommitSet, PinsSeen},
     effect::Effect,
-    event::{CommitSet, HeadSeen, PinsSeen},
+    event::HeadSeen,
     fact::{RepositoryFact, StageFact},
     ids::{CommitId, PinnerId, Place, StepKey},
-    provenance::{Origin, Pins, Wanted, set_of},
+    origin::{Origin, Pins, Wanted},
+    provenance::set_of,
     run::{Cause, Subject},
-    system::{FirstSeen, Head, Unreachable},
+    state::{FirstSeen, Head, Unreachable},
     turn::Turn,
 };
 use crate::rules::{RepositoryName, Rule, Span, StageName, StepId};

@@ -9,9 +9,10 @@ use super::{
     gate::approval::unseen,
     ids::EffectId,
     notice::{MOST_GIVEN_UP, MOST_UNTRIED},
-    plan::Task,
-    run::{Run, RunState, StepRun, StepState},
-    system::{Policy, System, TargetLife},
+    run::{Run, RunState},
+    state::{Policy, System, TargetLife},
+    step_run::{StepRun, StepState},
+    task::Task,
 };
 use crate::rules::{RepositoryName, StageName};
 

@@ -1,7 +1,7 @@
 //! The rows of the kinds that the engine plans by itself; those of the rules' actions are in `rules/kind.rs`. What a kind
 //! means to freezes, approvals, history and figures is said in its row and nowhere else.
 
-use super::plan::Task;
+use super::task::Task;
 use crate::rules::{Kind, Moves, Pace, Part};
 
 /// A gate that the engine adds to a plan.

@@ -7,10 +7,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    event::PinsSeen,
+    content::PinsSeen,
     ids::{CommitId, Digest},
-    plan::Task,
-    run::Run,
+    task::Task,
 };
 use crate::rules::{Moves, RuleName};
 
@@ -155,16 +154,5 @@ impl Made {
     pub fn pins_found_in(&self, task: &Task) -> Option<&CommitId> {
         let pins = task.kind().moves == Moves::Pins;
         self.head().filter(|_| pins && matches!(self, Self::Unmoved(_)))
-    }
-}
-
-impl Run {
-    /// The run for people and programs: without what only the engine goes by, which the outputs say as well.
-    #[must_use]
-    pub fn as_shown(mut self) -> Self {
-        for step in &mut self.steps {
-            step.made = Made::Nothing;
-        }
-        self
     }
 }

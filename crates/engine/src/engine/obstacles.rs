@@ -2,15 +2,12 @@
 //! first obstacle decides what becomes of it, and `explain` puts the list into words (I7). Nothing here changes the state.
 
 use super::{
-    gate::{
-        approval::unseen,
-        hold::{Freeze, Pause},
-    },
+    gate::approval::unseen,
     ids::{PinAt, TargetKey},
-    plan::Task,
-    run::{Run, RunState, StepRun, StepState, Subject},
-    system::{Policy, System, TargetLife},
-    version::Pinned,
+    run::{Run, RunState, Subject},
+    state::{Freeze, Pause, Pinned, Policy, System, TargetLife},
+    step_run::{StepRun, StepState},
+    task::Task,
 };
 use crate::rules::{Action, HotfixLane, Moves, RepositoryName, StepId, Window};
 

@@ -3,17 +3,19 @@
 use serde_json::{Map, Value};
 
 use super::{
-    decision::Link,
+    content::{Artifact, Link, StepPlace},
     effect::{EffectKind, Phase, Timer},
-    event::{Artifact, Outcome, StepOutcome, StepPlace},
+    event::{Outcome, StepOutcome},
     fact::{Fact, StepFact, TargetFact},
     heads::MadeHead,
     ids::{CommitId, Digest, EffectId, PinAt, PinnerId, Place},
     made::{Made, Moved, Service},
-    plan::{LONGEST_BACKOFF_MS, Task},
-    provenance::Pins,
-    run::{RunState, StepRun, StepState},
-    system::{Deployed, Pin},
+    origin::Pins,
+    plan::LONGEST_BACKOFF_MS,
+    run::RunState,
+    state::{Deployed, Pin},
+    step_run::{StepRun, StepState},
+    task::Task,
     turn::Turn,
 };
 use crate::rules::{Action, Span, StepId};

@@ -2,20 +2,19 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use serde::{Deserialize, Serialize};
-
 use super::{
-    event::CommitSet,
-    ids::{CommitId, RunId, StepKey},
+    content::CommitSet,
+    leads,
     made::Made,
-    provenance,
-    run::{StepRun, StepState},
-    version::release::Member,
+    step_run::{StepRun, StepState},
+    task::Member,
 };
 use crate::rules::{
-    Action, CHECK_WITHIN, Check, Conditions, Day, Paths, Promotion, Quorum, RepositoryName, Requirement, Retry, Rule,
-    RuleName, Rules, Span, StageName, Step, StepId,
+    Action, CHECK_WITHIN, Check, Conditions, Day, Promotion, RepositoryName, Requirement, Retry, Rule, Rules, Span,
+    StageName, Step, StepId,
 };
+
+pub use super::task::{Back, Maker, Merge, Restore, Task};
 
 /// How long a step may take when its rule does not say: an hour covers a slow image build, and still ends.
 pub const STEP_TIMEOUT: Span = Span::from_secs(3_600);
@@ -26,149 +25,6 @@ pub const STEP_RETRY: Retry = Retry { attempts: 10, backoff: Span::from_secs(2) 
 pub const RELEASE_TIMEOUT: Span = Span::from_secs(30 * 24 * 3_600);
 /// The longest wait between two tries.
 pub const LONGEST_BACKOFF_MS: i64 = 600_000;
-
-/// What a step of a plan does.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Task {
-    /// What the rule says.
-    Action(Action),
-    /// Waits until all that is pinned in the run's commit was made from the same commits.
-    FanIn,
-    /// Checks what the stage demands of its commits.
-    Require(Vec<Requirement>),
-    /// Waits until so long after the set was verified: milliseconds since 1970, UTC.
-    Soak {
-        /// The moment.
-        until_ms: i64,
-    },
-    /// Waits for a window of time.
-    Window {
-        /// As the rules write it.
-        window: String,
-        /// The days on which it stays shut.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        holidays: Vec<Day>,
-    },
-    /// Waits for people to approve a promotion.
-    Consent(Quorum),
-    /// Computes a merge and what the stage demands of it; changes nothing.
-    CheckMerge(Merge),
-    /// Merges into the stage's branch.
-    Merge(Merge),
-    /// Computes a way back; changes nothing.
-    CheckRestore(Restore),
-    /// Takes the stage's branch back, by one commit on top of it.
-    Restore(Restore),
-    /// Waits until the promotions of all systems of a release have come as far.
-    Release(Member),
-}
-
-/// A merge of one repository's part of a set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Merge {
-    /// The repository.
-    pub repository: RepositoryName,
-    /// The commit that is merged.
-    pub commit: CommitId,
-    /// The branch that it is on.
-    pub branch: String,
-    /// The pins, which the source's side wins: file and JSON pointer.
-    pub pins: Vec<(String, String)>,
-    /// The pins that the stage keeps, for its own rules make what belongs there; told when it begins.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub kept: Vec<(String, String)>,
-    /// The rules that make something of the repository in that stage, and the paths that they are for: it is looked whether
-    /// they see the same after the merge as in its source.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub makers: Vec<Maker>,
-    /// What the stage that it goes to demands.
-    pub requires: Vec<Requirement>,
-    /// The newest commit of the source's branch, when the branch may go back to an older one on purpose.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub back_from: Option<CommitId>,
-}
-
-/// A rule that makes something of a repository's content.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Maker {
-    /// The rule.
-    pub rule: RuleName,
-    /// The paths that it is for; all of them when it is none.
-    #[serde(default, skip_serializing_if = "Paths::is_empty")]
-    pub paths: Paths,
-}
-
-/// The way back of one repository.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Restore {
-    /// The repository.
-    pub repository: RepositoryName,
-    /// What comes back.
-    pub back: Back,
-    /// The pins, which what comes back decides: file and JSON pointer.
-    pub pins: Vec<(String, String)>,
-    /// The rules that make something of the repository in that stage, and the paths that they are for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub makers: Vec<Maker>,
-    /// The run that verified what comes back, or that made what goes away.
-    pub names: RunId,
-    /// Who decided it.
-    pub by: String,
-    /// Why.
-    pub reason: String,
-}
-
-/// What a way back brings back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Back {
-    /// The content of a version's commit.
-    ToVersion {
-        /// That commit.
-        to: CommitId,
-        /// The commit whose content goes away; the head that is known when the way back is checked.
-        from: Option<CommitId>,
-    },
-    /// What was there before a commit of ours, if that is on the branch.
-    Undo {
-        /// Its key.
-        key: StepKey,
-    },
-}
-
-impl Task {
-    /// Who must approve at this stage, for a step that asks people.
-    #[must_use]
-    pub fn quorum(&self, stage: &StageName) -> Option<&Quorum> {
-        match self {
-            Self::Action(Action::Approve(approve)) => approve.stages.get(stage),
-            Self::Consent(quorum) => Some(quorum),
-            _ => None,
-        }
-    }
-
-    /// The repository that it commits to, which no other step may do at the same time in the same stage.
-    #[must_use]
-    pub const fn writes_to(&self) -> Option<&RepositoryName> {
-        match self {
-            Self::Action(Action::Commit(commit)) => Some(&commit.repository),
-            Self::Merge(merge) => Some(&merge.repository),
-            Self::Restore(restore) => Some(&restore.repository),
-            _ => None,
-        }
-    }
-
-    /// The repository that it merges into or takes back, or computes that for.
-    #[must_use]
-    pub const fn moves(&self) -> Option<&RepositoryName> {
-        match self {
-            Self::CheckMerge(merge) | Self::Merge(merge) => Some(&merge.repository),
-            Self::CheckRestore(restore) | Self::Restore(restore) => Some(&restore.repository),
-            _ => None,
-        }
-    }
-}
 
 pub(super) fn planned(
     id: StepId,
@@ -393,6 +249,6 @@ fn pins(rules: &Rules, repository: &RepositoryName) -> Vec<(String, String)> {
 /// The rules of a stage that pin what they make of a repository.
 fn makers(rules: &Rules, repository: &RepositoryName, stage: &StageName) -> Vec<Maker> {
     let of_it = rules.rules.iter().filter(|(_, rule)| rule.repository() == Some(repository));
-    let making = of_it.filter(|(_, rule)| provenance::commits(rule, stage).next().is_some());
+    let making = of_it.filter(|(_, rule)| leads::commits(rule, stage).next().is_some());
     making.map(|(name, rule)| Maker { rule: name.clone(), paths: rule.on.paths.clone() }).collect()
 }

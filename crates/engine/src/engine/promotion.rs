@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use super::{
-    event::CommitSet,
+    content::CommitSet,
     fact::StageFact,
     ids::TargetKey,
-    plan::{self, Task},
-    provenance::Origin,
-    run::{Cause, Run, RunState, Source, StepState, Subject},
-    system::{Policy, Promoted, System, Verified},
+    origin::Origin,
+    plan,
+    run::{Cause, Run, RunState, Source, Subject},
+    state::{Policy, Promoted, System, Verified},
+    step_run::StepState,
+    task::Task,
     turn::Turn,
 };
 use crate::rules::{PromotionStart, StageName};

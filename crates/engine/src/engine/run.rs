@@ -1,24 +1,18 @@
 //! A run: one execution of a rule, or of a promotion, with its plan.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    authors::Authorship,
-    event::{Artifact, CommitSet, Principal},
-    gate::approval::VoidAnswer,
-    gate::hotfix::Hotfix,
-    ids::{CommitId, Digest, EffectId, RunId, StepKey, TargetKey},
+    content::{Artifact, CommitSet},
+    ids::{CommitId, Digest, RunId, StepKey, TargetKey},
     made::Made,
-    plan::Task,
-    provenance::Origin,
+    origin::Origin,
+    step_run::{StepRun, StepState},
 };
-use crate::rules::{Moves, RepositoryName, Retry, RuleName, StageName, StepId, SystemName};
+use crate::rules::{RepositoryName, RuleName, StageName, StepId, SystemName};
 
 /// One execution of a rule or a promotion.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -202,120 +196,15 @@ impl RunState {
     }
 }
 
-/// A step within a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct StepRun {
-    /// Its id within the run.
-    pub id: StepId,
-    /// What it does. Runs of one rule share it.
-    pub task: Arc<Task>,
-    /// The steps it waits for.
-    pub needs: Vec<StepId>,
-    /// How it is tried again.
-    pub retry: Retry,
-    /// How long it may take in all, in milliseconds.
-    pub timeout_ms: i64,
-    /// How far it is.
-    pub state: StepState,
-    /// How often it was done anew by hand; 1 at first. Part of its key.
-    pub round: u32,
-    /// How often it was tried in this round.
-    pub tries: u32,
-    /// How many effects it has had in this round; makes their identities unique.
-    pub ticks: u32,
-    /// The effect that is pending for it.
-    pub effect: Option<EffectId>,
-    /// When this round of it started.
-    pub started_ms: Option<i64>,
-    /// When it ended.
-    pub ended_ms: Option<i64>,
-    /// How to find what goes on outside.
-    pub handle: Option<String>,
-    /// What a person may be told while it goes on.
-    pub progress: Option<String>,
-    /// What later steps may use.
-    pub outputs: Map<String, Value>,
-    /// What the engine goes by of what it made.
-    #[serde(default, skip_serializing_if = "Made::is_nothing")]
-    pub made: Made,
-    /// What it made.
-    pub artifacts: Vec<Artifact>,
-    /// The last failure: what was tried and what came back.
-    pub error: Option<String>,
-    /// What to do about it.
-    pub hint: Option<String>,
-    /// The answers to its question, for a step that asks people.
-    pub answers: Vec<Answer>,
-    /// Answers that were given and do not count any more.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub void: Vec<VoidAnswer>,
-    /// Who wrote what its question is about, as far as git was asked.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub authorship: Option<Box<Authorship>>,
-    /// Whether a hotfix skips it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub skippable: bool,
-    /// Why it was skipped.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub skipped: Option<String>,
-}
-
-/// How far a step is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum StepState {
-    /// A step that it needs is not done.
-    Blocked,
-    /// All that it needs is done; it waits for the target or for its place to write to.
-    Ready,
-    /// It was started.
-    Active,
-    /// It succeeded.
-    Done,
-    /// It failed.
-    Failed,
-    /// It was cancelled while active.
-    Cancelled,
-}
-
-/// One person's approval of one digest.
+/// That a change is a hotfix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Answer {
-    /// Who.
-    pub by: Principal,
-    /// Of what was shown.
-    pub digest: Digest,
+pub struct Hotfix {
+    /// Who marked it.
+    pub by: String,
+    /// Why.
+    pub reason: String,
     /// When: milliseconds since 1970, UTC.
     pub at_ms: i64,
-    /// In whose place, when it is not their own voice.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub in_place_of: Option<String>,
-}
-
-impl StepRun {
-    /// Whether it is a merge that is made, or about to be: the others of its promotion belong to it. A promotion of a
-    /// release that let the other systems merge has begun as well.
-    #[must_use]
-    pub fn is_begun_merge(&self) -> bool {
-        match self.task.kind().moves {
-            Moves::Merge => matches!(self.state, StepState::Active | StepState::Done),
-            Moves::Others => matches!(self.state, StepState::Done),
-            Moves::Nothing | Moves::Pins | Moves::Back | Moves::Deployment => false,
-        }
-    }
-
-    /// Whether it is a merge or a way back that is made, or about to be: the others of its set belong to it.
-    #[must_use]
-    pub fn is_begun_move(&self) -> bool {
-        let restores = matches!(self.task.kind().moves, Moves::Back);
-        self.is_begun_merge() || (restores && matches!(self.state, StepState::Active | StepState::Done))
-    }
-
-    /// Whether it is still to change what its stage is at.
-    #[must_use]
-    pub fn is_to_move(&self) -> bool {
-        self.task.kind().moves_something() && matches!(self.state, StepState::Blocked | StepState::Ready)
-    }
 }
 
 impl Run {
@@ -372,5 +261,14 @@ impl Run {
             self.before(step).into_iter().map(|step| (&step.id, (&step.outputs, step.artifacts.as_slice()))).collect();
         let shown = serde_json::to_vec(&(&self.id, &self.set, made)).expect("plain values always serialise");
         Digest::of(&shown)
+    }
+
+    /// The run for people and programs: without what only the engine goes by, which the outputs say as well.
+    #[must_use]
+    pub fn as_shown(mut self) -> Self {
+        for step in &mut self.steps {
+            step.made = Made::Nothing;
+        }
+        self
     }
 }

@@ -4,8 +4,9 @@ use super::{
     fact::TargetFact,
     ids::{RunId, TargetKey},
     obstacles::{Obstacle, lane},
-    run::{Run, RunState, StepRun, StepState, Subject},
-    system::{Policy, TargetLife, TargetState},
+    run::{Run, RunState, Subject},
+    state::{Policy, TargetLife, TargetState},
+    step_run::{StepRun, StepState},
     turn::Turn,
 };
 

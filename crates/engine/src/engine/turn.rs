@@ -1,109 +1,17 @@
-//! One event taken in: what is decided because of it, fact by fact. The state changes only by these facts.
+//! The taking in of one event: what is decided because of it, fact by fact. The state changes only by these facts. Every room
+//! that decides stands on this one, which knows none of them.
 
 use std::collections::BTreeSet;
 
 use super::{
-    access::{Access, AccessInForce},
-    compiled::Compiled,
-    decision::{Decision, Working},
-    effect::{Effect, EffectKind},
-    event::{Event, Recorded},
+    decision::Working,
+    effect::Effect,
     fact::{CommitFact, Fact, RepositoryFact, RunFact, StageFact, StepFact, TargetFact},
-    ids::{CommitId, EffectId, RunId, TargetKey},
-    system::{RefusedRules, RulesInForce, System},
+    ids::{CommitId, EffectId, TargetKey},
+    run::Run,
+    step_run::StepRun,
 };
-use crate::rules::{RepositoryName, Rules, StageName, StepId};
-
-/// An event that cannot be taken in. The state is as it was.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// The event does not follow the last one.
-    #[error("event {got} cannot follow event {last} of this system")]
-    OutOfOrder {
-        /// The last event that was taken in.
-        last: u64,
-        /// The one that was offered.
-        got: u64,
-    },
-    /// No rules are in force yet.
-    #[error("no valid rules are in force yet: `tidegate check` shows what is wrong with them")]
-    NoRules,
-    /// The rules do not have what was asked for.
-    #[error("{what}; {hint}")]
-    Unknown {
-        /// What was asked for.
-        what: String,
-        /// What there is.
-        hint: String,
-    },
-    /// The run is not in a state for this.
-    #[error("{run}: {reason}; {hint}")]
-    NotNow {
-        /// The run.
-        run: RunId,
-        /// Why not.
-        reason: String,
-        /// What to do instead.
-        hint: String,
-    },
-    /// Somebody may not do this.
-    #[error("{who} may not {what}: {reason}")]
-    NotAllowed {
-        /// Who asked.
-        who: String,
-        /// For what.
-        what: String,
-        /// Why not, and who may.
-        reason: String,
-    },
-}
-
-impl Refused {
-    pub(super) fn unknown(what: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self::Unknown { what: what.into(), hint: hint.into() }
-    }
-
-    pub(super) fn not_now(run: &RunId, reason: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self::NotNow { run: run.clone(), reason: reason.into(), hint: hint.into() }
-    }
-}
-
-/// Takes one event in: decides, folds what was decided into the state, and returns it.
-///
-/// # Errors
-/// [`Refused`] when the event does not follow the last one, or is a command that cannot be granted; the state is then
-/// as it was (I8).
-pub fn step(system: &mut System, recorded: &Recorded<Event>) -> Result<Decision, Refused> {
-    if recorded.seq != system.seq + 1 {
-        return Err(Refused::OutOfOrder { last: system.seq, got: recorded.seq });
-    }
-    let (seq, at_ms) = (recorded.seq, recorded.at_ms);
-    let mut turn = Turn { system: Working::new(system), at_ms, seq, awake: BTreeSet::new() };
-    match &recorded.event {
-        Event::RulesLoaded { source, digest, rules } => {
-            let in_force = RulesInForce {
-                source: source.clone(),
-                digest: digest.clone(),
-                rules: std::sync::Arc::new(Compiled::new(Rules::clone(rules))),
-                since_ms: at_ms,
-            };
-            turn.load_rules(in_force);
-        }
-        Event::RulesRefused { source, digest, mistakes } => {
-            let (source, digest, mistakes) = (source.clone(), digest.clone(), mistakes.clone());
-            turn.tell_rules_refused(&source, &mistakes);
-            turn.record(Fact::RulesRefused(RefusedRules { source, digest, mistakes, at_ms }));
-        }
-        Event::AccessLoaded { access } => turn.load_access(access),
-        Event::Outcome { effect, outcome } => turn.outcome(effect, outcome),
-        Event::Command { by, command } => turn.command(by, command)?,
-    }
-    turn.advance_awake();
-    turn.keep_questions_current();
-    let decision = turn.system.end(seq, at_ms);
-    debug_assert_eq!(super::invariants::broken(system), Vec::<String>::new(), "after event {seq}");
-    Ok(decision)
-}
+use crate::rules::{RepositoryName, StageName, StepId};
 
 /// The taking in of one event.
 pub(super) struct Turn<'system> {
@@ -157,53 +65,11 @@ impl Turn<'_> {
         }
     }
 
-    /// Puts people, groups and roles into force, as far as they concern this system.
-    fn load_access(&mut self, access: &Access) {
-        self.record(Fact::AccessInForce(AccessInForce { digest: access.digest(), access: access.clone() }));
+    pub(super) fn run(&self, number: u64) -> &Run {
+        self.system.runs.get(&number).expect("numbers come from the runs themselves")
     }
 
-    /// Puts rules into force: watches what is new, forgets what is gone, and sets the schedules' timers.
-    fn load_rules(&mut self, in_force: RulesInForce) {
-        let rules = in_force.rules.clone();
-        let before = self.system.rules().cloned();
-        self.record(Fact::RulesInForce(in_force));
-        self.forget_places(&rules);
-        let stale: Vec<EffectId> =
-            self.system.due.values().filter(|effect| is_watch(effect)).map(|effect| effect.id.clone()).collect();
-        for id in &stale {
-            self.drop_effect(id);
-        }
-        for name in rules.repositories.keys() {
-            if !self.system.repositories.contains_key(name) {
-                self.record_repository(name, RepositoryFact::Known);
-            }
-            self.watch(name, self.at_ms);
-        }
-        self.schedule_all(before.as_deref().map(|before| &**before), &rules);
-        let runs: Vec<u64> = self.system.runs.keys().copied().collect();
-        self.awake.extend(runs);
+    pub(super) fn step_of(&self, number: u64, id: &StepId) -> &StepRun {
+        self.run(number).step(id).expect("ids come from the run itself")
     }
-
-    /// Forgets the repositories and stages that the rules do not have.
-    fn forget_places(&mut self, rules: &Rules) {
-        let mut gone = Vec::new();
-        for (name, watched) in &self.system.repositories {
-            if !rules.repositories.contains_key(name) {
-                gone.push((name.clone(), RepositoryFact::Forgotten));
-                continue;
-            }
-            let known =
-                watched.heads.keys().chain(&watched.seen).chain(watched.gone.keys()).chain(watched.first.keys());
-            let stages: BTreeSet<&StageName> = known.filter(|stage| !rules.stages.contains_key(*stage)).collect();
-            let forgotten = |stage: &StageName| RepositoryFact::StageForgotten { stage: stage.clone() };
-            gone.extend(stages.into_iter().map(|stage| (name.clone(), forgotten(stage))));
-        }
-        for (name, what) in gone {
-            self.record_repository(&name, what);
-        }
-    }
-}
-
-const fn is_watch(effect: &Effect) -> bool {
-    matches!(effect.kind, EffectKind::Watch { .. })
 }

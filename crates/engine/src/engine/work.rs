@@ -7,16 +7,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
+    content::{Artifact, CommitSet},
     effect::{Effect, EffectKind, Phase, Timer},
-    event::{Artifact, CommitSet},
-    gate::hotfix::Hotfix,
     heads::POLL_INTERVAL,
     ids::{CommitId, Digest, PinnerId, RunId, StepKey},
-    notice::Message,
-    plan::Task,
-    provenance,
-    run::{Cause, Run, Source, StepRun, StepState},
-    system::{Head, System},
+    leads, provenance,
+    run::{Cause, Hotfix, Run, Source},
+    state::{Head, Message, System},
+    step_run::{StepRun, StepState},
+    task::Task,
 };
 use crate::rules::{Action, Commit, Repository, RepositoryName, Rules, StageName, StepId, SystemName, template};
 
@@ -318,7 +317,7 @@ fn watch_work(system: &System, rules: &Rules, name: &RepositoryName) -> Result<W
 
 /// The newest commit of every repository that an artifact of this run is of.
 fn made_from(system: &System, run: &Run) -> CommitSet {
-    let newest = |points: Vec<std::sync::Arc<provenance::Point>>| {
+    let newest = |points: Vec<std::sync::Arc<super::origin::Point>>| {
         points.into_iter().max_by_key(|point| (point.stage == run.stage, point.order))
     };
     let of = provenance::of_run(system, run).into_iter();
@@ -333,7 +332,7 @@ fn last_known(system: &System, repository: &RepositoryName, stage: &StageName, h
 
 fn pin_places(rules: &Rules, stage: &StageName, repository: &RepositoryName) -> Vec<PinPlace> {
     let all = rules.rules.iter().flat_map(|(name, rule)| {
-        provenance::commits(rule, stage).map(move |(step, commit)| (PinnerId::of(name, &step), commit))
+        leads::commits(rule, stage).map(move |(step, commit)| (PinnerId::of(name, &step), commit))
     });
     let here = all.filter(|(_, commit)| commit.repository == *repository);
     let place = |(pinner, commit): (PinnerId, &Commit)| PinPlace {

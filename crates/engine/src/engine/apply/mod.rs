@@ -6,27 +6,13 @@ mod place;
 mod run;
 
 use super::{
-    decision::Decision,
     effect::{Effect, EffectKind, Timer},
     fact::{CommitFact, Fact, NoticeFact},
     ids::{CommitId, EffectId, RunId},
-    notice::{GivenUp, Message, Notices, Undelivered},
-    run::StepRun,
-    system::System,
+    state::{GivenUp, Message, Notices, System, Undelivered},
+    step_run::StepRun,
 };
 use crate::rules::StepId;
-
-/// Folds the facts of one event, and says again what the store had to write because of them.
-#[must_use]
-pub fn fold(system: &mut System, seq: u64, at_ms: i64, facts: Vec<Fact>) -> Decision {
-    let mut decision = Decision::default();
-    for fact in facts {
-        apply(system, &fact);
-        decision.take(fact, system);
-    }
-    passed(system, seq, at_ms);
-    decision
-}
 
 /// All facts of an event are folded.
 pub(super) const fn passed(system: &mut System, seq: u64, at_ms: i64) {

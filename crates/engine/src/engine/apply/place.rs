@@ -3,10 +3,10 @@
 use std::collections::VecDeque;
 
 use crate::engine::{
-    event::CommitSet,
+    content::CommitSet,
     fact::{RepositoryFact, StageFact, TargetFact},
     ids::TargetKey,
-    system::{Policy, System, TargetLife, TargetState},
+    state::{Policy, System, TargetLife, TargetState},
 };
 use crate::rules::{RepositoryName, StageName};
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use crate::engine::{
     fact::{RunFact, StepFact},
-    gate::approval::VoidAnswer,
     made::Made,
-    plan::{Back, Task},
-    run::{Run, RunState, StepRun, StepState},
-    system::System,
+    run::{Run, RunState},
+    state::System,
+    step_run::{StepRun, StepState, VoidAnswer},
+    task::{Back, Task},
 };
 use crate::rules::StepId;
 

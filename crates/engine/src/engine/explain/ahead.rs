@@ -11,10 +11,12 @@ use crate::{
     engine::{
         command::to_start,
         ids::{Place, TargetKey},
-        plan::{Task, holidays},
-        provenance::Wanted,
-        run::{Run, RunState, StepRun, Subject},
-        system::Verified,
+        origin::Wanted,
+        plan::holidays,
+        run::{Run, RunState, Subject},
+        state::Verified,
+        step_run::StepRun,
+        task::Task,
     },
     rules::{Action, Promotion, PromotionStart, Rule, RuleName, Rules, StageName, StepId},
 };

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::{
     ids::{CommitId, RunId},
-    plan::Task,
-    system::System,
+    state::System,
+    task::Task,
 };
 use crate::rules::{RepositoryName, StageName};
 

@@ -10,9 +10,10 @@ use crate::{
     engine::{
         command::to_start,
         obstacles::heeded_window,
-        plan::Task,
-        run::{Run, RunState, StepRun, StepState, Subject},
-        system::System,
+        run::{Run, RunState, Subject},
+        state::System,
+        step_run::{StepRun, StepState},
+        task::Task,
     },
     rules::{Action, Day, Quorum, StepId, Window},
 };

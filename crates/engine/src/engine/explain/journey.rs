@@ -12,11 +12,10 @@ use super::{
 };
 use crate::{
     engine::{
-        event::CommitSet,
+        content::CommitSet,
         ids::{CommitId, Place, RunId},
         run::{RunState, Subject},
-        system::System,
-        version::Veto,
+        state::{System, Veto},
     },
     rules::{PromotionStart, RepositoryName, Rules, StageName},
 };

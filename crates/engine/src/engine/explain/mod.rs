@@ -12,20 +12,22 @@ mod words;
 
 use serde::{Deserialize, Serialize};
 
-pub use ancestry::{Ancestry, Landing};
-pub use chain::{Condition, Verdict, chain};
-pub use journey::{Journey, journey};
-pub use own::{made_here, made_in};
-
 use super::{
     effect::{EffectKind, Phase},
     gate::approval::{self, Voice},
     obstacles,
-    plan::Task,
-    run::{Run, StepRun, StepState},
-    system::System,
+    run::Run,
+    state::System,
+    step_run::{StepRun, StepState},
+    task::Task,
 };
 use crate::rules::{Action, Moves};
+
+pub use super::moment::time;
+pub use ancestry::{Ancestry, Landing};
+pub use chain::{Condition, Verdict, chain};
+pub use journey::{Journey, journey};
+pub use own::{made_here, made_in};
 
 /// What ends a wait that should have ended already. No state that the engine makes has one: it would be a lost wake-up.
 pub(super) const BY_THE_NEXT_EVENT: &str = "the engine, with the next event";
@@ -198,11 +200,4 @@ fn active(system: &System, run: &Run, step: &StepRun) -> Waiting {
     let again = pending.filter(|_| step.error.is_some()).map(|effect| effect.due_ms);
     let ended_by = format!("its outcome, or its deadline at {}", time(deadline_ms));
     Waiting { until_ms: again, ..Waiting::of(for_what, since_ms, ended_by) }
-}
-
-/// A moment as people read it, in UTC to the second.
-#[must_use]
-pub fn time(at_ms: i64) -> String {
-    chrono::DateTime::from_timestamp_millis(at_ms)
-        .map_or_else(|| at_ms.to_string(), |time| time.format("%Y-%m-%d %H:%M:%S UTC").to_string())
 }

@@ -3,10 +3,10 @@
 
 use crate::{
     engine::{
-        event::CommitSet,
+        content::CommitSet,
         ids::CommitId,
         run::Run,
-        system::{Head, System},
+        state::{Head, System},
     },
     rules::{RepositoryName, RuleName, StageName},
 };
@@ -46,7 +46,7 @@ impl System {
         let points = || self.provenance.values().flatten().flat_map(|record| record.of.values().flatten());
         let order = || points().filter(|point| point.commit == *commit).map(|point| point.order).max();
         let wanted = &head.origin.wanted;
-        let is_in = |wanted: &crate::engine::provenance::Wanted| {
+        let is_in = |wanted: &crate::engine::origin::Wanted| {
             wanted.commit == *commit || order().is_some_and(|order| order >= wanted.order)
         };
         head.commit == *commit || (!wanted.is_empty() && wanted.values().all(is_in))

@@ -4,12 +4,7 @@
 use serde_json::json;
 
 use crate::{
-    engine::{
-        effect::Phase,
-        run::{Run, StepRun},
-        system::System,
-        work,
-    },
+    engine::{effect::Phase, run::Run, state::System, step_run::StepRun, work},
     rules::{Check, RepositoryName, Rules, StageName},
 };
 

@@ -8,10 +8,11 @@ use super::{
 use crate::{
     engine::{
         command::to_start,
-        event::CommitSet,
+        content::CommitSet,
         ids::{Place, RunId, TargetKey},
-        run::{Run, RunState, StepState, Subject},
-        system::Deployed,
+        run::{Run, RunState, Subject},
+        state::Deployed,
+        step_run::StepState,
         version::MOST_VERSIONS,
     },
     rules::{Promotion, Rule, RuleName, Rules, StageName},

@@ -1,12 +1,12 @@
 //! Obstacles in words: for what something waits, since when, until when, and who or what can end that.
 
-use super::{Waiting, active, gate, ready_ms, time};
+use super::{Waiting, active, gate, ready_ms};
 use crate::engine::{
-    gate::hold::{Freeze, Pause},
+    moment::time,
     obstacles::{Obstacle, Shut},
-    run::{Run, StepRun},
-    system::System,
-    version::Pinned,
+    run::Run,
+    state::{Freeze, Pause, Pinned, System},
+    step_run::StepRun,
 };
 
 impl Obstacle<'_> {

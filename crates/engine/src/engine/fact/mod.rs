@@ -5,27 +5,22 @@
 mod place;
 mod run;
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
+
+use super::{
+    access::AccessInForce,
+    content::Link,
+    effect::Effect,
+    ids::{CommitId, EffectId, PinAt, RunId, TargetKey},
+    run::{Hotfix, Run},
+    state::{Carried, Freeze, Message, Override, Pause, Pin, RefusedRules, RulesInForce, Veto},
+};
+use crate::rules::{RepositoryName, RuleName, StageName, StepId};
 
 pub use self::{
     place::{RepositoryFact, StageFact, TargetFact},
     run::{RunFact, StepFact},
 };
-use super::{
-    access::AccessInForce,
-    decision::Link,
-    effect::Effect,
-    gate::hold::{Freeze, Override, Pause},
-    gate::hotfix::Hotfix,
-    ids::{CommitId, EffectId, PinAt, RunId, TargetKey},
-    notice::Message,
-    run::Run,
-    system::{Pin, RefusedRules, RulesInForce},
-    version::{Veto, carried::Carried},
-};
-use crate::rules::{RepositoryName, RuleName, StageName, StepId};
 
 /// One thing that was decided. Times are in milliseconds since 1970, UTC; a run goes by its number.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -197,6 +192,3 @@ pub enum NoticeFact {
     /// One that was given up is only counted from now on.
     Forgotten,
 }
-
-/// Paths that a push changed; none when any may have.
-pub(in crate::engine) type Paths = Option<BTreeSet<String>>;

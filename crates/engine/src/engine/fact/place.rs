@@ -1,15 +1,16 @@
 //! Facts about what is delivered from and to: repositories, stages and targets.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use super::Paths;
 use crate::engine::{
-    event::CommitSet,
-    provenance::{Pins, Point, Record},
-    system::{Deployed, FirstSeen, Head, Policy, Promoted, TargetLife, Unreachable, Verified},
-    version::{HalfWay, Pinned, RolledBack, Version},
+    content::CommitSet,
+    origin::{Pins, Point, Record},
+    state::{
+        Deployed, FirstSeen, HalfWay, Head, Pinned, Policy, Promoted, RolledBack, TargetLife, Unreachable, Verified,
+        Version,
+    },
 };
 use crate::rules::{RepositoryName, StageName};
 
@@ -159,3 +160,6 @@ pub enum TargetFact {
         set: CommitSet,
     },
 }
+
+/// Paths that a push changed; none when any may have.
+pub(in crate::engine) type Paths = Option<BTreeSet<String>>;

@@ -6,13 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::engine::{
-    authors::Authorship,
-    event::{Artifact, CommitSet},
-    gate::hotfix::Hotfix,
+    authorship::Authorship,
+    content::{Artifact, CommitSet},
     ids::CommitId,
     made::Made,
-    provenance::Origin,
-    run::{Answer, RunState, StepState},
+    origin::Origin,
+    run::{Hotfix, RunState},
+    step_run::{Answer, StepState},
 };
 
 /// What is said of a run.

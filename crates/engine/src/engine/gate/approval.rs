@@ -1,87 +1,30 @@
 //! Approvals: who may give one, in whose place, and what becomes of one that was given. An approval is of a digest; when
 //! what was shown is no more, it is void, and says why.
 
-use std::collections::BTreeMap;
-
-use serde::{Deserialize, Serialize};
-
 use crate::engine::{
-    access::Permission,
-    authors::Written,
+    access::{Permission, Principal},
+    authorship::Written,
     effect::Phase,
-    event::Principal,
     fact::StepFact,
     gate::hold::demand_reason,
     gate::judge::{may_judge, not_yet},
     ids::{Digest, RunId},
-    plan::Task,
-    run::{Answer, Run, RunState, StepRun, StepState},
-    system::{System, TargetLife},
-    turn::{Refused, Turn},
+    refused::Refused,
+    run::{Run, RunState},
+    state::{System, TargetLife},
+    step_run::{Answer, StepRun, StepState},
+    task::Task,
+    turn::Turn,
     work,
 };
-use crate::rules::{Action, Delegate, Quorum, StepId, template};
+use crate::rules::{Action, Quorum, StepId, template};
+
+pub use crate::engine::gate::voice::{Voice, voices};
+pub use crate::engine::state::DeployedContent;
+pub use crate::engine::step_run::VoidAnswer;
 
 /// How many void answers a step remembers.
 const MOST_VOID: usize = 20;
-
-/// An answer that does not count any more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct VoidAnswer {
-    /// The answer.
-    pub answer: Answer,
-    /// Why it is void.
-    pub because: String,
-}
-
-/// What a deployment is made of, as far as the engine can compare it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DeployedContent {
-    /// The template's digest.
-    pub template: String,
-    /// Its parameters.
-    pub parameters: BTreeMap<String, String>,
-}
-
-/// In whose name somebody may answer a question.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Voice {
-    /// In their own.
-    Own,
-    /// In the place of somebody who delegated to them.
-    InPlaceOf(String),
-}
-
-impl Answer {
-    /// Whose voice it is: one person has one, whoever lends it.
-    #[must_use]
-    pub fn seat(&self) -> &str {
-        self.in_place_of.as_deref().unwrap_or(&self.by.name)
-    }
-}
-
-/// In whose name somebody may answer a quorum's question at an instant: their own first, then of those who delegated to them.
-#[must_use]
-pub fn voices(system: &System, quorum: &Quorum, who: &Principal, at_ms: i64) -> Vec<Voice> {
-    let asks = |name: &str| quorum.from.iter().any(|asked| asked == name);
-    let is_asked = quorum.from.is_empty() || quorum.from.iter().any(|name| who.is(name));
-    let people = system.access.as_ref().map(|in_force| &in_force.access.people);
-    let delegates = system.rules().map(|rules| rules.delegates.as_slice()).unwrap_or_default();
-    let lends = |delegate: &&Delegate| delegate.holds_at(at_ms) && delegate.to.iter().any(|name| who.is(name));
-    let lent = delegates.iter().filter(lends).filter_map(|Delegate { of, .. }| {
-        let person = people.and_then(|people| people.get(of));
-        let is_group = people.is_some_and(|people| people.values().any(|person| person.groups.contains(of)));
-        match person {
-            None if asks(of) && is_group => Some(Voice::Own),
-            None if asks(of) => Some(Voice::InPlaceOf(of.clone())),
-            Some(person) if asks(of) || person.groups.iter().any(|group| asks(group)) => {
-                Some(Voice::InPlaceOf(of.clone()))
-            }
-            _ => None,
-        }
-    });
-    is_asked.then_some(Voice::Own).into_iter().chain(lent).collect()
-}
 
 /// Why an answer that was given does not count any more: whoever gave it may not answer now, or not in that name.
 #[must_use]

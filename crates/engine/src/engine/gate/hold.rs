@@ -3,70 +3,23 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
 use crate::engine::{
+    access::Principal,
     command::known_stage,
     effect::{Effect, Timer},
-    event::Principal,
-    explain,
     fact::Fact,
     ids::RunId,
+    moment,
+    refused::Refused,
     run::{Cause, Run},
-    turn::{Refused, Turn},
+    turn::Turn,
 };
 use crate::rules::StageName;
 
+pub use crate::engine::state::{Freeze, Override, Pause};
+
 /// How many freezes a system may have at once; more of them explain nothing.
 const MOST_FREEZES: usize = 100;
-
-/// A pause: nothing new starts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pause {
-    /// Who asked for it.
-    pub by: String,
-    /// Why.
-    pub reason: String,
-    /// Since when: milliseconds since 1970, UTC.
-    pub since_ms: i64,
-}
-
-/// A freeze: nothing moves in a stage, or in any, until its end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Freeze {
-    /// The stage; all of them when it is none.
-    pub stage: Option<StageName>,
-    /// Who asked for it.
-    pub by: String,
-    /// Why.
-    pub reason: String,
-    /// Since when: milliseconds since 1970, UTC.
-    pub since_ms: i64,
-    /// When it ends by itself: milliseconds since 1970, UTC.
-    pub until_ms: i64,
-    /// The runs that may pass it.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub overrides: BTreeMap<RunId, Override>,
-}
-
-/// That a run may pass a freeze.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Override {
-    /// Who says so.
-    pub by: String,
-    /// Why.
-    pub reason: String,
-    /// When: milliseconds since 1970, UTC.
-    pub at_ms: i64,
-}
-
-impl Freeze {
-    /// Whether it is of a stage.
-    #[must_use]
-    pub fn is_of(&self, stage: &StageName) -> bool {
-        self.stage.as_ref().is_none_or(|of| of == stage)
-    }
-}
 
 impl Turn<'_> {
     pub(in crate::engine) fn pause_command(&mut self, by: &Principal, reason: &str) -> Result<(), Refused> {
@@ -107,7 +60,7 @@ impl Turn<'_> {
         demand_reason(reason, "a freeze")?;
         if until_ms <= self.at_ms {
             return Err(Refused::unknown(
-                format!("{} is over already", explain::time(until_ms)),
+                format!("{} is over already", moment::time(until_ms)),
                 "a freeze ends in the future: `--until TIME` or `--for 2d`",
             ));
         }

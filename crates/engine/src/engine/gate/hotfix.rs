@@ -1,16 +1,17 @@
 //! The hotfix lane: a change that somebody marks skips the gates that the rules name, never an approval, and carries the
 //! mark with it for ever: in its runs, in their commits, in the log.
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::engine::{
-    event::Principal,
+    access::Principal,
     fact::{CommitFact, RunFact, StepFact},
     gate::hold::demand_reason,
     ids::{CommitId, RunId},
-    run::{Run, StepRun, StepState},
-    turn::{Refused, Turn},
+    refused::Refused,
+    run::{Hotfix, Run},
+    step_run::{StepRun, StepState},
+    turn::Turn,
 };
 use crate::rules::StepId;
 
@@ -18,17 +19,6 @@ use crate::rules::StepId;
 const MOST_MARKS: usize = 500;
 /// The fewest digits that name a commit.
 const FEWEST_DIGITS: usize = 7;
-
-/// That a change is a hotfix.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Hotfix {
-    /// Who marked it.
-    pub by: String,
-    /// Why.
-    pub reason: String,
-    /// When: milliseconds since 1970, UTC.
-    pub at_ms: i64,
-}
 
 impl Turn<'_> {
     /// Marks a run that goes on, or a commit, with all runs that work on it or come of it.

@@ -1,14 +1,14 @@
 //! Whether somebody may judge a change, given who wrote it.
 
 use crate::engine::{
-    access::Permission,
-    authors::Written,
-    event::Principal,
-    gate::approval::Voice,
+    access::{Permission, Principal},
+    authorship::Written,
+    gate::voice::Voice,
     ids::RunId,
-    run::{Answer, Run, StepRun},
-    system::System,
-    turn::Refused,
+    refused::Refused,
+    run::Run,
+    state::System,
+    step_run::{Answer, StepRun},
 };
 use crate::rules::Quorum;
 

@@ -6,6 +6,7 @@ pub mod approval;
 pub mod hold;
 pub(super) mod hotfix;
 pub(super) mod judge;
+mod voice;
 
 use serde_json::{Map, Value};
 
@@ -14,8 +15,8 @@ use crate::engine::{
     fact::StepFact,
     ids::Digest,
     made::Made,
-    plan::Task,
-    run::{Answer, StepRun, StepState},
+    step_run::{Answer, StepRun, StepState},
+    task::Task,
     turn::Turn,
 };
 use crate::rules::{Action, Quorum, StepId};

@@ -2,13 +2,14 @@
 
 use super::Happened;
 use crate::engine::{
-    explain,
-    gate::hold::{Freeze, Pause},
     ids::TargetKey,
     made::Service,
-    run::{Answer, Run, RunState, StepRun, Subject},
+    moment,
+    run::{Run, RunState, Subject},
+    state::{Freeze, Pause, Veto},
+    step_run::{Answer, StepRun},
     turn::Turn,
-    version::{Veto, rollback::decided},
+    version::rollback::decided,
 };
 use crate::rules::{Notice, Quorum, StepId};
 
@@ -25,7 +26,7 @@ impl Turn<'_> {
         let digits = digest.as_str().trim_start_matches("sha256:").get(..DIGEST_DIGITS).unwrap_or_default();
         let command = format!("tidegate approve {} --digest {digits}", run.id);
         let before = run.before(step);
-        let expires = quorum.expires.map_or_else(String::new, |after| explain::time(self.at_ms + after.as_ms()));
+        let expires = quorum.expires.map_or_else(String::new, |after| moment::time(self.at_ms + after.as_ms()));
         let summary = format!("{} in {} waits for approval", run.id, run.stage);
         let happened = Happened::of_run(Notice::ApprovalWanted, &self.system, run, summary)
             .with("step", id.as_str())
@@ -123,7 +124,7 @@ impl Turn<'_> {
         let happened = happened
             .with("freeze", name)
             .with("frozen", frozen)
-            .with("until", explain::time(*until_ms))
+            .with("until", moment::time(*until_ms))
             .with("by", by)
             .with("reason", reason)
             .with("command", format!("tidegate thaw {name}"));
@@ -166,7 +167,7 @@ impl Turn<'_> {
         let happened = happened
             .with("freeze", name)
             .with("frozen", frozen)
-            .with("until", explain::time(*until_ms))
+            .with("until", moment::time(*until_ms))
             .with("by", by)
             .with("reason", reason);
         self.tell(happened);

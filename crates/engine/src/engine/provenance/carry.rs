@@ -5,8 +5,10 @@ use std::{collections::BTreeSet, sync::Arc};
 use crate::engine::{
     fact::RepositoryFact,
     ids::Place,
-    provenance::{Pins, Point, Provenance, Record, behind, commits, fan_in, has_point, join, set_of},
-    system::Head,
+    leads::commits,
+    origin::{Pins, Point, Provenance, Record},
+    provenance::{behind, fan_in, has_point, join, meet, set_of},
+    state::Head,
     turn::Turn,
 };
 use crate::rules::{RepositoryName, RuleName, Rules, StageName};
@@ -59,7 +61,7 @@ impl Turn<'_> {
         for pins in self.pinned_by(rules, name, stage) {
             let (into, pins) = pins;
             let is_of_it =
-                fan_in::fits(&self.system, &into, Some(&pins), (repository, &here), std::slice::from_ref(name));
+                meet::fits(&self.system, &into, Some(&pins), (repository, &here), std::slice::from_ref(name));
             if !is_of_it || more.is_empty() {
                 continue;
             }

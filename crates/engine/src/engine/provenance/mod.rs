@@ -3,7 +3,7 @@
 
 mod carry;
 pub mod fan_in;
-mod leads;
+mod meet;
 mod moved;
 
 use std::{
@@ -11,20 +11,19 @@ use std::{
     sync::Arc,
 };
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::engine::{
-    event::{CommitSet, PinsSeen},
+    content::{CommitSet, PinsSeen},
     fact::RepositoryFact,
     ids::{CommitId, PinnerId, Place},
     run::{Run, Subject},
-    system::{Head, System},
+    state::{Head, System},
     turn::Turn,
 };
 use crate::rules::{RepositoryName, RuleName, StageName, StepId};
 
-pub(in crate::engine) use leads::{Pinner, commits, makes_only, pinners};
+pub use crate::engine::origin::{Origin, Pins, Point, Provenance, Record, Wanted};
 pub(in crate::engine) use moved::brought_by;
 
 /// How many values of a repository's pins are remembered beside those that a head or a run has. Any other is found again
@@ -32,61 +31,6 @@ pub(in crate::engine) use moved::brought_by;
 const MOST_RECORDS: usize = 16;
 /// How many heads of one repository and stage an artifact is remembered to be of, the newest of them.
 const MOST_POINTS: usize = 16;
-
-/// What a head, or the commit of a run, says of its pins and of the rules that it is for.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Origin {
-    /// Per commit step that pins into the repository: what is pinned there.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub pinned: BTreeMap<PinnerId, Pins>,
-    /// Per rule that pushes to the repository start: the last of them that its `paths` let through.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub wanted: BTreeMap<RuleName, Wanted>,
-}
-
-impl Origin {
-    /// Whether nothing is known.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.pinned.is_empty() && self.wanted.is_empty()
-    }
-
-    pub(in crate::engine) fn wanted_order(&self, rule: &RuleName) -> u64 {
-        self.wanted.get(rule).map_or(0, |wanted| wanted.order)
-    }
-}
-
-/// What is pinned at the place of one commit step.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Pins {
-    /// The file.
-    pub file: String,
-    /// Pointer → value; null where there is none.
-    pub values: BTreeMap<String, Value>,
-}
-
-/// A push that a rule's `paths` let through: until the next one, the rule makes the same of every head.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wanted {
-    /// The head that it made.
-    pub commit: CommitId,
-    /// When it became the head, as a place in the log.
-    pub order: u64,
-}
-
-/// A head that there was.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Point {
-    /// The commit.
-    pub commit: CommitId,
-    /// The stage.
-    pub stage: StageName,
-    /// When it became the head, as a place in the log; 0 where that is not known.
-    pub order: u64,
-    /// Per rule that pushes to its repository start, the last push up to it that the rule's `paths` let through.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub wanted: BTreeMap<RuleName, Wanted>,
-}
 
 impl Point {
     pub(in crate::engine) fn of(head: &Head, stage: &StageName) -> Arc<Self> {
@@ -103,25 +47,6 @@ impl Point {
     fn content(&self, rule: &RuleName) -> &CommitId {
         self.wanted.get(rule).map_or(&self.commit, |wanted| &wanted.commit)
     }
-}
-
-/// Per repository further up, every head for which an artifact is the right one. A repository that is absent is unknown.
-pub type Provenance = BTreeMap<RepositoryName, Vec<Arc<Point>>>;
-
-/// What is known of one value of a commit step's pins.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Record {
-    /// The file and the values.
-    #[serde(flatten)]
-    pub pins: Pins,
-    /// What it was made from; empty where somebody chose it.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub of: Provenance,
-    /// The names of the artifacts that it is of, and of those that they are made of.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub artifacts: BTreeSet<String>,
-    /// When it was last written or chosen, as a place in the log.
-    pub order: u64,
 }
 
 impl System {
@@ -208,7 +133,7 @@ fn each_behind(
     });
     for taken in taken_in.filter_map(|(name, _)| rules.at(name, &place.stage)) {
         for root in &taken.roots {
-            let met = fan_in::meet(system, place, &taken.pinners, root, origin);
+            let met = meet::meet(system, place, &taken.pinners, root, origin);
             let points = if met.common.is_empty() && rule.is_none() { met.any } else { met.common };
             if !points.is_empty() {
                 take(root, &points);
@@ -278,7 +203,7 @@ impl Turn<'_> {
         let Subject::Rule(rule) = &run.subject else { return None };
         let step = run.step(id)?;
         let (file, into) = match &*step.task {
-            crate::engine::plan::Task::Action(crate::rules::Action::Commit(commit)) => {
+            crate::engine::task::Task::Action(crate::rules::Action::Commit(commit)) => {
                 (commit.file.clone(), commit.repository.clone())
             }
             _ => return None,

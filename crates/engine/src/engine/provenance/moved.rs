@@ -6,11 +6,14 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::engine::{
     fact::{Fact, StageFact},
     ids::{CommitId, PinAt, PinnerId, Place},
+    leads::{commits, makes_only},
     made::Made,
-    plan::{Merge, Task},
-    provenance::{Pins, Point, Provenance, Wanted, commits, fan_in, makes_only},
-    run::{Cause, Run, StepRun, StepState, Subject},
-    system::{Pin, System},
+    origin::{Pins, Point, Provenance, Wanted},
+    provenance::meet,
+    run::{Cause, Run, Subject},
+    state::{Pin, System},
+    step_run::{StepRun, StepState},
+    task::{Merge, Task},
     turn::Turn,
 };
 use crate::rules::{Moves, RepositoryName, Rule, RuleName, Rules, StageName};
@@ -190,7 +193,7 @@ pub(in crate::engine) fn brought_by(system: &System, name: &RuleName, rule: &Rul
     let came = steps.all(|(step, commit)| {
         let pins = pinned(&commit.repository, PinnerId::of(name, &step));
         pins.is_some()
-            && fan_in::fits(system, &commit.repository, pins, (&source.repository, &here), std::slice::from_ref(name))
+            && meet::fits(system, &commit.repository, pins, (&source.repository, &here), std::slice::from_ref(name))
     });
     came.then(|| by.id.to_string())
 }

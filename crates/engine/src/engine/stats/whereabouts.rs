@@ -10,9 +10,10 @@ use crate::engine::{
     decision::Decision,
     event::{Event, Outcome, Recorded},
     ids::{CommitId, Place, RunId, TargetKey},
-    plan::Task,
-    run::{Run, RunState, StepState, Subject},
-    system::{Head, System},
+    run::{Run, RunState, Subject},
+    state::{Head, System},
+    step_run::StepState,
+    task::Task,
 };
 use crate::rules::{RepositoryName, StageName, StepId};
 

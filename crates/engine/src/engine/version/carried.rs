@@ -3,13 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use serde::{Deserialize, Serialize};
-
 use crate::engine::{
-    event::CommitSet,
+    content::CommitSet,
     fact::CommitFact,
     ids::CommitId,
-    system::{Head, System, Watched},
+    state::{Carried, Head, System, Watched},
     turn::Turn,
 };
 use crate::rules::StageName;
@@ -19,16 +17,6 @@ const LONGEST_CHAIN: usize = 64;
 /// Every how many runs it is looked what is named no more: to look costs as much as all that is remembered, and what a
 /// few runs leave is little.
 const FORGET_EVERY: u64 = 64;
-
-/// What a commit carries.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Carried {
-    /// The commit whose version it carries: of a merge the source, of a rollback the commit that it went back to.
-    pub of: CommitId,
-    /// That its content is that commit's, to the byte.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub exact: bool,
-}
 
 impl System {
     /// The commits that this one carries the version of, itself first.

@@ -1,15 +1,16 @@
 //! What the commands about versions share: which there are, and which a person means.
 
 use crate::engine::{
+    access::Principal,
     command::known_stage,
-    event::{CommitSet, Principal},
+    content::CommitSet,
     ids::RunId,
     plan::Terms,
+    refused::Refused,
     run::{Cause, RunState},
-    system::Verified,
-    turn::{Refused, Turn},
-    version::Version,
-    version::release::{Member, Release},
+    state::{Verified, Version},
+    task::{Member, Release},
+    turn::Turn,
 };
 use crate::rules::StageName;
 

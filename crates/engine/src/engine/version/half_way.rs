@@ -5,9 +5,11 @@ use crate::engine::{
     fact::StageFact,
     ids::RunId,
     made::Made,
-    run::{Run, StepRun, StepState, Subject},
-    turn::{Refused, Turn},
-    version::HalfWay,
+    refused::Refused,
+    run::{Run, Subject},
+    state::HalfWay,
+    step_run::{StepRun, StepState},
+    turn::Turn,
 };
 use crate::rules::{RepositoryName, StageName};
 

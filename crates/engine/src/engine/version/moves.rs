@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 
 use crate::engine::{
-    event::StepPlace,
+    content::StepPlace,
     fact::Fact,
     ids::{CommitId, PinAt, Place, StepKey, TargetKey},
-    provenance,
-    run::{StepState, Subject},
-    system::Pin,
+    leads,
+    run::Subject,
+    state::Pin,
+    step_run::StepState,
     turn::Turn,
 };
 use crate::rules::{RepositoryName, StageName, StepId};
@@ -60,8 +61,7 @@ impl Turn<'_> {
         let step = self.step_of(number, id).clone();
         self.raise_floor(place, commit, order, Some(&step));
         for rule in rules.rules.values().filter(|rule| rule.repository() == Some(&place.repository)) {
-            for (_, commit) in provenance::commits(rule, &place.stage).filter(|(_, to)| moved.contains(&to.repository))
-            {
+            for (_, commit) in leads::commits(rule, &place.stage).filter(|(_, to)| moved.contains(&to.repository)) {
                 for pointer in commit.set.keys() {
                     let at = PinAt::of(commit, &place.stage, pointer);
                     let shown = self.system.pins.get(&at).filter(|shown| shown.by == pin.by);

@@ -2,14 +2,16 @@
 //! waits and says for whom.
 
 use crate::engine::{
-    event::Principal,
+    access::Principal,
     fact::StageFact,
     gate::hold::demand_reason,
     ids::RunId,
-    run::{RunState, StepRun, Subject},
-    turn::{Refused, Turn},
+    refused::Refused,
+    run::{RunState, Subject},
+    state::{Pinned, Version},
+    step_run::StepRun,
+    turn::Turn,
     version::rollback::Decided,
-    version::{Pinned, Version},
 };
 use crate::rules::StageName;
 

@@ -10,33 +10,16 @@ use crate::engine::{
     fact::StepFact,
     ids::RunId,
     obstacles::holds,
-    plan::Task,
-    run::{Run, RunState, StepRun, StepState},
-    system::System,
-    turn::{Refused, Turn},
+    refused::Refused,
+    run::{Run, RunState},
+    state::System,
+    step_run::{StepRun, StepState},
+    task::Task,
+    turn::Turn,
 };
 use crate::rules::{Moves, StageName, StepId, SystemName};
 
-/// A name, and the systems whose promotions it holds together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Release {
-    /// The name, as people say it.
-    pub name: String,
-    /// The systems.
-    pub systems: BTreeSet<SystemName>,
-}
-
-/// One promotion's part in a release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Member {
-    /// The release.
-    pub release: Release,
-    /// What ended before this moment is of an earlier try: milliseconds since 1970, UTC.
-    pub since_ms: i64,
-    /// When it was asked for: what merged before that is of an earlier release of the same name. Milliseconds since 1970, UTC.
-    #[serde(default)]
-    pub asked_ms: i64,
-}
+pub use crate::engine::task::{Member, Release};
 
 /// How far a system's promotion for a release is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,16 +2,20 @@
 //! verified. Each repository gets an ordinary commit; what it starts are ordinary runs.
 
 use crate::engine::{
-    event::{CommitSet, Principal},
+    access::Principal,
+    content::CommitSet,
     fact::{StageFact, StepFact},
     ids::{CommitId, Place, RunId, TargetKey},
     made::Brings,
-    plan::{self, Back, Restore, Task},
-    provenance::Origin,
-    run::{Cause, Run, RunState, StepRun, StepState, Subject},
-    system::{Policy, Promoted, Verified},
-    turn::{Refused, Turn},
-    version::{MOST_VERSIONS, RolledBack, Version},
+    origin::Origin,
+    plan,
+    refused::Refused,
+    run::{Cause, Run, RunState, Subject},
+    state::{Policy, Promoted, RolledBack, Verified, Version},
+    step_run::{StepRun, StepState},
+    task::{Back, Restore, Task},
+    turn::Turn,
+    version::MOST_VERSIONS,
 };
 use crate::rules::{Moves, OnVerifyFailure, StageName, StepId};
 

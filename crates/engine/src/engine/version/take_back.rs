@@ -2,17 +2,16 @@
 //! with half of a set without a word.
 
 use crate::engine::{
-    event::Principal,
+    access::Principal,
     fact::StageFact,
     ids::RunId,
-    plan::{Back, Restore},
+    refused::Refused,
     run::{Cause, Run, RunState, Subject},
-    turn::{Refused, Turn},
-    version::{
-        HalfWay,
-        half_way::{may_have_moved, may_have_moved_any},
-        rollback::Decided,
-    },
+    state::HalfWay,
+    task::{Back, Restore},
+    turn::Turn,
+    version::half_way::{may_have_moved, may_have_moved_any},
+    version::rollback::Decided,
 };
 use crate::rules::{Moves, OnPartialFailure, StageName};
 

@@ -2,14 +2,16 @@
 //! committed, merged, brought back or deployed, in any stage, whatever the commit is called there.
 
 use crate::engine::{
-    event::{Artifact, CommitSet, Principal},
+    access::Principal,
+    content::{Artifact, CommitSet},
     fact::Fact,
     gate::hold::demand_reason,
     ids::CommitId,
-    run::{Run, RunState, StepState, Subject},
-    system::System,
-    turn::{Refused, Turn},
-    version::Veto,
+    refused::Refused,
+    run::{Run, RunState, Subject},
+    state::{System, Veto},
+    step_run::StepState,
+    turn::Turn,
 };
 
 /// The fewest digits that name a commit.

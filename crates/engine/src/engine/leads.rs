@@ -2,18 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::engine::ids::PinnerId;
+use super::ids::PinnerId;
 use crate::rules::{Action, Commit, RepositoryName, Rule, RuleName, Rules, StageName, StepId};
 
 /// A place whose pins a rule takes in.
 #[derive(Debug, Clone)]
-pub(in crate::engine) struct Pinner {
+pub(super) struct Pinner {
     /// The commit step that pins there.
-    pub(in crate::engine) id: PinnerId,
+    pub(super) id: PinnerId,
     /// The repository that its rule works on.
-    pub(in crate::engine) from: RepositoryName,
+    pub(super) from: RepositoryName,
     /// Its rule, and then those whose pushes lead to it, nearest first; of several rules that pin there, those of all.
-    pub(in crate::engine) leads: Vec<RuleName>,
+    pub(super) leads: Vec<RuleName>,
     /// Per repository whose pushes come through it, the rules through which they come.
     through: BTreeMap<RepositoryName, Vec<RuleName>>,
     /// The file and the pointers.
@@ -21,17 +21,17 @@ pub(in crate::engine) struct Pinner {
 }
 
 impl Pinner {
-    pub(in crate::engine) fn rule(&self) -> &RuleName {
+    pub(super) fn rule(&self) -> &RuleName {
         &self.leads[0]
     }
 
     /// The repositories whose pushes come through it, each once.
-    pub(in crate::engine) fn roots(&self) -> impl Iterator<Item = &RepositoryName> {
+    pub(super) fn roots(&self) -> impl Iterator<Item = &RepositoryName> {
         self.through.keys()
     }
 
     /// The rules through which a push to a repository comes to it.
-    pub(in crate::engine) fn through(&self, root: &RepositoryName) -> &[RuleName] {
+    pub(super) fn through(&self, root: &RepositoryName) -> &[RuleName] {
         self.through.get(root).map_or(&[], Vec::as_slice)
     }
 
@@ -46,10 +46,7 @@ impl Pinner {
 }
 
 /// The commit steps of a rule at a stage.
-pub(in crate::engine) fn commits<'rules>(
-    rule: &'rules Rule,
-    stage: &StageName,
-) -> impl Iterator<Item = (StepId, &'rules Commit)> {
+pub(super) fn commits<'rules>(rule: &'rules Rule, stage: &StageName) -> impl Iterator<Item = (StepId, &'rules Commit)> {
     let in_stage = move |stages: &Option<Vec<StageName>>| stages.as_ref().is_none_or(|stages| stages.contains(stage));
     let steps = rule.steps.iter().filter(move |step| rule.is_for(stage) && in_stage(&step.stages));
     steps.filter_map(|step| match &step.action {
@@ -59,7 +56,7 @@ pub(in crate::engine) fn commits<'rules>(
 }
 
 /// Whether a rule does nothing at a stage but make what it pins.
-pub(in crate::engine) fn makes_only(rule: &Rule, stage: &StageName) -> bool {
+pub(super) fn makes_only(rule: &Rule, stage: &StageName) -> bool {
     rule.target.is_none() && commits(rule, stage).next().is_some()
 }
 
@@ -69,7 +66,7 @@ fn lets_through(rule: &Rule, commit: &Commit) -> bool {
 }
 
 /// The places whose pins a rule's runs take in, in the order of the rules.
-pub(in crate::engine) fn pinners(rules: &Rules, stage: &StageName, rule: &Rule) -> Vec<Pinner> {
+pub(super) fn pinners(rules: &Rules, stage: &StageName, rule: &Rule) -> Vec<Pinner> {
     let Some(repository) = rule.repository() else { return Vec::new() };
     let mut pinners: Vec<Pinner> = Vec::new();
     for (name, pinning) in &rules.rules {

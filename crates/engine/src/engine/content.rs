@@ -1,0 +1,61 @@
+//! What things are made of, as commits, steps and people name it: sets of commits, pins, artifacts, and what came from what.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::ids::{CommitId, PinnerId, RunId};
+use crate::rules::{RepositoryName, StepId};
+
+/// The repositories of a set with the commit of each: a combination.
+pub type CommitSet = BTreeMap<RepositoryName, CommitId>;
+
+/// The pins of one of our commit steps, as they are in a head.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinsSeen {
+    /// The step.
+    pub pinner: PinnerId,
+    /// The file.
+    pub file: String,
+    /// Pointer → value; null where there is none.
+    pub values: BTreeMap<String, Value>,
+    /// Of which commits the artifact is, as the commit of ours says that wrote these values; empty where none did, and where
+    /// the values are those of the head known before.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub of: CommitSet,
+}
+
+/// Something that a step made, named by its content.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Artifact {
+    /// What it is: `tarball`, `image`, `ami`, `commit`, `template`, `report`, `deployment`.
+    pub kind: String,
+    /// Its name: a digest, a commit, an AMI id; for a commit, `repository@commit`.
+    pub name: String,
+    /// Where it is, when it is a file or an object.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub uri: String,
+}
+
+/// A step of a run, as messages name it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct StepPlace {
+    /// The run.
+    pub run: RunId,
+    /// The step.
+    pub step: StepId,
+}
+
+/// One step of provenance: `to` was made from `from`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// What it was made from.
+    pub from: Artifact,
+    /// What was made.
+    pub to: Artifact,
+    /// By which step.
+    pub by: StepPlace,
+    /// When: milliseconds since 1970, UTC.
+    pub at_ms: i64,
+}

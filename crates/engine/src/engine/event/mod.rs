@@ -1,0 +1,187 @@
+//! What can happen to a system. Events are facts: each is in the log before anything comes of it.
+
+mod command;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::{
+    access::{Access, Principal},
+    authorship::Attribution,
+    content::{Artifact, PinsSeen},
+    ids::{CommitId, Digest, EffectId, StepKey},
+    made::Made,
+};
+use crate::rules::{Rules, StageName};
+
+pub use self::command::Command;
+
+/// An event as the log holds it: with its place and the recorded time, which is the only time the engine knows.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Recorded<E> {
+    /// Its place in the system's log; the first is 1.
+    pub seq: u64,
+    /// When it was recorded: milliseconds since 1970, UTC.
+    pub at_ms: i64,
+    /// What happened.
+    pub event: E,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// A valid rules file was read; it is in force from here on.
+    RulesLoaded {
+        /// Where it was read: a path, or a commit of the devops repository.
+        source: String,
+        /// Of the file's text.
+        digest: Digest,
+        /// What it says.
+        rules: Box<Rules>,
+    },
+    /// A rules file was refused; the last good rules stay in force.
+    RulesRefused {
+        /// Where it was read.
+        source: String,
+        /// Of the file's text.
+        digest: Digest,
+        /// The mistakes, as a person sees them.
+        mistakes: String,
+    },
+    /// An effect came to an end, or to a point worth recording.
+    Outcome {
+        /// Which effect.
+        effect: EffectId,
+        /// What came of it.
+        outcome: Outcome,
+    },
+    /// The people, groups and roles that are in force from here on.
+    AccessLoaded {
+        /// What `tidegate.toml` says of them.
+        access: Access,
+    },
+    /// Somebody asks for something.
+    Command {
+        /// Who.
+        by: Principal,
+        /// What.
+        command: Command,
+    },
+}
+
+/// What came of an effect.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Outcome {
+    /// A watch found that heads have moved (or saw them for the first time).
+    Heads {
+        /// The head of every stage of the repository; `None` where the branch does not exist.
+        heads: BTreeMap<StageName, Option<HeadSeen>>,
+    },
+    /// A watch cannot reach its repository (said once, until it can again).
+    Unreachable {
+        /// What was tried and what came back.
+        error: String,
+    },
+    /// A timer's moment has come.
+    Fired,
+    /// A step ended, failed, or goes on outside.
+    Step(StepOutcome),
+    /// Git said who wrote what a question is about, or could not.
+    Authors(Attribution),
+    /// A notice was delivered, or not.
+    Notice(Delivery),
+}
+
+/// What came of one try to deliver a notice.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum Delivery {
+    /// The receiver has it.
+    Delivered,
+    /// A passing failure, or a doubtful one: the same message may be sent again.
+    Retry {
+        /// What was tried and what came back.
+        error: String,
+        /// How long the receiver asked us to wait, in milliseconds.
+        after_ms: Option<i64>,
+    },
+    /// A failure that trying again will not mend.
+    Failed {
+        /// What was tried and what came back.
+        error: String,
+        /// What to do about it.
+        hint: String,
+    },
+}
+
+/// A head as a watch saw it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeadSeen {
+    /// The commit.
+    pub commit: CommitId,
+    /// Who wrote it, as in `Ada <ada@example.com>`.
+    pub author: String,
+    /// Who wrote the commits since the head known before, in the same form, without our own commits: none of them may
+    /// approve it. Empty when all of them are ours.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub authors: BTreeSet<String>,
+    /// That there are others who wrote some of it, whom nobody can tell.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub others_wrote: bool,
+    /// The first line of its message.
+    pub subject: String,
+    /// The paths that differ from the head known before; `None` when there was none or they are too many to list.
+    pub changed: Option<Vec<String>>,
+    /// That the head known before is no ancestor: the branch was force-pushed.
+    pub forced: bool,
+    /// The keys of our own commits since the head known before, oldest first. Only of those that prove to be ours.
+    pub keys: Vec<StepKey>,
+    /// What is pinned there, at the place of every commit step, whoever set it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<PinsSeen>,
+}
+
+/// What came of one try of a step.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "snake_case")]
+pub enum StepOutcome {
+    /// It goes on outside, under a handle; look again later.
+    Pending {
+        /// How to find it again.
+        handle: String,
+        /// When to look again, in milliseconds from now.
+        after_ms: i64,
+        /// What a person may be told meanwhile.
+        progress: Option<String>,
+    },
+    /// It is done.
+    Done {
+        /// What later steps may use.
+        outputs: Map<String, Value>,
+        /// What it made, or found already made.
+        artifacts: Vec<Artifact>,
+        /// What the engine goes by of that.
+        #[serde(default, skip_serializing_if = "Made::is_nothing")]
+        made: Made,
+    },
+    /// A passing failure, or a doubtful one: the same effect may be tried again.
+    Retry {
+        /// What was tried and what came back.
+        error: String,
+        /// How long the outside asked us to wait, in milliseconds.
+        after_ms: Option<i64>,
+    },
+    /// A failure that trying again will not mend.
+    Failed {
+        /// What was tried and what came back.
+        error: String,
+        /// What to do about it.
+        hint: String,
+    },
+    /// It was cancelled, as it was told to be.
+    Cancelled,
+}
