@@ -35,6 +35,8 @@ pub struct Awaited {
     pub order: u64,
     /// The commit of `ancestor` that the present one was made from; `None` when that is not known.
     pub has: Option<CommitId>,
+    /// The head of `ancestor` that all that is combined has to fit.
+    pub(in crate::engine) head: Arc<Point>,
 }
 
 /// What a run waits for at its fan-in; empty when it does not wait there.
@@ -90,21 +92,37 @@ fn awaited_from(
     let of_stage = |point: &&Arc<Point>| point.stage == place.stage;
     let newest = met.any.iter().chain(floor).max_by_key(|point| (of_stage(point), point.order));
     let Some(newest) = newest else { return Vec::new() };
-    let waits = of_root().filter(|pinner| !fits(pinner, newest));
+    lacking(system, place, pinners, (root, newest), origin)
+}
+
+/// What a head of a repository further up does not fit, of what is pinned.
+fn lacking(
+    system: &System,
+    place: &Place,
+    pinners: &[Pinner],
+    (root, head): (&RepositoryName, &Arc<Point>),
+    origin: &Origin,
+) -> Vec<Awaited> {
     let one = |pinner: &Pinner| {
-        let owed = pinner.through(root).iter().filter_map(|rule| newest.wanted.get(rule));
+        let (through, pins) = (pinner.through(root), origin.pinned.get(&pinner.id));
+        if through.is_empty() || fits(system, &place.repository, pins, (root, head), through) {
+            return None;
+        }
+        let owed = through.iter().filter_map(|rule| head.wanted.get(rule));
         let owed = owed.max_by_key(|wanted| wanted.order).map(|wanted| (wanted.commit.clone(), wanted.order));
-        let (commit, order) = owed.unwrap_or_else(|| (newest.commit.clone(), newest.order));
-        Awaited {
+        let (commit, order) = owed.unwrap_or_else(|| (head.commit.clone(), head.order));
+        let points = system.points(&place.repository, pins, root).iter();
+        Some(Awaited {
             rule: pinner.rule().clone(),
             from: pinner.from.clone(),
             ancestor: root.clone(),
             commit,
             order,
-            has: points(pinner).iter().max_by_key(|point| (of_stage(point), point.order)).map(|has| has.commit.clone()),
-        }
+            has: points.max_by_key(|point| (point.stage == place.stage, point.order)).map(|has| has.commit.clone()),
+            head: head.clone(),
+        })
     };
-    waits.map(one).collect()
+    pinners.iter().filter_map(one).collect()
 }
 
 impl Run {
@@ -212,7 +230,7 @@ fn ended_by(system: &System, stage: &StageName, rule: &RuleName, awaited: &Await
         return found[at].map_or(anew, |run| format!("{}, which is under way{then}", run.id));
     }
     let maker = pinner.rule();
-    if let Some(inner) = awaited_before(system, stage, maker).into_iter().find(|inner| inner.ancestor == *ancestor) {
+    if let Some(inner) = awaited_before(system, stage, maker, awaited) {
         return ended_by(system, stage, maker, &inner);
     }
     let failed = |run: &&&Run| matches!(run.state, RunState::Failed | RunState::Aborted) && !has_newer(system, run);
@@ -232,12 +250,14 @@ fn ended_by(system: &System, stage: &StageName, rule: &RuleName, awaited: &Await
     }
 }
 
-/// What a rule waits for on the head that there is. No rule leads to itself, so who asks on and on comes to an end.
-fn awaited_before(system: &System, stage: &StageName, rule: &RuleName) -> Vec<Awaited> {
-    let repository = system.rules().and_then(|rules| rules.rules.get(rule)?.repository());
-    let place = repository.map(|repository| Place { repository: repository.clone(), stage: stage.clone() });
-    let head = place.and_then(|place| Some((system.head(&place.repository, stage)?, place)));
-    head.map_or_else(Vec::new, |(head, place)| awaited_by(system, &place, rule, &head.origin))
+/// What the maker of an artifact that is awaited lacks itself, on the head that there is. No rule leads to itself, so who
+/// asks on and on comes to an end.
+fn awaited_before(system: &System, stage: &StageName, maker: &RuleName, awaited: &Awaited) -> Option<Awaited> {
+    let rules = system.rules()?;
+    let place = Place { repository: rules.rules.get(maker)?.repository()?.clone(), stage: stage.clone() };
+    let head = system.head(&place.repository, stage)?;
+    let pinners = &rules.at(maker, stage)?.pinners;
+    lacking(system, &place, pinners, (&awaited.ancestor, &awaited.head), &head.origin).into_iter().next()
 }
 
 fn has_newer(system: &System, run: &Run) -> bool {
