@@ -31,6 +31,8 @@ pub struct Awaited {
     pub order: u64,
     /// The commit of `ancestor` that the present one was made from; `None` when that is not known.
     pub has: Option<CommitId>,
+    /// The head of `ancestor` that all that is combined has to fit.
+    pub(in crate::engine) head: Arc<Point>,
 }
 
 /// The heads of a repository in which the pins of one head meet.
@@ -140,7 +142,6 @@ fn awaited_from(
         let record = pins(pinner).and_then(|pins| system.provenance_of(&place.repository, pins));
         floor.is_none_or(|floor| record.is_some_and(|record| record.order >= floor.order))
     };
-    let through_none = |pinner: &Pinner<'_>| pinner.through(root).is_empty();
     let fits = |pinner: &Pinner<'_>, head: &Point| {
         let through = pinner.through(root);
         through.is_empty() || fits(system, &place.repository, pins(pinner), (root, head), &through)
@@ -153,22 +154,37 @@ fn awaited_from(
     let of_stage = |point: &&Arc<Point>| point.stage == place.stage;
     let newest = met.any.iter().chain(floor).max_by_key(|point| (of_stage(point), point.order));
     let Some(newest) = newest else { return Vec::new() };
-    let waits = of_root().filter(|pinner| !through_none(pinner));
-    let waits = waits.filter(|pinner| !fits(pinner, newest));
+    lacking(system, place, pinners, (root, newest), origin)
+}
+
+/// What a head of a repository further up does not fit, of what is pinned.
+fn lacking(
+    system: &System,
+    place: &Place,
+    pinners: &[Pinner<'_>],
+    (root, head): (&RepositoryName, &Arc<Point>),
+    origin: &Origin,
+) -> Vec<Awaited> {
     let one = |pinner: &Pinner<'_>| {
-        let owed = pinner.through(root).into_iter().filter_map(|rule| newest.wanted.get(rule));
+        let (through, pins) = (pinner.through(root), origin.pinned.get(&pinner.id));
+        if through.is_empty() || fits(system, &place.repository, pins, (root, head), &through) {
+            return None;
+        }
+        let owed = through.into_iter().filter_map(|rule| head.wanted.get(rule));
         let owed = owed.max_by_key(|wanted| wanted.order).map(|wanted| (wanted.commit.clone(), wanted.order));
-        let (commit, order) = owed.unwrap_or_else(|| (newest.commit.clone(), newest.order));
-        Awaited {
+        let (commit, order) = owed.unwrap_or_else(|| (head.commit.clone(), head.order));
+        let points = system.points(&place.repository, pins, root).iter();
+        Some(Awaited {
             rule: pinner.rule().clone(),
             from: pinner.from.clone(),
             ancestor: root.clone(),
             commit,
             order,
-            has: points(pinner).iter().max_by_key(|point| (of_stage(point), point.order)).map(|has| has.commit.clone()),
-        }
+            has: points.max_by_key(|point| (point.stage == place.stage, point.order)).map(|has| has.commit.clone()),
+            head: head.clone(),
+        })
     };
-    waits.map(one).collect()
+    pinners.iter().filter_map(one).collect()
 }
 
 fn rule_of<'system>(system: &'system System, run: &Run) -> Option<(&'system Rules, &'system Rule)> {
@@ -278,8 +294,7 @@ fn ended_by(system: &System, stage: &StageName, (rules, rule): (&Rules, &Rule), 
         let then = if at == 0 { String::new() } else { format!(", and then {}", pinner.leads[at - 1].0) };
         return found[at].map_or(anew, |run| format!("{}, which is under way{then}", run.id));
     }
-    let (_, maker) = pinner.leads[0];
-    if let Some(inner) = awaited_before(system, stage, maker).into_iter().find(|inner| inner.ancestor == *ancestor) {
+    if let Some((maker, inner)) = awaited_before(system, stage, rules, pinner, awaited) {
         return ended_by(system, stage, (rules, maker), &inner);
     }
     let failed = |run: &&&Run| matches!(run.state, RunState::Failed | RunState::Aborted) && !has_newer(system, run);
@@ -298,11 +313,21 @@ fn ended_by(system: &System, stage: &StageName, (rules, rule): (&Rules, &Rule), 
     }
 }
 
-/// What a rule waits for on the head that there is. No rule leads to itself, so who asks on and on comes to an end.
-fn awaited_before(system: &System, stage: &StageName, rule: &Rule) -> Vec<Awaited> {
-    let place = rule.repository().map(|repository| Place { repository: repository.clone(), stage: stage.clone() });
-    let head = place.and_then(|place| Some((system.head(&place.repository, stage)?, place)));
-    head.map_or_else(Vec::new, |(head, place)| awaited_by(system, &place, rule, &head.origin))
+/// What the maker of an artifact that is awaited lacks itself, on the head that there is. No rule leads to itself, so who
+/// asks on and on comes to an end.
+fn awaited_before<'rules>(
+    system: &System,
+    stage: &StageName,
+    rules: &'rules Rules,
+    pinner: &Pinner<'rules>,
+    awaited: &Awaited,
+) -> Option<(&'rules Rule, Awaited)> {
+    let (_, maker) = pinner.leads[0];
+    let place = Place { repository: maker.repository()?.clone(), stage: stage.clone() };
+    let head = system.head(&place.repository, stage)?;
+    let taken_in = pinners(rules, stage, maker);
+    let inner = lacking(system, &place, &taken_in, (&awaited.ancestor, &awaited.head), &head.origin);
+    Some((maker, inner.into_iter().next()?))
 }
 
 fn has_newer(system: &System, run: &Run) -> bool {
