@@ -54,7 +54,8 @@ impl LogRow {
     }
 
     fn unreadable(&self, system: &SystemName, error: &dyn std::fmt::Display) -> StoreError {
-        StoreError::Unreadable { system: system.clone(), seq: self.seq, error: error.to_string() }
+        let (system, engine) = (system.clone(), self.engine.clone());
+        StoreError::Unreadable { system, seq: self.seq, engine, error: error.to_string() }
     }
 
     pub(super) fn content(&self) -> Content<'_> {

@@ -91,14 +91,16 @@ pub enum StoreError {
     },
     /// An event is in the log that this program cannot read or take in.
     #[error(
-        "{system}: event {seq} of the log cannot be taken in: {error}; \
-         use the tidegate that wrote it, or restore the last backup if the log was changed"
+        "{system}: event {seq} of the log cannot be taken in: {error}; use tidegate {engine}, which wrote it, or a newer \
+         one, or restore the last backup if the log was changed"
     )]
     Unreadable {
         /// The system.
         system: SystemName,
         /// The event's place.
         seq: u64,
+        /// The version of the engine that decided it.
+        engine: String,
         /// What is wrong with it.
         error: String,
     },

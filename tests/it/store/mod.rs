@@ -1,7 +1,8 @@
-//! The store: what every implementation promises ([`contract`]), what the SQLite file adds ([`sqlite`]), and what remains
-//! when processes are killed or write at once ([`processes`]).
+//! The store: what every implementation promises ([`contract`]), what the SQLite file adds ([`sqlite`]), what remains when
+//! processes are killed or write at once ([`processes`]), and logs of other versions ([`versions`]).
 
 mod contract;
 mod processes;
 mod sqlite;
 mod story;
+mod versions;

@@ -15,7 +15,7 @@ use tidegate::{
 use super::story::{START_MS, assert_sound, begun, delivered, late, name, open, record};
 
 /// The file, as somebody without Tidegate gets at it.
-async fn by_hand(path: &Path) -> SqliteConnection {
+pub(super) async fn by_hand(path: &Path) -> SqliteConnection {
     SqliteConnectOptions::new().filename(path).create_if_missing(true).connect().await.unwrap()
 }
 

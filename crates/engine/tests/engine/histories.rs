@@ -19,7 +19,8 @@ use super::{
     explained::Told,
     support::{
         HOUR_MS, Made, World, abort, again, approve, failed, freeze, lift_veto, pause, pending, pin, promote,
-        promote_version, repository, retry, roll_back, rules, run_rule, stage, take_back, unlock, unpin, veto,
+        promote_version, random_moves, repository, retry, roll_back, rules, run_rule, stage, take_back, unlock, unpin,
+        veto,
     },
 };
 
@@ -466,6 +467,15 @@ impl History {
         self.world.answer(&effect.id, Outcome::Fired);
         true
     }
+}
+
+/// So many histories, for who asks something else of them.
+pub(super) fn random(count: u32) -> impl Iterator<Item = World> {
+    random_moves(count, (0..VARIANTS.len(), prop::collection::vec(moves(), 1..90))).map(|(variant, moves)| {
+        let mut history = History::new(variant);
+        moves.iter().for_each(|step| history.play(step));
+        history.world
+    })
 }
 
 proptest! {

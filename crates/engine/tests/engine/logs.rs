@@ -1,6 +1,7 @@
 //! Stored logs: what a version wrote has to load in every later one. `UPDATE_LOGS=1` writes the logs of this version, from
 //! stories that see every fact, and the digests of the states that all stored logs come to.
 
+mod elsewhere;
 mod names;
 mod stories;
 

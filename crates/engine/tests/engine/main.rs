@@ -17,6 +17,7 @@ mod heads;
 mod histories;
 mod holds;
 mod journeys;
+mod lattice;
 mod logs;
 mod notices;
 mod obstacles;

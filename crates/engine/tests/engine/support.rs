@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
 use serde_json::{Map, Value, json};
 use tidegate_engine::{
     engine::{
@@ -18,7 +19,9 @@ use tidegate_engine::{
     rules::{Action, RepositoryName, RuleName, Rules, StageName, StepId, TargetName, load},
 };
 
+pub(super) mod bytes;
 mod contents;
+pub(super) mod exact;
 pub(super) mod verified;
 
 /// 2026-11-20 12:00 UTC, a Friday.
@@ -31,9 +34,9 @@ pub(super) const HOUR_MS: i64 = 60 * MINUTE_MS;
 pub(super) struct Made {
     pub(super) commit: CommitId,
     author: String,
-    key: Option<StepKey>,
-    changed: Vec<String>,
-    forced: bool,
+    pub(super) key: Option<StepKey>,
+    pub(super) changed: Vec<String>,
+    pub(super) forced: bool,
     /// The commits of ours that somebody merged with it.
     brought: Vec<StepKey>,
     /// What is pinned in it, by the step that pins there: file and values.
@@ -119,12 +122,22 @@ pub(super) struct World {
     pub(super) contents: contents::Contents,
     /// Whether git answers at once when it is asked.
     pub(super) git_is_quick: bool,
+    /// Whether what a move carries is told by what is really in the commits, or by who pushed to the stage.
+    pub(super) is_exact: bool,
+    /// What runs pin that make what was made before.
+    pub(super) values: BTreeMap<RunId, Value>,
     commits: u64,
 }
 
 /// How many long histories a test tells: enough for each run of the tests; `PROPTEST_CASES` says more.
 pub(super) fn cases() -> u32 {
     std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(60)
+}
+
+/// So many values of a strategy, the same in every run.
+pub(super) fn random_moves<T>(count: u32, of: impl Strategy<Value = T>) -> impl Iterator<Item = T> {
+    let mut runner = TestRunner::new(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() });
+    (0..count).map(move |_| of.new_tree(&mut runner).unwrap().current())
 }
 
 pub(super) fn rules(text: &str) -> Rules {
@@ -238,6 +251,8 @@ impl World {
             reproducible: false,
             contents: contents::Contents::default(),
             git_is_quick: true,
+            is_exact: false,
+            values: BTreeMap::new(),
             commits: 0,
         }
     }
@@ -447,7 +462,8 @@ impl World {
     ) {
         let branch = self.remotes.get_mut(&(repository.clone(), at.clone())).unwrap();
         let pins = &mut branch.last_mut().unwrap().as_mut().unwrap().pins;
-        pins.insert(PinnerId::new(pinner), ("config.json".to_owned(), values.clone()));
+        let file = pins.get(&PinnerId::new(pinner)).map_or_else(|| "config.json".to_owned(), |(file, _)| file.clone());
+        pins.insert(PinnerId::new(pinner), (file, values.clone()));
     }
 
     /// What a step pinned the last times, newest last.
@@ -605,7 +621,9 @@ impl World {
             (Task::Merge(merge), _) => of(&merge.commit).map(|pins| self.taken(merge, pins)),
             (Task::Restore(_), _) => brought.to.as_ref().and_then(of),
             (Task::Action(Action::Commit(commit)), Subject::Rule(rule)) => {
-                let value = |pointer: &String| (pointer.clone(), json!(format!("{pointer} of {}", run.id)));
+                let known = self.values.get(&run.id);
+                let new = |pointer: &String| json!(format!("{pointer} of {}", run.id));
+                let value = |pointer: &String| (pointer.clone(), known.cloned().unwrap_or_else(|| new(pointer)));
                 let values: BTreeMap<String, Value> = commit.set.keys().map(value).collect();
                 brought.pinned.clone_from(&values);
                 let pinner = PinnerId::of(rule, &step.id);
@@ -628,6 +646,9 @@ impl World {
 
     /// The rules that see the same after a move as in what it brings: all of them, but where people pushed to the stage.
     fn carried(&self, run: &Run, task: &Task, parent: Option<&CommitId>) -> Vec<RuleName> {
+        if self.is_exact {
+            return parent.map_or_else(Vec::new, |parent| self.carried_exactly(run, task, parent));
+        }
         let makers = match task {
             Task::Merge(merge) | Task::CheckMerge(merge) => {
                 let branch = &self.remotes[&(merge.repository.clone(), run.stage.clone())];

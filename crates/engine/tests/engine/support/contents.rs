@@ -7,7 +7,7 @@ use tidegate_engine::{
         Attribution, AuthorsWork, Brings, CommitId, Decision, Effect, EffectKind, Outcome, Run, RunId, StepRun, Work,
         Written,
         explain::{Ancestry, Landing},
-        plan::Task,
+        plan::{Merge, Task},
         work,
     },
     rules::{Action, RepositoryName},
@@ -63,11 +63,23 @@ impl Contents {
         self.taken.insert(commit.clone(), gone);
     }
 
-    /// A commit goes back to another: of what was there, it keeps what is not in what goes away.
+    /// What a branch holds that goes back: of what was there, what is not in what goes away, and what comes back.
+    pub(super) fn gone_back(&self, parent: &CommitId, to: &CommitId, from: &CommitId) -> BTreeSet<CommitId> {
+        let kept = self.of(parent).difference(&self.of(from)).cloned().collect::<BTreeSet<_>>();
+        kept.into_iter().chain(self.of(to)).collect()
+    }
+
+    /// What a branch holds after a merge, which may go back to an older commit on purpose.
+    pub(super) fn merged(&self, parent: &CommitId, merge: &Merge) -> BTreeSet<CommitId> {
+        match &merge.back_from {
+            Some(newest) if self.of(parent).contains(&merge.commit) => self.gone_back(parent, &merge.commit, newest),
+            _ => self.of_all([parent, &merge.commit]),
+        }
+    }
+
+    /// A commit goes back to another.
     fn go_back(&mut self, commit: &CommitId, parent: &CommitId, to: &CommitId, from: &CommitId) {
-        let from = self.of(from);
-        let mut held: BTreeSet<CommitId> = self.of(parent).difference(&from).cloned().collect();
-        held.extend(self.of(to));
+        let mut held = self.gone_back(parent, to, from);
         held.insert(commit.clone());
         let gone = self.of(parent).difference(&held).map(|gone| (gone.clone(), commit.clone())).collect();
         let before = self.taken.insert(commit.clone(), gone).unwrap_or_default();
