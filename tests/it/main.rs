@@ -9,7 +9,6 @@ mod git_ancestry;
 mod git_archive;
 mod git_contents;
 mod git_edit;
-mod git_files;
 mod git_merge;
 mod git_proof;
 mod git_restore;
