@@ -9,7 +9,7 @@ use super::{
     fact::{RepositoryFact, StageFact},
     ids::{CommitId, PinnerId, Place, StepKey},
     origin::{Origin, Pins, Wanted},
-    provenance::set_of,
+    provenance::{not_known_any_more, set_of},
     run::{Cause, Subject},
     state::{FirstSeen, Head, Unreachable},
     turn::Turn,
@@ -207,7 +207,10 @@ impl Turn<'_> {
 
     /// Makes a commit the head, with the commits that its pins say led to it.
     fn new_head(&mut self, place: &Place, mut head: Head) {
-        let before = std::mem::take(&mut head.set);
+        let mut before = std::mem::take(&mut head.set);
+        for repository in not_known_any_more(&self.system, place, &head.origin) {
+            before.remove(&repository);
+        }
         head.set = set_of(&self.system, place, &head, before);
         self.set_head(&place.repository, &place.stage, head);
     }

@@ -17,6 +17,7 @@ use crate::engine::{
     content::{CommitSet, PinsSeen},
     fact::RepositoryFact,
     ids::{CommitId, PinnerId, Place},
+    leads::Pinner,
     run::{Run, Subject},
     state::{Head, System},
     turn::Turn,
@@ -156,6 +157,25 @@ pub(in crate::engine) fn set_of(system: &System, place: &Place, head: &Head, bef
     set.extend(newest.into_iter().map(|(repository, point)| (repository, point.commit.clone())));
     set.insert(place.repository.clone(), head.commit.clone());
     set
+}
+
+/// The repositories of which nothing is known to be in a head any more: what is pinned from there is another value than before,
+/// and nobody knows of what.
+pub(in crate::engine) fn not_known_any_more(system: &System, place: &Place, origin: &Origin) -> Vec<RepositoryName> {
+    let (Some(rules), Some(before)) = (system.rules(), system.head(&place.repository, &place.stage)) else {
+        return Vec::new();
+    };
+    let taking = rules.rules.iter().filter(|(_, rule)| rule.repository() == Some(&place.repository));
+    let taking: Vec<_> = taking.filter_map(|(name, _)| rules.at(name, &place.stage)).collect();
+    let pinners = || taking.iter().flat_map(|at| &at.pinners);
+    let is_unknown = |root: &&RepositoryName| {
+        let of_root = || pinners().filter(|pinner| !pinner.through(root).is_empty());
+        let pins = |pinner: &Pinner| origin.pinned.get(&pinner.id);
+        let is_new = |pinner: &Pinner| pins(pinner) != before.origin.pinned.get(&pinner.id);
+        of_root().any(is_new) && of_root().all(|pinner| system.points(&place.repository, pins(pinner), root).is_empty())
+    };
+    let roots: BTreeSet<&RepositoryName> = taking.iter().flat_map(|at| &at.roots).collect();
+    roots.into_iter().filter(is_unknown).cloned().collect()
 }
 
 /// Adds heads to those that are known; says whether any was new.

@@ -184,12 +184,17 @@ impl Diamond {
     }
 
     pub(super) fn plays(&mut self, moves: &[Move]) {
+        let waits = self.comes_to(moves);
+        assert!(waits.is_empty(), "nothing waits for ever: {waits:#?}");
+    }
+
+    /// Plays, and returns what waits in the end though people did what they were told.
+    pub(super) fn comes_to(&mut self, moves: &[Move]) -> Vec<(Waiting, String)> {
         for step in moves {
             self.play(step);
             self.check();
         }
-        let waits = self.rests();
-        assert!(waits.is_empty(), "nothing waits for ever: {waits:#?}");
+        self.rests()
     }
 
     fn push(&mut self, name: &str, content: Content, paths: &[&str], told: bool) {
