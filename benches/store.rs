@@ -52,11 +52,11 @@ async fn ledger(path: &Path) -> Arc<Ledger> {
 fn life(name: &SystemName, events: usize) -> Vec<Event> {
     let mut rules: Rules = tidegate::rules::load("webshop.yaml", RULES).unwrap();
     rules.system = name.clone();
-    let mut world = World::new(rules, true);
+    let mut world = World::new(rules, Some(Vec::new()), None);
     while world.events < events as u64 {
         world.goes_on();
     }
-    world.log.unwrap_or_default().into_iter().map(|(event, _)| event).collect()
+    world.log.unwrap_or_default()
 }
 
 fn system(number: usize) -> SystemName {

@@ -22,7 +22,7 @@ fn read(rules: &str) -> Rules {
 }
 
 fn rate(name: &str, rules: &str) {
-    let mut world = World::new(read(rules), false);
+    let mut world = World::new(read(rules), None, None);
     while world.busy < MEASURED {
         world.goes_on();
     }
@@ -31,11 +31,11 @@ fn rate(name: &str, rules: &str) {
 }
 
 fn folds(rules: &str) {
-    let mut world = World::new(read(rules), true);
+    let mut world = World::new(read(rules), None, Some(Vec::with_capacity(FOLDED)));
     while world.events < FOLDED as u64 {
         world.goes_on();
     }
-    let facts: Vec<_> = world.log.take().unwrap().into_iter().map(|(_, facts)| facts).collect();
+    let facts = world.facts.take().unwrap();
     let (mut system, number) = (System::default(), facts.iter().map(Vec::len).sum::<usize>());
     let started = Instant::now();
     for (seq, facts) in facts.into_iter().enumerate() {
@@ -51,7 +51,7 @@ fn main() {
     let at = |word: &str| words.iter().position(|other| other == word);
     for (name, rules) in [("dev", dev_alone.as_str()), ("living", RULES)] {
         if let Some(changes) = at(name).and_then(|at| words.get(at + 1)?.parse::<u64>().ok()) {
-            let mut world = World::new(read(rules), false);
+            let mut world = World::new(read(rules), None, None);
             while world.events < changes {
                 world.goes_on();
             }

@@ -26,13 +26,15 @@ pub(crate) struct World {
     commits: u64,
     pub(crate) events: u64,
     pub(crate) busy: Duration,
-    /// Every event and its facts, where they are kept.
-    pub(crate) log: Option<Vec<(Event, Vec<Fact>)>>,
+    /// Every event, where they are kept.
+    pub(crate) log: Option<Vec<Event>>,
+    /// The facts of every event, where they are kept.
+    pub(crate) facts: Option<Vec<Vec<Fact>>>,
 }
 
 impl World {
-    /// One that has begun; `keeps` all that happens, or only does it.
-    pub(crate) fn new(rules: Rules, keeps: bool) -> Self {
+    /// One that has begun, and keeps what it is to keep.
+    pub(crate) fn new(rules: Rules, log: Option<Vec<Event>>, facts: Option<Vec<Vec<Fact>>>) -> Self {
         let mut world = Self {
             system: System::default(),
             branches: BTreeMap::new(),
@@ -40,7 +42,8 @@ impl World {
             commits: 0,
             events: 0,
             busy: Duration::ZERO,
-            log: keeps.then(Vec::new),
+            log,
+            facts,
         };
         for repository in rules.repositories.keys() {
             for stage in rules.stages.keys() {
@@ -59,7 +62,10 @@ impl World {
         let decision = step(&mut self.system, &recorded).unwrap();
         self.busy += started.elapsed();
         if let Some(log) = &mut self.log {
-            log.push((recorded.event, decision.facts));
+            log.push(recorded.event);
+        }
+        if let Some(facts) = &mut self.facts {
+            facts.push(decision.facts);
         }
     }
 
