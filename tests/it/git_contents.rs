@@ -1,4 +1,5 @@
-//! Who wrote what is new, on real histories: random ones, of people who merge, revert, squash, pick and rewrite, and of ours.
+//! Who wrote what is new, and what merges and ways back bring, on real histories: random ones, of people who merge, revert,
+//! squash, pick, rename and rewrite, and of ours.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,6 +16,7 @@ use tidegate::providers::git::{
 };
 
 use crate::git::{SOON, message, mirrors, pin, place};
+use crate::git_files::{Files, Naive, parted, three_way};
 use crate::support::repo::TestRepo;
 
 pub(crate) const BRANCHES: [&str; 3] = ["dev", "qa", "main"];
@@ -31,6 +33,7 @@ pub(crate) enum Next {
     Revert { who: usize, at: usize },
     Pick { who: usize, which: Index, to: usize },
     Rewrite { who: usize, at: usize, onto: Index },
+    Rename { who: usize, at: usize, which: Index },
     Pin { at: usize },
     Promote { from: Index, to: usize, back: bool },
     GoBack { at: usize, to: Index, from: Index },
@@ -45,6 +48,7 @@ pub(crate) fn next() -> impl Strategy<Value = Next> {
         1 => (who(), at()).prop_map(|(who, at)| Next::Revert { who, at }),
         1 => (who(), index(), at()).prop_map(|(who, which, to)| Next::Pick { who, which, to }),
         1 => (who(), at(), index()).prop_map(|(who, at, onto)| Next::Rewrite { who, at, onto }),
+        1 => (who(), at(), index()).prop_map(|(who, at, which)| Next::Rename { who, at, which }),
         1 => at().prop_map(|at| Next::Pin { at }),
         3 => (index(), at(), any::<bool>()).prop_map(|(from, to, back)| Next::Promote { from, to, back }),
         3 => (at(), index(), index()).prop_map(|(at, to, from)| Next::GoBack { at, to, from }),
@@ -144,6 +148,38 @@ impl Story {
         tree.write().unwrap()
     }
 
+    /// A tree in which a file has a name that no other had.
+    fn renamed(&mut self, commit: &str, name: &str) -> Oid {
+        self.count += 1;
+        let mut tree = self.repository.treebuilder(Some(&self.tree(commit))).unwrap();
+        let file = tree.get(name).unwrap().unwrap().id();
+        tree.remove(name).unwrap();
+        tree.insert(format!("file-{}", self.count), file, 0o100_644).unwrap();
+        tree.write().unwrap()
+    }
+
+    /// The files of a commit, with the identities of what is in them.
+    fn files(&self, commit: &str) -> Files {
+        self.tree(commit).iter().map(|entry| (entry.name().unwrap().to_owned(), entry.id().to_string())).collect()
+    }
+
+    fn is_below(&self, commit: &str, above: &str) -> bool {
+        let [commit, above] = [commit, above].map(|id| Oid::from_str(id).unwrap());
+        commit == above || self.repository.graph_descendant_of(above, commit).unwrap()
+    }
+
+    /// What a merge or a way back of ours should have come to: it changed the files so, or said that it cannot.
+    fn came_to(&self, (base, ours, theirs): (&str, &str, &str), made: Option<&str>) {
+        let naive = three_way(&self.files(base), &self.files(ours), &self.files(theirs));
+        let told = format!("{theirs} into {ours} since {base}");
+        match (naive, made.map(|made| self.files(made))) {
+            (Naive::Clean(expected) | Naive::Moved(expected), Some(files)) => assert_eq!(files, expected, "{told}"),
+            (Naive::Clean(_), None) => panic!("a conflict that there is not: {told}"),
+            (Naive::Conflict, Some(_)) => panic!("a conflict that was not seen: {told}"),
+            (Naive::Conflict | Naive::Moved(_), None) => {}
+        }
+    }
+
     /// Writes a commit, at a time that clocks might say that go wrong.
     fn write(&mut self, author: &str, committer: &str, tree: Oid, parents: &[String]) -> String {
         self.count += 1;
@@ -170,6 +206,7 @@ impl Story {
     }
 
     pub(crate) async fn play(&mut self, next: &Next) {
+        self.count += 1;
         let key = format!("run-{}", self.count);
         match next {
             Next::Push { who, at } => {
@@ -206,6 +243,14 @@ impl Story {
                 let tree = self.tree_of(&onto, None);
                 self.push((PEOPLE[*who], PEOPLE[*who]), BRANCHES[*at], tree, &[onto]);
             }
+            Next::Rename { who, at, which } => {
+                let head = self.head(BRANCHES[*at]);
+                let names: Vec<String> = self.files(&head).into_keys().filter(|name| name != "config.json").collect();
+                if !names.is_empty() {
+                    let tree = self.renamed(&head, which.get::<String>(&names));
+                    self.push((PEOPLE[*who], PEOPLE[*who]), BRANCHES[*at], tree, &[head]);
+                }
+            }
             Next::Pin { at } => {
                 let change = pin(BRANCHES[*at], &key, "config.json", &[("/tag", json!(key))]);
                 if let Forwarded::Committed { commit, parent } = self.mirror.forward(&change, SOON).await.unwrap() {
@@ -228,7 +273,22 @@ impl Story {
             pins: Vec::new(),
             message: message(key),
         };
-        let Merged::Committed { commit } = self.mirror.merge(&change, SOON).await.unwrap() else { return };
+        let is_contained = self.model.holds[&head].contains(&source);
+        // Back to the source: what the branch has of the newest goes away.
+        let other = if back && is_contained { &newest } else { &source };
+        let base = parted(&self.model.holds, &self.model.holds[&head], &self.model.holds[other]);
+        // What somebody merged of a branch that we took back is in the history, and not in the content: nobody promotes that.
+        let is_below = self.is_below(&source, &head);
+        let made = match self.mirror.merge(&change, SOON).await.unwrap() {
+            Merged::Committed { commit } => Some(commit),
+            Merged::Conflict { .. } => None,
+            Merged::AlreadyContained { .. } => return assert!(is_below, "{source} is not in {head}"),
+            Merged::AlreadyThere { commit } => panic!("{commit}"),
+        };
+        if let Some(base) = base.filter(|_| is_below == is_contained) {
+            self.came_to((&base, &head, &source), made.as_deref());
+        }
+        let Some(commit) = made else { return };
         let info = self.mirror.commit_info(&commit).await.unwrap();
         let holds = match info.parents.len() {
             1 => self.model.back(&head, &source, &newest),
@@ -256,8 +316,14 @@ impl Story {
             pins: Vec::new(),
             message: message(key),
         };
-        if let Restored::Committed { commit, parent } = self.mirror.restore(&change, SOON).await.unwrap() {
-            self.model.add(&commit, self.model.back(&parent, &to, &from), &[]);
+        match self.mirror.restore(&change, SOON).await.unwrap() {
+            Restored::Committed { commit, parent } => {
+                self.came_to((&from, &parent, &to), Some(&commit));
+                self.model.add(&commit, self.model.back(&parent, &to, &from), &[]);
+            }
+            Restored::NothingToChange { head } => self.came_to((&from, &head, &to), Some(&head)),
+            Restored::Conflict { .. } => self.came_to((&from, &head, &to), None),
+            other @ Restored::AlreadyThere { .. } => panic!("{other:?}"),
         }
     }
 

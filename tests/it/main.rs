@@ -8,6 +8,7 @@ mod git;
 mod git_ancestry;
 mod git_archive;
 mod git_contents;
+mod git_files;
 mod git_edit;
 mod git_merge;
 mod git_proof;
