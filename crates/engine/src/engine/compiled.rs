@@ -14,7 +14,7 @@ use super::{
     plan,
     step_run::StepRun,
 };
-use crate::rules::{RepositoryName, RuleName, Rules, StageName};
+use crate::rules::{RepositoryName, Rule, RuleName, Rules, StageName};
 
 /// The rules in force. As JSON, and where they are compared, they are the rules alone.
 #[derive(Debug, Clone)]
@@ -52,7 +52,7 @@ fn all(rules: &Rules) -> BTreeMap<RuleName, BTreeMap<StageName, RuleAt>> {
     rules.rules.iter().map(|(name, rule)| (name.clone(), at_stages(rule))).collect()
 }
 
-fn at(rules: &Rules, rule: &crate::rules::Rule, stage: &StageName) -> RuleAt {
+fn at(rules: &Rules, rule: &Rule, stage: &StageName) -> RuleAt {
     let pinners = pinners(rules, stage, rule);
     let roots = pinners.iter().flat_map(Pinner::roots).cloned().collect();
     let steps = plan::of_rule(rules, rule, stage, combines(&pinners));

@@ -344,6 +344,19 @@ fn twice_whole() -> (World, [BTreeMap<String, Value>; 2]) {
 }
 
 #[test]
+fn a_head_is_made_of_nothing_that_only_a_pin_of_before_said() {
+    let (mut world, [_, newest]) = twice_whole();
+    let set = |world: &World| world.system.head(&repository("image"), &stage("dev")).unwrap().set.clone();
+    let whole = set(&world);
+    by_hand(&mut world, "package-app/commit", &unheard_of(), false);
+    let chosen = set(&world);
+    assert!(whole.contains_key(&repository("app")) && !chosen.contains_key(&repository("app")), "{chosen:?}");
+    assert_eq!(chosen.get(&repository("shared")), whole.get(&repository("shared")), "the tools are still of it");
+    by_hand(&mut world, "package-app/commit", &newest, false);
+    assert_eq!(set(&world).get(&repository("app")), whole.get(&repository("app")), "its value is known");
+}
+
+#[test]
 fn a_pin_that_is_set_back_by_hand_is_of_what_it_was_of() {
     let (mut world, [before, now]) = twice_whole();
     by_hand(&mut world, "package-app/commit", &before, false);

@@ -5,6 +5,7 @@ use crate::{
     engine::{
         content::CommitSet,
         ids::CommitId,
+        origin::Wanted,
         run::Run,
         state::{Head, System},
     },
@@ -46,9 +47,7 @@ impl System {
         let points = || self.provenance.values().flatten().flat_map(|record| record.of.values().flatten());
         let order = || points().filter(|point| point.commit == *commit).map(|point| point.order).max();
         let wanted = &head.origin.wanted;
-        let is_in = |wanted: &crate::engine::origin::Wanted| {
-            wanted.commit == *commit || order().is_some_and(|order| order >= wanted.order)
-        };
+        let is_in = |wanted: &Wanted| wanted.commit == *commit || order().is_some_and(|order| order >= wanted.order);
         head.commit == *commit || (!wanted.is_empty() && wanted.values().all(is_in))
     }
 

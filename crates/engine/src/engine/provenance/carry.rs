@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use crate::engine::{
     fact::RepositoryFact,
-    ids::Place,
+    ids::{PinnerId, Place},
     leads::commits,
     origin::{Pins, Point, Provenance, Record},
     provenance::{behind, fan_in, has_point, join, meet, set_of},
@@ -82,7 +82,7 @@ impl Turn<'_> {
         let steps = rules.rules.get(rule).into_iter().flat_map(|rule| commits(rule, stage));
         let pinned = steps.filter_map(|(step, commit)| {
             let head = self.system.head(&commit.repository, stage)?;
-            let pins = head.origin.pinned.get(&crate::engine::ids::PinnerId::of(rule, &step))?;
+            let pins = head.origin.pinned.get(&PinnerId::of(rule, &step))?;
             Some((commit.repository.clone(), pins.clone()))
         });
         pinned.collect()

@@ -20,9 +20,10 @@ use crate::engine::{
     leads::Pinner,
     run::{Run, Subject},
     state::{Head, System},
+    task::Task,
     turn::Turn,
 };
-use crate::rules::{RepositoryName, RuleName, StageName, StepId};
+use crate::rules::{Action, RepositoryName, RuleName, StageName, StepId};
 
 pub use crate::engine::origin::{Origin, Pins, Point, Provenance, Record, Wanted};
 pub(in crate::engine) use moved::brought_by;
@@ -223,9 +224,7 @@ impl Turn<'_> {
         let Subject::Rule(rule) = &run.subject else { return None };
         let step = run.step(id)?;
         let (file, into) = match &*step.task {
-            crate::engine::task::Task::Action(crate::rules::Action::Commit(commit)) => {
-                (commit.file.clone(), commit.repository.clone())
-            }
+            Task::Action(Action::Commit(commit)) => (commit.file.clone(), commit.repository.clone()),
             _ => return None,
         };
         let values = step.made.brought()?.pinned.clone();

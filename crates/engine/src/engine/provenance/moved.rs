@@ -152,9 +152,7 @@ impl Turn<'_> {
         });
         wanting.map(|(name, _)| (name.clone(), Wanted { commit: commit.clone(), order })).collect()
     }
-}
 
-impl Turn<'_> {
     /// A look that was asked for after a set was moved shows the head of before: somebody has thrown the move away, and what
     /// is made of that head is not too old.
     pub(in crate::engine) fn lower_floor(&mut self, place: &Place, asked: u64) {
