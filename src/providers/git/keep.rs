@@ -56,22 +56,19 @@ impl Mirror {
         if more.is_empty() && fewer.is_empty() {
             return Ok(());
         }
-        let _writing = self.writing(Instant::now() + deadline).await?;
-        self.with_repository(move |repository| {
-            let change = || -> Result<(), git2::Error> {
-                for commit in more {
-                    repository.reference(&format!("{prefix}{commit}"), Oid::from_str(&commit)?, true, "named")?;
+        let writing = self.writing(Instant::now() + deadline).await?;
+        self.change_refs(&writing, move |repository| {
+            for commit in &more {
+                repository.reference(&format!("{prefix}{commit}"), Oid::from_str(commit)?, true, "named")?;
+            }
+            for commit in &fewer {
+                match repository.find_reference(&format!("{prefix}{commit}")) {
+                    Ok(mut kept) => kept.delete()?,
+                    Err(error) if error.code() == ErrorCode::NotFound => {}
+                    Err(error) => return Err(error),
                 }
-                for commit in fewer {
-                    match repository.find_reference(&format!("{prefix}{commit}")) {
-                        Ok(mut kept) => kept.delete()?,
-                        Err(error) if error.code() == ErrorCode::NotFound => {}
-                        Err(error) => return Err(error),
-                    }
-                }
-                Ok(())
-            };
-            change().map_err(|error| object_fault(&error))
+            }
+            Ok(())
         })
         .await
     }

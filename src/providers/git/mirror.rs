@@ -169,6 +169,26 @@ impl Mirror {
         result.map_err(|fault| fault.while_trying(&url))
     }
 
+    /// Changes refs of the mirror, alone. A lock file that a killed process left is removed, and `work` done again.
+    pub(super) async fn change_refs(
+        &self,
+        _: &Writing<'_>,
+        work: impl Fn(&Repository) -> Result<(), git2::Error> + Send + 'static,
+    ) -> Result<(), Fault> {
+        let directory = self.directory.clone();
+        self.with_repository(move |repository| {
+            let done = match work(repository) {
+                Err(error) if error.code() == ErrorCode::Locked => {
+                    remove_lock_files(&directory).map_err(|error| disk_fault("mending", &directory, &error))?;
+                    work(repository)
+                }
+                done => done,
+            };
+            done.map_err(|error| object_fault(&error))
+        })
+        .await
+    }
+
     /// The head of a branch in the mirror, when the remote was last seen there, too.
     pub(super) async fn believed_head(&self, branch: &str) -> Result<Option<Oid>, Fault> {
         let Some(seen) = lock(&self.last_seen).get(branch).copied() else { return Ok(None) };
@@ -204,14 +224,13 @@ impl Mirror {
     }
 
     /// Notes that the remote's branch is at our commit.
-    pub(super) async fn arrived(&self, _: &Writing<'_>, branch: &str, commit: Oid) -> Result<(), Fault> {
+    pub(super) async fn arrived(&self, writing: &Writing<'_>, branch: &str, commit: Oid) -> Result<(), Fault> {
         let name = format!("refs/heads/{branch}");
-        self.with_repository(move |repository| {
-            // The next fetch says it again, so that a failure here costs time only.
-            let _ = repository.reference(&name, commit, true, "pushed");
-            Ok(())
-        })
-        .await?;
+        let moved = self
+            .change_refs(writing, move |repository| repository.reference(&name, commit, true, "pushed").map(drop))
+            .await;
+        // The next fetch says it again, so that a failure here costs time only.
+        let _ = moved;
         lock(&self.last_seen).insert(branch.to_owned(), commit);
         Ok(())
     }
