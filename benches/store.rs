@@ -133,7 +133,7 @@ async fn load(path: &Path) {
     let before = resident_bytes();
     let started = Instant::now();
     let ledger = ledger(path).await;
-    let systems = ledger.load_all().await.unwrap();
+    let (systems, _) = ledger.load_all().await.unwrap();
     let took = started.elapsed();
     let after = resident_bytes();
     let seconds = took.as_secs_f64();

@@ -103,12 +103,15 @@ fn outcome_words(effect: &EffectId, outcome: &Outcome, paint: Painter) -> String
     let (what, _) = effect.as_str().rsplit_once('#').unwrap_or((effect.as_str(), ""));
     let what = what.trim_start_matches("watch/");
     match outcome {
-        Outcome::Heads { heads } => {
+        Outcome::Heads { heads, unread } => {
             let heads = heads.iter().map(|(stage, head)| match head {
                 Some(head) => format!("{stage} {} \"{}\"", head.commit.short(), head.subject),
                 None => format!("{stage} has no branch"),
             });
-            format!("{what} was seen: {}", heads.collect::<Vec<_>>().join(", "))
+            let unread = unread
+                .iter()
+                .map(|(stage, unread)| format!("{stage} {} cannot be read: {}", unread.commit.short(), unread.error));
+            format!("{what} was seen: {}", heads.chain(unread).collect::<Vec<_>>().join(", "))
         }
         Outcome::Unreachable { error } => format!("{what} cannot be reached: {error}"),
         Outcome::Fired => format!("the time of {what} has come"),

@@ -11,15 +11,18 @@ use clap::Args;
 use tokio::signal::unix::SignalKind;
 use tokio_util::sync::CancellationToken;
 
-use super::{asking::asker, house::House, signals::told_to_stop};
+use super::{asking::asker, house::House, signals::told_to_stop, words};
 use crate::{
-    driver::{Breakpoints, Driver},
+    driver::{Breakpoints, Driver, now_ms},
     engine::Command,
-    store::DriverLock,
+    rules::SystemName,
+    store::{DriverLock, StoreError},
 };
 
 /// How often the rules files are looked at for changes.
 const RULES_EVERY: Duration = Duration::from_secs(2);
+/// How often a full disk is tried again.
+const ROOM_EVERY: Duration = Duration::from_secs(10);
 
 const AFTER_HELP: &str = "Example: tidegate serve --paused \"trying the rules\", and then \
 `tidegate simulate push software dev --from .`";
@@ -42,7 +45,7 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) async fn execute(self, config: &Path) -> anyhow::Result<()> {
-        let house = House::open(config).await?;
+        let house = waiting_for_room(|| House::open(config)).await?;
         let stop = CancellationToken::new();
         let told = stop.clone();
         tokio::spawn(async move {
@@ -52,6 +55,19 @@ impl Serve {
         });
         let pause = self.paused.as_deref().map(|reason| (self.who.as_str(), reason));
         serve(Arc::new(house), self.breakpoints, pause, stop).await
+    }
+}
+
+/// Tries again for as long as there is no room on the disk: as the words of that error promise.
+async fn waiting_for_room<T>(doing: impl AsyncFn() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    loop {
+        match doing().await {
+            Err(error) if error.downcast_ref::<StoreError>().is_some_and(StoreError::is_full) => {
+                tracing::error!("{error:#}");
+                tokio::time::sleep(ROOM_EVERY).await;
+            }
+            done => return done,
+        }
     }
 }
 
@@ -74,13 +90,19 @@ pub(super) async fn serve(
     };
     let claimant = format!("pid-{}", std::process::id());
     let driver = Arc::new(Driver::new(house.ledger.clone(), Arc::new(house.tools()?), breakpoints, claimant));
-    for system in house.systems().await? {
-        house.load_access(&system).await?;
+    let (systems, unloaded) = house.ledger.load_all().await?;
+    for (system, error) in &unloaded {
+        tracing::error!(%system, %error, "a system cannot be read and is left alone; the others are driven");
+    }
+    let is_read = |system: &SystemName| unloaded.iter().all(|(unread, _)| unread != system);
+    let read: Vec<SystemName> = house.systems().await?.into_iter().filter(is_read).collect();
+    for system in &read {
+        house.load_access(system).await?;
+        say_if_ahead(&house, system).await?;
     }
     if let Some((who, reason)) = pause {
-        begin_paused(&house, who, reason).await?;
+        begin_paused(&house, &read, who, reason).await?;
     }
-    let systems = house.ledger.load_all().await?;
     tracing::info!(systems, database = %house.settings.database().display(), "driving");
     let reload = tokio::spawn(reload_rules(house.clone(), stop.clone()));
     let driven = driver.drive(stop).await;
@@ -89,12 +111,21 @@ pub(super) async fn serve(
 }
 
 /// Pauses every system that is not paused yet.
-async fn begin_paused(house: &House, who: &str, reason: &str) -> anyhow::Result<()> {
-    for system in house.systems().await? {
-        if !house.ledger.read(&system, |state| state.paused.is_some()).await? {
+async fn begin_paused(house: &House, systems: &[SystemName], who: &str, reason: &str) -> anyhow::Result<()> {
+    for system in systems {
+        if !house.ledger.read(system, |state| state.paused.is_some()).await? {
             let pause = Command::Pause { reason: reason.to_owned() };
-            house.command(&system, who, pause).await.with_context(|| format!("{system} was not paused"))?;
+            house.command(system, who, pause).await.with_context(|| format!("{system} was not paused"))?;
         }
+    }
+    Ok(())
+}
+
+/// Says when the last event of a log is in the future: somebody's clock was ahead.
+async fn say_if_ahead(house: &House, system: &SystemName) -> anyhow::Result<()> {
+    let last_ms = house.ledger.read(system, |state| state.at_ms).await?;
+    if let Some(ahead) = words::ahead_of_clock(last_ms, now_ms()) {
+        tracing::warn!(%system, "{ahead}");
     }
     Ok(())
 }

@@ -37,6 +37,17 @@ pub(super) fn before(now_ms: i64, at_ms: i64) -> String {
     }
 }
 
+/// That a log's last event lies in the future, and what that means; nothing where it does not.
+pub(super) fn ahead_of_clock(last_ms: i64, now_ms: i64) -> Option<String> {
+    (last_ms - now_ms > MINUTE_MS).then(|| {
+        format!(
+            "the clock was ahead: the last event is of {}. Looks, steps and nights go on; soak times and windows count \
+             from that moment. Is this machine's clock right?",
+            explain::time(last_ms)
+        )
+    })
+}
+
 /// What something waits for, since when and until when, seen from `now_ms`: the same words in every command.
 pub(super) fn waits(for_what: &str, since_ms: i64, until_ms: Option<i64>, now_ms: i64) -> String {
     let until = until_ms.map_or_else(String::new, |until_ms| format!(", until {}", explain::time(until_ms)));

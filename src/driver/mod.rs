@@ -25,7 +25,7 @@ use crate::{
     rules::SystemName,
     steps::{Tools, attribute, deliver, perform},
     store::{Claimed, Ledger, RecordError, StoreError},
-    watch::watch,
+    watch::{Watching, watch},
 };
 
 /// How many steps are worked on at once. Most of them wait for something outside; what they run here is bounded by the
@@ -48,7 +48,7 @@ pub struct Driver {
     tools: Arc<Tools>,
     breakpoints: Arc<Breakpoints>,
     claimant: String,
-    looks: Arc<Semaphore>,
+    looks: Semaphore,
     steps: Semaphore,
     deliveries: Semaphore,
 }
@@ -59,7 +59,7 @@ impl Driver {
     /// A driver that goes by this name in the store.
     #[must_use]
     pub fn new(ledger: Arc<Ledger>, tools: Arc<Tools>, breakpoints: Breakpoints, claimant: String) -> Self {
-        let looks = Arc::new(Semaphore::new(MOST_LOOKS));
+        let looks = Semaphore::new(MOST_LOOKS);
         let (steps, deliveries) = (Semaphore::new(MOST_AT_ONCE), Semaphore::new(MOST_DELIVERIES));
         Self { ledger, tools, breakpoints: Arc::new(breakpoints), claimant, looks, steps, deliveries }
     }
@@ -70,7 +70,15 @@ impl Driver {
     /// [`StoreError`] when the store cannot be used at all; passing failures are waited out.
     pub async fn drive(self: Arc<Self>, stop: CancellationToken) -> Result<(), StoreError> {
         let store = self.ledger.store().clone();
-        store.begin_driving(&self.claimant).await?;
+        while let Err(error) = store.begin_driving(&self.claimant).await {
+            if !error.is_passing() {
+                return Err(error);
+            }
+            tracing::warn!(%error, "the store cannot be used right now; trying again");
+            if stop.run_until_cancelled(tokio::time::sleep(STORE_PAUSE)).await.is_none() {
+                return Ok(());
+            }
+        }
         let mut changes = store.changes();
         let mut running = Running::new();
         let mut tasks: JoinSet<(SystemName, EffectId)> = JoinSet::new();
@@ -164,21 +172,33 @@ impl Driver {
     async fn outcome_of(&self, system: &SystemName, effect: &Effect) -> Result<Outcome, StoreError> {
         Ok(match self.ledger.read(system, |state| work(state, effect)).await? {
             Ok(Work::Timer(_)) => Outcome::Fired,
-            Ok(Work::Watch(work)) => watch(&work, &self.tools.mirrors, &self.looks).await,
+            Ok(Work::Watch(work)) => {
+                let Tools { mirrors, quarantine, .. } = &*self.tools;
+                watch(&work, Watching { mirrors, looks: &self.looks, quarantine }).await
+            }
             Ok(Work::Authors(work)) => {
                 let _turn = self.looks.acquire().await;
-                Outcome::Authors(attribute(&work, &self.tools.mirrors).await)
+                let what = format!("ask who wrote what {}/{} of {system} asks about", work.run, work.step);
+                let asked = async { Outcome::Authors(attribute(&work, &self.tools.mirrors).await) };
+                self.unless_it_kills(effect, what, asked).await
             }
             Ok(Work::Step(work)) => {
                 let _turn = self.steps.acquire().await;
-                Outcome::Step(self.perform_in_time(&work).await)
+                let done = async { Outcome::Step(self.perform_in_time(&work).await) };
+                self.unless_it_kills(effect, format!("do {} of {system}", effect.id), done).await
             }
             Ok(Work::Notice(work)) => {
                 let _turn = self.deliveries.acquire().await;
-                Outcome::Notice(deliver(&work, &self.tools.channels).await)
+                let told = async { Outcome::Notice(deliver(&work, &self.tools.channels).await) };
+                self.unless_it_kills(effect, format!("do {} of {system}", effect.id), told).await
             }
             Err(reason) => trouble::cannot_be_done(effect, reason),
         })
+    }
+
+    async fn unless_it_kills(&self, effect: &Effect, what: String, doing: impl Future<Output = Outcome>) -> Outcome {
+        let done = self.tools.quarantine.unless_it_kills(&what, doing).await;
+        done.unwrap_or_else(|quarantined| trouble::quarantined(effect, quarantined.to_string()))
     }
 
     async fn perform_in_time(&self, work: &StepWork) -> StepOutcome {

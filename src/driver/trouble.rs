@@ -43,6 +43,17 @@ impl Trouble {
     }
 }
 
+/// What comes of an effect that ended the program again and again.
+pub(super) fn quarantined(effect: &Effect, error: String) -> Outcome {
+    match effect.kind {
+        EffectKind::Step { .. } => {
+            let hint = "`tidegate retry RUN` tries it anew; what ended it is in the log of `tidegate serve`".to_owned();
+            Outcome::Step(StepOutcome::Failed { error, hint })
+        }
+        _ => cannot_be_done(effect, error),
+    }
+}
+
 /// What comes of an effect that the state says cannot be done any more.
 pub(super) fn cannot_be_done(effect: &Effect, error: String) -> Outcome {
     let hint = String::new();

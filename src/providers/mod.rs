@@ -14,6 +14,7 @@ pub mod local_service;
 pub mod mail;
 pub mod objects;
 pub mod process;
+pub mod quarantine;
 mod secret;
 pub mod webhook;
 pub(crate) mod yaml;

@@ -17,7 +17,8 @@ use crate::{
     },
     providers::git::{self, Standing},
     rules::{RepositoryName, RuleName, StageName},
-    watch::watch,
+    steps::Tools,
+    watch::{Watching, watch},
 };
 
 impl Simulation {
@@ -114,7 +115,8 @@ impl Simulation {
             if look.known.get(stage).is_some_and(|head| head.as_str() == commit) {
                 break;
             }
-            let outcome = watch(&look, &self.scratch.tools.mirrors, &Arc::new(Semaphore::new(1))).await;
+            let Tools { mirrors, quarantine, .. } = &self.scratch.tools;
+            let outcome = watch(&look, Watching { mirrors, looks: &Semaphore::new(1), quarantine }).await;
             self.take_in(Event::Outcome { effect, outcome }).await?;
         }
         Ok(clause)

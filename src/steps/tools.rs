@@ -15,6 +15,7 @@ use crate::{
         git::{CommitMessage, CommitPlace, Mirror, Mirrors},
         image_builder::ImageBuilder,
         objects::DirectoryObjects,
+        quarantine::Quarantine,
     },
     rules::RepositoryName,
 };
@@ -36,6 +37,8 @@ pub struct Tools {
     pub statuses: Arc<dyn CommitStatuses>,
     /// What bakes images.
     pub builder: Box<dyn ImageBuilder>,
+    /// What is begun, and what ended the program.
+    pub quarantine: Quarantine,
     /// The folder of the environments on this machine: one folder per system and stage below it.
     pub environments: PathBuf,
     /// The folder for what lives no longer than a step.

@@ -47,6 +47,9 @@ pub trait Store: Send + Sync {
     /// The system's newest snapshot.
     async fn snapshot(&self, system: &SystemName) -> Result<Option<Snapshot>, StoreError>;
 
+    /// Puts a snapshot in the place of the one before.
+    async fn put_snapshot(&self, system: &SystemName, snapshot: Snapshot) -> Result<(), StoreError>;
+
     /// Forgets a snapshot that cannot be used.
     async fn drop_snapshot(&self, system: &SystemName) -> Result<(), StoreError>;
 

@@ -117,6 +117,12 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether there was no room to write.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        matches!(self, Self::Full { .. })
+    }
+
     /// Whether the same may succeed later without anybody changing the request.
     #[must_use]
     pub const fn is_passing(&self) -> bool {

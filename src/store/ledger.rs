@@ -64,29 +64,34 @@ impl Ledger {
         &self.store
     }
 
-    /// Reads the states of all systems, several at once, and returns how many there are.
+    /// Reads the states of all systems, several at once; returns how many there are, and those that cannot be read. Where many
+    /// events lie beyond the newest snapshot, writes one, so that the next who reads has less to do.
     ///
     /// # Errors
-    /// [`StoreError`] of the first system that could not be read; others may have been.
-    pub async fn load_all(&self) -> Result<usize, StoreError> {
-        let mut names = self.store.systems().await?.into_keys();
-        let (mut loads, mut loaded) = (JoinSet::new(), 0);
+    /// [`StoreError`] when it cannot be read which systems there are.
+    pub async fn load_all(&self) -> Result<(usize, Vec<(SystemName, StoreError)>), StoreError> {
+        let systems = self.store.systems().await?;
+        let (count, mut names) = (systems.len(), systems.into_keys());
+        let (mut loads, mut unloaded) = (JoinSet::new(), Vec::new());
         loop {
             while loads.len() < MOST_LOADS {
                 let Some(name) = names.next() else { break };
                 let (slot, store) = (self.slot(&name), self.store.clone());
                 loads.spawn(async move {
                     let mut slot = slot.lock().await;
-                    let state = up_to_date(store.as_ref(), &name, slot.take()).await?;
-                    *slot = Some(state);
-                    Ok::<(), StoreError>(())
+                    match load(store.as_ref(), &name, slot.take()).await {
+                        Ok(state) => {
+                            *slot = Some(state);
+                            None
+                        }
+                        Err(error) => Some((name, error)),
+                    }
                 });
             }
             match loads.join_next().await {
-                Some(load) => load.expect("a load is neither cancelled nor does it panic")?,
-                None => return Ok(loaded),
+                Some(load) => unloaded.extend(load.expect("a load is neither cancelled nor does it panic")),
+                None => return Ok((count, unloaded)),
             }
-            loaded += 1;
         }
     }
 
@@ -182,6 +187,19 @@ async fn up_to_date(store: &dyn Store, name: &SystemName, known: Option<System>)
             return Ok(state);
         }
     }
+}
+
+/// Reads a state, and writes a snapshot of it where there is none that is near.
+async fn load(store: &dyn Store, name: &SystemName, known: Option<System>) -> Result<System, StoreError> {
+    let state = up_to_date(store, name, known).await?;
+    let newest = store.snapshot(name).await.ok().flatten().map_or(0, |snapshot| snapshot.seq);
+    if state.seq - newest.min(state.seq) > SNAPSHOT_EVERY {
+        let snapshot = Snapshot { seq: state.seq, state: to_json(&state) };
+        if let Err(error) = store.put_snapshot(name, snapshot).await {
+            tracing::debug!(system = %name, %error, "no snapshot could be written");
+        }
+    }
+    Ok(state)
 }
 
 async fn from_snapshot(store: &dyn Store, name: &SystemName) -> Result<System, StoreError> {

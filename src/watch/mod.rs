@@ -2,4 +2,4 @@
 
 mod poll;
 
-pub use poll::watch;
+pub use poll::{Watching, watch};

@@ -4,18 +4,18 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     hash::{BuildHasher, RandomState},
-    sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
 use tokio::{sync::Semaphore, time::sleep};
 
 use crate::{
-    engine::{CommitId, CommitSet, HeadSeen, Outcome, PinPlace, PinnerId, PinsSeen, StepKey, WatchWork},
+    engine::{CommitId, CommitSet, HeadSeen, Outcome, PinPlace, PinnerId, PinsSeen, StepKey, Unread, WatchWork},
     providers::{
         Fault,
         git::{CommitPlace, Mirror, Mirrors},
+        quarantine::Quarantine,
     },
     rules::{RepositoryName, StageName, printable_line},
 };
@@ -26,16 +26,48 @@ const LOOK_DEADLINE: Duration = Duration::from_secs(30);
 const FETCH_DEADLINE: Duration = Duration::from_secs(300);
 /// The longest pause between two looks at a repository that cannot be reached.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// How often a branch that could not be read is tried again, though nothing was pushed to it.
+const UNREAD_AGAIN: Duration = Duration::from_secs(300);
 /// How many times in a row a look may fail before it is said: one hiccup is no news.
 const FAILURES_BEFORE_NEWS: u32 = 2;
 
-/// Looks until there is news: heads that differ from those known, or a repository that can no longer be reached.
-pub async fn watch(work: &WatchWork, mirrors: &Mirrors, looks: &Arc<Semaphore>) -> Outcome {
-    keep(work, mirrors).await;
-    let mut failures = 0;
+/// What watching takes beside what is to be watched.
+#[derive(Clone, Copy)]
+pub struct Watching<'with> {
+    /// The mirrors.
+    pub mirrors: &'with Mirrors,
+    /// The places for looks at remotes.
+    pub looks: &'with Semaphore,
+    /// What ended the program.
+    pub quarantine: &'with Quarantine,
+}
+
+/// What a look found: the branches that are news, and those that could not be read.
+#[derive(Default)]
+struct Look {
+    heads: BTreeMap<StageName, Option<HeadSeen>>,
+    unread: BTreeMap<StageName, (CommitId, Fault)>,
+}
+
+/// Looks until there is news: heads that differ from those known, a branch that cannot be read, or a repository that can
+/// no longer be reached. A branch that cannot be read hides none of the others.
+pub async fn watch(work: &WatchWork, with: Watching<'_>) -> Outcome {
+    keep(work, with.mirrors).await;
+    let (mut failures, mut unread_again) = (0, Instant::now());
     loop {
-        match look(work, mirrors, looks).await {
-            Ok(Some(heads)) => return Outcome::Heads { heads },
+        let try_unread = Instant::now() >= unread_again;
+        if try_unread {
+            unread_again = Instant::now() + UNREAD_AGAIN;
+        }
+        match look(work, with, try_unread).await {
+            Ok(Some(look)) => {
+                let patient = failures < FAILURES_BEFORE_NEWS;
+                let unread = unread_news(work, &look, patient);
+                if !look.heads.is_empty() || !unread.is_empty() {
+                    return Outcome::Heads { heads: look.heads, unread };
+                }
+                failures += 1;
+            }
             Ok(None) => failures = 0,
             Err(fault) => {
                 failures += 1;
@@ -47,6 +79,16 @@ pub async fn watch(work: &WatchWork, mirrors: &Mirrors, looks: &Arc<Semaphore>) 
         }
         sleep(pause(work, failures)).await;
     }
+}
+
+/// The branches of which it is news that they cannot be read. While one is `patient`, what may pass is none.
+fn unread_news(work: &WatchWork, look: &Look, patient: bool) -> BTreeMap<StageName, Unread> {
+    let news = look.unread.iter().filter(|(_, (_, fault))| !patient || matches!(fault, Fault::Fail { .. }));
+    let news = news.map(|(stage, (commit, fault))| {
+        let unread = Unread { commit: commit.clone(), error: printable_line(&with_hint(fault)) };
+        (stage.clone(), unread)
+    });
+    news.filter(|(stage, unread)| work.unread.get(stage) != Some(unread)).collect()
 }
 
 /// Keeps what the state names in the mirror, and nothing else. It is a safety net: a failure is logged.
@@ -79,42 +121,86 @@ fn pause(work: &WatchWork, failures: u32) -> Duration {
     Duration::from_secs_f64((pause.as_secs_f64() + jitter).max(0.0))
 }
 
-async fn look(
-    work: &WatchWork,
-    mirrors: &Mirrors,
-    looks: &Arc<Semaphore>,
-) -> Result<Option<BTreeMap<StageName, Option<HeadSeen>>>, Fault> {
-    let mirror = mirrors.mirror(&work.url)?;
+/// One look. Nothing where all is as it is known to be; branches that could not be read before are tried when `try_unread`.
+async fn look(work: &WatchWork, with: Watching<'_>, try_unread: bool) -> Result<Option<Look>, Fault> {
+    let mirror = with.mirrors.mirror(&work.url)?;
     let branches: Vec<String> = work.branches.values().cloned().collect();
     let heads = {
-        let _turn = looks.acquire().await;
+        let _turn = with.looks.acquire().await;
         mirror.heads(&branches, LOOK_DEADLINE).await?
     };
     let head = |branch: &String| heads.get(branch).and_then(Option::as_deref);
-    let differs =
-        work.branches.iter().any(|(stage, branch)| head(branch) != work.known.get(stage).map(CommitId::as_str));
+    let is_unread = |stage: &StageName, branch: &String| {
+        work.unread.get(stage).is_some_and(|unread| head(branch) == Some(unread.commit.as_str()))
+    };
+    let differs = work.branches.iter().any(|(stage, branch)| match work.unread.get(stage) {
+        Some(_) => try_unread || !is_unread(stage, branch),
+        None => head(branch) != work.known.get(stage).map(CommitId::as_str),
+    });
     if !differs && work.seen && work.reachable {
         return Ok(None);
     }
     let new = work.branches.iter().filter(|(stage, branch)| {
         head(branch).is_some() && head(branch) != work.known.get(*stage).map(CommitId::as_str)
     });
-    let new: Vec<String> = new.map(|(_, branch)| branch.clone()).collect();
-    if !new.is_empty() {
-        let _turn = looks.acquire().await;
-        mirror.fetch(&new, FETCH_DEADLINE).await?;
-    }
-    let mut seen = BTreeMap::new();
+    let new: Vec<&String> = new.map(|(_, branch)| branch).collect();
+    let unfetched = fetch(&mirror, &new, with.looks).await;
+    let mut look = Look::default();
     for (stage, branch) in &work.branches {
+        let Some(commit) = head(branch) else {
+            look.heads.insert(stage.clone(), None);
+            continue;
+        };
         let later = work.stages.iter().skip_while(|other| *other != stage).skip(1);
         let later = later.filter_map(|other| head(work.branches.get(other)?)).map(str::to_owned).collect();
-        let found = match head(branch) {
-            Some(commit) => Some(describe(work, &mirror, (stage, later), commit).await?),
-            None => None,
+        let seen = match unfetched.get(branch) {
+            Some(fault) => Err(fault.clone()),
+            None => read(work, (&mirror, with.quarantine), (stage, later), commit).await,
         };
-        seen.insert(stage.clone(), found);
+        match seen {
+            Ok(seen) => drop(look.heads.insert(stage.clone(), Some(seen))),
+            Err(fault) => drop(look.unread.insert(stage.clone(), (CommitId::new(commit), fault))),
+        }
     }
-    Ok(Some(seen))
+    if look.unread.values().any(|(_, fault)| matches!(fault, Fault::Retry { .. })) {
+        // Until it is sure that it stays so, the others are told only where they are news.
+        look.heads.retain(|stage, seen| {
+            seen.as_ref().map(|seen| &seen.commit) != work.known.get(stage) || work.unread.contains_key(stage)
+        });
+    }
+    Ok(Some(look))
+}
+
+/// Fetches these branches, and returns those that cannot be. One that cannot be fetched keeps none of the others away.
+async fn fetch(mirror: &Mirror, branches: &[&String], looks: &Semaphore) -> BTreeMap<String, Fault> {
+    if branches.is_empty() {
+        return BTreeMap::new();
+    }
+    let _turn = looks.acquire().await;
+    let all: Vec<String> = branches.iter().map(|branch| (*branch).clone()).collect();
+    let Err(fault) = mirror.fetch(&all, FETCH_DEADLINE).await else { return BTreeMap::new() };
+    let mut unfetched = BTreeMap::new();
+    for branch in all {
+        let fetched = match branches {
+            [_] => Err(fault.clone()),
+            _ => mirror.fetch(std::slice::from_ref(&branch), FETCH_DEADLINE).await,
+        };
+        unfetched.extend(fetched.err().map(|fault| (branch, fault)));
+    }
+    unfetched
+}
+
+/// What a head says of itself, unless reading it has ended the program before.
+async fn read(
+    work: &WatchWork,
+    (mirror, quarantine): (&Mirror, &Quarantine),
+    at: (&StageName, Vec<String>),
+    commit: &str,
+) -> Result<HeadSeen, Fault> {
+    let what = format!("read {commit} of {} of {}", work.repository, work.system);
+    let described = quarantine.unless_it_kills(&what, describe(work, mirror, at, commit)).await;
+    described
+        .unwrap_or_else(|quarantined| Err(Fault::fail(quarantined.to_string(), "push another commit to its branch")))
 }
 
 /// What a head says of itself, and what lies between it and the head known before. Where there was none, its branch is

@@ -3,16 +3,18 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    sync::Arc,
     time::Duration,
 };
 
 use serde_json::json;
 use tidegate::{
     engine::{CommitId, HeadSeen, Outcome, WatchWork},
-    providers::git::{CommitPlace, Forwarded, GitOptions, Mirror, Mirrors, NewCommits, Proofs},
+    providers::{
+        git::{CommitPlace, Forwarded, GitOptions, Mirror, Mirrors, NewCommits, Proofs},
+        quarantine::Quarantine,
+    },
     rules::{RepositoryName, StageName, SystemName},
-    watch::watch,
+    watch::{Watching, watch},
 };
 use tokio::sync::Semaphore;
 
@@ -147,14 +149,17 @@ async fn seen(
         known: heads(known),
         gone: heads(gone),
         named: BTreeSet::new(),
+        unread: BTreeMap::new(),
         seen: false,
         reachable: true,
         interval_ms: 1_000,
         pins: BTreeMap::new(),
     };
-    let (mirrors, looks) = (mirrors(root), Arc::new(Semaphore::new(1)));
-    let looked = tokio::time::timeout(Duration::from_secs(60), watch(&work, &mirrors, &looks));
-    let Outcome::Heads { heads } = looked.await.unwrap() else { panic!("it was reached") };
+    let (mirrors, looks) = (mirrors(root), Semaphore::new(1));
+    let quarantine = Quarantine::open(root.join("begun")).unwrap();
+    let with = Watching { mirrors: &mirrors, looks: &looks, quarantine: &quarantine };
+    let looked = tokio::time::timeout(Duration::from_secs(60), watch(&work, with));
+    let Outcome::Heads { heads, .. } = looked.await.unwrap() else { panic!("it was reached") };
     heads.into_iter().filter_map(|(stage, head)| Some((stage.to_string(), head?))).collect()
 }
 

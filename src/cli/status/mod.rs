@@ -34,9 +34,13 @@ impl Status {
         let visible = house.visible_systems(&self.asking.who).await?;
         let mut reports = Vec::new();
         for system in &systems {
-            let half_released = releases::of(&house, system, &visible).await?;
-            let report = house.ledger.read(system, StatusReport::of).await?;
-            reports.push(StatusReport { half_released, ..report });
+            match house.ledger.read(system, StatusReport::of).await {
+                Ok(report) => {
+                    let half_released = releases::of(&house, system, &visible).await?;
+                    reports.push(StatusReport { half_released, ..report });
+                }
+                Err(error) => reports.push(StatusReport::unreadable(system, error.to_string())),
+            }
         }
         match output {
             Output::Json => output.json(&reports),

@@ -81,8 +81,10 @@ pub(super) async fn of(
     for (name, systems, stage) in parts {
         let mut standings = BTreeMap::new();
         for other in systems.iter().filter(|other| visible.contains(other)) {
-            let standing = house.ledger.read(other, |state| release::standing(state, &name)).await?;
-            standings.insert(other.clone(), standing);
+            // Of one that cannot be read, its own status says so.
+            if let Ok(standing) = house.ledger.read(other, |state| release::standing(state, &name)).await {
+                standings.insert(other.clone(), standing);
+            }
         }
         found.extend(HalfReleased::of(&name, &stage, &standings));
     }

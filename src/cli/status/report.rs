@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     cli::words,
-    engine::{Run, StepState, System, TargetKey, TargetLife, explain},
-    rules::{RepositoryName, Rules, StageName},
+    engine::{Run, StepState, System, TargetKey, TargetLife, Unread, explain},
+    rules::{RepositoryName, Rules, StageName, SystemName},
 };
 
 /// One system as it stands.
@@ -26,8 +26,14 @@ pub struct StatusReport {
     /// Of which past moment this is; absent when it is the present.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub past: Option<Past>,
+    /// Why nothing is known of it: its log cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
     /// How many events its log holds.
     pub events: u64,
+    /// When the last of them was recorded: milliseconds since 1970, UTC.
+    #[serde(default)]
+    pub last_event_ms: i64,
     /// The stages in promotion order.
     pub stages: Vec<String>,
     /// The repositories, upstream first.
@@ -81,8 +87,21 @@ pub struct RepositoryStatus {
     pub heads: BTreeMap<String, HeadStatus>,
     /// Why it cannot be reached.
     pub unreachable: Option<String>,
+    /// Stage → why the head of its branch cannot be read; what is said of it above is the last that could be.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unread: BTreeMap<String, UnreadStatus>,
     /// Whether it has been looked at at all.
     pub seen: bool,
+}
+
+/// A head that cannot be read.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UnreadStatus {
+    /// The commit, in full.
+    pub commit: String,
+    /// What was tried, what came back, and what to do.
+    pub error: String,
 }
 
 /// A head.
@@ -178,6 +197,12 @@ pub struct FailedRun {
 }
 
 impl StatusReport {
+    /// What is said of a system whose log cannot be read.
+    #[must_use]
+    pub fn unreadable(system: &SystemName, error: String) -> Self {
+        Self { system: system.to_string(), unreadable: Some(error), ..Self::of(&System::default()) }
+    }
+
     /// The facts of a state.
     #[must_use]
     pub fn of(state: &System) -> Self {
@@ -189,7 +214,9 @@ impl StatusReport {
         Self {
             system: rules.as_ref().map_or_else(String::new, |rules| rules.system.to_string()),
             past: None,
+            unreadable: None,
             events: state.seq,
+            last_event_ms: state.at_ms,
             stages: stages.iter().map(ToString::to_string).collect(),
             repositories: repositories.map(|name| repository(state, name)).collect(),
             targets: places
@@ -226,8 +253,13 @@ fn repository(state: &System, name: &RepositoryName) -> RepositoryStatus {
         repository: name.to_string(),
         heads: heads.collect(),
         unreachable: watched.and_then(|watched| watched.unreachable.as_ref()).map(|reason| reason.error.clone()),
+        unread: watched.into_iter().flat_map(|watched| &watched.unread).map(unread).collect(),
         seen: watched.is_some_and(|watched| !watched.seen.is_empty()),
     }
+}
+
+fn unread((stage, unread): (&StageName, &Unread)) -> (String, UnreadStatus) {
+    (stage.to_string(), UnreadStatus { commit: unread.commit.to_string(), error: unread.error.clone() })
 }
 
 fn target(state: &System, name: &str, key: &TargetKey, stage: &StageName) -> TargetStatus {

@@ -39,6 +39,9 @@ impl Columns {
 
 /// The whole of a system's status, as it is seen at `now_ms`.
 pub(in crate::cli) fn of(report: &StatusReport, now_ms: i64) -> String {
+    if let Some(error) = &report.unreadable {
+        return format!("{}\n  {} {error}\n", report.system, paint("cannot be read:", Tone::Bad));
+    }
     let mut lines: Vec<String> = report.past.iter().map(past).collect();
     let columns = Columns::of(report);
     lines.extend(lattice::lines(report, now_ms, width()));
@@ -54,7 +57,7 @@ pub(in crate::cli) fn of(report: &StatusReport, now_ms: i64) -> String {
         lines.extend(said);
     }
     motion(report, columns, now_ms, &mut lines);
-    trouble(report, columns, half_way, &mut lines);
+    trouble(report, columns, (half_way, words::ahead_of_clock(report.last_event_ms, now_ms)), &mut lines);
     lines.push(String::new());
     lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
 }
@@ -110,7 +113,12 @@ fn motion(report: &StatusReport, columns: Columns, now_ms: i64, lines: &mut Vec<
     }
 }
 
-fn trouble(report: &StatusReport, columns: Columns, half_way: Vec<String>, lines: &mut Vec<String>) {
+fn trouble(
+    report: &StatusReport,
+    columns: Columns,
+    (half_way, ahead): (Vec<String>, Option<String>),
+    lines: &mut Vec<String>,
+) {
     let (Columns { stage, name }, indent) = (columns, columns.indent());
     let unreachable = report
         .repositories
@@ -122,12 +130,22 @@ fn trouble(report: &StatusReport, columns: Columns, half_way: Vec<String>, lines
     });
     let unreachable =
         unreachable.map(|(name, error)| format!("  {name} {}: {error}", paint("cannot be reached", Tone::Bad)));
+    let unread = report.repositories.iter().flat_map(|repository| {
+        let name = &repository.repository;
+        repository.unread.iter().map(move |(at, unread)| {
+            let commit = unread.commit.get(..7).unwrap_or(&unread.commit);
+            let what = paint("cannot be read", Tone::Bad);
+            format!("  {at:<stage$} {name} {commit} {what}: {}", unread.error)
+        })
+    });
     let refused = report.refused_rules.iter().map(|mistakes| {
         format!("  {}; the last good ones stay in force\n{mistakes}", paint("the rules file was refused", Tone::Bad))
     });
     let untold = untold::lines(&report.untold, report.more_given_up);
     let half_way = half_way.into_iter().chain(releases::lines(&report.half_released));
-    let trouble = half_way.chain(failed).chain(unreachable).chain(refused).chain(untold);
+    let ahead = ahead.map(|ahead| format!("  {ahead}"));
+    let trouble =
+        ahead.into_iter().chain(half_way).chain(failed).chain(unreachable).chain(unread).chain(refused).chain(untold);
     let trouble: Vec<String> = trouble.collect();
     if !trouble.is_empty() {
         lines.push(format!("\n{}", paint("Trouble", Tone::Strong)));

@@ -4,6 +4,7 @@
 //! `export-subst`, no LFS download. Memory is bounded by the largest file.
 
 use super::attributes::ExportRules;
+use super::bounds;
 use super::fault::{disk_fault, object_fault};
 use super::glob;
 use super::mirror::Mirror;
@@ -167,7 +168,7 @@ impl<'a, W: Write> Contents<'a, W> {
     fn folder(&mut self, tree: &Tree<'_>, below: &str, rules: &ExportRules, path: &Path) -> Result<(), Fault> {
         let rules = match tree.get_name(".gitattributes").filter(|entry| entry.kind() == Some(ObjectType::Blob)) {
             Some(entry) => {
-                let text = paths::content(self.repository, entry.id())?;
+                let text = bounds::document(self.repository, entry.id())?;
                 rules.with(below, &String::from_utf8_lossy(&text))?
             }
             None => rules.clone(),
@@ -185,7 +186,7 @@ impl<'a, W: Write> Contents<'a, W> {
                     self.folder(&folder, &shown, &rules, path)?;
                 }
                 Some(ObjectType::Blob) => {
-                    let content = paths::content(self.repository, entry.id())?;
+                    let content = bounds::content(self.repository, entry.id())?;
                     self.file(Path::new(&shown), entry.filemode(), &content)
                         .map_err(|error| disk_fault("writing", path, &error))?;
                 }

@@ -1,5 +1,6 @@
 //! The forward commit: typed edits of files at the head of a branch.
 
+use super::bounds;
 use super::edit::{self, EditError};
 use super::fault::object_fault;
 use super::message::CommitMessage;
@@ -134,7 +135,7 @@ fn edited_tree(
                         ),
                     )
                 })?;
-                (paths::content(repository, file.blob)?, file.mode)
+                (bounds::document(repository, file.blob)?, file.mode)
             }
         };
         if let Some(edited) = edit::set(path, &bytes, set).map_err(|error| edit_fault(path, place, error))? {

@@ -2,6 +2,7 @@
 //! are merged: base and ours are given the source's values, as typed edits, so that a pin can never conflict, not
 //! even with a change on the next line. Everything else is a normal merge.
 
+use super::bounds;
 use super::edit;
 use super::fault::object_fault;
 use super::history::History;
@@ -168,7 +169,7 @@ impl Mirror {
         self.with_repository(move |repository| {
             let tree = Oid::from_str(&tree).and_then(|id| repository.find_tree(id)).map_err(|e| object_fault(&e))?;
             let file = paths::file_at(repository, &tree, &path)?;
-            file.map(|file| paths::content(repository, file.blob)).transpose()
+            file.map(|file| bounds::document(repository, file.blob)).transpose()
         })
         .await
     }
@@ -177,6 +178,9 @@ impl Mirror {
 fn merged_tree(repository: &Repository, history: &History, head: Oid, change: &MergeChange) -> Result<Tried, Fault> {
     let commit = |id: &str| paths::find_commit(repository, id).map(|commit| commit.id());
     let source = commit(&change.source_commit)?;
+    for side in [source, head] {
+        paths::tree_of(repository, &side.to_string())?;
+    }
     let told = history.told_by(repository, &change.message.place(&change.branch), head)?;
     let holds_it = contains(repository, told, source)?;
     let (other, parents) = match &change.back_from {
@@ -231,7 +235,7 @@ pub(super) fn pinned_values(repository: &Repository, source: &Tree<'_>, pins: &[
     let mut values: PinnedValues = BTreeMap::new();
     for Pin { path, pointer } in pins {
         let Ok(Some(file)) = paths::file_at(repository, source, path) else { continue };
-        let Ok(bytes) = paths::content(repository, file.blob) else { continue };
+        let Ok(bytes) = bounds::document(repository, file.blob) else { continue };
         if let Ok(Some(value)) = edit::get(path, &bytes, pointer) {
             values.entry(path.clone()).or_default().push((pointer.clone(), value));
         }
@@ -248,7 +252,7 @@ pub(super) fn with_pins<'repository>(
     let mut update = TreeUpdateBuilder::new();
     for (path, values) in pins {
         let Ok(Some(file)) = paths::file_at(repository, &tree, path) else { continue };
-        let Ok(bytes) = paths::content(repository, file.blob) else { continue };
+        let Ok(bytes) = bounds::document(repository, file.blob) else { continue };
         if let Ok(Some(edited)) = edit::set(path, &bytes, values) {
             let mode = if file.mode == 0o100_755 { FileMode::BlobExecutable } else { FileMode::Blob };
             update.upsert(path.as_str(), repository.blob(&edited)?, mode);
@@ -274,7 +278,9 @@ fn base_tree<'repository>(
         Err(error) => return Err(error),
     };
     let with_tree = |base: &Oid| -> Result<_, git2::Error> {
-        Ok((*base, with_pins(repository, repository.find_commit(*base)?.tree()?, pins)?))
+        let tree = repository.find_commit(*base)?.tree()?;
+        bounds::check_tree(repository, &tree).map_err(|fault| git2::Error::from_str(&fault.to_string()))?;
+        Ok((*base, with_pins(repository, tree, pins)?))
     };
     let mut trees = bases.iter().map(with_tree);
     let (first, mut virtual_base) = trees.next().expect("an absence is the error above")?;

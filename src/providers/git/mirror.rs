@@ -89,6 +89,7 @@ impl Mirrors {
     pub fn mirror(&self, url: &str) -> Result<Arc<Mirror>, Fault> {
         let mut mirrors = lock(&self.mirrors);
         if let Some(mirror) = mirrors.get(url) {
+            mirror.ensure_there()?;
             return Ok(Arc::clone(mirror));
         }
         let remote = remote_at(url)?;
@@ -256,6 +257,16 @@ impl Mirror {
     /// Creates the mirror when it is not there, and again when it cannot be opened.
     fn ensure(&self) -> Result<(), Fault> {
         if self.is_whole() { Ok(()) } else { self.replace() }
+    }
+
+    /// Makes the mirror anew when somebody took it away while it was in use.
+    fn ensure_there(&self) -> Result<(), Fault> {
+        if self.directory.join("HEAD").is_file() && self.directory.join("objects").is_dir() {
+            return Ok(());
+        }
+        tracing::warn!(url = self.remote.url, "the mirror is gone or emptied, and is made anew");
+        lock(&self.last_seen).clear();
+        self.replace()
     }
 
     fn is_whole(&self) -> bool {

@@ -10,6 +10,7 @@ mod archive;
 mod attributes;
 mod authorship;
 mod borrow;
+mod bounds;
 mod contents;
 pub mod edit;
 mod environment;

@@ -1,5 +1,6 @@
 //! Names in a repository: which paths and branches are allowed, and what stands at a path in a tree.
 
+use super::bounds;
 use super::fault::object_fault;
 use crate::providers::Fault;
 use git2::{ErrorCode, ObjectType, Oid, Repository, Tree};
@@ -69,20 +70,18 @@ fn misplaced(walked: &str, what: &str, path: &str) -> Fault {
     )
 }
 
-/// The content of a blob.
-pub(super) fn content(repository: &Repository, blob: Oid) -> Result<Vec<u8>, Fault> {
-    Ok(repository.find_blob(blob).map_err(|error| object_fault(&error))?.content().to_vec())
-}
-
 /// The tree of a commit that must be in the mirror.
 pub(super) fn tree_of<'a>(repository: &'a Repository, commit: &str) -> Result<Tree<'a>, Fault> {
-    find_commit(repository, commit)?.tree().map_err(|error| object_fault(&error))
+    let tree = find_commit(repository, commit)?.tree().map_err(|error| object_fault(&error))?;
+    bounds::check_tree(repository, &tree)?;
+    Ok(tree)
 }
 
 /// A commit that must be in the mirror, by its full id.
 pub(super) fn find_commit<'a>(repository: &'a Repository, commit: &str) -> Result<git2::Commit<'a>, Fault> {
     let id = Oid::from_str(commit).ok().filter(|_| commit.len() == 40);
     let id = id.ok_or_else(|| Fault::fail(format!("'{commit}' is not a commit id"), "give all 40 hex digits"))?;
+    bounds::check_record(repository, id, "commit")?;
     repository.find_commit(id).map_err(|error| match error.code() {
         ErrorCode::NotFound => Fault::fail(
             format!("there is no commit {commit} in the mirror"),

@@ -1,5 +1,6 @@
 //! What is pinned in commits, and what the commits of ours that pinned it say that it was made from.
 
+use super::bounds;
 use super::fault::object_fault;
 use super::mirror::Mirror;
 use super::paths;
@@ -79,8 +80,14 @@ fn values_in<'pointer>(
     pointers: impl Iterator<Item = &'pointer String>,
 ) -> Result<Values, Fault> {
     let tree = repository.find_commit(commit).and_then(|commit| commit.tree()).map_err(|error| object_fault(&error))?;
-    let found = paths::file_at(repository, &tree, file)?;
-    let bytes = found.map(|found| paths::content(repository, found.blob)).transpose()?;
+    bounds::check_tree(repository, &tree)?;
+    let found = paths::file_at(repository, &tree, file);
+    let bytes = match found.and_then(|found| found.map(|found| bounds::document(repository, found.blob)).transpose()) {
+        Ok(bytes) => bytes,
+        // A link, a folder, a file too large: it pins nothing.
+        Err(Fault::Fail { .. }) => None,
+        Err(fault) => return Err(fault),
+    };
     let document = bytes.and_then(|bytes| document::parse(file, &bytes).ok()).unwrap_or_default();
     Ok(pointers.map(|pointer| (pointer.clone(), document.pointer(pointer).cloned().unwrap_or_default())).collect())
 }

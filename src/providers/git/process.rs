@@ -51,7 +51,7 @@ impl Git {
         command.env("GIT_DIR", directory);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0);
-        let child = command.spawn().map_err(|error| self.not_started(&error))?;
+        let child = command.spawn().map_err(|error| self.not_started(directory, &error))?;
         let mut group = Group { child };
         let stdout = group.child.stdout.take().expect("piped above");
         let stderr = group.child.stderr.take().expect("piped above");
@@ -61,8 +61,13 @@ impl Git {
         Ok(Ended { success, stdout, stderr: redact(stderr.trim()) })
     }
 
-    fn not_started(&self, error: &std::io::Error) -> Unfinished {
+    fn not_started(&self, directory: &Path, error: &std::io::Error) -> Unfinished {
         let program = self.program.display();
+        if !directory.is_dir() {
+            let gone =
+                format!("the mirror {} is gone; it is made anew when its repository is looked at", directory.display());
+            return Unfinished::NotStarted(Fault::retry(gone));
+        }
         Unfinished::NotStarted(match error.kind() {
             std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => Fault::fail(
                 format!("the git program '{program}' cannot be run: {error}"),

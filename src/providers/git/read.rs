@@ -1,5 +1,6 @@
 //! What is read from commits that are in the mirror.
 
+use super::bounds;
 use super::fault::{disk_fault, object_fault};
 use super::mirror::Mirror;
 use super::paths;
@@ -48,10 +49,10 @@ impl Mirror {
                 id: commit,
                 tree: found.tree_id().to_string(),
                 parents: found.parent_ids().map(|id| id.to_string()).collect(),
-                author_name: String::from_utf8_lossy(found.author().name_bytes()).into_owned(),
-                author_email: String::from_utf8_lossy(found.author().email_bytes()).into_owned(),
+                author_name: shorten(&String::from_utf8_lossy(found.author().name_bytes())),
+                author_email: shorten(&String::from_utf8_lossy(found.author().email_bytes())),
                 committed_at_ms: found.time().seconds() * 1000,
-                subject: subject.trim().to_owned(),
+                subject: shorten(subject.trim()),
                 body: body.trim().to_owned(),
                 trailers: trailers::read(&message),
             })
@@ -93,7 +94,7 @@ impl Mirror {
         self.with_repository(move |repository| {
             let tree = paths::tree_of(repository, &commit)?;
             let file = paths::file_at(repository, &tree, &path)?;
-            file.map(|file| paths::content(repository, file.blob)).transpose()
+            file.map(|file| bounds::document(repository, file.blob)).transpose()
         })
         .await
     }
@@ -156,7 +157,7 @@ fn write_tree(repository: &Repository, tree: &Tree<'_>, root: &Path, below: &Pat
             }
             (Some(ObjectType::Blob), 0o120_000) => {
                 let link =
-                    PathBuf::from(String::from_utf8_lossy(&paths::content(repository, entry.id())?).into_owned());
+                    PathBuf::from(String::from_utf8_lossy(&bounds::content(repository, entry.id())?).into_owned());
                 if leaves(below, &link) {
                     return Err(Fault::fail(
                         format!(
@@ -169,7 +170,7 @@ fn write_tree(repository: &Repository, tree: &Tree<'_>, root: &Path, below: &Pat
                 }
                 symlink(&link, &target)
             }
-            (Some(ObjectType::Blob), mode) => write_file(&target, &paths::content(repository, entry.id())?, mode),
+            (Some(ObjectType::Blob), mode) => write_file(&target, &bounds::content(repository, entry.id())?, mode),
             _ => fs::create_dir(&target),
         };
         written.map_err(|error| disk_fault("writing", &target, &error))?;

@@ -7,7 +7,7 @@ use crate::{
     engine::{Artifact, Decision, ENGINE_VERSION, Effect, EffectId, Event, Link, Recorded, Run},
     rules::SystemName,
     store::{
-        StoreError,
+        Snapshot, StoreError,
         chain::{self, Content},
         standing::{bare_name, json, state_name},
     },
@@ -83,16 +83,19 @@ impl Append {
         for link in &self.links {
             self.write_link(connection, link).await.map_err(failed)?;
         }
-        self.write_snapshot(connection).await.map_err(failed)
+        let Some(state) = &self.snapshot else { return Ok(()) };
+        write_snapshot(connection, &self.system, &Snapshot { seq: self.seq, state: state.clone() })
+            .await
+            .map_err(failed)
     }
 
     async fn head(&self, connection: &mut SqliteConnection) -> Result<(u64, Vec<u8>), sqlx::Error> {
         let head = query("SELECT seq, hash FROM systems WHERE name = ?").bind(self.system.as_str());
         let head = head.fetch_optional(connection).await?;
-        Ok(head.map_or_else(
-            || (0, chain::FIRST_HASH.to_vec()),
-            |row| (row.get::<i64, _>(0).cast_unsigned(), row.get::<Vec<u8>, _>(1)),
-        ))
+        match head {
+            Some(row) => Ok((row.try_get::<i64, _>(0)?.cast_unsigned(), row.try_get(1)?)),
+            None => Ok((0, chain::FIRST_HASH.to_vec())),
+        }
     }
 
     async fn write_event(&self, connection: &mut SqliteConnection, previous: &[u8]) -> Result<(), sqlx::Error> {
@@ -121,10 +124,11 @@ impl Append {
             dropped.execute(&mut *connection).await?;
         }
         for EffectRow { id, due_ms, effect } in &self.due {
-            let due = "INSERT INTO effects (system, id, due_ms, effect) VALUES (?, ?, ?, ?)
+            let due = "INSERT INTO effects (system, id, due_ms, effect, made_ms) VALUES (?, ?, ?, ?, ?)
                        ON CONFLICT (system, id)
-                       DO UPDATE SET due_ms = excluded.due_ms, effect = excluded.effect, claimed_by = NULL";
-            let due = query(due).bind(system).bind(id.as_str()).bind(due_ms).bind(effect.as_str());
+                       DO UPDATE SET due_ms = excluded.due_ms, effect = excluded.effect, made_ms = excluded.made_ms,
+                                     again_ms = NULL, claimed_by = NULL";
+            let due = query(due).bind(system).bind(id.as_str()).bind(due_ms).bind(effect.as_str()).bind(self.at_ms);
             due.execute(&mut *connection).await?;
         }
         Ok(())
@@ -147,16 +151,20 @@ impl Append {
                    DO UPDATE SET uri = CASE excluded.uri WHEN '' THEN uri ELSE excluded.uri END
                    RETURNING artifact";
         let row = query(sql).bind(self.system.as_str()).bind(kind).bind(name).bind(bare).bind(uri);
-        Ok(row.fetch_one(connection).await?.get(0))
+        row.fetch_one(connection).await?.try_get(0)
     }
+}
 
-    async fn write_snapshot(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-        let Some(state) = &self.snapshot else { return Ok(()) };
-        let sql = "INSERT INTO snapshots (system, seq, state) VALUES (?, ?, ?)
-                   ON CONFLICT (system) DO UPDATE SET seq = excluded.seq, state = excluded.state";
-        let snapshot = query(sql).bind(self.system.as_str()).bind(self.seq.cast_signed()).bind(state);
-        snapshot.execute(connection).await.map(drop)
-    }
+/// Puts a snapshot in the place of the one before.
+pub(super) async fn write_snapshot(
+    connection: &mut SqliteConnection,
+    system: &SystemName,
+    snapshot: &Snapshot,
+) -> Result<(), sqlx::Error> {
+    let sql = "INSERT INTO snapshots (system, seq, state) VALUES (?, ?, ?)
+               ON CONFLICT (system) DO UPDATE SET seq = excluded.seq, state = excluded.state";
+    let written = query(sql).bind(system.as_str()).bind(snapshot.seq.cast_signed()).bind(&snapshot.state);
+    written.execute(connection).await.map(drop)
 }
 
 impl RunRow {

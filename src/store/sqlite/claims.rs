@@ -1,6 +1,6 @@
 //! Takes effects that are due for a driver, and frees them.
 
-use sqlx::{Row as _, SqliteConnection, query};
+use sqlx::{Row as _, SqliteConnection, query, sqlite::SqliteRow};
 
 use super::failure::Place;
 use crate::{
@@ -8,6 +8,9 @@ use crate::{
     rules::SystemName,
     store::{Claimed, StoreError},
 };
+
+/// How far an effect may have been made in the future: clocks of replicas differ, and step back a little.
+const CLOCK_TOLERANCE_MS: i64 = 1_000;
 
 /// A request to claim effects.
 #[derive(Debug)]
@@ -24,20 +27,42 @@ impl Claim {
         connection: &mut SqliteConnection,
         place: &Place,
     ) -> Result<Vec<Claimed>, StoreError> {
+        let failed = |error| place.failed("claim effects", &error);
+        self.forget_the_future(connection).await.map_err(failed)?;
         let sql = "UPDATE effects SET claimed_by = ?
-                   WHERE (system, id) IN (SELECT system, id FROM effects WHERE claimed_by IS NULL AND due_ms <= ?
-                                          ORDER BY due_ms, system, id LIMIT ?)
+                   WHERE (system, id) IN (SELECT system, id FROM effects
+                                          WHERE claimed_by IS NULL AND coalesce(again_ms, due_ms) <= ?
+                                          ORDER BY coalesce(again_ms, due_ms), system, id LIMIT ?)
                    RETURNING system, effect";
         let rows = query(sql).bind(&self.by).bind(self.now_ms).bind(self.limit).fetch_all(connection).await;
-        let rows = rows.map_err(|error| place.failed("claim effects", &error))?;
-        let claimed = rows.iter().map(|row| {
-            let system = SystemName::new(row.get::<&str, _>(0)).map_err(|error| place.damaged(error))?;
-            Ok(Claimed { system, effect: read(place, row.get(1))? })
+        let claimed = rows.map_err(failed)?.into_iter().filter_map(|row| match claimed(place, &row) {
+            Ok(claimed) => Some(claimed),
+            Err(error) => {
+                // It stays claimed, so that it is said once for each start, and keeps nobody else waiting.
+                tracing::error!(%error, "a pending effect is left out");
+                None
+            }
         });
-        let mut claimed = claimed.collect::<Result<Vec<Claimed>, StoreError>>()?;
+        let mut claimed: Vec<Claimed> = claimed.collect();
         claimed.sort_by_key(|claimed| claimed.effect.due_ms);
         Ok(claimed)
     }
+
+    /// What was made while the clock was ahead is due as if it were made now: it waits for its interval, and not until the
+    /// clock has caught up.
+    async fn forget_the_future(&self, connection: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+        let sql = "UPDATE effects SET again_ms = ? + max(due_ms - made_ms, 0)
+                   WHERE claimed_by IS NULL AND again_ms IS NULL AND made_ms > ?";
+        let made = query(sql).bind(self.now_ms).bind(self.now_ms.saturating_add(CLOCK_TOLERANCE_MS));
+        made.execute(connection).await.map(drop)
+    }
+}
+
+fn claimed(place: &Place, row: &SqliteRow) -> Result<Claimed, StoreError> {
+    let text = |column: usize| row.try_get::<&str, _>(column).map_err(|error| place.damaged(error));
+    let system = SystemName::new(text(0)?).map_err(|error| place.damaged(error))?;
+    let effect = read(place, text(1)?).map_err(|error| place.damaged(format!("{system}: {error}")))?;
+    Ok(Claimed { system, effect })
 }
 
 /// Frees every claim.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use sqlx::{
-    ConnectOptions as _, Row as _, SqliteConnection, SqlitePool,
+    ConnectOptions as _, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
 
@@ -131,7 +131,7 @@ impl SqliteStore {
 
     /// The name of a system in a row.
     pub(super) fn name(&self, row: &SqliteRow, column: usize) -> Result<SystemName, StoreError> {
-        SystemName::new(row.get::<&str, _>(column)).map_err(|error| self.place.damaged(error))
+        SystemName::new(self.place.read::<&str>(row, column)?).map_err(|error| self.place.damaged(error))
     }
 }
 

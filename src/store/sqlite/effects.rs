@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sqlx::{Row as _, query, sqlite::SqliteRow};
+use sqlx::{query, sqlite::SqliteRow};
 
 use super::{SqliteStore, claims::read};
 use crate::{
@@ -22,7 +22,8 @@ impl SqliteStore {
         }
         let claimed = query("SELECT system, id FROM effects WHERE claimed_by = ?").bind(claimant);
         let rows = self.rows("look at what is claimed", claimed).await?;
-        let claimed: BTreeSet<(&str, &str)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        let name = |row| Ok((self.place.read(row, 0)?, self.place.read(row, 1)?));
+        let claimed: BTreeSet<(&str, &str)> = rows.iter().map(name).collect::<Result<_, StoreError>>()?;
         let is_gone = |(system, id): &&(SystemName, EffectId)| !claimed.contains(&(system.as_str(), id.as_str()));
         Ok(held.iter().filter(is_gone).cloned().collect())
     }
@@ -30,7 +31,10 @@ impl SqliteStore {
     pub(super) async fn pending_effects(&self, system: &SystemName) -> Result<BTreeMap<EffectId, Effect>, StoreError> {
         let pending = query("SELECT effect FROM effects WHERE system = ?").bind(system.as_str());
         let rows = self.rows("read the pending effects", pending).await?;
-        let effect = |row: &SqliteRow| read(&self.place, row.get(0)).map(|effect| (effect.id.clone(), effect));
+        let effect = |row: &SqliteRow| {
+            let effect = read(&self.place, self.place.read(row, 0)?)?;
+            Ok((effect.id.clone(), effect))
+        };
         rows.iter().map(effect).collect()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use sqlx::Error;
+use sqlx::{Decode, Error, Row as _, Sqlite, Type, sqlite::SqliteRow};
 
 use crate::store::StoreError;
 
@@ -29,6 +29,9 @@ impl Place {
 
     /// The error for what came back when `doing` was tried.
     pub(super) fn failed(&self, doing: &str, error: &Error) -> StoreError {
+        if let Error::ColumnDecode { index, source } = error {
+            return self.damaged(format!("a value in {index} is not what it should be: {source}"));
+        }
         let place = self.path.clone();
         let waited_ms = u64::try_from(self.busy_timeout.as_millis()).unwrap_or(u64::MAX);
         match primary_code(error) {
@@ -43,6 +46,14 @@ impl Place {
             _ if matches!(error, Error::PoolTimedOut) => StoreError::Locked { place, waited_ms },
             _ => StoreError::Failed { place, doing: doing.to_owned(), error: error.to_string() },
         }
+    }
+
+    /// A value of a row.
+    pub(super) fn read<'row, T>(&self, row: &'row SqliteRow, column: usize) -> Result<T, StoreError>
+    where
+        T: Decode<'row, Sqlite> + Type<Sqlite>,
+    {
+        row.try_get(column).map_err(|error| self.failed("read a row", &error))
     }
 
     /// The error for a value in the database that is not what only we write there.

@@ -1,6 +1,6 @@
 //! What has been: runs that ended, and what was made from what.
 
-use sqlx::{Row as _, query, sqlite::SqliteRow};
+use sqlx::{query, sqlite::SqliteRow};
 
 use super::SqliteStore;
 use crate::{
@@ -46,7 +46,8 @@ impl SqliteStore {
                    ORDER BY name <> ?2 AND bare <> ?2, name, kind LIMIT ?4";
         let query = query(sql).bind(system.as_str()).bind(prefix).bind(end).bind(limit);
         let rows = self.rows("look for an artifact", query).await?;
-        let mut artifacts: Vec<Artifact> = rows.iter().map(|row| artifact(row, 0)).collect();
+        let mut artifacts: Vec<Artifact> =
+            rows.iter().map(|row| self.artifact(row, 0)).collect::<Result<_, StoreError>>()?;
         let is_exact = |artifact: &Artifact| artifact.name == prefix;
         if artifacts.iter().any(is_exact) {
             artifacts.retain(is_exact);
@@ -71,7 +72,7 @@ impl SqliteStore {
                    ORDER BY name, kind LIMIT ?3";
         let query = query(sql).bind(system.as_str()).bind(prefix).bind(limit);
         let rows = self.rows("look for an artifact by its file", query).await?;
-        Ok(rows.iter().map(|row| artifact(row, 0)).collect())
+        rows.iter().map(|row| self.artifact(row, 0)).collect()
     }
 
     pub(super) async fn links_of(
@@ -104,18 +105,19 @@ impl SqliteStore {
 
     fn ended(&self, row: &SqliteRow) -> Result<Run, StoreError> {
         let damaged = |error| self.place.damaged(format!("a run of the history cannot be read: {error}"));
-        serde_json::from_str(row.get(0)).map_err(damaged)
+        serde_json::from_str(self.place.read(row, 0)?).map_err(damaged)
     }
 
     pub(super) fn link(&self, row: &SqliteRow) -> Result<Link, StoreError> {
         // An id that the engine made need not be a valid name for rules: it is read as JSON, as it was written.
-        let step: StepId =
-            serde_json::from_value(row.get::<&str, _>(7).into()).map_err(|error| self.place.damaged(error))?;
-        let by = StepPlace { run: RunId::new(row.get::<&str, _>(6)), step };
-        Ok(Link { from: artifact(row, 0), to: artifact(row, 3), by, at_ms: row.get(8) })
+        let step: StepId = serde_json::from_value(self.place.read::<&str>(row, 7)?.into())
+            .map_err(|error| self.place.damaged(error))?;
+        let by = StepPlace { run: RunId::new(self.place.read::<&str>(row, 6)?), step };
+        Ok(Link { from: self.artifact(row, 0)?, to: self.artifact(row, 3)?, by, at_ms: self.place.read(row, 8)? })
     }
-}
 
-pub(super) fn artifact(row: &SqliteRow, first: usize) -> Artifact {
-    Artifact { kind: row.get(first), name: row.get(first + 1), uri: row.get(first + 2) }
+    pub(super) fn artifact(&self, row: &SqliteRow, first: usize) -> Result<Artifact, StoreError> {
+        let read = |column| self.place.read(row, first + column);
+        Ok(Artifact { kind: read(0)?, name: read(1)?, uri: read(2)? })
+    }
 }

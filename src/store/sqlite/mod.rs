@@ -15,7 +15,7 @@ mod writer;
 use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
-use sqlx::{Row as _, sqlite::SqliteRow};
+use sqlx::sqlite::SqliteRow;
 use tokio::sync::watch;
 
 use self::append::Append;
@@ -40,13 +40,20 @@ impl Store for SqliteStore {
 
     async fn systems(&self) -> Result<BTreeMap<SystemName, u64>, StoreError> {
         let rows = self.rows("list the systems", sqlx::query("SELECT name, seq FROM systems")).await?;
-        rows.iter().map(|row| Ok((self.name(row, 0)?, row.get::<i64, _>(1).cast_unsigned()))).collect()
+        let system = |row: &SqliteRow| Ok((self.name(row, 0)?, self.place.read::<i64>(row, 1)?.cast_unsigned()));
+        let named = rows.iter().filter_map(|row| {
+            let system: Result<_, StoreError> = system(row);
+            // Of a system whose name cannot be read nothing can be asked; the others are there all the same.
+            system.inspect_err(|error| tracing::error!(%error, "a system is left out")).ok()
+        });
+        Ok(named.collect())
     }
 
     async fn last_seq(&self, system: &SystemName) -> Result<u64, StoreError> {
         let query = sqlx::query("SELECT seq FROM systems WHERE name = ?").bind(system.as_str());
         let rows = self.rows("read the head of a log", query).await?;
-        Ok(rows.first().map_or(0, |row| row.get::<i64, _>(0).cast_unsigned()))
+        let Some(row) = rows.first() else { return Ok(0) };
+        Ok(self.place.read::<i64>(row, 0)?.cast_unsigned())
     }
 
     async fn log(&self, system: &SystemName, from_seq: u64, limit: u32) -> Result<Vec<LogRow>, StoreError> {
@@ -54,22 +61,31 @@ impl Store for SqliteStore {
                    WHERE system = ? AND seq >= ? ORDER BY seq LIMIT ?";
         let query = sqlx::query(sql).bind(system.as_str()).bind(from_seq.cast_signed()).bind(limit);
         let rows = self.rows("read a log", query).await?;
-        let row = |row: &SqliteRow| LogRow {
-            seq: row.get::<i64, _>(0).cast_unsigned(),
-            at_ms: row.get(1),
-            engine: row.get(2),
-            event: row.get(3),
-            facts: row.get(4),
-            hash: row.get(5),
+        let row = |row: &SqliteRow| {
+            Ok(LogRow {
+                seq: self.place.read::<i64>(row, 0)?.cast_unsigned(),
+                at_ms: self.place.read(row, 1)?,
+                engine: self.place.read(row, 2)?,
+                event: self.place.read(row, 3)?,
+                facts: self.place.read(row, 4)?,
+                hash: self.place.read(row, 5)?,
+            })
         };
-        Ok(rows.iter().map(row).collect())
+        rows.iter().map(row).collect()
     }
 
     async fn snapshot(&self, system: &SystemName) -> Result<Option<Snapshot>, StoreError> {
         let query = sqlx::query("SELECT seq, state FROM snapshots WHERE system = ?").bind(system.as_str());
         let rows = self.rows("read a snapshot", query).await?;
-        let snapshot = |row: &SqliteRow| Snapshot { seq: row.get::<i64, _>(0).cast_unsigned(), state: row.get(1) };
-        Ok(rows.first().map(snapshot))
+        let snapshot = |row: &SqliteRow| {
+            let seq = self.place.read::<i64>(row, 0)?.cast_unsigned();
+            Ok(Snapshot { seq, state: self.place.read(row, 1)? })
+        };
+        rows.first().map(snapshot).transpose()
+    }
+
+    async fn put_snapshot(&self, system: &SystemName, snapshot: Snapshot) -> Result<(), StoreError> {
+        self.writer.put_snapshot(system, snapshot).await
     }
 
     async fn drop_snapshot(&self, system: &SystemName) -> Result<(), StoreError> {
@@ -85,9 +101,9 @@ impl Store for SqliteStore {
     }
 
     async fn next_due_ms(&self) -> Result<Option<i64>, StoreError> {
-        let query = sqlx::query("SELECT min(due_ms) FROM effects WHERE claimed_by IS NULL");
+        let query = sqlx::query("SELECT min(coalesce(again_ms, due_ms)) FROM effects WHERE claimed_by IS NULL");
         let rows = self.rows("look for the next effect", query).await?;
-        Ok(rows.first().and_then(|row| row.get(0)))
+        rows.first().map_or(Ok(None), |row| self.place.read(row, 0))
     }
 
     async fn dropped_claims(
@@ -126,7 +142,8 @@ impl Store for SqliteStore {
 
     async fn secret(&self) -> Result<InstallationSecret, StoreError> {
         let rows = self.rows("read the installation's secret", sqlx::query("SELECT secret FROM installation")).await?;
-        let secret = rows.first().and_then(|row| <[u8; 32]>::try_from(row.get::<Vec<u8>, _>(0)).ok());
+        let secret = rows.first().map(|row| self.place.read::<Vec<u8>>(row, 0)).transpose()?;
+        let secret = secret.and_then(|secret| <[u8; 32]>::try_from(secret).ok());
         secret.map(InstallationSecret::new).ok_or_else(|| self.place.damaged("the installation's secret is missing"))
     }
 

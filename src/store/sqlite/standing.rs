@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sqlx::{Row as _, SqliteConnection, query, sqlite::SqliteRow};
 
-use super::{SqliteStore, history};
+use super::SqliteStore;
 use crate::{
     rules::SystemName,
     store::{
@@ -45,13 +45,10 @@ impl SqliteStore {
         let last = last.fetch_one(&mut *connection).await?;
         let snapshot = query("SELECT seq, state FROM snapshots WHERE system = ?").bind(name);
         let snapshot = snapshot.fetch_optional(connection).await?;
-        let seq = |row: &SqliteRow| row.get::<i64, _>(0).cast_unsigned();
-        Ok(Standing {
-            head: head.map(|row| Head { seq: seq(&row), hash: row.get(1) }),
-            last_event: seq(&last),
-            snapshot: snapshot.map(|row| Snapshot { seq: seq(&row), state: row.get(1) }),
-            ..Standing::default()
-        })
+        let seq = |row: &SqliteRow| Ok::<u64, sqlx::Error>(row.try_get::<i64, _>(0)?.cast_unsigned());
+        let head = head.map(|row| Ok::<_, sqlx::Error>(Head { seq: seq(&row)?, hash: row.try_get(1)? })).transpose()?;
+        let snapshot = snapshot.map(|row| Ok::<_, sqlx::Error>(Snapshot { seq: seq(&row)?, state: row.try_get(1)? }));
+        Ok(Standing { head, last_event: seq(&last)?, snapshot: snapshot.transpose()?, ..Standing::default() })
     }
 
     async fn read_provenance(
@@ -63,7 +60,7 @@ impl SqliteStore {
         let failed = |error| self.place.failed("read the provenance", &error);
         let artifacts = query("SELECT kind, name, uri, bare FROM artifacts WHERE system = ?").bind(system.as_str());
         for row in artifacts.fetch_all(&mut *connection).await.map_err(failed)? {
-            rows.artifact(&history::artifact(&row, 0), row.get(3));
+            rows.artifact(&self.artifact(&row, 0)?, self.place.read(&row, 3)?);
         }
         let sql = "SELECT source.kind, source.name, source.uri, made.kind, made.name, made.uri, run, step, at_ms
                    FROM artifacts AS source JOIN links ON links.source = source.artifact
@@ -83,8 +80,8 @@ async fn read_effects(
 ) -> Result<(), sqlx::Error> {
     let effects = query("SELECT id, due_ms, effect, claimed_by FROM effects WHERE system = ?").bind(system.as_str());
     for row in effects.fetch_all(connection).await? {
-        standing.rows.effect(row.get(0), row.get(1), row.get(2));
-        if let Some(claimant) = row.get::<Option<String>, _>(3) {
+        standing.rows.effect(row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        if let Some(claimant) = row.try_get::<Option<String>, _>(3)? {
             *standing.claims.entry(claimant).or_default() += 1;
         }
     }
@@ -98,11 +95,11 @@ async fn read_runs(connection: &mut SqliteConnection, system: &SystemName, rows:
                    WHERE system = ? AND number > ? ORDER BY number LIMIT ?";
         let page = query(sql).bind(system.as_str()).bind(after).bind(PAGE_RUNS).fetch_all(&mut *connection).await?;
         let Some(last) = page.last() else { return Ok(()) };
-        after = last.get(0);
+        after = last.try_get(0)?;
         for row in &page {
-            let number = row.get::<i64, _>(0).cast_unsigned();
-            let (id, subject, stage, state) = (row.get(1), row.get(2), row.get(3), row.get(4));
-            rows.run(RunColumns { number, id, subject, stage, state, run: row.get(5) });
+            let number = row.try_get::<i64, _>(0)?.cast_unsigned();
+            let (id, subject, stage, state) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?, row.try_get(4)?);
+            rows.run(RunColumns { number, id, subject, stage, state, run: row.try_get(5)? });
         }
     }
 }

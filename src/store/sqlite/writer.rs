@@ -11,19 +11,21 @@ use tokio::{
 };
 
 use super::{
-    append::Append,
+    append::{self, Append},
     claims::{self, Claim},
     failure::Place,
 };
 use crate::{
     rules::SystemName,
-    store::{Claimed, StoreError},
+    store::{Claimed, Snapshot, StoreError},
 };
 
 /// How many requests share a transaction at most: bounds how long the first waits for the last.
 const LARGEST_BATCH: usize = 256;
 /// How many requests may wait before those who ask must wait to ask.
 const LONGEST_QUEUE: usize = 1_024;
+/// The exit code where the program itself is at fault (`EX_SOFTWARE` of sysexits.h).
+const EXIT_BROKEN: i32 = 70;
 /// How often to look for what other processes wrote.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -41,6 +43,7 @@ enum Request {
     Claim(Claim, Reply<Vec<Claimed>>),
     BeginDriving(Reply<()>),
     DropSnapshot(SystemName, Reply<()>),
+    PutSnapshot(SystemName, Snapshot, Reply<()>),
 }
 
 impl Writer {
@@ -48,7 +51,14 @@ impl Writer {
         let (requests, waiting) = mpsc::channel(LONGEST_QUEUE);
         let (changed, changes) = watch::channel(0);
         let task = Task { options, place, connection: Some(connection), changed, seen: None };
-        tokio::spawn(task.run(waiting));
+        tokio::spawn(async move {
+            let ended = tokio::spawn(task.run(waiting)).await;
+            if ended.is_err_and(|error| error.is_panic()) {
+                // A server that cannot write does nothing for ever: whoever watches over it is to start it anew.
+                tracing::error!("the task that writes the database has panicked; tidegate ends");
+                std::process::exit(EXIT_BROKEN);
+            }
+        });
         Self { requests, changes }
     }
 
@@ -67,6 +77,10 @@ impl Writer {
 
     pub(super) async fn drop_snapshot(&self, system: &SystemName) -> Result<(), StoreError> {
         self.ask(|reply| Request::DropSnapshot(system.clone(), reply)).await
+    }
+
+    pub(super) async fn put_snapshot(&self, system: &SystemName, snapshot: Snapshot) -> Result<(), StoreError> {
+        self.ask(|reply| Request::PutSnapshot(system.clone(), snapshot, reply)).await
     }
 
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
@@ -230,13 +244,18 @@ impl Request {
                 let dropped = dropped.execute(connection).await;
                 (Answer::Done(reply), dropped.err().map(|error| place.failed("drop a snapshot", &error)))
             }
+            Self::PutSnapshot(system, snapshot, reply) => {
+                let put = append::write_snapshot(connection, &system, &snapshot).await;
+                (Answer::Done(reply), put.err().map(|error| place.failed("write a snapshot", &error)))
+            }
         }
     }
 
     fn fail(self, error: Option<StoreError>) {
         let Some(error) = error else { return };
         match self {
-            Self::Append(_, reply) | Self::BeginDriving(reply) | Self::DropSnapshot(_, reply) => {
+            Self::Append(_, reply) | Self::BeginDriving(reply) => drop(reply.send(Err(error))),
+            Self::DropSnapshot(_, reply) | Self::PutSnapshot(_, _, reply) => {
                 drop(reply.send(Err(error)));
             }
             Self::Claim(_, reply) => drop(reply.send(Err(error))),

@@ -9,7 +9,7 @@ use std::{
 
 use tidegate::{
     cli::House,
-    engine::{Run, RunState, System},
+    engine::{self, Event, Principal, Run, RunState, System},
     providers::{
         image_builder::{BuildHandle, ImageBuilder as _, LocalImageBuilder},
         local_service::LocalService,
@@ -185,6 +185,40 @@ impl Delivery {
         }
     }
 
+    /// Changes the database as no program of ours does.
+    pub(super) fn change_database(&self, sql: &'static str) {
+        use sqlx::{Connection as _, SqliteConnection};
+        let database = format!("sqlite://{}", self.root().join("data/tidegate.db").display());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let mut connection = SqliteConnection::connect(&database).await.unwrap();
+            sqlx::raw_sql(sql).execute(&mut connection).await.unwrap();
+            connection.close().await.unwrap();
+        });
+    }
+
+    /// Records the pause and its end as if the clock were ahead.
+    pub(super) fn record_later(&self, system: &str, ahead_ms: i64) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let house = House::open(&self.config()).await.unwrap();
+            let by = Principal { name: "grace".to_owned(), ..Principal::default() };
+            for command in [engine::Command::Pause { reason: "a look".to_owned() }, engine::Command::Resume] {
+                let event = Event::Command { by: by.clone(), command };
+                let (system, at_ms) = (SystemName::new(system).unwrap(), tidegate::driver::now_ms() + ahead_ms);
+                house.ledger.record(&system, at_ms, event).await.unwrap();
+            }
+        });
+    }
+
+    /// Waits until the server has ended by itself.
+    pub(super) fn died(&mut self) {
+        let mut server = self.server.take().unwrap();
+        let (told, ended) = std::sync::mpsc::channel();
+        std::thread::spawn(move || told.send(server.wait()));
+        ended.recv_timeout(DEADLINE).unwrap_or_else(|_| panic!("it lives\n{}", self.server_log())).unwrap();
+    }
+
     /// Types a command.
     pub(super) fn command(&self, arguments: &[&str]) -> Output {
         self.tidegate(arguments).output().unwrap()
@@ -248,7 +282,7 @@ impl Delivery {
         String::from_utf8(self.command(&["status"]).stdout).unwrap()
     }
 
-    fn server_log(&self) -> String {
+    pub(super) fn server_log(&self) -> String {
         std::fs::read_to_string(self.root().join("serve.log")).unwrap_or_default()
     }
 

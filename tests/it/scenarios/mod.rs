@@ -6,6 +6,7 @@ mod bad_input;
 mod build_once;
 mod delivery;
 mod gates;
+mod hostile;
 mod looking;
 mod notices;
 mod troubles;

@@ -77,6 +77,9 @@ impl Store for Unsteady {
     async fn snapshot(&self, system: &SystemName) -> Result<Option<Snapshot>, StoreError> {
         self.store.snapshot(system).await
     }
+    async fn put_snapshot(&self, system: &SystemName, snapshot: Snapshot) -> Result<(), StoreError> {
+        self.store.put_snapshot(system, snapshot).await
+    }
     async fn drop_snapshot(&self, system: &SystemName) -> Result<(), StoreError> {
         self.store.drop_snapshot(system).await
     }

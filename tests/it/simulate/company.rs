@@ -19,12 +19,13 @@ use tidegate::{
         image_builder::{BuildRequest, BuildState, LocalImageBuilder},
         local_service::LocalService,
         objects::DirectoryObjects,
+        quarantine::Quarantine,
     },
     rules::{RepositoryName, Rules, StageName, SystemName, load},
     simulate::{Originals, Question, Supposed, predict, report::Prediction},
     steps::{Tools, attribute, perform},
     store::{Ledger, SqliteStore},
-    watch::watch,
+    watch::{Watching, watch},
 };
 use tokio::sync::Semaphore;
 
@@ -155,7 +156,8 @@ impl Company {
                 head.as_deref() != look.known.get(stage).map(|commit| commit.as_str())
             };
             if look.branches.iter().any(|(stage, branch)| heads(stage, branch)) {
-                let outcome = watch(&look, &self.tools.mirrors, &self.looks).await;
+                let Tools { mirrors, quarantine, .. } = &self.tools;
+                let outcome = watch(&look, Watching { mirrors, looks: &self.looks, quarantine }).await;
                 self.record(Event::Outcome { effect: effect.id.clone(), outcome }).await;
             }
         }
@@ -310,6 +312,7 @@ fn tools(data: &Path) -> Tools {
             objects: data.join("objects"),
             worker: [TIDEGATE, "image-builder-worker"].map(str::to_owned).to_vec(),
         }),
+        quarantine: Quarantine::open(data.join("begun")).unwrap(),
         environments: data.join("environments"),
         scratch: data.join("scratch"),
         logs: data.join("logs"),

@@ -111,7 +111,7 @@ async fn a_state_is_the_same_read_again(store: Arc<dyn Store>) {
     let folded = replay(store.as_ref(), &shop, None, |_, _, _| ()).await.unwrap();
     assert_eq!(bytes(&folded), expected);
     let reopened = Ledger::open(store.clone());
-    assert_eq!(reopened.load_all().await.unwrap(), 1);
+    assert_eq!(reopened.load_all().await.unwrap(), (1, Vec::new()));
     assert_eq!(reopened.read(&shop, bytes).await.unwrap(), expected);
     assert_sound(store.as_ref(), &shop).await;
 

@@ -2,6 +2,7 @@
 //! processes are killed or write at once ([`processes`]), and logs of other versions ([`versions`]).
 
 mod contract;
+mod damage;
 mod processes;
 mod sqlite;
 mod story;

@@ -47,7 +47,7 @@ pub(super) fn pushed(state: &System, number: u64) -> Event {
         pins: Vec::new(),
     };
     let heads = [(StageName::new("dev").unwrap(), Some(seen))].into();
-    Event::Outcome { effect: watch.id.clone(), outcome: Outcome::Heads { heads } }
+    Event::Outcome { effect: watch.id.clone(), outcome: Outcome::Heads { heads, unread: Default::default() } }
 }
 
 /// The end of the step that is pending: of `package` with an artifact, of `pin` with a commit.

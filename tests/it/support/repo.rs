@@ -99,6 +99,26 @@ impl TestRepo {
         tree
     }
 
+    /// A tree of a few hundred bytes that has ten files at each of ten to the power of `levels` places.
+    pub(crate) fn bomb(&self, levels: usize) -> String {
+        let blob = self.git_with(&["hash-object", "-w", "--stdin"], "", "boom");
+        let mut entry = format!("100644 blob {blob}");
+        let mut tree = String::new();
+        for _ in 0..=levels {
+            let entries: String = (0..10).map(|number| format!("{entry}\t{number}\n")).collect();
+            tree = self.git_with(&["mktree"], "", &entries);
+            entry = format!("040000 tree {tree}");
+        }
+        tree
+    }
+
+    /// A tree with one file so many folders down.
+    pub(crate) fn deep(&self, levels: usize) -> String {
+        let blob = self.git_with(&["hash-object", "-w", "--stdin"], "", "far");
+        let file = self.git_with(&["mktree"], "", &format!("100644 blob {blob}\tf\n"));
+        (0..levels).fold(file, |tree, _| self.git_with(&["mktree"], "", &format!("040000 tree {tree}\td\n")))
+    }
+
     /// A branch's head, if there is one.
     pub(crate) fn head(&self, branch: &str) -> Option<String> {
         let found =

@@ -119,7 +119,7 @@ impl World {
         let effect = self.system.due.values().find(of_it).unwrap().id.clone();
         let heads = self.branches.iter().filter(|((repository, _), _)| *repository == seen);
         let heads = heads.map(|((_, stage), head)| (stage.clone(), Some(head.clone()))).collect();
-        self.record(Event::Outcome { effect, outcome: Outcome::Heads { heads } });
+        self.record(Event::Outcome { effect, outcome: Outcome::Heads { heads, unread: BTreeMap::new() } });
     }
 
     fn outcome(&mut self, effect: &Effect) -> Outcome {

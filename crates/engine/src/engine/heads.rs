@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     content::{CommitSet, PinsSeen},
     effect::Effect,
-    event::HeadSeen,
+    event::{HeadSeen, Unread},
     fact::{RepositoryFact, StageFact},
     ids::{CommitId, PinnerId, Place, StepKey},
     origin::{Origin, Pins, Wanted},
@@ -24,13 +24,19 @@ const MOST_HELD_PATHS: usize = 4_000;
 impl Turn<'_> {
     /// A watch found heads that differ from those known. A head that we made ourselves since the watch was asked for may be
     /// newer than what it saw: it says nothing of that stage, and another looks at once.
-    pub(super) fn heads_seen(&mut self, repository: &RepositoryName, heads: &BTreeMap<StageName, Option<HeadSeen>>) {
+    pub(super) fn heads_seen(
+        &mut self,
+        repository: &RepositoryName,
+        heads: &BTreeMap<StageName, Option<HeadSeen>>,
+        unread: &BTreeMap<StageName, Unread>,
+    ) {
         let Some(watched) = self.system.repositories.get(repository) else { return };
         let asked = watched.asked;
         if watched.unreachable.is_some() {
             self.record_repository(repository, RepositoryFact::Reached);
         }
         let stages = self.system.rules().map(|rules| rules.stages.clone()).unwrap_or_default();
+        self.branches_unread(repository, heads, unread);
         let mut doubtful = false;
         for (stage, seen) in heads.iter().filter(|(stage, _)| stages.contains_key(*stage)) {
             let Some(watched) = self.system.repositories.get(repository) else { return };
@@ -59,6 +65,24 @@ impl Turn<'_> {
             }
         }
         self.watch_again(repository, doubtful);
+    }
+
+    /// Notes which branches cannot be read, and which can again. The others go on.
+    fn branches_unread(
+        &mut self,
+        repository: &RepositoryName,
+        heads: &BTreeMap<StageName, Option<HeadSeen>>,
+        unread: &BTreeMap<StageName, Unread>,
+    ) {
+        let known = self.system.repositories.get(repository).map(|watched| watched.unread.clone()).unwrap_or_default();
+        for stage in known.keys().filter(|stage| heads.contains_key(*stage)) {
+            self.record_repository(repository, RepositoryFact::Read { stage: stage.clone() });
+        }
+        let has = |stage: &StageName| self.system.rules().is_some_and(|rules| rules.stages.contains_key(stage));
+        let news = unread.iter().filter(|(stage, unread)| has(stage) && known.get(*stage) != Some(unread));
+        for (stage, unread) in news.map(|(stage, unread)| (stage.clone(), unread.clone())).collect::<Vec<_>>() {
+            self.record_repository(repository, RepositoryFact::Unread { stage, unread });
+        }
     }
 
     /// A watch cannot reach its repository.

@@ -32,7 +32,9 @@ impl Turn<'_> {
         };
         self.drop_effect(id);
         match (effect.kind, outcome) {
-            (EffectKind::Watch { repository }, Outcome::Heads { heads }) => self.heads_seen(&repository, heads),
+            (EffectKind::Watch { repository }, Outcome::Heads { heads, unread }) => {
+                self.heads_seen(&repository, heads, unread)
+            }
             (EffectKind::Watch { repository }, Outcome::Unreachable { error }) => self.unreachable(&repository, error),
             (EffectKind::Timer(Timer::Schedule { rule, stage, instant_ms }), Outcome::Fired) => {
                 // Whoever fired it may have a clock that goes before ours; its moment has come all the same.

@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::{
     content::{Artifact, CommitSet},
     effect::{Effect, EffectKind, Phase, Timer},
+    event::Unread,
     heads::POLL_INTERVAL,
     ids::{CommitId, Digest, PinnerId, RunId, StepKey},
     leads, provenance,
@@ -97,6 +98,9 @@ pub struct WatchWork {
     /// The commits that the state names: they stay in the mirror, whoever rewrites a branch.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub named: BTreeSet<CommitId>,
+    /// The heads that could not be read when last tried, and why: only another head, or another reason, is news.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unread: BTreeMap<StageName, Unread>,
     /// Whether every stage has been looked at before.
     pub seen: bool,
     /// Whether it could be reached when last tried; if not, only its return is news.
@@ -308,7 +312,8 @@ fn watch_work(system: &System, rules: &Rules, name: &RepositoryName) -> Result<W
             .collect(),
         gone: watched.gone.clone(),
         named: system.named_commits(name),
-        seen: rules.stages.keys().all(|stage| watched.seen.contains(stage)),
+        unread: watched.unread.clone(),
+        seen: rules.stages.keys().all(|stage| watched.seen.contains(stage) || watched.unread.contains_key(stage)),
         reachable: watched.unreachable.is_none(),
         interval_ms: repository.poll.unwrap_or(POLL_INTERVAL).as_ms(),
         pins: rules.stages.keys().map(|stage| (stage.clone(), pin_places(rules, stage, name))).collect(),

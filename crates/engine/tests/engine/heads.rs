@@ -1,6 +1,6 @@
 //! What pushes start: what the watches see, what our own commits make, and what neither may start twice.
 
-use tidegate_engine::engine::{Cause, EffectKind, Outcome, RunState};
+use tidegate_engine::engine::{Cause, EffectKind, Outcome, RunState, Unread};
 
 use super::support::{World, approve, repository, rules, run_rule, stage};
 
@@ -85,10 +85,10 @@ fn a_watch_that_looked_before_our_own_commit_does_not_take_the_head_back() {
     world.commit(&image, &stage("qa"), "ada", None);
     world.done("package-1", "commit");
     let made = world.system.head(&image, &stage("dev")).unwrap().clone();
-    let Outcome::Heads { heads: mut stale } = world.look(&image, |_, len| len) else { unreachable!() };
-    let Outcome::Heads { heads: before } = before else { unreachable!() };
+    let Outcome::Heads { heads: mut stale, .. } = world.look(&image, |_, len| len) else { unreachable!() };
+    let Outcome::Heads { heads: before, .. } = before else { unreachable!() };
     stale.insert(stage("dev"), before[&stage("dev")].clone());
-    world.answer(&watch, Outcome::Heads { heads: stale });
+    world.answer(&watch, Outcome::Heads { heads: stale, unread: Default::default() });
     assert_eq!(world.system.head(&image, &stage("dev")), Some(&made));
     assert_eq!(world.live(), ["bake-2", "bake-3"], "what it saw of qa counts");
     let again = world.system.due[&world.watch_of(&image)].due_ms;
@@ -189,6 +189,27 @@ fn a_repository_that_cannot_be_reached_says_so_until_it_can() {
     world.push("software", "dev");
     assert_eq!(world.system.repositories[&software].unreachable, None);
     assert_eq!(world.state("package-1"), RunState::Running);
+}
+
+#[test]
+fn a_branch_that_cannot_be_read_says_so_and_hides_no_other() {
+    let mut world = World::new(SHOP);
+    let (software, dev) = (repository("software"), stage("dev"));
+    let known = world.system.head(&software, &dev).map(|head| head.commit.clone());
+    let bad = world.commit(&software, &dev, "ada", None);
+    let good = world.commit(&software, &stage("qa"), "ada", None);
+    let Outcome::Heads { mut heads, .. } = world.look(&software, |_, len| len) else { unreachable!() };
+    heads.remove(&dev);
+    let unread = Unread { commit: bad, error: "a tree of a billion files".to_owned() };
+    let watch = world.watch_of(&software);
+    world.answer(&watch, Outcome::Heads { heads, unread: [(dev.clone(), unread.clone())].into() });
+    assert_eq!(world.system.repositories[&software].unread[&dev], unread);
+    let head = |world: &World, at: &str| world.system.head(&software, &stage(at)).map(|head| head.commit.clone());
+    assert_eq!(head(&world, "dev"), known, "what was known of it stays");
+    assert_eq!(head(&world, "qa"), Some(good));
+    let mended = world.push("software", "dev");
+    assert!(world.system.repositories[&software].unread.is_empty());
+    assert_eq!(head(&world, "dev"), Some(mended));
 }
 
 #[test]

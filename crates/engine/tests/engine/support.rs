@@ -408,7 +408,7 @@ impl World {
             });
             heads.insert(stage.clone(), head);
         }
-        Outcome::Heads { heads }
+        Outcome::Heads { heads, unread: BTreeMap::new() }
     }
 
     pub(super) fn watch_of(&self, repository: &RepositoryName) -> EffectId {

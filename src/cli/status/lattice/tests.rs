@@ -28,6 +28,7 @@ fn report(stages: &[&str]) -> StatusReport {
             repository: name.to_owned(),
             heads: stages.iter().take(2 + number).map(head).collect(),
             unreachable: None,
+            unread: Default::default(),
             seen: true,
         });
     }

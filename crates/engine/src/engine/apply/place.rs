@@ -73,12 +73,15 @@ pub(super) fn apply_repository(system: &mut System, name: &RepositoryName, fact:
         RepositoryFact::WatchAsked { order } => watched.asked = *order,
         RepositoryFact::Unreachable(unreachable) => watched.unreachable = Some(unreachable.clone()),
         RepositoryFact::Reached => watched.unreachable = None,
+        RepositoryFact::Unread { stage, unread } => drop(watched.unread.insert(stage.clone(), unread.clone())),
+        RepositoryFact::Read { stage } => drop(watched.unread.remove(stage)),
         RepositoryFact::StageSeen { stage } => drop(watched.seen.insert(stage.clone())),
         RepositoryFact::StageForgotten { stage } => {
             watched.heads.remove(stage);
             watched.seen.remove(stage);
             watched.gone.remove(stage);
             watched.first.remove(stage);
+            watched.unread.remove(stage);
         }
         RepositoryFact::HeadSet { stage, head } => {
             watched.heads.insert(stage.clone(), (**head).clone());

@@ -78,8 +78,11 @@ pub enum Event {
 pub enum Outcome {
     /// A watch found that heads have moved (or saw them for the first time).
     Heads {
-        /// The head of every stage of the repository; `None` where the branch does not exist.
+        /// The head of every stage of the repository that could be read; `None` where the branch does not exist.
         heads: BTreeMap<StageName, Option<HeadSeen>>,
+        /// The branches that are there and could not be read.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        unread: BTreeMap<StageName, Unread>,
     },
     /// A watch cannot reach its repository (said once, until it can again).
     Unreachable {
@@ -94,6 +97,15 @@ pub enum Outcome {
     Authors(Attribution),
     /// A notice was delivered, or not.
     Notice(Delivery),
+}
+
+/// Why the head of a branch could not be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unread {
+    /// The head.
+    pub commit: CommitId,
+    /// What was tried, what came back, and what to do.
+    pub error: String,
 }
 
 /// What came of one try to deliver a notice.

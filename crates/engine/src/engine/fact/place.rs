@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{
     content::CommitSet,
+    event::Unread,
     origin::{Pins, Point, Record},
     state::{
         Deployed, FirstSeen, HalfWay, Head, Pinned, Policy, Promoted, RolledBack, TargetLife, Unreachable, Verified,
@@ -31,6 +32,18 @@ pub enum RepositoryFact {
     Unreachable(Unreachable),
     /// It can be reached again.
     Reached,
+    /// The branch of a stage cannot be read.
+    Unread {
+        /// The stage.
+        stage: StageName,
+        /// Its head, and why.
+        unread: Unread,
+    },
+    /// The branch of a stage can be read again.
+    Read {
+        /// The stage.
+        stage: StageName,
+    },
     /// A stage of it was looked at for the first time.
     StageSeen {
         /// The stage.

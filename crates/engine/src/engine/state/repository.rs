@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{
     content::{CommitSet, StepPlace},
+    event::Unread,
     ids::{CommitId, RunId},
     origin::Origin,
 };
@@ -24,6 +25,9 @@ pub struct Watched {
     /// The last head of each stage's branch that was deleted: made again, it is compared with that.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub gone: BTreeMap<StageName, CommitId>,
+    /// The branches whose head cannot be read: what was known of them before stays.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unread: BTreeMap<StageName, Unread>,
     /// Why it cannot be reached, and since when.
     pub unreachable: Option<Unreachable>,
     /// The place in the log of the event that asked for its pending watch: of a head that is newer, it knows nothing.

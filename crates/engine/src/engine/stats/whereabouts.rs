@@ -175,7 +175,7 @@ impl Whereabouts {
     /// Notes the heads that moved with this event.
     fn heads(&mut self, recorded: &Recorded<Event>, system: &System) {
         let told = match &recorded.event {
-            Event::Outcome { outcome: Outcome::Heads { heads }, .. } => Some(heads),
+            Event::Outcome { outcome: Outcome::Heads { heads, .. }, .. } => Some(heads),
             _ => None,
         };
         for (repository, watched) in &system.repositories {

@@ -70,7 +70,7 @@ pub(super) fn git_url(url: &str) -> Result<(), BadUrl> {
     if url.is_empty() || url.contains(|character: char| character.is_whitespace() || character.is_control()) {
         return refuse("this URL is empty or has white space in it", FORMS);
     }
-    if url.starts_with('-') || url.contains("::") {
+    if url.starts_with('-') || url.contains("::") || is_option_for_ssh(url) {
         return refuse("this is not the URL of a repository", FORMS);
     }
     let Some((scheme, rest)) = url.split_once("://") else { return Ok(()) };
@@ -94,6 +94,16 @@ pub(super) fn git_url(url: &str) -> Result<(), BadUrl> {
         "file" => refuse("a `file:` URL has an absolute path", "write `file:///…` with three slashes"),
         _ => Err(BadUrl { message: format!("git is not reached by `{scheme}:` here"), help: FORMS }),
     }
+}
+
+/// Whether the host, the user or the path begins as an option does: what `ssh` or the other side would take it for.
+fn is_option_for_ssh(url: &str) -> bool {
+    let (authority, path) = match url.split_once("://") {
+        Some((_, rest)) => rest.split_once('/').unwrap_or((rest, "")),
+        None => url.split_once(':').filter(|(host, _)| !host.contains('/')).unwrap_or_default(),
+    };
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    [authority, host, path].iter().any(|part| part.starts_with('-'))
 }
 
 /// Checks a branch name by git's rules (git-check-ref-format).
@@ -166,6 +176,12 @@ mod tests {
             "--upload-pack=x",
             "ext::sh -c x",
             "ext::x",
+            "ssh://-oProxyCommand=x/a",
+            "ssh://git@-oProxyCommand=x/a",
+            "ssh://git@host/-a",
+            "-oProxyCommand=x:a",
+            "git@-oProxyCommand=x:a",
+            "git@host:--upload-pack=x",
             "https://user:secret@host/a",
             "https://token@host/a",
             "ssh://git:secret@host/a",

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use tidegate_engine::{
     engine::{
-        Access, Command, CommitFact, Delivery, Digest, EffectKind, Event, Fact, Outcome, Pins, Recorded,
-        RepositoryFact, RunId, StageFact, StepFact, StepOutcome, fold, version::release::Release,
+        Access, Command, CommitFact, CommitId, Delivery, Digest, EffectKind, Event, Fact, Outcome, Pins, Recorded,
+        RepositoryFact, RunId, StageFact, StepFact, StepOutcome, Unread, fold, version::release::Release,
     },
     rules::{StepId, SystemName},
 };
@@ -136,6 +136,9 @@ fn places() -> World {
     let (software, dev) = (repository("software"), stage("dev"));
     let unreachable = Outcome::Unreachable { error: "no route".to_owned() };
     world.answer(&world.watch_of(&software), unreachable);
+    let unread = Unread { commit: CommitId::new("f".repeat(40)), error: "a tree of a billion files".to_owned() };
+    let unread = Outcome::Heads { heads: Default::default(), unread: [(dev.clone(), unread)].into() };
+    world.answer(&world.watch_of(&software), unread);
     world.push("software", "dev");
     // Somebody pushes before our own commit is seen.
     world.done(&world.newest("package"), "package");
