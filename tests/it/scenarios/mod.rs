@@ -8,6 +8,7 @@ mod delivery;
 mod gates;
 mod looking;
 mod notices;
+mod rules_files;
 mod troubles;
 mod versions;
 
