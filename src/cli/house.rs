@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     driver::now_ms,
-    engine::{Access, Command, Digest, Event, Refused},
+    engine::{Access, Command, Event, Refused},
     providers::{
         commit_status::NoCommitStatuses,
         git::{GitOptions, Identity, Mirrors, Proofs},
@@ -17,7 +17,7 @@ use crate::{
         objects::DirectoryObjects,
         quarantine::Quarantine,
     },
-    rules::{Rules, SystemName},
+    rules::SystemName,
     steps::Tools,
     store::{Entry, Ledger, SqliteStore, Store as _},
 };
@@ -82,6 +82,22 @@ impl House {
     /// When the store cannot be read.
     pub async fn systems(&self) -> anyhow::Result<Vec<SystemName>> {
         Ok(self.ledger.store().systems().await?.into_keys().collect())
+    }
+
+    /// The systems in the store whose logs can be read; the others say so in their status.
+    ///
+    /// # Errors
+    /// When the store cannot be read, for now.
+    pub(super) async fn readable_systems(&self) -> anyhow::Result<Vec<SystemName>> {
+        let mut readable = Vec::new();
+        for system in self.systems().await? {
+            match self.ledger.read(&system, |_| ()).await {
+                Ok(()) => readable.push(system),
+                Err(error) if error.is_passing() => return Err(error.into()),
+                Err(_) => {}
+            }
+        }
+        Ok(readable)
     }
 
     /// The system that a command shows: the one named, or the only one there is. Whoever asks must be allowed to look.
@@ -189,28 +205,6 @@ impl House {
         Ok(self.ledger.record(system, now_ms(), Event::Command { by, command }).await?)
     }
 
-    /// Reads every rules file and puts what changed into force. A file with mistakes is recorded as refused, and the last
-    /// good rules stay; where there are none yet, it is an error. Returns what was refused.
-    ///
-    /// # Errors
-    /// When a file cannot be read, or a system's first rules are not valid.
-    pub async fn load_rules(&self) -> anyhow::Result<Vec<String>> {
-        let mut refused = Vec::new();
-        for path in &self.settings.rules {
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read the rules file {}", path.display()))?;
-            let source = path.display().to_string();
-            match crate::rules::load_with_channels(&source, &text, &self.settings.known_channels()) {
-                Ok(rules) => self.put_into_force(&source, &text, rules).await?,
-                Err(mistakes) => {
-                    self.refuse(&source, &text, &mistakes.render(false)).await?;
-                    refused.push(mistakes.render(false));
-                }
-            }
-        }
-        Ok(refused)
-    }
-
     /// Puts the people and roles of the settings into force in a system, where they differ from those in force.
     ///
     /// # Errors
@@ -228,53 +222,6 @@ impl House {
             self.ledger.record(system, now_ms(), Event::AccessLoaded { access }).await?;
         }
         Ok(())
-    }
-
-    async fn put_into_force(&self, source: &str, text: &str, mut rules: Rules) -> anyhow::Result<()> {
-        let digest = Digest::of(text.as_bytes());
-        let system = rules.system.clone();
-        let folder = Path::new(source).parent().unwrap_or(Path::new("/"));
-        for repository in rules.repositories.values_mut() {
-            repository.url = absolute_url(folder, &repository.url);
-        }
-        let same = self
-            .ledger
-            .read(&system, |state| {
-                let in_force =
-                    state.rules.as_ref().is_some_and(|rules| rules.digest == digest && rules.source == source);
-                in_force && state.refused_rules.is_none()
-            })
-            .await?;
-        if !same {
-            if self.ledger.store().last_seq(&system).await? == 0 {
-                self.load_access(&system).await?;
-            }
-            let event = Event::RulesLoaded { source: source.to_owned(), digest, rules: Box::new(rules) };
-            self.ledger.record(&system, now_ms(), event).await?;
-        }
-        Ok(())
-    }
-
-    /// Records that a file was refused, in every system whose rules came from it.
-    async fn refuse(&self, source: &str, text: &str, mistakes: &str) -> anyhow::Result<()> {
-        let digest = Digest::of(text.as_bytes());
-        let mut known = false;
-        for system in self.systems().await? {
-            let (is_its, said) = self
-                .ledger
-                .read(&system, |state| {
-                    let is_its = state.rules.as_ref().is_some_and(|rules| rules.source == source);
-                    (is_its, state.refused_rules.as_ref().is_some_and(|refused| refused.digest == digest))
-                })
-                .await?;
-            known |= is_its;
-            if is_its && !said {
-                let (source, mistakes) = (source.to_owned(), mistakes.to_owned());
-                let event = Event::RulesRefused { source, digest: digest.clone(), mistakes };
-                self.ledger.record(&system, now_ms(), event).await?;
-            }
-        }
-        if known { Ok(()) } else { bail!("{mistakes}") }
     }
 
     /// How git is used.

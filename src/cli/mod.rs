@@ -12,6 +12,7 @@ mod freeze;
 mod history;
 mod hotfix;
 mod house;
+mod in_force;
 mod init;
 mod ledger_releases;
 mod logs;

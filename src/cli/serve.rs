@@ -11,7 +11,7 @@ use clap::Args;
 use tokio::signal::unix::SignalKind;
 use tokio_util::sync::CancellationToken;
 
-use super::{asking::asker, house::House, signals::told_to_stop, words};
+use super::{asking::asker, house::House, in_force::Brought, signals::told_to_stop, words};
 use crate::{
     driver::{Breakpoints, Driver, now_ms},
     engine::Command,
@@ -79,8 +79,9 @@ pub(super) async fn serve(
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let _lock = DriverLock::take(&house.settings.database())?;
-    for mistakes in house.load_rules().await? {
-        tracing::error!("rules were refused; the last good ones stay in force\n{mistakes}");
+    let seen = stamps(&house);
+    for refused in house.load_rules_files().await?.refused {
+        tracing::error!("{refused}");
     }
     let breakpoints = match breakpoints {
         Some(socket) => Breakpoints::connect(&socket)
@@ -104,13 +105,14 @@ pub(super) async fn serve(
         begin_paused(&house, &read, who, reason).await?;
     }
     tracing::info!(systems, database = %house.settings.database().display(), "driving");
-    let reload = tokio::spawn(reload_rules(house.clone(), stop.clone()));
+    let pause = pause.map(|(who, reason)| (who.to_owned(), reason.to_owned()));
+    let reload = tokio::spawn(reload_rules(house.clone(), seen, pause, stop.clone()));
     let driven = driver.drive(stop).await;
     reload.abort();
     Ok(driven?)
 }
 
-/// Pauses every system that is not paused yet.
+/// Pauses those of the systems that are not paused yet.
 async fn begin_paused(house: &House, systems: &[SystemName], who: &str, reason: &str) -> anyhow::Result<()> {
     for system in systems {
         if !house.ledger.read(system, |state| state.paused.is_some()).await? {
@@ -130,28 +132,46 @@ async fn say_if_ahead(house: &House, system: &SystemName) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Puts changed rules files into force while driving goes on. A file that cannot be read changes nothing.
-async fn reload_rules(house: Arc<House>, stop: CancellationToken) {
-    let (mut last_said, mut last_seen) = (String::new(), stamps(&house));
+/// Brings changed rules files into force while driving goes on. A system that begins meanwhile begins paused where the
+/// others did.
+async fn reload_rules(
+    house: Arc<House>,
+    mut last_seen: Vec<Stamp>,
+    pause: Option<(String, String)>,
+    stop: CancellationToken,
+) {
+    let mut last_said = String::new();
     while stop.run_until_cancelled(tokio::time::sleep(RULES_EVERY)).await.is_some() {
         let seen = stamps(&house);
         if seen == last_seen {
             continue;
         }
-        last_seen = seen;
-        let said = match house.load_rules().await {
-            Ok(refused) => refused.join("\n"),
-            Err(error) => format!("{error:#}"),
+        let said = match reload_once(&house, pause.as_ref()).await {
+            Ok(refused) => {
+                last_seen = seen;
+                refused.join("\n")
+            }
+            Err(error) => format!("rules could not be brought into force: {error:#}"),
         };
         if said != last_said && !said.is_empty() {
-            tracing::error!("rules were refused; the last good ones stay in force\n{said}");
+            tracing::error!("{said}");
         }
         last_said = said;
     }
 }
 
-/// When each rules file was last written, and its size: what has the same stamp is not read again.
-fn stamps(house: &House) -> Vec<Option<(std::time::SystemTime, u64)>> {
+async fn reload_once(house: &House, pause: Option<&(String, String)>) -> anyhow::Result<Vec<String>> {
+    let Brought { refused, begun } = house.load_rules_files().await?;
+    if let Some((who, reason)) = pause {
+        begin_paused(house, &begun, who, reason).await?;
+    }
+    Ok(refused)
+}
+
+/// When a rules file was last written, and its size: what has the same stamp is not read again.
+type Stamp = Option<(std::time::SystemTime, u64)>;
+
+fn stamps(house: &House) -> Vec<Stamp> {
     let stamp = |path: &PathBuf| {
         let metadata = path.metadata().ok()?;
         Some((metadata.modified().ok()?, metadata.len()))

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::channels::{self, ChannelSettings};
 use crate::{
     engine::{Access, Grant, Permission, Person, Principal},
-    rules::{ChannelName, Channels},
+    rules::{ChannelName, Channels, SystemName},
 };
 
 /// The file's name where none is given.
@@ -117,6 +117,20 @@ impl Settings {
     #[must_use]
     pub fn access(&self) -> Access {
         Access { people: self.people.clone(), grants: self.grants.clone() }
+    }
+
+    /// Whether somebody may look at a system that has no log yet; where its name is not known, only who may look at all.
+    #[must_use]
+    pub fn may_view(&self, who: &Principal, system: Option<&SystemName>) -> bool {
+        let access = self.access();
+        match system {
+            Some(system) => access.for_system(system).may_view(who, system.as_str()).is_ok(),
+            None => {
+                let of_all = |grant: &&Grant| grant.systems.is_empty() && grant.role.gives(Permission::View);
+                let mut of_all = access.grants.iter().filter(of_all);
+                access.grants.is_empty() || of_all.any(|grant| grant.to.iter().any(|name| who.is(name)))
+            }
+        }
     }
 
     /// A grant to nobody would take a role from everybody, unseen.

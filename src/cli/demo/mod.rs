@@ -65,6 +65,10 @@ impl Demo {
         let was_done = house.ledger.read(&system, is_done).await?;
         if !was_done {
             progress.begin()?;
+            let refused = house.load_rules_files().await?.refused;
+            if house.systems().await?.is_empty() {
+                bail!("{}", refused.join("\n"));
+            }
             let stop = CancellationToken::new();
             let server = tokio::spawn(serve(house.clone(), self.breakpoints.clone(), None, stop.clone()));
             let watched = self.watch(&house, &system, &folder, &mut progress, server).await;

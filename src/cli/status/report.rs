@@ -12,16 +12,16 @@ use super::{
     versions::VersionsStatus,
 };
 use crate::{
-    cli::words,
-    engine::{Run, StepState, System, TargetKey, TargetLife, Unread, explain},
+    cli::{in_force::NotThere, words},
+    engine::{RulesInForce, Run, StepState, System, TargetKey, TargetLife, Unread, explain},
     rules::{RepositoryName, Rules, StageName, SystemName},
 };
 
 /// One system as it stands.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StatusReport {
-    /// Its name.
+    /// Its name; empty for a rules file that does not say whose rules it has.
     pub system: String,
     /// Of which past moment this is; absent when it is the present.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,6 +44,9 @@ pub struct StatusReport {
     pub live: Vec<LiveRun>,
     /// The last run of each rule and stage that did not succeed, where none has succeeded since.
     pub failed: Vec<FailedRun>,
+    /// Where its rules are from.
+    #[serde(default)]
+    pub rules: Option<RulesStatus>,
     /// Why the newest rules file is not in force.
     pub refused_rules: Option<String>,
     /// What people and programs were to be told and could not be, yet or at all; oldest first.
@@ -61,6 +64,16 @@ pub struct StatusReport {
     /// The releases of the system that only some of their systems have; none where the past is shown.
     #[serde(default)]
     pub half_released: Vec<HalfReleased>,
+}
+
+/// The rules of a system.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RulesStatus {
+    /// Where they were read: a path.
+    pub source: String,
+    /// Since when they are in force: milliseconds since 1970, UTC; `null` when no rules of the system ever were.
+    pub since_ms: Option<i64>,
 }
 
 /// A moment that is over.
@@ -226,6 +239,7 @@ impl StatusReport {
                 .collect(),
             live: state.live_runs().map(|run| live(state, run)).collect(),
             failed: failed(state),
+            rules: state.rules.as_ref().map(RulesStatus::of),
             refused_rules: state.refused_rules.as_ref().map(|refused| refused.mistakes.clone()),
             untold: untold::of(state),
             more_given_up: state.notices.more_given_up,
@@ -233,6 +247,28 @@ impl StatusReport {
             versions: VersionsStatus::of(state, &stages),
             half_released: Vec::new(),
         }
+    }
+
+    /// A system that is not there yet, for its rules never were without mistakes.
+    pub(in crate::cli) fn not_there(file: NotThere) -> Self {
+        let NotThere { source, system, mistakes } = file;
+        Self {
+            system: system.as_ref().map_or_else(String::new, ToString::to_string),
+            rules: Some(RulesStatus { source, since_ms: None }),
+            refused_rules: Some(mistakes),
+            ..Self::default()
+        }
+    }
+
+    /// Whether it is there: rules of it are in force.
+    pub(super) fn is_there(&self) -> bool {
+        self.rules.as_ref().is_none_or(|rules| rules.since_ms.is_some())
+    }
+}
+
+impl RulesStatus {
+    fn of(in_force: &RulesInForce) -> Self {
+        Self { source: in_force.source.clone(), since_ms: Some(in_force.since_ms) }
     }
 }
 

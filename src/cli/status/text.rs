@@ -42,6 +42,9 @@ pub(in crate::cli) fn of(report: &StatusReport, now_ms: i64) -> String {
     if let Some(error) = &report.unreadable {
         return format!("{}\n  {} {error}\n", report.system, paint("cannot be read:", Tone::Bad));
     }
+    if !report.is_there() {
+        return not_there(report);
+    }
     let mut lines: Vec<String> = report.past.iter().map(past).collect();
     let columns = Columns::of(report);
     lines.extend(lattice::lines(report, now_ms, width()));
@@ -60,6 +63,19 @@ pub(in crate::cli) fn of(report: &StatusReport, now_ms: i64) -> String {
     trouble(report, columns, (half_way, words::ahead_of_clock(report.last_event_ms, now_ms)), &mut lines);
     lines.push(String::new());
     lines.iter().map(|line| line.trim_end()).collect::<Vec<_>>().join("\n")
+}
+
+/// Why a system is not there, and what to do.
+fn not_there(report: &StatusReport) -> String {
+    let StatusReport { system, rules, refused_rules, .. } = report;
+    let source = rules.as_ref().map_or("", |rules| rules.source.as_str());
+    let (name, what) = match system.as_str() {
+        "" => (source, "gives no system its rules".to_owned()),
+        system => (system, format!("is not there yet: {source} has never been without mistakes")),
+    };
+    let mistakes = refused_rules.as_deref().unwrap_or_default();
+    let hint = "mend it: `tidegate serve` reads it again within seconds";
+    format!("{} {}\n{mistakes}\n{}\n", paint(name, Tone::Strong), paint(&what, Tone::Bad), paint(hint, Tone::Quiet))
 }
 
 /// That this is not the present.
@@ -139,7 +155,10 @@ fn trouble(
         })
     });
     let refused = report.refused_rules.iter().map(|mistakes| {
-        format!("  {}; the last good ones stay in force\n{mistakes}", paint("the rules file was refused", Tone::Bad))
+        format!(
+            "  {}; the last good ones stay in force\n{mistakes}",
+            paint("a change of the rules was refused", Tone::Bad)
+        )
     });
     let untold = untold::lines(&report.untold, report.more_given_up);
     let half_way = half_way.into_iter().chain(releases::lines(&report.half_released));

@@ -33,7 +33,7 @@ const IMAGE: &str = r#"{
 }
 "#;
 /// A second system: one repository, checked on each push, whose promotion Grace has to approve.
-const BILLING: &str = "
+pub(super) const BILLING: &str = "
 version: 1
 system: billing
 stages: { dev: { environment: Development }, qa: { environment: QA } }
@@ -150,16 +150,22 @@ impl Delivery {
 
     /// Adds a second system, `billing`, and more settings; starts the server, and waits until it has seen both.
     pub(super) fn serve_with_billing(&mut self, settings: &str) -> TestRepo {
+        let ledger = self.add_billing(settings);
+        self.serve();
+        self.wait_in("billing", "its first sight", |state| {
+            state.repositories.values().all(|watched| !watched.seen.is_empty()).then_some(())
+        });
+        ledger
+    }
+
+    /// Adds a second system, `billing`, and more settings.
+    pub(super) fn add_billing(&self, settings: &str) -> TestRepo {
         let ledger = TestRepo::with(self.root().join("repositories/ledger.git"), "dev", &[("rate", "1")]);
         ledger.set_branch("qa", &ledger.head("dev").unwrap());
         std::fs::write(self.root().join("promotion-rules/billing.yaml"), BILLING).unwrap();
         let alone = std::fs::read_to_string(self.config()).unwrap();
         let both = alone.replace("webshop.yaml\"", "webshop.yaml\", \"promotion-rules/billing.yaml\"");
         std::fs::write(self.config(), format!("{both}{settings}")).unwrap();
-        self.serve();
-        self.wait_in("billing", "its first sight", |state| {
-            state.repositories.values().all(|watched| !watched.seen.is_empty()).then_some(())
-        });
         ledger
     }
 

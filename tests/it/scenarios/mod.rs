@@ -9,6 +9,7 @@ mod gates;
 mod hostile;
 mod looking;
 mod notices;
+mod rules_files;
 mod troubles;
 mod versions;
 

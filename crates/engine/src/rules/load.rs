@@ -7,6 +7,7 @@ use super::{
     document::{self, Node},
     mistake::{Findings, Mistakes},
     model::Rules,
+    names::SystemName,
     notifications::Channels,
     schema, shape,
 };
@@ -25,6 +26,13 @@ pub fn load(file_name: &str, text: &str) -> Result<Rules, Mistakes> {
 /// As [`load`].
 pub fn load_with_channels(file_name: &str, text: &str, channels: &Channels) -> Result<Rules, Mistakes> {
     load_checked(file_name, text, Some(channels))
+}
+
+/// The system that a rules file names, whatever else is wrong with it.
+#[must_use]
+pub fn system_named(text: &str) -> Option<SystemName> {
+    let document = document::parse(text, &mut Findings::default())?;
+    SystemName::new(document.get("system")?.to_value().as_str()?).ok()
 }
 
 fn load_checked(file_name: &str, text: &str, channels: Option<&Channels>) -> Result<Rules, Mistakes> {

@@ -23,7 +23,7 @@ mod zone;
 pub use actions::*;
 pub use gates::*;
 pub use kind::*;
-pub use load::{load, load_with_channels};
+pub use load::{load, load_with_channels, system_named};
 pub use matching::*;
 pub use mistake::{Mistake, Mistakes};
 pub use model::*;

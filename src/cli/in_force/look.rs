@@ -1,0 +1,64 @@
+//! What `serve` found when it last looked at the rules, as far as no log can say it: a system that never had good rules has no
+//! log. It is written anew after each look, beside the database, and `status` reads it.
+
+use std::{collections::BTreeSet, fs, path::PathBuf};
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use crate::{cli::settings::Settings, rules::SystemName};
+
+/// The last look at the rules.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::cli) struct RulesLook {
+    /// The rules files that give no system its rules.
+    #[serde(default)]
+    pub(in crate::cli) not_there: Vec<NotThere>,
+}
+
+/// A rules file whose system never had good rules, or that does not say whose rules it has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::cli) struct NotThere {
+    /// Where it was read.
+    pub(in crate::cli) source: String,
+    /// The system that it names, where that can be read.
+    pub(in crate::cli) system: Option<SystemName>,
+    /// What is wrong with it, as a person sees it.
+    pub(in crate::cli) mistakes: String,
+}
+
+impl RulesLook {
+    /// What the last look found; nothing where there was none.
+    pub(in crate::cli) fn read(settings: &Settings) -> Self {
+        let text = fs::read_to_string(file(settings)).unwrap_or_default();
+        // One that cannot be read is written anew by the next look.
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    /// Writes it where it differs from what is there, whole or not at all.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(super) fn write(&self, settings: &Settings) -> anyhow::Result<()> {
+        if Self::read(settings) == *self {
+            return Ok(());
+        }
+        let (path, partial) = (file(settings), file(settings).with_extension("partial"));
+        let text = serde_json::to_string_pretty(self)?;
+        fs::write(&partial, text).with_context(|| format!("cannot write {}", partial.display()))?;
+        fs::rename(&partial, &path).with_context(|| format!("cannot write {}", path.display()))
+    }
+
+    /// The files of systems that are not in the store. One that names a system that is there names none for itself.
+    pub(in crate::cli) fn not_there(self, there: &BTreeSet<SystemName>) -> Vec<NotThere> {
+        let mut files = self.not_there;
+        for file in &mut files {
+            file.system.take_if(|system| there.contains(system));
+        }
+        files
+    }
+}
+
+fn file(settings: &Settings) -> PathBuf {
+    settings.data.join("rules.json")
+}
