@@ -355,34 +355,3 @@ async fn what_is_kept_outlives_a_rewritten_branch_and_gits_housekeeping() {
     let all = [first.clone(), kept.clone(), lost.clone()];
     assert_eq!(mirror.parted(&all).await.unwrap(), (vec![first, kept], vec![lost]));
 }
-
-#[tokio::test]
-async fn locks_that_a_killed_process_left_stop_nothing_that_changes_a_mirror() {
-    let root = tempfile::tempdir().unwrap();
-    let remote = remote(root.path());
-    let first = remote.head("dev").unwrap();
-    let second = remote.commit("dev", "Go on", &[("a", "2")]);
-    let mirror = mirrors(root.path()).mirror(&remote.url()).unwrap();
-    mirror.fetch(&["dev".to_owned()], SOON).await.unwrap();
-    mirror.keep("webshop", [first.as_str()], SOON).await.unwrap();
-    let folder = std::fs::read_dir(root.path().join("mirrors")).unwrap();
-    let folder = folder.map(|entry| entry.unwrap().path()).find(|path| path.is_dir()).unwrap();
-    let kept = |commit: &str| folder.join(format!("refs/tidegate/keep/webshop/{commit}"));
-    let leave_locks = || {
-        for locked in [kept(&first), kept(&second), folder.join("packed-refs"), folder.join("refs/heads/dev")] {
-            std::fs::write(locked.with_extension("lock"), "").unwrap();
-        }
-    };
-    leave_locks();
-    mirror.keep("webshop", [second.as_str()], SOON).await.unwrap();
-    assert!(kept(&second).exists(), "the commit is kept");
-    leave_locks();
-    mirror.keep_only("webshop", [second.as_str()], SOON).await.unwrap();
-    assert!(!kept(&first).exists(), "what is not named any more is let go");
-    leave_locks();
-    mirror.maintain(SOON).await.unwrap();
-    let third = remote.commit("dev", "And on", &[("a", "3")]);
-    leave_locks();
-    mirror.fetch(&["dev".to_owned()], SOON).await.unwrap();
-    assert_eq!(mirror.parted(std::slice::from_ref(&third)).await.unwrap(), (vec![third.clone()], Vec::new()));
-}

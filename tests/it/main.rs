@@ -10,6 +10,7 @@ mod git_archive;
 mod git_contents;
 mod git_edit;
 mod git_merge;
+mod git_mirror;
 mod git_proof;
 mod git_restore;
 mod git_transport;

@@ -89,7 +89,7 @@ impl Mirror {
         destination: &Path,
     ) -> Result<ArchiveInfo, Fault> {
         let (commit, options, destination) = (commit.to_owned(), options.clone(), destination.to_owned());
-        self.with_repository(move |repository| {
+        self.long_with_repository(move |repository| {
             let tree = paths::tree_of(repository, &commit)?;
             let partial = partial_path(&destination);
             let made = write_file(repository, &tree, &options, &partial);

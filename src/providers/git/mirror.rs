@@ -10,6 +10,7 @@ use super::identity::Identity;
 use super::process::Git;
 use super::proof::Proofs;
 use super::remote::Remote;
+use super::soundness;
 use crate::providers::Fault;
 use git2::{ErrorCode, Oid, Repository, RepositoryInitOptions};
 use sha2::{Digest, Sha256};
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// How often a file lock that another process holds is tried again.
 const LOCK_POLL: Duration = Duration::from_millis(20);
@@ -37,12 +38,14 @@ pub struct GitOptions {
     pub environment: Vec<(String, String)>,
     /// The `git` program; a plain name is looked for in `PATH`.
     pub program: PathBuf,
+    /// How long reading or merging in a mirror may take before it counts as hanging, which ends the process.
+    pub patience: Duration,
 }
 
 impl GitOptions {
     /// `git` from `PATH`, nothing added to its environment.
     pub fn new(identity: Identity, proofs: Proofs) -> Self {
-        Self { identity, proofs, environment: Vec::new(), program: PathBuf::from("git") }
+        Self { identity, proofs, environment: Vec::new(), program: PathBuf::from("git"), patience: soundness::PATIENCE }
     }
 }
 
@@ -52,6 +55,7 @@ pub struct Mirrors {
     identity: Arc<Identity>,
     proofs: Proofs,
     git: Arc<Git>,
+    patience: Duration,
     mirrors: Mutex<BTreeMap<String, Arc<Mirror>>>,
 }
 
@@ -62,6 +66,7 @@ pub struct Mirror {
     pub(super) git: Arc<Git>,
     pub(super) identity: Arc<Identity>,
     pub(super) history: Arc<History>,
+    patience: Duration,
     writer: tokio::sync::Mutex<()>,
     /// Where the remote's branches were when we last heard of them.
     last_seen: Mutex<BTreeMap<String, Oid>>,
@@ -77,11 +82,11 @@ impl Mirrors {
     /// The mirrors below `root`, which is created when it is missing.
     pub fn open(root: impl Into<PathBuf>, options: GitOptions) -> Result<Self, Fault> {
         let root = root.into();
-        let GitOptions { identity, proofs, environment, program } = options;
+        let GitOptions { identity, proofs, environment, program, patience } = options;
         fs::create_dir_all(&root).map_err(|error| disk_fault("creating", &root, &error))?;
         let root = root.canonicalize().map_err(|error| disk_fault("opening", &root, &error))?;
         let git = Arc::new(Git { program, environment });
-        Ok(Self { root, identity: Arc::new(identity), proofs, git, mirrors: Mutex::default() })
+        Ok(Self { root, identity: Arc::new(identity), proofs, git, patience, mirrors: Mutex::default() })
     }
 
     /// The mirror of the repository at `url`: a path, or a `file`, `http(s)`, `ssh` or scp-like URL. It is created
@@ -99,6 +104,7 @@ impl Mirrors {
             git: Arc::clone(&self.git),
             identity: Arc::clone(&self.identity),
             history: Arc::new(History::new(self.proofs.clone())),
+            patience: self.patience,
             writer: tokio::sync::Mutex::default(),
             last_seen: Mutex::default(),
         });
@@ -160,13 +166,32 @@ impl Mirror {
         &self,
         work: impl FnOnce(&Repository) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
+        self.with_repository_for(self.patience, work).await
+    }
+
+    /// The same for work that takes long, because it writes out a whole tree.
+    pub(super) async fn long_with_repository<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Repository) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        self.with_repository_for(self.patience * soundness::LONG, work).await
+    }
+
+    async fn with_repository_for<T: Send + 'static>(
+        &self,
+        patience: Duration,
+        work: impl FnOnce(&Repository) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
         let directory = self.directory.clone();
         let url = self.remote.url.clone();
         let done = tokio::task::spawn_blocking(move || {
             let repository = Repository::open_bare(&directory).map_err(|error| object_fault(&error))?;
             work(&repository)
         });
-        let result = done.await.map_err(|error| Fault::retry(format!("work on the mirror broke off: {error}")))?;
+        let Ok(done) = timeout(patience, done).await else {
+            soundness::give_up(&self.directory, &self.remote.url, patience)
+        };
+        let result = done.map_err(|error| Fault::retry(format!("work on the mirror broke off: {error}")))?;
         result.map_err(|fault| fault.while_trying(&url))
     }
 
@@ -254,9 +279,14 @@ impl Mirror {
         Ok(false)
     }
 
-    /// Creates the mirror when it is not there, and again when it cannot be opened.
+    /// Creates the mirror when it is not there, and again when it cannot be opened or trusted.
     fn ensure(&self) -> Result<(), Fault> {
-        if self.is_whole() { Ok(()) } else { self.replace() }
+        if soundness::is_doubtful(&self.directory)? {
+            tracing::warn!(url = self.remote.url, "an object of the mirror was cut short, and it is made anew");
+        } else if self.is_whole() {
+            return Ok(());
+        }
+        self.replace()
     }
 
     /// Makes the mirror anew when somebody took it away while it was in use.

@@ -32,6 +32,7 @@ mod publish;
 mod read;
 mod remote;
 mod restore;
+mod soundness;
 mod trailers;
 mod transport;
 

@@ -103,7 +103,7 @@ impl Mirror {
     /// directories. A symbolic link that leads out of the tree is refused.
     pub async fn checkout_into(&self, commit: &str, directory: &Path) -> Result<(), Fault> {
         let (commit, directory) = (commit.to_owned(), directory.to_owned());
-        self.with_repository(move |repository| {
+        self.long_with_repository(move |repository| {
             fs::create_dir_all(&directory).map_err(|error| disk_fault("creating", &directory, &error))?;
             let tree = paths::tree_of(repository, &commit)?;
             write_tree(repository, &tree, &directory, Path::new(""))
