@@ -252,6 +252,7 @@ impl House {
                 worker: vec![program.display().to_string(), "image-builder-worker".to_owned()],
             }),
             statuses: Arc::new(NoCommitStatuses),
+            places: self.settings.places(),
             quarantine: Quarantine::open(data.join("begun")).context("cannot note what is begun")?,
             environments: data.join("environments"),
             scratch: data.join("scratch"),

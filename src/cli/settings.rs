@@ -161,6 +161,12 @@ impl Settings {
         self.data.join("tidegate.db")
     }
 
+    /// The file that says who waits for a place to work.
+    #[must_use]
+    pub fn places(&self) -> PathBuf {
+        self.data.join("places.json")
+    }
+
     /// The folder of the steps' logs.
     #[must_use]
     pub fn logs(&self) -> PathBuf {

@@ -11,12 +11,12 @@ use std::{
 };
 
 use tokio::{
-    sync::Semaphore,
     task::{AbortHandle, JoinSet},
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
+pub use crate::watch::InUse;
 pub use breakpoints::{Breakpoints, Resume};
 use trouble::{STORE_PAUSE, Trouble, Waits, apart};
 
@@ -25,11 +25,11 @@ use crate::{
     rules::SystemName,
     steps::{Tools, attribute, deliver, perform},
     store::{Claimed, Ledger, RecordError, StoreError},
-    watch::{Watching, watch},
+    watch::{Places, Watching, watch},
 };
 
-/// How many steps are worked on at once. Most of them wait for something outside; what they run here is bounded by the
-/// machine.
+/// How many steps are worked on at once, besides those that every system may. Most of them wait for something outside; what
+/// they run here is bounded by the machine.
 const MOST_AT_ONCE: usize = 32;
 /// How many effects may be claimed at once. Most are watches, and each of those sleeps but for a moment per interval.
 const MOST_CLAIMS: usize = 4_096;
@@ -37,6 +37,8 @@ const MOST_CLAIMS: usize = 4_096;
 const MOST_LOOKS: usize = 16;
 /// How many notices are delivered at once: a mail server that hangs holds up others of its kind, and no step.
 const MOST_DELIVERIES: usize = 8;
+/// How often it is told who waits for a place.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 /// The longest sleep when nothing is due: a safety net beneath the notices of change.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// How long a step may go on past its deadline before it is dropped: its own deadlines come first.
@@ -48,9 +50,9 @@ pub struct Driver {
     tools: Arc<Tools>,
     breakpoints: Arc<Breakpoints>,
     claimant: String,
-    looks: Semaphore,
-    steps: Semaphore,
-    deliveries: Semaphore,
+    looks: Places,
+    steps: Places,
+    deliveries: Places,
 }
 
 type Running = BTreeMap<(SystemName, EffectId), AbortHandle>;
@@ -59,8 +61,7 @@ impl Driver {
     /// A driver that goes by this name in the store.
     #[must_use]
     pub fn new(ledger: Arc<Ledger>, tools: Arc<Tools>, breakpoints: Breakpoints, claimant: String) -> Self {
-        let looks = Semaphore::new(MOST_LOOKS);
-        let (steps, deliveries) = (Semaphore::new(MOST_AT_ONCE), Semaphore::new(MOST_DELIVERIES));
+        let [looks, steps, deliveries] = [MOST_LOOKS, MOST_AT_ONCE, MOST_DELIVERIES].map(Places::new);
         Self { ledger, tools, breakpoints: Arc::new(breakpoints), claimant, looks, steps, deliveries }
     }
 
@@ -80,6 +81,7 @@ impl Driver {
             }
         }
         let mut changes = store.changes();
+        let telling = tokio::spawn(Arc::clone(&self).keep_telling_waits());
         let mut running = Running::new();
         let mut tasks: JoinSet<(SystemName, EffectId)> = JoinSet::new();
         loop {
@@ -103,7 +105,41 @@ impl Driver {
             }
         }
         tasks.shutdown().await;
+        telling.abort();
+        self.tell_waits(&InUse::default());
         Ok(())
+    }
+
+    /// Keeps a file up to date that says who has the places for steps and who waits for one: `status` and `explain` read it.
+    async fn keep_telling_waits(self: Arc<Self>) {
+        let mut told = InUse::default();
+        self.tell_waits(&told);
+        loop {
+            sleep(TELL_EVERY).await;
+            let now = self.steps.now();
+            // Nobody waits as a rule, and then there is nothing to be told.
+            if now != told && !(now.waiting.is_empty() && told.waiting.is_empty()) {
+                self.tell_waits(&now);
+                told = now;
+            }
+        }
+    }
+
+    fn tell_waits(&self, in_use: &InUse) {
+        let (path, partial) = (&self.tools.places, self.tools.places.with_extension("partial"));
+        let written = match in_use.waiting.is_empty() {
+            true => std::fs::remove_file(path).or_else(|error| match error.kind() {
+                std::io::ErrorKind::NotFound => Ok(()),
+                _ => Err(error),
+            }),
+            false => serde_json::to_vec(in_use)
+                .map_err(std::io::Error::from)
+                .and_then(|text| std::fs::write(&partial, text))
+                .and_then(|()| std::fs::rename(&partial, path)),
+        };
+        if let Err(error) = written {
+            tracing::debug!(%error, "who waits for a place cannot be told");
+        }
     }
 
     /// Ends what is not wanted any more, starts what is due, and returns when the next is due.
@@ -177,18 +213,21 @@ impl Driver {
                 watch(&work, Watching { mirrors, looks: &self.looks, quarantine }).await
             }
             Ok(Work::Authors(work)) => {
-                let _turn = self.looks.acquire().await;
+                let _place = self.looks.take(system.as_str()).await;
                 let what = format!("ask who wrote what {}/{} of {system} asks about", work.run, work.step);
                 let asked = async { Outcome::Authors(attribute(&work, &self.tools.mirrors).await) };
                 self.unless_it_kills(effect, what, asked).await
             }
-            Ok(Work::Step(work)) => {
-                let _turn = self.steps.acquire().await;
+            Ok(Work::Step(mut work)) => {
+                let asked_ms = now_ms();
+                let _place = self.steps.take(system.as_str()).await;
+                // The step's time begins when it begins.
+                work.deadline_ms += now_ms() - asked_ms;
                 let done = async { Outcome::Step(self.perform_in_time(&work).await) };
                 self.unless_it_kills(effect, format!("do {} of {system}", effect.id), done).await
             }
             Ok(Work::Notice(work)) => {
-                let _turn = self.deliveries.acquire().await;
+                let _place = self.deliveries.take(system.as_str()).await;
                 let told = async { Outcome::Notice(deliver(&work, &self.tools.channels).await) };
                 self.unless_it_kills(effect, format!("do {} of {system}", effect.id), told).await
             }

@@ -81,6 +81,7 @@ impl Scratch {
             channels: BTreeMap::new(),
             statuses: Arc::new(NoCommitStatuses),
             releases: Arc::new(NoReleases),
+            places: root.join("places.json"),
             quarantine: Quarantine::open(root.join("begun")).map_err(|error| cannot(root, &error))?,
             environments: root.join("environments"),
             scratch: root.join("steps"),

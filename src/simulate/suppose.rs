@@ -2,8 +2,6 @@
 
 use std::{path::Path, sync::Arc};
 
-use tokio::sync::Semaphore;
-
 use super::{
     people::MOST_PEOPLE,
     question::{Supposed, Unpredictable},
@@ -18,7 +16,7 @@ use crate::{
     providers::git::{self, Standing},
     rules::{RepositoryName, RuleName, StageName},
     steps::Tools,
-    watch::{Watching, watch},
+    watch::{Places, Watching, watch},
 };
 
 impl Simulation {
@@ -116,7 +114,7 @@ impl Simulation {
                 break;
             }
             let Tools { mirrors, quarantine, .. } = &self.scratch.tools;
-            let outcome = watch(&look, Watching { mirrors, looks: &Semaphore::new(1), quarantine }).await;
+            let outcome = watch(&look, Watching { mirrors, looks: &Places::new(1), quarantine }).await;
             self.take_in(Event::Outcome { effect, outcome }).await?;
         }
         Ok(clause)

@@ -37,6 +37,8 @@ pub struct Tools {
     pub statuses: Arc<dyn CommitStatuses>,
     /// What bakes images.
     pub builder: Box<dyn ImageBuilder>,
+    /// The file that says who waits for a place to work.
+    pub places: PathBuf,
     /// What is begun, and what ended the program.
     pub quarantine: Quarantine,
     /// The folder of the environments on this machine: one folder per system and stage below it.

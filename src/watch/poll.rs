@@ -8,8 +8,9 @@ use std::{
 };
 
 use serde_json::Value;
-use tokio::{sync::Semaphore, time::sleep};
+use tokio::time::sleep;
 
+use super::Places;
 use crate::{
     engine::{CommitId, CommitSet, HeadSeen, Outcome, PinPlace, PinnerId, PinsSeen, StepKey, Unread, WatchWork},
     providers::{
@@ -37,7 +38,7 @@ pub struct Watching<'with> {
     /// The mirrors.
     pub mirrors: &'with Mirrors,
     /// The places for looks at remotes.
-    pub looks: &'with Semaphore,
+    pub looks: &'with Places,
     /// What ended the program.
     pub quarantine: &'with Quarantine,
 }
@@ -126,7 +127,7 @@ async fn look(work: &WatchWork, with: Watching<'_>, try_unread: bool) -> Result<
     let mirror = with.mirrors.mirror(&work.url)?;
     let branches: Vec<String> = work.branches.values().cloned().collect();
     let heads = {
-        let _turn = with.looks.acquire().await;
+        let _place = with.looks.take(work.system.as_str()).await;
         mirror.heads(&branches, LOOK_DEADLINE).await?
     };
     let head = |branch: &String| heads.get(branch).and_then(Option::as_deref);
@@ -144,7 +145,7 @@ async fn look(work: &WatchWork, with: Watching<'_>, try_unread: bool) -> Result<
         head(branch).is_some() && head(branch) != work.known.get(*stage).map(CommitId::as_str)
     });
     let new: Vec<&String> = new.map(|(_, branch)| branch).collect();
-    let unfetched = fetch(&mirror, &new, with.looks).await;
+    let unfetched = fetch(&mirror, &new, work.system.as_str(), with.looks).await;
     let mut look = Look::default();
     for (stage, branch) in &work.branches {
         let Some(commit) = head(branch) else {
@@ -172,11 +173,11 @@ async fn look(work: &WatchWork, with: Watching<'_>, try_unread: bool) -> Result<
 }
 
 /// Fetches these branches, and returns those that cannot be. One that cannot be fetched keeps none of the others away.
-async fn fetch(mirror: &Mirror, branches: &[&String], looks: &Semaphore) -> BTreeMap<String, Fault> {
+async fn fetch(mirror: &Mirror, branches: &[&String], system: &str, looks: &Places) -> BTreeMap<String, Fault> {
     if branches.is_empty() {
         return BTreeMap::new();
     }
-    let _turn = looks.acquire().await;
+    let _place = looks.take(system).await;
     let all: Vec<String> = branches.iter().map(|branch| (*branch).clone()).collect();
     let Err(fault) = mirror.fetch(&all, FETCH_DEADLINE).await else { return BTreeMap::new() };
     let mut unfetched = BTreeMap::new();

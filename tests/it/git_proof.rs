@@ -14,9 +14,8 @@ use tidegate::{
         quarantine::Quarantine,
     },
     rules::{RepositoryName, StageName, SystemName},
-    watch::{Watching, watch},
+    watch::{Places, Watching, watch},
 };
-use tokio::sync::Semaphore;
 
 use crate::git::{SOON, mirrors, options, pin, place};
 use crate::support::repo::TestRepo;
@@ -155,7 +154,7 @@ async fn seen(
         interval_ms: 1_000,
         pins: BTreeMap::new(),
     };
-    let (mirrors, looks) = (mirrors(root), Semaphore::new(1));
+    let (mirrors, looks) = (mirrors(root), Places::new(1));
     let quarantine = Quarantine::open(root.join("begun")).unwrap();
     let with = Watching { mirrors: &mirrors, looks: &looks, quarantine: &quarantine };
     let looked = tokio::time::timeout(Duration::from_secs(60), watch(&work, with));

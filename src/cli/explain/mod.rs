@@ -12,6 +12,7 @@ use super::{
     Asking, House,
     output::{Output, Tone, paint, say},
     run::parse_run,
+    status::waits_for_place,
     words,
 };
 use crate::{
@@ -108,7 +109,11 @@ async fn explain_run(
     }
     let RunExplained { run, stage, state, conditions, .. } = &explained;
     say(&format!("{}  {stage}  {}", paint(run.as_str(), Tone::Strong), words::run_state(*state)))?;
-    say(&house.complete(asking, &explained.system, &text(conditions)).await?)
+    say(&house.complete(asking, &explained.system, &text(conditions)).await?)?;
+    match waits_for_place(house, &explained.system).filter(|_| !state.is_ended()) {
+        Some(waits) => say(&format!("  {}", paint(&waits, Tone::Busy))),
+        None => Ok(()),
+    }
 }
 
 async fn explain_journey(

@@ -18,7 +18,10 @@ use super::{
     in_force::{NotThere, RulesLook},
     output::{Output, say},
 };
-use crate::driver::now_ms;
+use crate::{
+    driver::{InUse, now_ms},
+    rules::SystemName,
+};
 
 /// Show the lattice: what is where, what goes on, and what waits for whom; of every system, unless one is named.
 #[derive(Debug, Args)]
@@ -42,7 +45,8 @@ impl Status {
                 match house.ledger.read(system, StatusReport::of).await {
                     Ok(report) => {
                         let half_released = releases::of(&house, system, &visible).await?;
-                        reports.push(StatusReport { half_released, ..report });
+                        let waits_for_place = waits_for_place(&house, system);
+                        reports.push(StatusReport { half_released, waits_for_place, ..report });
                     }
                     Err(error) => reports.push(StatusReport::unreadable(system, error.to_string())),
                 }
@@ -75,4 +79,11 @@ impl Status {
         }
         Ok(files)
     }
+}
+
+/// That steps of a system wait for others to end, when the server says so.
+pub(in crate::cli) fn waits_for_place(house: &House, system: &SystemName) -> Option<String> {
+    let told = std::fs::read(house.settings.places()).ok()?;
+    let in_use: InUse = serde_json::from_slice(&told).ok()?;
+    in_use.told(system.as_str(), "step(s)")
 }

@@ -61,6 +61,9 @@ pub struct StatusReport {
     /// Which versions there are, and what was decided about them.
     #[serde(default)]
     pub versions: VersionsStatus,
+    /// That steps wait for those of others to end, and whose those are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for_place: Option<String>,
     /// The releases of the system that only some of their systems have; none where the past is shown.
     #[serde(default)]
     pub half_released: Vec<HalfReleased>,
@@ -245,6 +248,7 @@ impl StatusReport {
             more_given_up: state.notices.more_given_up,
             holds: holds::of(state),
             versions: VersionsStatus::of(state, &stages),
+            waits_for_place: None,
             half_released: Vec::new(),
         }
     }

@@ -162,7 +162,10 @@ impl Delivery {
     pub(super) fn add_billing(&self, settings: &str) -> TestRepo {
         let ledger = TestRepo::with(self.root().join("repositories/ledger.git"), "dev", &[("rate", "1")]);
         ledger.set_branch("qa", &ledger.head("dev").unwrap());
-        std::fs::write(self.root().join("promotion-rules/billing.yaml"), BILLING).unwrap();
+        let billing = self.root().join("promotion-rules/billing.yaml");
+        if !billing.exists() {
+            std::fs::write(billing, BILLING).unwrap();
+        }
         let alone = std::fs::read_to_string(self.config()).unwrap();
         let both = alone.replace("webshop.yaml\"", "webshop.yaml\", \"promotion-rules/billing.yaml\"");
         std::fs::write(self.config(), format!("{both}{settings}")).unwrap();

@@ -133,3 +133,30 @@ fn a_clock_that_was_ahead_makes_nothing_wait_and_is_said() {
     delivery.done("package", "dev");
     delivery.done("bake", "dev");
 }
+
+#[test]
+fn slow_steps_of_one_system_leave_places_for_the_others_and_say_that_they_wait() {
+    let rule = |number: usize| {
+        format!(
+            "  slow-{number}: {{ on: {{ push: ledger }}, steps: [{{ check: {{ command: [sleep, '30'], every: 1m, within: 2h }} }}] }}\n"
+        )
+    };
+    let greedy = format!(
+        "version: 1\nsystem: billing\nstages: {{ dev: {{ environment: Development }}, qa: {{ environment: QA }} }}\n\
+         repositories: {{ ledger: {{ url: ../repositories/ledger.git, poll: 1s }} }}\nrules:\n{}",
+        (0..24).map(rule).collect::<String>()
+    );
+    let mut delivery = Delivery::by_hand();
+    std::fs::write(delivery.root().join("promotion-rules/billing.yaml"), greedy).unwrap();
+    let ledger = delivery.serve_with_billing("");
+    ledger.commit("dev", "Go slow", &[("rate", "2")]);
+    delivery.wait_in("billing", "24 runs", |state| (state.live_runs().count() == 24).then_some(()));
+    delivery.software.commit("dev", "Sell more", &[NEW_VERSION]);
+    delivery.done("package", "dev");
+    let told = "6 step(s) waiting for a place: 18 are going on, 18 of them of billing";
+    let status = delivery.granted(&["status", "--system", "billing"]);
+    assert!(status.contains(told), "{status}");
+    let explained = delivery.granted(&["explain", "slow-0-1", "--system", "billing"]);
+    assert!(explained.contains(told), "{explained}");
+    assert!(!delivery.granted(&["status", "--system", "webshop"]).contains("waiting for a place"));
+}

@@ -25,9 +25,8 @@ use tidegate::{
     simulate::{Originals, Question, Supposed, predict, report::Prediction},
     steps::{Tools, attribute, perform},
     store::{Ledger, SqliteStore},
-    watch::{Watching, watch},
+    watch::{Places, Watching, watch},
 };
-use tokio::sync::Semaphore;
 
 use super::made::Made;
 use crate::{
@@ -53,7 +52,7 @@ pub(super) struct Company {
     access: Access,
     pub(super) now_ms: i64,
     pub(super) made: Made,
-    looks: Arc<Semaphore>,
+    looks: Arc<Places>,
 }
 
 impl Company {
@@ -87,7 +86,7 @@ impl Company {
             access: Access { people: people.iter().map(person).collect(), grants: Vec::new() },
             now_ms: NOON_MS,
             made: Made::default(),
-            looks: Arc::new(Semaphore::new(1)),
+            looks: Arc::new(Places::new(1)),
             repositories,
             folder,
         };
@@ -312,6 +311,7 @@ fn tools(data: &Path) -> Tools {
             objects: data.join("objects"),
             worker: [TIDEGATE, "image-builder-worker"].map(str::to_owned).to_vec(),
         }),
+        places: data.join("places.json"),
         quarantine: Quarantine::open(data.join("begun")).unwrap(),
         environments: data.join("environments"),
         scratch: data.join("scratch"),
