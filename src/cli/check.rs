@@ -5,22 +5,31 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 
 use super::{
+    in_force::{
+        Head,
+        checked::{Checking, ReadFile, Standing},
+        files::read,
+        read_head,
+    },
     output::{Output, colours, say},
+    rules_from::{RulesRepository, is_rules_file},
     settings::Settings,
 };
 use crate::{
     engine::Access,
-    rules::{self, Action, Rules},
+    providers::git::{Mirrors, Proofs},
+    rules::{self, Action, Loaded, Rules},
 };
 
-/// Say every mistake in rules files, like a compiler. Without files: those that the settings name.
+/// Say every mistake in rules files, like a compiler. Without files: those that the settings name, or the head of the branch
+/// of their repository. They are checked as a whole: rules of several systems that start one another without end are mistakes.
 #[derive(Debug, Args)]
 pub(super) struct Check {
-    /// The rules files
+    /// The rules files, or folders of them
     files: Vec<PathBuf>,
 }
 
@@ -59,23 +68,22 @@ fn asked_but_unknown<'rules>(rules: &'rules Rules, access: &Access) -> BTreeSet<
 }
 
 impl Check {
-    pub(super) fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
         // Files can be checked anywhere; where the settings are at hand, so are the channels that rules may name.
         let settings = if self.files.is_empty() || config.exists() { Some(Settings::read(config)?) } else { None };
-        let channels = settings.as_ref().map(Settings::known_channels);
-        let load = |name: &str, text: &str| match &channels {
-            Some(channels) => rules::load_with_channels(name, text, channels),
-            None => rules::load(name, text),
-        };
         let access = settings.as_ref().map(Settings::access).unwrap_or_default();
-        let named = settings.map(|settings| settings.rules).unwrap_or_default();
-        let files = if self.files.is_empty() { named } else { self.files };
+        let from_repository = settings.as_ref().and_then(|settings| settings.rules.repository());
+        let files = match (&settings, from_repository) {
+            (Some(settings), Some(from)) if self.files.is_empty() => head(settings, from).await?,
+            (Some(settings), _) if self.files.is_empty() => on_disk(settings.rules.files())?,
+            _ => on_disk(&self.files)?,
+        };
+        let standing = if from_repository.is_some() { Standing::Repository } else { Standing::Disk };
+        let checked = Checking::by(settings.as_ref(), standing).all(&files);
         let (mut all, mut bad_files) = (Vec::new(), 0);
-        for file in &files {
-            let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-            let name = file.display().to_string();
-            match load(&name, &text) {
-                Ok(rules) if output == Output::Text => {
+        for checked in checked {
+            match checked {
+                Ok(Loaded { name, rules, .. }) if output == Output::Text => {
                     let (rule_count, stages) = (rules.rules.len(), rules.stages.len());
                     say(&format!(
                         "{name}: {} has {rule_count} rules over {stages} stages, and no mistakes",
@@ -102,4 +110,38 @@ impl Check {
         }
         if all.is_empty() { Ok(()) } else { Err(HasMistakes { mistakes: all.len(), files: bad_files }.into()) }
     }
+}
+
+/// The rules files of this machine: those that are named, and those in the folders that are named.
+fn on_disk(named: &[PathBuf]) -> anyhow::Result<Vec<ReadFile>> {
+    let mut files = Vec::new();
+    for path in named {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let entries = std::fs::read_dir(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let mut inside: Vec<PathBuf> =
+            entries.map(|entry| entry.map(|entry| entry.path())).collect::<Result<_, _>>()?;
+        inside.retain(|path| !path.is_dir() && is_rules_file(path));
+        anyhow::ensure!(!inside.is_empty(), "there is no rules file in {}", path.display());
+        inside.sort();
+        files.extend(inside);
+    }
+    let read = |path: &PathBuf| {
+        let file = read(path);
+        match &file.text {
+            Err(unread) => bail!("cannot read {}: {}", path.display(), unread.why),
+            Ok(_) => Ok(file),
+        }
+    };
+    files.iter().map(read).collect()
+}
+
+/// The rules files at the head of the branch of the rules, as the server would read them.
+async fn head(settings: &Settings, from: &RulesRepository) -> anyhow::Result<Vec<ReadFile>> {
+    let mirrors = Mirrors::open(settings.data.join("mirrors"), settings.git_options(Proofs::none()))?;
+    let mirror = mirrors.mirror(&from.repository)?;
+    let Some(Head { origin, files, .. }) = read_head(from, &mirror, None).await? else { return Ok(Vec::new()) };
+    files.map_err(|wrong| anyhow::anyhow!("commit {} of {}: {wrong}", origin.commit.short(), origin.repository))
 }

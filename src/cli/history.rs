@@ -9,7 +9,7 @@ use super::{
     output::{Output, Tone, paint, say},
 };
 use crate::engine::{
-    Attribution, Command, Delivery, EffectId, Event, Outcome, Recorded, StepOutcome, Written, explain,
+    Attribution, Command, Delivery, EffectId, Event, Outcome, Recorded, RulesOrigin, StepOutcome, Written, explain,
 };
 
 /// List what happened, in order. The log is never shortened; `--since` pages through it.
@@ -55,14 +55,25 @@ pub(super) fn plain_words(event: &Event) -> String {
 
 fn words(event: &Event, paint: Painter) -> String {
     match event {
-        Event::RulesLoaded { source, .. } => format!("rules came into force: {source}"),
-        Event::RulesRefused { source, .. } => format!("rules were refused: {source}"),
+        Event::RulesLoaded { source, origin, .. } => {
+            format!("rules came into force: {source}{}", of_commit(origin.as_ref()))
+        }
+        Event::RulesRefused { source, origin, .. } => {
+            format!("rules were refused: {source}{}", of_commit(origin.as_ref()))
+        }
         Event::AccessLoaded { access } => {
             format!("people and roles came into force: {} people, {} grants", access.people.len(), access.grants.len())
         }
         Event::Command { by, command } => format!("{} {}", by.name, asked(command)),
         Event::Outcome { effect, outcome } => outcome_words(effect, outcome, paint),
     }
+}
+
+/// Of which commit rules are.
+fn of_commit(origin: Option<&RulesOrigin>) -> String {
+    origin.map_or_else(String::new, |RulesOrigin { commit, author, subject, .. }| {
+        format!(" at {} \"{subject}\" by {author}", commit.short())
+    })
 }
 
 fn asked(command: &Command) -> String {

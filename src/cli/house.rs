@@ -12,7 +12,7 @@ use crate::{
     engine::{Access, Command, Event, Refused},
     providers::{
         commit_status::NoCommitStatuses,
-        git::{GitOptions, Identity, Mirrors, Proofs},
+        git::{GitOptions, Mirrors, Proofs},
         image_builder::LocalImageBuilder,
         objects::DirectoryObjects,
         quarantine::Quarantine,
@@ -226,11 +226,7 @@ impl House {
 
     /// How git is used.
     pub(super) fn git_options(&self) -> GitOptions {
-        let identity =
-            Identity { name: self.settings.identity.name.clone(), email: self.settings.identity.email.clone() };
-        let mut options = GitOptions::new(identity, self.proofs.clone());
-        options.environment = self.settings.git_environment.clone().into_iter().collect();
-        options
+        self.settings.git_options(self.proofs.clone())
     }
 
     /// The providers on this machine.
@@ -264,10 +260,4 @@ impl House {
 /// Whether there is a database with something in it.
 fn has_begun(settings: &Settings) -> bool {
     std::fs::metadata(settings.database()).is_ok_and(|database| database.len() > 0)
-}
-
-/// A repository's path in a rules file is from that file's folder; any other URL is as it is.
-pub(super) fn absolute_url(folder: &Path, url: &str) -> String {
-    let is_path = !url.contains("://") && !url.contains(':');
-    if is_path { folder.join(url).display().to_string() } else { url.to_owned() }
 }

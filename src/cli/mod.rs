@@ -28,6 +28,7 @@ mod replay;
 mod request;
 mod retry;
 mod rollback;
+mod rules_from;
 mod run;
 mod runs;
 mod serve;
@@ -169,7 +170,7 @@ impl Cli {
         match command {
             Command::Demo(demo) => demo.execute(output).await,
             Command::Init(init) => init.execute(output).await,
-            Command::Check(check) => check.execute(&config, output),
+            Command::Check(check) => check.execute(&config, output).await,
             Command::Serve(serve) => serve.execute(&config).await,
             Command::Status(status) => status.execute(&config, output).await,
             Command::Runs(runs) => runs.execute(&config, output).await,

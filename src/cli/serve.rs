@@ -11,7 +11,13 @@ use clap::Args;
 use tokio::signal::unix::SignalKind;
 use tokio_util::sync::CancellationToken;
 
-use super::{asking::asker, house::House, in_force::Brought, signals::told_to_stop, words};
+use super::{
+    asking::asker,
+    house::House,
+    in_force::{Brought, RulesWatch},
+    signals::told_to_stop,
+    words,
+};
 use crate::{
     driver::{Breakpoints, Driver, now_ms},
     engine::Command,
@@ -80,8 +86,8 @@ pub(super) async fn serve(
 ) -> anyhow::Result<()> {
     let _lock = DriverLock::take(&house.settings.database())?;
     let seen = stamps(&house);
-    for refused in house.load_rules_files().await?.refused {
-        tracing::error!("{refused}");
+    if house.settings.rules.repository().is_none() {
+        house.load_rules_files().await?.refused.iter().for_each(|refused| tracing::error!("{refused}"));
     }
     let breakpoints = match breakpoints {
         Some(socket) => Breakpoints::connect(&socket)
@@ -90,7 +96,8 @@ pub(super) async fn serve(
         None => Breakpoints::none(),
     };
     let claimant = format!("pid-{}", std::process::id());
-    let driver = Arc::new(Driver::new(house.ledger.clone(), Arc::new(house.tools()?), breakpoints, claimant));
+    let tools = Arc::new(house.tools()?);
+    let driver = Arc::new(Driver::new(house.ledger.clone(), tools.clone(), breakpoints, claimant));
     let (systems, unloaded) = house.ledger.load_all().await?;
     for (system, error) in &unloaded {
         tracing::error!(%system, %error, "a system cannot be read and is left alone; the others are driven");
@@ -106,7 +113,13 @@ pub(super) async fn serve(
     }
     tracing::info!(systems, database = %house.settings.database().display(), "driving");
     let pause = pause.map(|(who, reason)| (who.to_owned(), reason.to_owned()));
-    let reload = tokio::spawn(reload_rules(house.clone(), seen, pause, stop.clone()));
+    let reload = match house.settings.rules.repository() {
+        Some(from) => {
+            let watch = RulesWatch::begin(from, &tools.mirrors, &house.settings)?;
+            tokio::spawn(watch_rules(house.clone(), watch, pause, stop.clone()))
+        }
+        None => tokio::spawn(reload_rules(house.clone(), seen, pause, stop.clone())),
+    };
     let driven = driver.drive(stop).await;
     reload.abort();
     Ok(driven?)
@@ -160,12 +173,43 @@ async fn reload_rules(
     }
 }
 
+/// Brings each new head of the branch of the rules into force. A repository that cannot be reached leaves the rules as they are.
+async fn watch_rules(
+    house: Arc<House>,
+    mut watch: RulesWatch,
+    pause: Option<(String, String)>,
+    stop: CancellationToken,
+) {
+    let mut last_said = String::new();
+    loop {
+        let looked = async {
+            let Brought { refused, begun } = watch.look(&house).await?;
+            begin_as_others(&house, &begun, pause.as_ref()).await?;
+            anyhow::Ok(refused.join("\n"))
+        };
+        let said = looked.await.unwrap_or_else(|error| format!("rules could not be brought into force: {error:#}"));
+        if said != last_said && !said.is_empty() {
+            tracing::error!("{said}");
+        }
+        last_said = said;
+        if stop.run_until_cancelled(tokio::time::sleep(watch.pause())).await.is_none() {
+            return;
+        }
+    }
+}
+
 async fn reload_once(house: &House, pause: Option<&(String, String)>) -> anyhow::Result<Vec<String>> {
     let Brought { refused, begun } = house.load_rules_files().await?;
-    if let Some((who, reason)) = pause {
-        begin_paused(house, &begun, who, reason).await?;
-    }
+    begin_as_others(house, &begun, pause).await?;
     Ok(refused)
+}
+
+/// Systems that begin while others were begun paused are paused as well.
+async fn begin_as_others(house: &House, begun: &[SystemName], pause: Option<&(String, String)>) -> anyhow::Result<()> {
+    match pause {
+        Some((who, reason)) => begin_paused(house, begun, who, reason).await,
+        None => Ok(()),
+    }
 }
 
 /// When a rules file was last written, and its size: what has the same stamp is not read again.
@@ -176,5 +220,5 @@ fn stamps(house: &House) -> Vec<Stamp> {
         let metadata = path.metadata().ok()?;
         Some((metadata.modified().ok()?, metadata.len()))
     };
-    house.settings.rules.iter().map(stamp).collect()
+    house.settings.rules.files().iter().map(stamp).collect()
 }

@@ -10,9 +10,13 @@ use anyhow::{Context, bail};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::channels::{self, ChannelSettings};
+use super::{
+    channels::{self, ChannelSettings},
+    rules_from::RulesFrom,
+};
 use crate::{
     engine::{Access, Grant, Permission, Person, Principal},
+    providers::git::{self, GitOptions, Proofs},
     rules::{ChannelName, Channels, SystemName},
 };
 
@@ -23,8 +27,8 @@ pub const FILE_NAME: &str = "tidegate.toml";
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
-    /// The rules files, one per system.
-    pub rules: Vec<PathBuf>,
+    /// The rules files, one per system; or, as a table, the repository that has them.
+    pub rules: RulesFrom,
     /// The folder for all that Tidegate keeps: the database, mirrors, artifacts, logs.
     #[serde(default = "data")]
     pub data: PathBuf,
@@ -80,9 +84,7 @@ impl Settings {
         let path = std::path::absolute(path).with_context(|| format!("where is {}?", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new("/"));
         settings.data = folder.join(&settings.data);
-        for rules in &mut settings.rules {
-            *rules = folder.join(&*rules);
-        }
+        settings.rules.resolve(folder).with_context(|| format!("{} is not as it should be", path.display()))?;
         channels::absolute(&mut settings.channels, folder);
         Ok(settings)
     }
@@ -153,6 +155,15 @@ impl Settings {
             bail!("nobody is granted the role `admin`, so nobody could do everything: grant it to somebody");
         }
         Ok(())
+    }
+
+    /// How git is used.
+    #[must_use]
+    pub fn git_options(&self, proofs: Proofs) -> GitOptions {
+        let identity = git::Identity { name: self.identity.name.clone(), email: self.identity.email.clone() };
+        let mut options = GitOptions::new(identity, proofs);
+        options.environment = self.git_environment.clone().into_iter().collect();
+        options
     }
 
     /// The database.

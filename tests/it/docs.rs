@@ -40,13 +40,14 @@ fn the_rules_by_example_load() {
 
 #[test]
 fn every_example_of_rules_and_settings_loads() {
-    for document in ["docs/gates.md", "docs/notifications.md"] {
+    for document in ["docs/gates.md", "docs/notifications.md", "docs/rules.md"] {
         let text = read(document);
         for block in blocks(&text, "yaml").into_iter().filter(|block| block.contains("version: 1")) {
             rules::load(document, block).unwrap_or_else(|mistakes| panic!("{mistakes}"));
         }
         for block in blocks(&text, "toml") {
-            let settings = format!("rules = []\n{block}");
+            let files = if block.contains("[rules]") { "" } else { "rules = []\n" };
+            let settings = format!("{files}{block}");
             toml::from_str::<tidegate::cli::settings::Settings>(&settings).unwrap_or_else(|error| panic!("{error}"));
         }
     }

@@ -14,6 +14,9 @@ pub(in crate::cli) struct RulesLook {
     /// The rules files that give no system its rules.
     #[serde(default)]
     pub(in crate::cli) not_there: Vec<NotThere>,
+    /// Why the repository of the rules cannot be looked at.
+    #[serde(default)]
+    pub(in crate::cli) trouble: Option<String>,
 }
 
 /// A rules file whose system never had good rules, or that does not say whose rules it has.
@@ -49,9 +52,13 @@ impl RulesLook {
         fs::rename(&partial, &path).with_context(|| format!("cannot write {}", path.display()))
     }
 
-    /// The files of systems that are not in the store. One that names a system that is there names none for itself.
+    /// What of it is of no system: the files of systems that are not in the store. One that names a system that is there names none for itself.
     pub(in crate::cli) fn not_there(self, there: &BTreeSet<SystemName>) -> Vec<NotThere> {
         let mut files = self.not_there;
+        if let Some(mistakes) = self.trouble.filter(|_| there.is_empty()) {
+            let source = "the repository of the rules".to_owned();
+            files.push(NotThere { source, system: None, mistakes });
+        }
         for file in &mut files {
             file.system.take_if(|system| there.contains(system));
         }

@@ -11,7 +11,7 @@ use tokio::signal::unix::SignalKind;
 use super::{
     Asking, House,
     check::mistakes_in,
-    house::absolute_url,
+    in_force::checked::{Checking, Standing},
     moment,
     output::{Output, say},
     run::parse_run,
@@ -21,7 +21,7 @@ use crate::{
     driver::now_ms,
     engine::{Command, Digest, Principal, RunId, System, explain},
     providers::git::commit_in,
-    rules::{self, RepositoryName, RuleName, Rules, StageName},
+    rules::{Loaded, RepositoryName, RuleName, Rules, StageName},
     simulate::{
         Originals, Question, Supposed, predict,
         report::{Prediction, Stopped, Summary},
@@ -261,19 +261,20 @@ fn changed_rules(
     house: &House,
     output: Output,
 ) -> anyhow::Result<(String, Digest, Rules)> {
+    let in_force = state.rules.as_ref().context("no rules are in force yet: `tidegate serve` reads them and begins")?;
     let text =
         std::fs::read_to_string(file).with_context(|| format!("cannot read the rules file {}", file.display()))?;
-    let source = file.display().to_string();
-    let mut rules = rules::load_with_channels(&source, &text, &house.settings.known_channels())
-        .map_err(|mistakes| mistakes_in(&mistakes, output))?;
-    let in_force = state.rules.as_ref().context("no rules are in force yet: `tidegate serve` reads them and begins")?;
+    // A path in it is from where the rules in force are, if those are on this machine.
+    let (standing, stands_at) = match &in_force.origin {
+        Some(_) => (Standing::Repository, file),
+        None => (Standing::Disk, Path::new(&in_force.source)),
+    };
+    let name = file.display().to_string();
+    let loaded = Checking::by(Some(&house.settings), standing).alone_at(stands_at, &name, &text);
+    let Loaded { rules, .. } = loaded.map_err(|mistakes| mistakes_in(&mistakes, output))?;
     let system = &in_force.rules.system;
-    anyhow::ensure!(rules.system == *system, "{source} has the rules of {}, not of {system}", rules.system);
-    let folder = Path::new(&in_force.source).parent().unwrap_or(Path::new("/"));
-    for repository in rules.repositories.values_mut() {
-        repository.url = absolute_url(folder, &repository.url);
-    }
-    Ok((source, Digest::of(text.as_bytes()), rules))
+    anyhow::ensure!(rules.system == *system, "{name} has the rules of {}, not of {system}", rules.system);
+    Ok((name, Digest::of(text.as_bytes()), rules))
 }
 
 /// Who asks. Nothing is done in their name, so a stranger may ask as well.

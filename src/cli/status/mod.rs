@@ -34,7 +34,8 @@ pub(super) struct Status {
 impl Status {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
         let Some(house) = House::open_for(&self.asking, config).await? else { return output.nothing_yet() };
-        let not_there = self.not_there(&house).await?;
+        let look = RulesLook::read(&house.settings);
+        let not_there = self.not_there(&house, look.clone()).await?;
         // One that is not there cannot be looked for in the store.
         let named_is_not_there = self.asking.system.is_some() && !not_there.is_empty();
         let systems = if named_is_not_there { Vec::new() } else { house.systems_shown(&self.asking).await? };
@@ -43,7 +44,8 @@ impl Status {
             let visible = house.visible_systems(&self.asking.who).await?;
             for system in &systems {
                 match house.ledger.read(system, StatusReport::of).await {
-                    Ok(report) => {
+                    Ok(mut report) => {
+                        report.rules.iter_mut().for_each(|rules| rules.trouble.clone_from(&look.trouble));
                         let half_released = releases::of(&house, system, &visible).await?;
                         let waits_for_place = waits_for_place(&house, system);
                         reports.push(StatusReport { half_released, waits_for_place, ..report });
@@ -69,9 +71,9 @@ impl Status {
     }
 
     /// The rules files of systems that are not there, as far as they are asked for and may be looked at.
-    async fn not_there(&self, house: &House) -> anyhow::Result<Vec<NotThere>> {
+    async fn not_there(&self, house: &House, look: RulesLook) -> anyhow::Result<Vec<NotThere>> {
         let there = house.systems().await?.into_iter().collect();
-        let mut files = RulesLook::read(&house.settings).not_there(&there);
+        let mut files = look.not_there(&there);
         files.retain(|file| self.asking.system.is_none() || self.asking.system == file.system);
         if !files.is_empty() && !house.settings.grants.is_empty() {
             let who = house.settings.principal(&self.asking.who)?;

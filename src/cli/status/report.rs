@@ -73,10 +73,30 @@ pub struct StatusReport {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RulesStatus {
-    /// Where they were read: a path.
+    /// Where they were read: a path, in the repository where they are from one.
     pub source: String,
+    /// The commit that brought them; `null` for a file beside the server.
+    pub commit: Option<RulesCommit>,
+    /// Why the repository of the rules cannot be looked at.
+    pub trouble: Option<String>,
     /// Since when they are in force: milliseconds since 1970, UTC; `null` when no rules of the system ever were.
     pub since_ms: Option<i64>,
+}
+
+/// A commit of the repository of the rules.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RulesCommit {
+    /// The repository's URL.
+    pub repository: String,
+    /// The branch.
+    pub branch: String,
+    /// The commit, in full.
+    pub commit: String,
+    /// Who wrote it.
+    pub author: String,
+    /// The first line of its message.
+    pub subject: String,
 }
 
 /// A moment that is over.
@@ -258,7 +278,7 @@ impl StatusReport {
         let NotThere { source, system, mistakes } = file;
         Self {
             system: system.as_ref().map_or_else(String::new, ToString::to_string),
-            rules: Some(RulesStatus { source, since_ms: None }),
+            rules: Some(RulesStatus { source, commit: None, trouble: None, since_ms: None }),
             refused_rules: Some(mistakes),
             ..Self::default()
         }
@@ -272,7 +292,14 @@ impl StatusReport {
 
 impl RulesStatus {
     fn of(in_force: &RulesInForce) -> Self {
-        Self { source: in_force.source.clone(), since_ms: Some(in_force.since_ms) }
+        let commit = in_force.origin.as_ref().map(|origin| RulesCommit {
+            repository: origin.repository.clone(),
+            branch: origin.branch.clone(),
+            commit: origin.commit.to_string(),
+            author: origin.author.clone(),
+            subject: origin.subject.clone(),
+        });
+        Self { source: in_force.source.clone(), commit, trouble: None, since_ms: Some(in_force.since_ms) }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{
     holds::HoldStatus,
     lattice, releases,
-    report::{LiveRun, Past, StatusReport},
+    report::{LiveRun, Past, RulesCommit, RulesStatus, StatusReport},
     untold,
 };
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
         output::{Tone, paint, width},
         words,
     },
-    engine::explain,
+    engine::{CommitId, explain},
 };
 
 /// How wide the columns of the lists are: as wide as what is in them.
@@ -53,6 +53,7 @@ pub(in crate::cli) fn of(report: &StatusReport, now_ms: i64) -> String {
         let runs = format!("what runs in {} on {} was {made}", target.stage, target.target);
         paint(&runs, Tone::Quiet)
     }));
+    lines.extend(report.rules.iter().filter_map(|rules| rules_line(rules, now_ms)));
     lines.extend(held(&report.holds, columns, now_ms));
     let (said, half_way) = report.versions.lines(columns.stage, now_ms);
     if !said.is_empty() {
@@ -76,6 +77,15 @@ fn not_there(report: &StatusReport) -> String {
     let mistakes = refused_rules.as_deref().unwrap_or_default();
     let hint = "mend it: `tidegate serve` reads it again within seconds";
     format!("{} {}\n{mistakes}\n{}\n", paint(name, Tone::Strong), paint(&what, Tone::Bad), paint(hint, Tone::Quiet))
+}
+
+/// Which commit brought the rules.
+fn rules_line(rules: &RulesStatus, now_ms: i64) -> Option<String> {
+    let RulesCommit { commit, author, subject, .. } = rules.commit.as_ref()?;
+    let (source, commit) = (&rules.source, CommitId::new(commit.as_str()));
+    let since = words::before(now_ms, rules.since_ms?);
+    let line = format!("rules: {source} at {} \"{subject}\" by {author}, since {since}", commit.short());
+    Some(paint(&line, Tone::Quiet))
 }
 
 /// That this is not the present.
@@ -130,6 +140,21 @@ fn motion(report: &StatusReport, columns: Columns, now_ms: i64, lines: &mut Vec<
     }
 }
 
+/// That the newest rules are not in force, or cannot be seen.
+fn rules(report: &StatusReport) -> impl Iterator<Item = String> {
+    let refused = report.refused_rules.iter().map(|mistakes| {
+        format!(
+            "  {}; the last good ones stay in force\n{mistakes}",
+            paint("a change of the rules was refused", Tone::Bad)
+        )
+    });
+    let unseen = report.rules.iter().filter_map(|rules| rules.trouble.as_ref());
+    let unseen = unseen.map(|trouble| {
+        format!("  {}; those in force stay: {trouble}", paint("the rules cannot be looked at", Tone::Bad))
+    });
+    refused.chain(unseen)
+}
+
 fn trouble(
     report: &StatusReport,
     columns: Columns,
@@ -155,17 +180,17 @@ fn trouble(
             format!("  {at:<stage$} {name} {commit} {what}: {}", unread.error)
         })
     });
-    let refused = report.refused_rules.iter().map(|mistakes| {
-        format!(
-            "  {}; the last good ones stay in force\n{mistakes}",
-            paint("a change of the rules was refused", Tone::Bad)
-        )
-    });
     let untold = untold::lines(&report.untold, report.more_given_up);
     let half_way = half_way.into_iter().chain(releases::lines(&report.half_released));
     let ahead = ahead.map(|ahead| format!("  {ahead}"));
-    let trouble =
-        ahead.into_iter().chain(half_way).chain(failed).chain(unreachable).chain(unread).chain(refused).chain(untold);
+    let trouble = ahead
+        .into_iter()
+        .chain(half_way)
+        .chain(failed)
+        .chain(unreachable)
+        .chain(unread)
+        .chain(rules(report))
+        .chain(untold);
     let trouble: Vec<String> = trouble.collect();
     if !trouble.is_empty() {
         lines.push(format!("\n{}", paint("Trouble", Tone::Strong)));

@@ -174,15 +174,20 @@ impl Delivery {
 
     /// Starts the server with these arguments besides, and waits as `serve` does.
     pub(super) fn serve_with(&mut self, arguments: &[&str]) {
+        self.start(arguments);
+        self.wait("the first sight of every repository", |state| {
+            let known = |watched: &tidegate::engine::Watched| !watched.seen.is_empty() || watched.unreachable.is_some();
+            (!state.repositories.is_empty() && state.repositories.values().all(known)).then_some(())
+        });
+    }
+
+    /// Starts the server with these arguments besides, and waits for nothing.
+    pub(super) fn start(&mut self, arguments: &[&str]) {
         let arguments: Vec<&str> = [&["serve"], arguments].concat();
         let log = std::fs::File::options().create(true).append(true).open(self.root().join("serve.log")).unwrap();
         // In a process group of its own: what ends the test by a signal to its group does not end it half.
         let mut serve = self.tidegate(&arguments);
         self.server = Some(serve.stdout(Stdio::null()).stderr(log).process_group(0).spawn().unwrap());
-        self.wait("the first sight of every repository", |state| {
-            let known = |watched: &tidegate::engine::Watched| !watched.seen.is_empty() || watched.unreachable.is_some();
-            (!state.repositories.is_empty() && state.repositories.values().all(known)).then_some(())
-        });
     }
 
     /// Kills the server where it stands.

@@ -10,6 +10,7 @@ mod hostile;
 mod looking;
 mod notices;
 mod rules_files;
+mod rules_repository;
 mod troubles;
 mod versions;
 

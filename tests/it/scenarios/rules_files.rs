@@ -96,7 +96,7 @@ fn two_files_cannot_have_one_system_and_a_file_that_is_not_named_any_more_is_sai
     let both = std::fs::read_to_string(delivery.config()).unwrap();
     std::fs::write(delivery.config(), both.replace(", \"promotion-rules/billing.yaml\"", "")).unwrap();
     delivery.serve();
-    wait_refused(&delivery, "billing", "does not name");
+    wait_refused(&delivery, "billing", "any more");
     assert!(delivery.status().contains("tidegate pause --reason WHY --system billing"), "{}", delivery.status());
 }
 

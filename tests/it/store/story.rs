@@ -26,7 +26,12 @@ pub(super) async fn open(path: &Path) -> Arc<dyn Store> {
 pub(super) fn rules_loaded(system: &SystemName) -> Event {
     let mut rules: Rules = tidegate::rules::load("webshop.yaml", RULES).unwrap();
     rules.system = system.clone();
-    Event::RulesLoaded { source: "test".to_owned(), digest: Digest::of(RULES.as_bytes()), rules: Box::new(rules) }
+    Event::RulesLoaded {
+        source: "test".to_owned(),
+        digest: Digest::of(RULES.as_bytes()),
+        rules: Box::new(rules),
+        origin: None,
+    }
 }
 
 /// What the pending watch of software sees when `dev` is at a commit made of this number.

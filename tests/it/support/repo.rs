@@ -153,7 +153,7 @@ impl TestRepo {
         self.git_with(arguments, "", "")
     }
 
-    fn git_with(&self, arguments: &[&str], index: &str, input: &str) -> String {
+    pub(crate) fn git_with(&self, arguments: &[&str], index: &str, input: &str) -> String {
         let mut command = self.command(arguments);
         if !index.is_empty() {
             command.env("GIT_INDEX_FILE", index);

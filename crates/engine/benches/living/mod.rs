@@ -51,7 +51,7 @@ impl World {
             }
         }
         let digest = Digest::of(b"rules");
-        world.record(Event::RulesLoaded { source: "bench".to_owned(), digest, rules: Box::new(rules) });
+        world.record(Event::RulesLoaded { source: "bench".to_owned(), digest, rules: Box::new(rules), origin: None });
         world
     }
 

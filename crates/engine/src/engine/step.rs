@@ -25,19 +25,21 @@ pub fn step(system: &mut System, recorded: &Recorded<Event>) -> Result<Decision,
     let (seq, at_ms) = (recorded.seq, recorded.at_ms);
     let mut turn = Turn { system: Working::new(system), at_ms, seq, awake: BTreeSet::new() };
     match &recorded.event {
-        Event::RulesLoaded { source, digest, rules } => {
+        Event::RulesLoaded { source, digest, rules, origin } => {
             let in_force = RulesInForce {
                 source: source.clone(),
                 digest: digest.clone(),
                 rules: std::sync::Arc::new(Compiled::new(Rules::clone(rules))),
                 since_ms: at_ms,
+                origin: origin.clone(),
             };
             turn.load_rules(in_force);
         }
-        Event::RulesRefused { source, digest, mistakes } => {
+        Event::RulesRefused { source, digest, mistakes, origin } => {
+            turn.tell_rules_refused(source, mistakes);
             let (source, digest, mistakes) = (source.clone(), digest.clone(), mistakes.clone());
-            turn.tell_rules_refused(&source, &mistakes);
-            turn.record(Fact::RulesRefused(RefusedRules { source, digest, mistakes, at_ms }));
+            let origin = origin.clone();
+            turn.record(Fact::RulesRefused(RefusedRules { source, digest, mistakes, at_ms, origin }));
         }
         Event::AccessLoaded { access } => turn.load_access(access),
         Event::Outcome { effect, outcome } => turn.outcome(effect, outcome),

@@ -10,6 +10,7 @@ use super::{
     names::SystemName,
     notifications::Channels,
     schema, shape,
+    together::Loaded,
 };
 
 /// Loads rules from YAML or JSON. The file's name is only for messages.
@@ -36,10 +37,22 @@ pub fn system_named(text: &str) -> Option<SystemName> {
 }
 
 fn load_checked(file_name: &str, text: &str, channels: Option<&Channels>) -> Result<Rules, Mistakes> {
+    Ok(load_with_places(file_name, text, channels)?.rules)
+}
+
+/// Loads rules with all that it takes to check them together with those of other files.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_with_places(file_name: &str, text: &str, channels: Option<&Channels>) -> Result<Loaded, Mistakes> {
     let mut findings = Findings::default();
-    let parsed = document::parse(text, &mut findings);
-    match parsed.and_then(|document| understand(&document, text, channels, &mut findings)) {
-        Some(rules) if findings.is_empty() => Ok(rules),
+    let document = document::parse(text, &mut findings);
+    let understood = document.and_then(|document| {
+        let rules = understand(&document, text, channels, &mut findings)?;
+        Some(Loaded { name: file_name.to_owned(), text: text.to_owned(), rules, document })
+    });
+    match understood {
+        Some(loaded) if findings.is_empty() => Ok(loaded),
         _ => Err(findings.in_file(file_name, text)),
     }
 }

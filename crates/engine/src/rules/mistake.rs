@@ -38,6 +38,14 @@ pub struct Mistakes {
 }
 
 impl Mistakes {
+    /// One mistake about a file as a whole, of which there is no text.
+    #[must_use]
+    pub fn of_file(file: &str, message: &str, help: &str) -> Self {
+        let mut findings = Findings::default();
+        findings.add_with_help(0..0, message, help);
+        findings.in_file(file, "")
+    }
+
     /// The mistakes, in the order of the file.
     #[must_use]
     pub fn as_slice(&self) -> &[Mistake] {

@@ -164,7 +164,7 @@ fn a_failure_is_told_with_its_reason_and_a_broken_target_with_the_way_out() {
 fn refused_rules_are_told_by_the_good_ones() {
     let mut world = told(ALL);
     let (source, digest) = ("rules.yaml".to_owned(), Digest::of(b"bad"));
-    world.record(Event::RulesRefused { source, digest, mistakes: "there is no stage `prod`".to_owned() });
+    world.record(Event::RulesRefused { source, digest, mistakes: "there is no stage `prod`".to_owned(), origin: None });
     let message = message(&world, Notice::RulesRefused);
     assert!(message.text.contains("there is no stage `prod`"), "{}", message.text);
     assert_eq!(message.facts["source"], "rules.yaml");
@@ -356,7 +356,7 @@ fn what_others_write_is_made_harmless_in_a_notice() {
     let mut world = told(ALL);
     let (source, digest) = ("rules.yaml".to_owned(), Digest::of(b"bad"));
     let mistakes = "line one\r\n\tline \u{1b}[2Jtwo \u{202e}eslaf".to_owned();
-    world.record(Event::RulesRefused { source, digest, mistakes });
+    world.record(Event::RulesRefused { source, digest, mistakes, origin: None });
     let facts = message(&world, Notice::RulesRefused).facts;
     assert_eq!(facts["mistakes"], "line one\n\tline \u{fffd}[2Jtwo \u{fffd}eslaf");
 }
@@ -465,6 +465,7 @@ fn every_notice_has_just_the_names_that_templates_may_use() {
         source: "rules.yaml".to_owned(),
         digest: Digest::of(b"bad"),
         mistakes: "bad".to_owned(),
+        origin: None,
     });
     world.push("infrastructure", "dev");
     let second = world.live().into_iter().rfind(|run| run.starts_with("deliver")).unwrap();

@@ -1,7 +1,7 @@
 //! Rules that come, change and are refused; schedules that fire once.
 
 use tidegate_engine::{
-    engine::{Cause, Digest, Effect, Event, Outcome, Refused, RunState, Timer},
+    engine::{Cause, CommitId, Digest, Effect, Event, Outcome, Refused, RulesOrigin, RunState, Timer},
     rules::Rules,
 };
 
@@ -136,6 +136,7 @@ fn refused_rules_leave_the_last_good_ones_in_force_visibly() {
         source: "devops@0123".to_owned(),
         digest: Digest::of(b"bad"),
         mistakes: "there is no repository `imgae`".to_owned(),
+        origin: None,
     };
     world.record(refused);
     assert_eq!(world.system.rules, in_force);
@@ -145,13 +146,40 @@ fn refused_rules_leave_the_last_good_ones_in_force_visibly() {
 }
 
 #[test]
+fn the_commit_that_brought_rules_is_in_the_log_and_the_state() {
+    let mut world = World::new(SHOP);
+    let commit = |commit: &str| RulesOrigin {
+        repository: "https://git.example/devops.git".to_owned(),
+        branch: "main".to_owned(),
+        commit: CommitId::new(commit),
+        author: "Ada".to_owned(),
+        subject: "Ask more people".to_owned(),
+    };
+    let (source, digest) = ("promotion-rules/shop.yaml".to_owned(), Digest::of(b"good"));
+    let (rules, origin) = (Box::new(rules(SHOP)), Some(commit("a1")));
+    world.record(Event::RulesLoaded { source: source.clone(), digest, rules, origin });
+    let (digest, mistakes) = (Digest::of(b"bad"), "there is no stage `prod`".to_owned());
+    world.record(Event::RulesRefused { source, digest, mistakes, origin: Some(commit("b2")) });
+    assert_eq!(world.system.rules.as_ref().unwrap().origin, Some(commit("a1")), "the last good one stays");
+    assert_eq!(world.system.refused_rules.as_ref().unwrap().origin, Some(commit("b2")));
+    let before = serde_json::from_str(r#"{"type":"rules_refused","source":"x","digest":"sha256:0","mistakes":"y"}"#);
+    let before: Event = before.unwrap();
+    assert!(matches!(before, Event::RulesRefused { origin: None, .. }), "logs from before have none");
+}
+
+#[test]
 fn without_rules_commands_are_refused_and_events_come_in_order() {
     let mut world = World::empty();
     assert_eq!(world.ask("ada", run_rule("bake", "dev")), Err(Refused::NoRules));
     let late = tidegate_engine::engine::Recorded {
         seq: 7,
         at_ms: NOON_MS,
-        event: Event::RulesRefused { source: String::new(), digest: Digest::of(b""), mistakes: String::new() },
+        event: Event::RulesRefused {
+            source: String::new(),
+            digest: Digest::of(b""),
+            mistakes: String::new(),
+            origin: None,
+        },
     };
     let refused = tidegate_engine::engine::step(&mut world.system, &late);
     assert_eq!(refused, Err(Refused::OutOfOrder { last: 0, got: 7 }));

@@ -294,7 +294,12 @@ impl World {
 
     pub(super) fn load(&mut self, rules: Rules) {
         let digest = Digest::of(&serde_json::to_vec(&rules).unwrap());
-        self.record(Event::RulesLoaded { source: "rules.yaml".to_owned(), digest, rules: Box::new(rules) });
+        self.record(Event::RulesLoaded {
+            source: "rules.yaml".to_owned(),
+            digest,
+            rules: Box::new(rules),
+            origin: None,
+        });
     }
 
     /// Offers an event, as a store would.

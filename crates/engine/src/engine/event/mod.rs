@@ -13,6 +13,7 @@ use super::{
     content::{Artifact, PinsSeen},
     ids::{CommitId, Digest, EffectId, StepKey},
     made::Made,
+    rules_origin::RulesOrigin,
 };
 use crate::rules::{Rules, StageName};
 
@@ -35,12 +36,15 @@ pub struct Recorded<E> {
 pub enum Event {
     /// A valid rules file was read; it is in force from here on.
     RulesLoaded {
-        /// Where it was read: a path, or a commit of the devops repository.
+        /// Where it was read: a path, in the repository where it is from one.
         source: String,
         /// Of the file's text.
         digest: Digest,
         /// What it says.
         rules: Box<Rules>,
+        /// The commit that brought it; none for a file beside the server.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        origin: Option<RulesOrigin>,
     },
     /// A rules file was refused; the last good rules stay in force.
     RulesRefused {
@@ -50,6 +54,9 @@ pub enum Event {
         digest: Digest,
         /// The mistakes, as a person sees them.
         mistakes: String,
+        /// The commit that has it; none for a file beside the server.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        origin: Option<RulesOrigin>,
     },
     /// An effect came to an end, or to a point worth recording.
     Outcome {

@@ -20,6 +20,7 @@ use super::{
     effect::Effect,
     ids::{CommitId, Digest, EffectId, PinAt, RunId, TargetKey},
     origin::{Point, Record},
+    rules_origin::RulesOrigin,
     run::{Hotfix, Run},
 };
 use crate::rules::{RepositoryName, RuleName, StageName};
@@ -105,7 +106,7 @@ pub struct System {
 /// The rules in force.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RulesInForce {
-    /// Where they were read.
+    /// Where they were read: a path, in the repository where they are from one.
     pub source: String,
     /// Of the file's text.
     pub digest: Digest,
@@ -113,6 +114,9 @@ pub struct RulesInForce {
     pub rules: Arc<Compiled>,
     /// When they came into force: milliseconds since 1970, UTC.
     pub since_ms: i64,
+    /// The commit that brought them; none for a file beside the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<RulesOrigin>,
 }
 
 /// A rules file that was refused while the last good ones stay in force.
@@ -126,6 +130,9 @@ pub struct RefusedRules {
     pub mistakes: String,
     /// When: milliseconds since 1970, UTC.
     pub at_ms: i64,
+    /// The commit that has it; none for a file beside the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<RulesOrigin>,
 }
 
 impl System {

@@ -21,6 +21,23 @@ use super::{document::Node, mistake::Findings, model::Rules, notifications::Chan
 const MOST_STAGES: usize = 50;
 const MOST_RULES: usize = 200;
 const MOST_STEPS: usize = 100;
+
+/// Checks that a text can be a repository's URL, without credentials in it.
+///
+/// # Errors
+/// Why not, and what to do.
+pub fn git_url(url: &str) -> Result<(), String> {
+    texts::git_url(url).map_err(|refused| format!("{}; {}", refused.message, refused.help))
+}
+
+/// Checks that a text can be a branch's name.
+///
+/// # Errors
+/// Why not.
+pub fn git_branch(name: &str) -> Result<(), String> {
+    texts::branch(name)
+}
+
 /// Checks what rules mean. `document` gives the places, `text` is what it was parsed from; `channels` are those of
 /// `tidegate.toml`, where they are known.
 pub(super) fn check(rules: &Rules, document: &Node, text: &str, channels: Option<&Channels>, findings: &mut Findings) {

@@ -42,7 +42,7 @@ fn people() -> World {
     let mut world = World::new(PEOPLE);
     world.record(Event::AccessLoaded { access: Access::default() });
     let (source, digest) = ("rules.yaml".to_owned(), Digest::of(b"?"));
-    world.record(Event::RulesRefused { source, digest, mistakes: "there is no rule".to_owned() });
+    world.record(Event::RulesRefused { source, digest, mistakes: "there is no rule".to_owned(), origin: None });
 
     world.push("infrastructure", "dev");
     let first = asks(&mut world);
