@@ -229,6 +229,7 @@ impl House {
         let identity =
             Identity { name: self.settings.identity.name.clone(), email: self.settings.identity.email.clone() };
         let mut options = GitOptions::new(identity, self.proofs.clone());
+        options.forges = self.settings.authors.forges.clone();
         options.environment = self.settings.git_environment.clone().into_iter().collect();
         options
     }

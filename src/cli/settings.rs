@@ -2,7 +2,7 @@
 //! what it means *here* is in this file.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::channels::{self, ChannelSettings};
 use crate::{
-    engine::{Access, Grant, Permission, Person, Principal},
+    engine::{Access, Grant, Naming, Permission, Person, Principal},
     rules::{ChannelName, Channels, SystemName},
 };
 
@@ -34,6 +34,9 @@ pub struct Settings {
     /// People, by the name that they go by here.
     #[serde(default)]
     pub people: BTreeMap<String, Person>,
+    /// How the addresses in commits are read; where it is absent, `github.com` is the one forge.
+    #[serde(default = "naming")]
+    pub authors: Naming,
     /// Through what people and programs are told of things, by the names that rules give in `via`.
     #[serde(default)]
     pub channels: BTreeMap<ChannelName, ChannelSettings>,
@@ -59,6 +62,11 @@ impl Default for Identity {
     fn default() -> Self {
         Self { name: "Tidegate".to_owned(), email: "tidegate@localhost".to_owned() }
     }
+}
+
+/// The forge that most use. A login is the same person at every forge that is listed, so that others are a choice.
+fn naming() -> Naming {
+    Naming { forges: BTreeSet::from(["github.com".to_owned()]), ..Naming::default() }
 }
 
 fn data() -> PathBuf {
@@ -116,7 +124,7 @@ impl Settings {
     /// The people, groups and roles, whole.
     #[must_use]
     pub fn access(&self) -> Access {
-        Access { people: self.people.clone(), grants: self.grants.clone() }
+        Access { people: self.people.clone(), grants: self.grants.clone(), naming: self.authors.clone() }
     }
 
     /// Whether somebody may look at a system that has no log yet; where its name is not known, only who may look at all.
@@ -136,7 +144,7 @@ impl Settings {
     /// A grant to nobody would take a role from everybody, unseen.
     fn check_grants(&self) -> anyhow::Result<()> {
         let groups = self.people.values().flat_map(|person| &person.groups);
-        let known: std::collections::BTreeSet<&String> = self.people.keys().chain(groups).collect();
+        let known: BTreeSet<&String> = self.people.keys().chain(groups).collect();
         for Grant { role, to, .. } in &self.grants {
             if to.is_empty() {
                 bail!("a grant of {role:?} names nobody: write `to = [\"NAME\"]`");

@@ -86,7 +86,8 @@ impl Delivery {
             environment: Vec::new(),
         };
         delivery.write_rules(&change(RULES.to_owned()));
-        std::fs::write(delivery.config(), SETTINGS).unwrap();
+        let settings = SETTINGS.replace("\"ada@webshop.example\"", "\"ada@webshop.example\", \"ada@example.org\"");
+        std::fs::write(delivery.config(), settings).unwrap();
         delivery
     }
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ids::Digest, refused::Refused};
+use super::{ids::Digest, naming::Naming, refused::Refused};
 use crate::rules::{StageName, SystemName};
 
 /// The people that are known and what they may do. With no grants at all, everybody who is known may do everything.
@@ -18,6 +18,9 @@ pub struct Access {
     /// Who may do what.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub grants: Vec<Grant>,
+    /// How the addresses in commits are read.
+    #[serde(default, skip_serializing_if = "Naming::is_plain")]
+    pub naming: Naming,
 }
 
 /// A person.
@@ -30,6 +33,9 @@ pub struct Person {
     /// The e-mail addresses under which they commit.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub emails: BTreeSet<String>,
+    /// Their login at the forges, to which hidden addresses belong: `12345+ada@users.noreply.github.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub github: Option<String>,
 }
 
 /// Who asks: a person or a program, with the groups that they were in when they asked.
@@ -144,7 +150,8 @@ impl Access {
         // A system that no grant is for is closed to all, not open to all.
         let closed = Grant { role: Role::Admin, to: Vec::new(), systems: Vec::new(), stages: Vec::new() };
         let none_left = !self.grants.is_empty() && !self.grants.iter().any(|grant| concerns(&grant));
-        Self { people: self.people.clone(), grants: if none_left { vec![closed] } else { grants } }
+        let grants = if none_left { vec![closed] } else { grants };
+        Self { people: self.people.clone(), grants, naming: self.naming.clone() }
     }
 
     /// Of the whole of it.
@@ -157,6 +164,12 @@ impl Access {
     #[must_use]
     pub fn allows(&self, who: &Principal, permission: Permission, stage: Option<&StageName>) -> bool {
         self.grants.is_empty() || self.giving(permission, stage).any(|grant| grant.to.iter().any(|name| who.is(name)))
+    }
+
+    /// Whether somebody was given a permission: where people are listed, by a grant, and not because there are none.
+    #[must_use]
+    pub fn is_granted(&self, who: &Principal, permission: Permission, stage: Option<&StageName>) -> bool {
+        (self.people.is_empty() || !self.grants.is_empty()) && self.allows(who, permission, stage)
     }
 
     /// Refuses whoever may not look at a system in any of its stages.
@@ -212,7 +225,7 @@ impl Access {
     /// A person as one who asks.
     #[must_use]
     pub fn principal(&self, name: &str) -> Option<Principal> {
-        let Person { groups, emails } = self.people.get(name)?;
+        let Person { groups, emails, github: _ } = self.people.get(name)?;
         Some(Principal { name: name.to_owned(), groups: groups.clone(), emails: emails.clone() })
     }
 }

@@ -26,6 +26,7 @@ mod queues;
 mod releases;
 mod rules_and_times;
 mod stats;
+mod strangers;
 mod support;
 mod take_backs;
 mod versions;

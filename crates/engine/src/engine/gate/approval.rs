@@ -7,7 +7,7 @@ use crate::engine::{
     effect::Phase,
     fact::StepFact,
     gate::hold::demand_reason,
-    gate::judge::{may_judge, not_yet},
+    gate::judge::{self, may_judge, not_yet},
     ids::{Digest, RunId},
     refused::Refused,
     run::{Run, RunState},
@@ -76,6 +76,13 @@ pub fn deciders(system: &System, run: &Run, step: &StepRun) -> Vec<(String, Voic
         })
         .map(|(voice, who)| (who.name, voice))
         .collect()
+}
+
+/// Why not all who wrote what a step asks about are known, so that it takes `override`; nothing where authors may approve.
+#[must_use]
+pub fn doubts(system: &System, run: &Run, step: &StepRun) -> Option<String> {
+    let quorum = step.task.quorum(&run.stage)?;
+    if quorum.author_may_approve { None } else { judge::doubts(system, step.written()?) }
 }
 
 /// In whose name somebody may approve, given who wrote it, or why they may not.
