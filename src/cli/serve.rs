@@ -11,7 +11,7 @@ use clap::Args;
 use tokio::signal::unix::SignalKind;
 use tokio_util::sync::CancellationToken;
 
-use super::{asking::asker, house::House, in_force::Brought, signals::told_to_stop, words};
+use super::{asker::Asker, asking::Who, house::House, in_force::Brought, signals::told_to_stop, words};
 use crate::{
     driver::{Breakpoints, Driver, now_ms},
     engine::Command,
@@ -38,9 +38,8 @@ pub(super) struct Serve {
     /// Begin paused, for this reason: repositories are looked at, nothing starts until `tidegate resume`
     #[arg(long, value_name = "REASON")]
     paused: Option<String>,
-    /// Who asks for the pause; must be among the people of the settings file where it lists any
-    #[arg(long = "as", value_name = "NAME", default_value_t = asker(), hide_default_value = true)]
-    who: String,
+    #[command(flatten)]
+    who: Who,
 }
 
 impl Serve {
@@ -53,7 +52,8 @@ impl Serve {
             tracing::info!("told to stop");
             told.cancel();
         });
-        let pause = self.paused.as_deref().map(|reason| (self.who.as_str(), reason));
+        let asker = self.who.asker();
+        let pause = self.paused.as_deref().map(|reason| (&asker, reason));
         serve(Arc::new(house), self.breakpoints, pause, stop).await
     }
 }
@@ -75,7 +75,7 @@ async fn waiting_for_room<T>(doing: impl AsyncFn() -> anyhow::Result<T>) -> anyh
 pub(super) async fn serve(
     house: Arc<House>,
     breakpoints: Option<PathBuf>,
-    pause: Option<(&str, &str)>,
+    pause: Option<(&Asker, &str)>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let _lock = DriverLock::take(&house.settings.database())?;
@@ -113,7 +113,7 @@ pub(super) async fn serve(
 }
 
 /// Pauses those of the systems that are not paused yet.
-async fn begin_paused(house: &House, systems: &[SystemName], who: &str, reason: &str) -> anyhow::Result<()> {
+async fn begin_paused(house: &House, systems: &[SystemName], who: &Asker, reason: &str) -> anyhow::Result<()> {
     for system in systems {
         if !house.ledger.read(system, |state| state.paused.is_some()).await? {
             let pause = Command::Pause { reason: reason.to_owned() };
@@ -137,7 +137,7 @@ async fn say_if_ahead(house: &House, system: &SystemName) -> anyhow::Result<()> 
 async fn reload_rules(
     house: Arc<House>,
     mut last_seen: Vec<Stamp>,
-    pause: Option<(String, String)>,
+    pause: Option<(Asker, String)>,
     stop: CancellationToken,
 ) {
     let mut last_said = String::new();
@@ -160,7 +160,7 @@ async fn reload_rules(
     }
 }
 
-async fn reload_once(house: &House, pause: Option<&(String, String)>) -> anyhow::Result<Vec<String>> {
+async fn reload_once(house: &House, pause: Option<&(Asker, String)>) -> anyhow::Result<Vec<String>> {
     let Brought { refused, begun } = house.load_rules_files().await?;
     if let Some((who, reason)) = pause {
         begin_paused(house, &begun, who, reason).await?;

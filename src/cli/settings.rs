@@ -10,9 +10,12 @@ use anyhow::{Context, bail};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::channels::{self, ChannelSettings};
+use super::{
+    asker::{Asker, OsUser},
+    channels::{self, ChannelSettings},
+};
 use crate::{
-    engine::{Access, Grant, Naming, Permission, Person, Principal},
+    engine::{Access, Grant, Naming, Permission, Person, Principal, Refused},
     rules::{ChannelName, Channels, SystemName},
 };
 
@@ -84,7 +87,10 @@ impl Settings {
         })?;
         let mut settings: Self =
             toml::from_str(&text).with_context(|| format!("{} is not as it should be", path.display()))?;
-        settings.check_grants().with_context(|| format!("{} is not as it should be", path.display()))?;
+        settings
+            .check_people()
+            .and_then(|()| settings.check_grants())
+            .with_context(|| format!("{} is not as it should be", path.display()))?;
         let path = std::path::absolute(path).with_context(|| format!("where is {}?", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new("/"));
         settings.data = folder.join(&settings.data);
@@ -95,24 +101,56 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The person of that name as one who asks for something. Where no people are listed, everybody is taken at their word.
+    /// Who asks for something: the person that the user of the operating system is, or, in whose name they ask. Whether they
+    /// may ask in it is the engine's to say. Where no people are listed, everybody is taken at their word.
     ///
     /// # Errors
-    /// When people are listed and this name is not among them.
-    pub fn principal(&self, name: &str) -> anyhow::Result<Principal> {
-        match self.people.get(name) {
-            Some(person) => {
-                Ok(Principal { name: name.to_owned(), groups: person.groups.clone(), emails: person.emails.clone() })
-            }
-            None if self.people.is_empty() => Ok(Principal { name: name.to_owned(), ..Principal::default() }),
-            None => {
-                let known: Vec<&str> = self.people.keys().map(String::as_str).collect();
-                bail!(
-                    "{FILE_NAME} lists no person `{name}`; it lists {}: say who you are with `--as NAME`",
-                    known.join(", ")
-                )
+    /// When people are listed and none of them is that user, or none has that name.
+    pub fn principal(&self, asker: &Asker) -> anyhow::Result<Principal> {
+        let said = asker.in_name_of.as_deref();
+        if self.people.is_empty() {
+            return Ok(Principal::named(said.map_or_else(|| asker.user.to_string(), str::to_owned)));
+        }
+        let own = self.person_of(&asker.user).ok_or_else(|| Refused::NotAllowed {
+            who: asker.user.to_string(),
+            what: "ask for anything".to_owned(),
+            reason: format!(
+                "{FILE_NAME} lists people, and none of them is the user `{0}` of the operating system: somebody who may \
+                 write that file has to add `os = [\"{0}\"]` to one of: {1}",
+                asker.user,
+                self.names()
+            ),
+        })?;
+        let name = said.unwrap_or(own);
+        let Some(person) = self.access().principal(name) else {
+            bail!("{FILE_NAME} lists no person `{name}`; it lists {}", self.names());
+        };
+        Ok(Principal { asked_by: (name != own).then(|| own.to_owned()), ..person })
+    }
+
+    /// The person that a user of the operating system is.
+    fn person_of(&self, user: &OsUser) -> Option<&str> {
+        let is_theirs = |(_, person): &(&String, &Person)| person.os.iter().any(|listed| user.is(listed));
+        self.people.iter().find(is_theirs).map(|(name, _)| name.as_str())
+    }
+
+    fn names(&self) -> String {
+        self.people.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+    }
+
+    /// A user of the operating system who is two people would have two voices.
+    fn check_people(&self) -> anyhow::Result<()> {
+        let mut known: BTreeMap<&str, &str> = BTreeMap::new();
+        for (name, person) in &self.people {
+            for user in &person.os {
+                if let Some(other) = known.insert(user, name) {
+                    bail!(
+                        "the user `{user}` of the operating system is both {other} and {name}: one user is one person"
+                    );
+                }
             }
         }
+        Ok(())
     }
 
     /// The channels, as far as rules must know them.
@@ -131,6 +169,9 @@ impl Settings {
     #[must_use]
     pub fn may_view(&self, who: &Principal, system: Option<&SystemName>) -> bool {
         let access = self.access();
+        if access.may_ask_for(who, None, None).is_err() {
+            return false;
+        }
         match system {
             Some(system) => access.for_system(system).may_view(who, system.as_str()).is_ok(),
             None => {
@@ -173,5 +214,50 @@ impl Settings {
     #[must_use]
     pub fn logs(&self) -> PathBuf {
         self.data.join("logs")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(people: &str) -> Settings {
+        toml::from_str(&format!("rules = []\n{people}")).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn asker(user: &str, said: Option<&str>) -> Asker {
+        Asker { user: OsUser::new(1001, Some(user.to_owned())), in_name_of: said.map(str::to_owned) }
+    }
+
+    const PEOPLE: &str = "[people.ada]\nos = ['al', '7']\n[people.grace]\nos = ['grace']\n[people.linus]\n";
+
+    #[test]
+    fn the_user_of_the_operating_system_says_who_asks() {
+        let settings = settings(PEOPLE);
+        let said = |user, name| settings.principal(&asker(user, name)).map(|by| by.said()).map_err(|e| e.to_string());
+        assert_eq!(said("al", None).as_deref(), Ok("ada"));
+        assert_eq!(said("al", Some("ada")).as_deref(), Ok("ada"), "in her own name");
+        assert_eq!(said("al", Some("grace")).as_deref(), Ok("grace, asked by ada"));
+        assert_eq!(said("al", Some("linus")).as_deref(), Ok("linus, asked by ada"));
+        assert!(said("al", Some("otto")).unwrap_err().contains("lists no person `otto`; it lists ada, grace, linus"));
+        for name in [None, Some("grace")] {
+            let why = said("linus", name).unwrap_err();
+            assert!(why.contains("none of them is the user `linus` of the operating system"), "{why}");
+        }
+        let nameless = Asker { user: OsUser::new(7, None), in_name_of: None };
+        assert_eq!(settings.principal(&nameless).unwrap_or_default().name, "ada", "by number");
+    }
+
+    #[test]
+    fn without_people_everybody_is_taken_at_their_word() {
+        let settings = settings("");
+        let said = |name| settings.principal(&asker("al", name)).map(|by| by.said()).unwrap_or_default();
+        assert_eq!((said(None), said(Some("grace"))), ("al".to_owned(), "grace".to_owned()));
+    }
+
+    #[test]
+    fn one_user_is_one_person() {
+        let why = settings("[people.ada]\nos = ['al']\n[people.grace]\nos = ['al']").check_people().unwrap_err();
+        assert!(why.to_string().contains("is both ada and grace"), "{why}");
     }
 }

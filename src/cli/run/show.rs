@@ -94,7 +94,7 @@ impl Shown {
 }
 
 fn approver(answer: &Answer) -> String {
-    let name = &answer.by.name;
+    let name = answer.by.said();
     answer.in_place_of.as_ref().map_or_else(|| name.clone(), |of| format!("{name} (in the place of {of})"))
 }
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod approvals;
+mod asked_by;
 mod authors;
 mod authorship;
 mod builds;

@@ -159,6 +159,7 @@ pub(super) fn person(text: &str) -> Principal {
         name: name.to_owned(),
         groups: BTreeSet::from([group.to_owned()]),
         emails: BTreeSet::from([format!("{name}@example.com")]),
+        asked_by: None,
     }
 }
 

@@ -33,6 +33,10 @@ pub(super) fn may_judge(
     if access.wrote(by, &written.authors) {
         return refuse("it holds a change that they wrote themselves; somebody else has to look at it".to_owned());
     }
+    let asking = by.asked_by.as_ref().map(|name| access.principal(name).unwrap_or_else(|| Principal::named(name)));
+    if let Some(asking) = asking.filter(|asking| access.wrote(asking, &written.authors)) {
+        return refuse(format!("it holds a change by {}, who asks in their name", asking.name));
+    }
     let delegator = match voice {
         Voice::InPlaceOf(name) => access.principal(name),
         Voice::Own => None,
@@ -66,6 +70,7 @@ pub(in crate::engine) fn written_by(
 ) -> Option<String> {
     let voice = answer.in_place_of.clone().map_or(Voice::Own, Voice::InPlaceOf);
     let now = system.access.as_ref().and_then(|in_force| in_force.access.principal(&answer.by.name));
+    let now = now.map(|now| Principal { asked_by: answer.by.asked_by.clone(), ..now });
     let by = now.as_ref().unwrap_or(&answer.by);
     match may_judge(system, run, quorum, written, (by, &voice)) {
         Err(Refused::NotAllowed { who, reason, .. }) => {
