@@ -22,8 +22,9 @@ pub(super) struct Approve {
 
 impl Approve {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        let done = format!("{} approved {}", self.asking.who, self.run);
+        let run = self.run.clone();
+        let done = |by: &str| format!("{by} approved {run}");
         let command = Command::Approve { run: self.run, digest: self.digest.map(Digest::new) };
-        self.asking.ask(config, output, command, &done).await
+        self.asking.ask_and_say(config, output, command, done).await
     }
 }

@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use super::asker::Asker;
 use crate::rules::SystemName;
 
 /// Which system, and who asks.
@@ -10,13 +11,22 @@ pub(super) struct Asking {
     /// The system, where there is more than one
     #[arg(long, short)]
     pub(super) system: Option<SystemName>,
-    /// Who asks; must be among the people of the settings file where it lists any. `TIDEGATE_AS` says it for all commands
-    #[arg(long = "as", value_name = "NAME", default_value_t = asker(), hide_default_value = true)]
-    pub(super) who: String,
+    #[command(flatten)]
+    pub(super) who: Who,
 }
 
-/// Who asks, where the command line does not say so with `--as`: `TIDEGATE_AS`, or who is logged in.
-pub(super) fn asker() -> String {
-    let said = |name| std::env::var(name).ok().filter(|name| !name.is_empty());
-    said("TIDEGATE_AS").or_else(|| said("USER")).unwrap_or_else(|| "operator".to_owned())
+/// In whose name somebody asks.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Who {
+    /// Ask in this person's name, which needs the permission `impersonate` where the settings file lists people; without it
+    /// you ask as yourself. `TIDEGATE_AS` says it for all commands
+    #[arg(long = "as", value_name = "NAME")]
+    in_name_of: Option<String>,
+}
+
+impl Who {
+    /// Who asks.
+    pub(super) fn asker(&self) -> Asker {
+        Asker::typing(self.in_name_of.clone())
+    }
 }

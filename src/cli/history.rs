@@ -9,7 +9,8 @@ use super::{
     output::{Output, Tone, paint, say},
 };
 use crate::engine::{
-    Attribution, Command, Delivery, EffectId, Event, Outcome, Recorded, RulesOrigin, StepOutcome, Written, explain,
+    Attribution, Command, Delivery, EffectId, Event, Outcome, Principal, Recorded, RulesOrigin, StepOutcome, Written,
+    explain,
 };
 
 /// List what happened, in order. The log is never shortened; `--since` pages through it.
@@ -64,7 +65,7 @@ fn words(event: &Event, paint: Painter) -> String {
         Event::AccessLoaded { access } => {
             format!("people and roles came into force: {} people, {} grants", access.people.len(), access.grants.len())
         }
-        Event::Command { by, command } => format!("{} {}", by.name, asked(command)),
+        Event::Command { by, command } => format!("{} {}", said(by), asked(command)),
         Event::Outcome { effect, outcome } => outcome_words(effect, outcome, paint),
     }
 }
@@ -74,6 +75,12 @@ fn of_commit(origin: Option<&RulesOrigin>) -> String {
     origin.map_or_else(String::new, |RulesOrigin { commit, author, subject, .. }| {
         format!(" at {} \"{subject}\" by {author}", commit.short())
     })
+}
+
+/// Who asked: "grace", or "grace, asked by root,".
+fn said(by: &Principal) -> String {
+    let said = by.said();
+    if by.asked_by.is_some() { format!("{said},") } else { said }
 }
 
 fn asked(command: &Command) -> String {

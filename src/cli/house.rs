@@ -5,7 +5,8 @@ use std::{path::Path, sync::Arc};
 use anyhow::{Context, bail};
 
 use super::{
-    asking::Asking, channels, ledger_releases::LedgerReleases, output::NOTHING_YET, settings::Settings, words,
+    asker::Asker, asking::Asking, channels, ledger_releases::LedgerReleases, output::NOTHING_YET, settings::Settings,
+    words,
 };
 use crate::{
     driver::now_ms,
@@ -106,7 +107,7 @@ impl House {
     /// When there is no such system, or several to choose from; when whoever asks may not look at it.
     pub(super) async fn system(&self, asking: &Asking) -> anyhow::Result<SystemName> {
         let system = self.find_system(asking).await?;
-        self.may_view(&system, &asking.who)?;
+        self.may_view(&system, &asking.who.asker())?;
         Ok(system)
     }
 
@@ -117,7 +118,7 @@ impl House {
     pub(super) async fn systems_shown(&self, asking: &Asking) -> anyhow::Result<Vec<SystemName>> {
         match &asking.system {
             Some(_) => Ok(vec![self.system(asking).await?]),
-            None => self.visible_systems(&asking.who).await,
+            None => self.visible_systems(&asking.who.asker()).await,
         }
     }
 
@@ -125,7 +126,7 @@ impl House {
     ///
     /// # Errors
     /// When there are systems and none of them may be looked at; when the store cannot be read.
-    pub async fn visible_systems(&self, who: &str) -> anyhow::Result<Vec<SystemName>> {
+    pub async fn visible_systems(&self, who: &Asker) -> anyhow::Result<Vec<SystemName>> {
         self.visible_of(self.systems().await?, who)
     }
 
@@ -133,7 +134,7 @@ impl House {
     ///
     /// # Errors
     /// When there are systems and none of them may be looked at.
-    pub fn visible_of(&self, systems: Vec<SystemName>, who: &str) -> anyhow::Result<Vec<SystemName>> {
+    pub fn visible_of(&self, systems: Vec<SystemName>, who: &Asker) -> anyhow::Result<Vec<SystemName>> {
         if let [only] = systems.as_slice() {
             self.may_view(only, who)?;
         }
@@ -142,7 +143,10 @@ impl House {
         }
         let by = self.settings.principal(who)?;
         let access = self.settings.access();
-        let is_visible = |system: &SystemName| access.for_system(system).may_view(&by, system.as_str()).is_ok();
+        let is_visible = |system: &SystemName| {
+            let access = access.for_system(system);
+            access.may_ask_for(&by, None, None).is_ok() && access.may_view(&by, system.as_str()).is_ok()
+        };
         let visible: Vec<SystemName> = systems.into_iter().filter(is_visible).collect();
         if visible.is_empty() {
             bail!(Refused::NotAllowed {
@@ -154,12 +158,14 @@ impl House {
         Ok(visible)
     }
 
-    fn may_view(&self, system: &SystemName, who: &str) -> anyhow::Result<()> {
+    fn may_view(&self, system: &SystemName, who: &Asker) -> anyhow::Result<()> {
         if self.settings.grants.is_empty() {
             return Ok(());
         }
         let who = self.settings.principal(who)?;
-        Ok(self.settings.access().for_system(system).may_view(&who, system.as_str())?)
+        let access = self.settings.access().for_system(system);
+        access.may_ask_for(&who, None, None)?;
+        Ok(access.may_view(&who, system.as_str())?)
     }
 
     /// The same, for a command that asks the engine, which checks who asks. Of the other systems only those are named that
@@ -177,7 +183,7 @@ impl House {
             (None, [only]) => return Ok(only.clone()),
             _ => {}
         }
-        let visible = self.visible_systems(&asking.who).await?;
+        let visible = self.visible_systems(&asking.who.asker()).await?;
         let names = || visible.iter().map(SystemName::as_str).collect::<Vec<_>>().join(", ");
         match (&asking.system, visible.as_slice()) {
             (None, [only]) => Ok(only.clone()),
@@ -191,7 +197,7 @@ impl House {
     /// # Errors
     /// When the store cannot be read.
     pub(super) async fn complete(&self, asking: &Asking, system: &SystemName, text: &str) -> anyhow::Result<String> {
-        let several = self.visible_systems(&asking.who).await.is_ok_and(|visible| visible.len() > 1);
+        let several = self.visible_systems(&asking.who.asker()).await.is_ok_and(|visible| visible.len() > 1);
         Ok(if several { words::with_system(text, system) } else { text.to_owned() })
     }
 
@@ -199,7 +205,7 @@ impl House {
     ///
     /// # Errors
     /// The engine's refusal, which says why and what to do instead; or the store's failure.
-    pub async fn command(&self, system: &SystemName, who: &str, command: Command) -> anyhow::Result<Entry> {
+    pub async fn command(&self, system: &SystemName, who: &Asker, command: Command) -> anyhow::Result<Entry> {
         let by = self.settings.principal(who)?;
         self.load_access(system).await?;
         Ok(self.ledger.record(system, now_ms(), Event::Command { by, command }).await?)

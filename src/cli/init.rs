@@ -4,13 +4,17 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    process::Stdio,
     time::Duration,
 };
 
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::output::{Output, say};
+use super::{
+    asker::OsUser,
+    output::{Output, say},
+};
 use crate::{
     providers::git::{GitOptions, Identity, Mirrors, Proofs},
     rules::{self, SystemName},
@@ -61,7 +65,7 @@ impl Init {
         let folder = rules_path.parent().unwrap_or(&self.directory);
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         fs::write(&rules_path, &text).with_context(|| format!("cannot write {}", rules_path.display()))?;
-        fs::write(&settings, SETTINGS.replace("@RULES@", &rules_name))
+        fs::write(&settings, settings_for(&OsUser::current().to_string(), &own_email().await, &rules_name))
             .with_context(|| format!("cannot write {}", settings.display()))?;
         let branches = self.branches().await;
         if output == Output::Json {
@@ -112,6 +116,29 @@ fn absolute(url: &str) -> String {
     let is_path = !url.contains(':');
     let path = is_path.then(|| std::path::absolute(Path::new(url)).ok()).flatten();
     path.map_or_else(|| url.to_owned(), |path| path.display().to_string())
+}
+
+/// The settings, with whoever types this as the one person, who may do everything.
+fn settings_for(user: &str, email: &str, rules: &str) -> String {
+    let quoted = |text: &str| toml::Value::from(text).to_string();
+    let emails = if email.is_empty() { String::new() } else { quoted(email) };
+    let texts = [
+        ("@RULES@", rules.to_owned()),
+        (r#""@NAME@""#, quoted(user)),
+        (r#""@USER@""#, quoted(user)),
+        ("@EMAIL@", emails),
+    ];
+    texts.into_iter().fold(SETTINGS.to_owned(), |text, (name, value)| text.replace(name, &value))
+}
+
+/// The address under which whoever types this commits, as git knows it. Without one, what they wrote is a stranger's until
+/// they add it.
+async fn own_email() -> String {
+    let asked = tokio::process::Command::new("git").args(["config", "user.email"]).stdin(Stdio::null()).output();
+    match tokio::time::timeout(LOOK_DEADLINE, asked).await {
+        Ok(Ok(said)) if said.status.success() => String::from_utf8_lossy(&said.stdout).trim().to_owned(),
+        _ => String::new(),
+    }
 }
 
 /// A URL as YAML text.

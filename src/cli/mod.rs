@@ -2,6 +2,7 @@
 
 mod abort;
 mod approve;
+pub mod asker;
 mod asking;
 pub mod channels;
 mod check;

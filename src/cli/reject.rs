@@ -22,7 +22,8 @@ pub(super) struct Reject {
 
 impl Reject {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        let done = format!("{} rejected {}", self.asking.who, self.run);
-        self.asking.ask(config, output, Command::Reject { run: self.run, reason: self.reason }, &done).await
+        let run = self.run.clone();
+        let done = |by: &str| format!("{by} rejected {run}");
+        self.asking.ask_and_say(config, output, Command::Reject { run: self.run, reason: self.reason }, done).await
     }
 }

@@ -10,7 +10,8 @@ use clap::Args;
 
 use super::{
     House,
-    asking::{Asking, asker},
+    asker::Asker,
+    asking::{Asking, Who},
     output::{Output, say},
     status::releases::HalfReleased,
 };
@@ -39,9 +40,8 @@ pub(super) struct Release {
     /// The stage they are merged into
     #[arg(long, requires = "systems")]
     to: Option<StageName>,
-    /// Who asks; must be among the people of the settings file where it lists any. `TIDEGATE_AS` says it for all commands
-    #[arg(long = "as", value_name = "NAME", default_value_t = asker(), hide_default_value = true)]
-    who: String,
+    #[command(flatten)]
+    who: Who,
 }
 
 impl Release {
@@ -55,7 +55,7 @@ impl Release {
                     Command::Promote { from: from.clone(), to: to.clone(), version: None, release: Some(release) };
                 self.ask(&house, output, &command).await
             }
-            _ => show(&House::open_to_read(config).await?, &self.name, &self.who, output).await,
+            _ => show(&House::open_to_read(config).await?, &self.name, &self.who.asker(), output).await,
         }
     }
 
@@ -64,7 +64,7 @@ impl Release {
         let systems: BTreeSet<&SystemName> = self.systems.iter().collect();
         for name in &systems {
             house.find_system(&Asking { system: Some((*name).clone()), who: self.who.clone() }).await?;
-            let by = house.settings.principal(&self.who)?;
+            let by = house.settings.principal(&self.who.asker())?;
             // With the roles of the settings as they are now, as they will be when it is asked in earnest.
             house.load_access(name).await?;
             let event = Event::Command { by, command: command.clone() };
@@ -76,7 +76,7 @@ impl Release {
         }
         for name in &systems {
             house
-                .command(name, &self.who, command.clone())
+                .command(name, &self.who.asker(), command.clone())
                 .await
                 .with_context(|| format!("{name} did not grant it"))?;
         }
@@ -86,7 +86,7 @@ impl Release {
     }
 }
 
-async fn show(house: &House, name: &str, who: &str, output: Output) -> anyhow::Result<()> {
+async fn show(house: &House, name: &str, who: &Asker, output: Output) -> anyhow::Result<()> {
     let (mut found, mut stage) = (BTreeMap::new(), None);
     for system in house.visible_systems(who).await? {
         let part = house.ledger.read(&system, |state| {

@@ -11,12 +11,25 @@ use crate::engine::{Command, RunId};
 impl Asking {
     /// Asks the engine and says what came of it.
     pub(super) async fn ask(&self, config: &Path, output: Output, command: Command, done: &str) -> anyhow::Result<()> {
+        self.ask_and_say(config, output, command, |_| done.to_owned()).await
+    }
+
+    /// The same, where what came of it is said with who asked.
+    pub(super) async fn ask_and_say(
+        &self,
+        config: &Path,
+        output: Output,
+        command: Command,
+        done: impl FnOnce(&str) -> String,
+    ) -> anyhow::Result<()> {
         let house = House::open(config).await?;
         let system = house.find_system(self).await?;
-        let entry = house.command(&system, &self.who, command).await?;
+        let asker = self.who.asker();
+        let done = done(&house.settings.principal(&asker)?.said());
+        let entry = house.command(&system, &asker, command).await?;
         let made =
             house.ledger.read(&system, |state| state.runs.values().next_back().map(|run| run.id.clone())).await?;
-        let done = house.complete(self, &system, done).await?;
+        let done = house.complete(self, &system, &done).await?;
         output.done(
             &done,
             &serde_json::json!({ "system": system, "seq": entry.seq, "newest_run": made.as_ref().map(RunId::as_str) }),
@@ -39,14 +52,12 @@ impl AskingEach {
     /// the error.
     pub(super) async fn ask(self, config: &Path, output: Output, command: &Command, done: &str) -> anyhow::Result<()> {
         let house = House::open(config).await?;
-        let systems = if self.all {
-            house.visible_systems(&self.one.who).await?
-        } else {
-            vec![house.find_system(&self.one).await?]
-        };
+        let asker = self.one.who.asker();
+        let systems =
+            if self.all { house.visible_systems(&asker).await? } else { vec![house.find_system(&self.one).await?] };
         let (mut asked, mut refused) = (Vec::new(), None);
         for system in systems {
-            match house.command(&system, &self.one.who, command.clone()).await {
+            match house.command(&system, &asker, command.clone()).await {
                 Ok(entry) => asked.push((system, entry.seq)),
                 Err(error) => refused = refused.or(Some(error.context(format!("{system} was not asked for it")))),
             }

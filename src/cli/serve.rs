@@ -12,7 +12,8 @@ use tokio::signal::unix::SignalKind;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    asking::asker,
+    asker::Asker,
+    asking::Who,
     house::House,
     in_force::{Brought, RulesWatch},
     signals::told_to_stop,
@@ -44,9 +45,8 @@ pub(super) struct Serve {
     /// Begin paused, for this reason: repositories are looked at, nothing starts until `tidegate resume`
     #[arg(long, value_name = "REASON")]
     paused: Option<String>,
-    /// Who asks for the pause; must be among the people of the settings file where it lists any
-    #[arg(long = "as", value_name = "NAME", default_value_t = asker(), hide_default_value = true)]
-    who: String,
+    #[command(flatten)]
+    who: Who,
 }
 
 impl Serve {
@@ -59,7 +59,8 @@ impl Serve {
             tracing::info!("told to stop");
             told.cancel();
         });
-        let pause = self.paused.as_deref().map(|reason| (self.who.as_str(), reason));
+        let asker = self.who.asker();
+        let pause = self.paused.as_deref().map(|reason| (&asker, reason));
         serve(Arc::new(house), self.breakpoints, pause, stop).await
     }
 }
@@ -81,7 +82,7 @@ async fn waiting_for_room<T>(doing: impl AsyncFn() -> anyhow::Result<T>) -> anyh
 pub(super) async fn serve(
     house: Arc<House>,
     breakpoints: Option<PathBuf>,
-    pause: Option<(&str, &str)>,
+    pause: Option<(&Asker, &str)>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let _lock = DriverLock::take(&house.settings.database())?;
@@ -126,7 +127,7 @@ pub(super) async fn serve(
 }
 
 /// Pauses those of the systems that are not paused yet.
-async fn begin_paused(house: &House, systems: &[SystemName], who: &str, reason: &str) -> anyhow::Result<()> {
+async fn begin_paused(house: &House, systems: &[SystemName], who: &Asker, reason: &str) -> anyhow::Result<()> {
     for system in systems {
         if !house.ledger.read(system, |state| state.paused.is_some()).await? {
             let pause = Command::Pause { reason: reason.to_owned() };
@@ -150,7 +151,7 @@ async fn say_if_ahead(house: &House, system: &SystemName) -> anyhow::Result<()> 
 async fn reload_rules(
     house: Arc<House>,
     mut last_seen: Vec<Stamp>,
-    pause: Option<(String, String)>,
+    pause: Option<(Asker, String)>,
     stop: CancellationToken,
 ) {
     let mut last_said = String::new();
@@ -177,7 +178,7 @@ async fn reload_rules(
 async fn watch_rules(
     house: Arc<House>,
     mut watch: RulesWatch,
-    pause: Option<(String, String)>,
+    pause: Option<(Asker, String)>,
     stop: CancellationToken,
 ) {
     let mut last_said = String::new();
@@ -198,14 +199,14 @@ async fn watch_rules(
     }
 }
 
-async fn reload_once(house: &House, pause: Option<&(String, String)>) -> anyhow::Result<Vec<String>> {
+async fn reload_once(house: &House, pause: Option<&(Asker, String)>) -> anyhow::Result<Vec<String>> {
     let Brought { refused, begun } = house.load_rules_files().await?;
     begin_as_others(house, &begun, pause).await?;
     Ok(refused)
 }
 
 /// Systems that begin while others were begun paused are paused as well.
-async fn begin_as_others(house: &House, begun: &[SystemName], pause: Option<&(String, String)>) -> anyhow::Result<()> {
+async fn begin_as_others(house: &House, begun: &[SystemName], pause: Option<&(Asker, String)>) -> anyhow::Result<()> {
     match pause {
         Some((who, reason)) => begin_paused(house, begun, who, reason).await,
         None => Ok(()),

@@ -2,7 +2,7 @@
 //! what it means *here* is in this file.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
@@ -11,11 +11,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    asker::{Asker, OsUser},
     channels::{self, ChannelSettings},
     rules_from::RulesFrom,
 };
 use crate::{
-    engine::{Access, Grant, Permission, Person, Principal},
+    engine::{Access, Grant, Naming, Permission, Person, Principal, Refused},
     providers::git::{self, GitOptions, Proofs},
     rules::{ChannelName, Channels, SystemName},
 };
@@ -38,6 +39,9 @@ pub struct Settings {
     /// People, by the name that they go by here.
     #[serde(default)]
     pub people: BTreeMap<String, Person>,
+    /// How the addresses in commits are read; where it is absent, `github.com` is the one forge.
+    #[serde(default = "naming")]
+    pub authors: Naming,
     /// Through what people and programs are told of things, by the names that rules give in `via`.
     #[serde(default)]
     pub channels: BTreeMap<ChannelName, ChannelSettings>,
@@ -65,6 +69,11 @@ impl Default for Identity {
     }
 }
 
+/// The forge that most use. A login is the same person at every forge that is listed, so that others are a choice.
+fn naming() -> Naming {
+    Naming { forges: BTreeSet::from(["github.com".to_owned()]), ..Naming::default() }
+}
+
 fn data() -> PathBuf {
     PathBuf::from("data")
 }
@@ -80,7 +89,10 @@ impl Settings {
         })?;
         let mut settings: Self =
             toml::from_str(&text).with_context(|| format!("{} is not as it should be", path.display()))?;
-        settings.check_grants().with_context(|| format!("{} is not as it should be", path.display()))?;
+        settings
+            .check_people()
+            .and_then(|()| settings.check_grants())
+            .with_context(|| format!("{} is not as it should be", path.display()))?;
         let path = std::path::absolute(path).with_context(|| format!("where is {}?", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new("/"));
         settings.data = folder.join(&settings.data);
@@ -89,24 +101,56 @@ impl Settings {
         Ok(settings)
     }
 
-    /// The person of that name as one who asks for something. Where no people are listed, everybody is taken at their word.
+    /// Who asks for something: the person that the user of the operating system is, or, in whose name they ask. Whether they
+    /// may ask in it is the engine's to say. Where no people are listed, everybody is taken at their word.
     ///
     /// # Errors
-    /// When people are listed and this name is not among them.
-    pub fn principal(&self, name: &str) -> anyhow::Result<Principal> {
-        match self.people.get(name) {
-            Some(person) => {
-                Ok(Principal { name: name.to_owned(), groups: person.groups.clone(), emails: person.emails.clone() })
-            }
-            None if self.people.is_empty() => Ok(Principal { name: name.to_owned(), ..Principal::default() }),
-            None => {
-                let known: Vec<&str> = self.people.keys().map(String::as_str).collect();
-                bail!(
-                    "{FILE_NAME} lists no person `{name}`; it lists {}: say who you are with `--as NAME`",
-                    known.join(", ")
-                )
+    /// When people are listed and none of them is that user, or none has that name.
+    pub fn principal(&self, asker: &Asker) -> anyhow::Result<Principal> {
+        let said = asker.in_name_of.as_deref();
+        if self.people.is_empty() {
+            return Ok(Principal::named(said.map_or_else(|| asker.user.to_string(), str::to_owned)));
+        }
+        let own = self.person_of(&asker.user).ok_or_else(|| Refused::NotAllowed {
+            who: asker.user.to_string(),
+            what: "ask for anything".to_owned(),
+            reason: format!(
+                "{FILE_NAME} lists people, and none of them is the user `{0}` of the operating system: somebody who may \
+                 write that file has to add `os = [\"{0}\"]` to one of: {1}",
+                asker.user,
+                self.names()
+            ),
+        })?;
+        let name = said.unwrap_or(own);
+        let Some(person) = self.access().principal(name) else {
+            bail!("{FILE_NAME} lists no person `{name}`; it lists {}", self.names());
+        };
+        Ok(Principal { asked_by: (name != own).then(|| own.to_owned()), ..person })
+    }
+
+    /// The person that a user of the operating system is.
+    fn person_of(&self, user: &OsUser) -> Option<&str> {
+        let is_theirs = |(_, person): &(&String, &Person)| person.os.iter().any(|listed| user.is(listed));
+        self.people.iter().find(is_theirs).map(|(name, _)| name.as_str())
+    }
+
+    fn names(&self) -> String {
+        self.people.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
+    }
+
+    /// A user of the operating system who is two people would have two voices.
+    fn check_people(&self) -> anyhow::Result<()> {
+        let mut known: BTreeMap<&str, &str> = BTreeMap::new();
+        for (name, person) in &self.people {
+            for user in &person.os {
+                if let Some(other) = known.insert(user, name) {
+                    bail!(
+                        "the user `{user}` of the operating system is both {other} and {name}: one user is one person"
+                    );
+                }
             }
         }
+        Ok(())
     }
 
     /// The channels, as far as rules must know them.
@@ -118,13 +162,16 @@ impl Settings {
     /// The people, groups and roles, whole.
     #[must_use]
     pub fn access(&self) -> Access {
-        Access { people: self.people.clone(), grants: self.grants.clone() }
+        Access { people: self.people.clone(), grants: self.grants.clone(), naming: self.authors.clone() }
     }
 
     /// Whether somebody may look at a system that has no log yet; where its name is not known, only who may look at all.
     #[must_use]
     pub fn may_view(&self, who: &Principal, system: Option<&SystemName>) -> bool {
         let access = self.access();
+        if access.may_ask_for(who, None, None).is_err() {
+            return false;
+        }
         match system {
             Some(system) => access.for_system(system).may_view(who, system.as_str()).is_ok(),
             None => {
@@ -138,7 +185,7 @@ impl Settings {
     /// A grant to nobody would take a role from everybody, unseen.
     fn check_grants(&self) -> anyhow::Result<()> {
         let groups = self.people.values().flat_map(|person| &person.groups);
-        let known: std::collections::BTreeSet<&String> = self.people.keys().chain(groups).collect();
+        let known: BTreeSet<&String> = self.people.keys().chain(groups).collect();
         for Grant { role, to, .. } in &self.grants {
             if to.is_empty() {
                 bail!("a grant of {role:?} names nobody: write `to = [\"NAME\"]`");
@@ -162,6 +209,7 @@ impl Settings {
     pub fn git_options(&self, proofs: Proofs) -> GitOptions {
         let identity = git::Identity { name: self.identity.name.clone(), email: self.identity.email.clone() };
         let mut options = GitOptions::new(identity, proofs);
+        options.forges = self.authors.forges.clone();
         options.environment = self.git_environment.clone().into_iter().collect();
         options
     }
@@ -182,5 +230,50 @@ impl Settings {
     #[must_use]
     pub fn logs(&self) -> PathBuf {
         self.data.join("logs")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(people: &str) -> Settings {
+        toml::from_str(&format!("rules = []\n{people}")).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn asker(user: &str, said: Option<&str>) -> Asker {
+        Asker { user: OsUser::new(1001, Some(user.to_owned())), in_name_of: said.map(str::to_owned) }
+    }
+
+    const PEOPLE: &str = "[people.ada]\nos = ['al', '7']\n[people.grace]\nos = ['grace']\n[people.linus]\n";
+
+    #[test]
+    fn the_user_of_the_operating_system_says_who_asks() {
+        let settings = settings(PEOPLE);
+        let said = |user, name| settings.principal(&asker(user, name)).map(|by| by.said()).map_err(|e| e.to_string());
+        assert_eq!(said("al", None).as_deref(), Ok("ada"));
+        assert_eq!(said("al", Some("ada")).as_deref(), Ok("ada"), "in her own name");
+        assert_eq!(said("al", Some("grace")).as_deref(), Ok("grace, asked by ada"));
+        assert_eq!(said("al", Some("linus")).as_deref(), Ok("linus, asked by ada"));
+        assert!(said("al", Some("otto")).unwrap_err().contains("lists no person `otto`; it lists ada, grace, linus"));
+        for name in [None, Some("grace")] {
+            let why = said("linus", name).unwrap_err();
+            assert!(why.contains("none of them is the user `linus` of the operating system"), "{why}");
+        }
+        let nameless = Asker { user: OsUser::new(7, None), in_name_of: None };
+        assert_eq!(settings.principal(&nameless).unwrap_or_default().name, "ada", "by number");
+    }
+
+    #[test]
+    fn without_people_everybody_is_taken_at_their_word() {
+        let settings = settings("");
+        let said = |name| settings.principal(&asker("al", name)).map(|by| by.said()).unwrap_or_default();
+        assert_eq!((said(None), said(Some("grace"))), ("al".to_owned(), "grace".to_owned()));
+    }
+
+    #[test]
+    fn one_user_is_one_person() {
+        let why = settings("[people.ada]\nos = ['al']\n[people.grace]\nos = ['al']").check_people().unwrap_err();
+        assert!(why.to_string().contains("is both ada and grace"), "{why}");
     }
 }

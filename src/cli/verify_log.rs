@@ -76,7 +76,7 @@ impl VerifyLog {
     /// The systems to check, also those whose head was taken away.
     async fn systems(&self, house: &House) -> anyhow::Result<Vec<SystemName>> {
         let named_anywhere = house.ledger.store().named_anywhere().await?;
-        let all = house.visible_of(named_anywhere.into_iter().collect(), &self.asking.who)?;
+        let all = house.visible_of(named_anywhere.into_iter().collect(), &self.asking.who.asker())?;
         match &self.asking.system {
             Some(named) if all.contains(named) => Ok(vec![named.clone()]),
             None if self.expect.is_none() || all.len() == 1 => Ok(all),

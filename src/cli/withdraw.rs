@@ -19,7 +19,8 @@ pub(super) struct Withdraw {
 
 impl Withdraw {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        let done = format!("{} does not approve {} any more", self.asking.who, self.run);
-        self.asking.ask(config, output, Command::Withdraw { run: self.run }, &done).await
+        let run = self.run.clone();
+        let done = |by: &str| format!("{by} does not approve {run} any more");
+        self.asking.ask_and_say(config, output, Command::Withdraw { run: self.run }, done).await
     }
 }

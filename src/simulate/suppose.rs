@@ -74,6 +74,7 @@ impl Simulation {
             name: name.clone(),
             groups: person.groups.clone(),
             emails: person.emails.clone(),
+            asked_by: None,
         });
         let may = others.find(|other| !matches!(would_be(other), Err(Refused::NotAllowed { .. })));
         let Some(may) = may else { return Err(refused.into()) };

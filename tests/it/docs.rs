@@ -71,13 +71,45 @@ fn the_table_of_permissions_says_what_each_role_gives() {
     use tidegate::engine::{Permission, Role};
     let text = read("docs/gates.md");
     let table = text.split("| permission |").nth(1).unwrap().split("\n\n").next().unwrap();
-    let all = [Permission::View, Permission::Operate, Permission::Approve, Permission::Hold, Permission::Override];
+    let all = [
+        Permission::View,
+        Permission::Operate,
+        Permission::Approve,
+        Permission::Hold,
+        Permission::Override,
+        Permission::Impersonate,
+    ];
     assert_eq!(table.lines().skip(2).count(), all.len());
     for (row, permission) in table.lines().skip(2).zip(all) {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();
         assert_eq!(cells[1].trim_matches('`'), permission.name());
-        for (cell, role) in cells[3..].iter().zip([Role::Viewer, Role::Operator, Role::Approver, Role::Admin]) {
+        for (cell, role) in
+            cells[3..].iter().zip([Role::Viewer, Role::Operator, Role::Approver, Role::Admin, Role::Impersonator])
+        {
             assert_eq!(*cell == "✓", role.gives(permission), "{} {role:?}", permission.name());
+        }
+    }
+}
+
+#[test]
+fn every_row_of_who_is_who_is_held_by_a_test_of_that_name() {
+    let text = read("docs/gates.md");
+    let tests: String = [
+        "crates/engine/tests/engine/strangers.rs",
+        "crates/engine/tests/engine/asked_by.rs",
+        "src/providers/git/authorship.rs",
+        "src/cli/settings.rs",
+        "tests/it/git_proof.rs",
+        "tests/it/scenarios/who.rs",
+    ]
+    .map(read)
+    .concat();
+    for beginning in ["| what is written |", "| who types it |"] {
+        let rows = table(&text, beginning);
+        assert!(rows.len() > 5);
+        for row in rows {
+            let name = one(row[2]);
+            assert!(tests.contains(&format!("fn {name}()")), "no test is called {name}");
         }
     }
 }

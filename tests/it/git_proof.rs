@@ -108,25 +108,54 @@ async fn another_installation_proves_nothing() {
     assert_eq!(format!("{:?}", Proofs::with(&[7; 32])), "Proofs(…)");
 }
 
-#[tokio::test]
-async fn co_authors_and_committers_wrote_it_as_well() {
-    let root = tempfile::tempdir().unwrap();
-    let remote = remote(root.path());
+/// Who wrote commits of Ada's with these committers, in order.
+async fn written_with(root: &Path, forges: &[&str], committers: &[&str]) -> Vec<String> {
+    let remote = remote(root);
     let begin = remote.head("dev").unwrap();
-    remote.commit("dev", "Mend it\n\nCo-authored-by: Linus <linus@example.org>", &[("a", "1")]);
     let tree = remote.git(&["rev-parse", "dev^{tree}"]);
-    let mut head = remote.head("dev").unwrap();
-    for committer in ["Grace <grace@example.org>", "GitHub <noreply@github.com>", "Tidegate <TIDEGATE@example.org>"] {
+    let mut head = begin.clone();
+    for committer in committers {
         let author = "Ada <ada@example.org> 1767225600 +0000";
         head = remote.write_commit(&format!(
             "tree {tree}\nparent {head}\nauthor {author}\ncommitter {committer} 1767225600 +0000\n\nGo on\n"
         ));
     }
     remote.set_branch("dev", &head);
+    let options = GitOptions { forges: forges.iter().map(|forge| (*forge).to_owned()).collect(), ..options() };
+    let mirror = Mirrors::open(root.join("mirrors"), options).unwrap().mirror(&remote.url()).unwrap();
+    new_since(&mirror, &remote, &begin).await.authors.into_iter().collect()
+}
+
+#[tokio::test]
+async fn only_a_forge_that_is_listed_commits_in_the_place_of_others() {
+    let committers = ["GitHub <noreply@GitHub.com>", "Forge <noreply@elsewhere.example>", "X <x@github.com>"];
+    let root = tempfile::tempdir().unwrap();
+    let others = ["Ada <ada@example.org>", "Forge <noreply@elsewhere.example>", "X <x@github.com>"];
+    assert_eq!(written_with(root.path(), &["github.com"], &committers).await, others);
+    let root = tempfile::tempdir().unwrap();
+    let all = ["Ada <ada@example.org>", "Forge <noreply@elsewhere.example>", "GitHub <noreply@GitHub.com>"];
+    assert_eq!(written_with(root.path(), &[], &committers[..2]).await, all);
+}
+
+#[tokio::test]
+async fn our_own_identity_without_a_proof_is_somebody_who_wrote_it() {
+    let root = tempfile::tempdir().unwrap();
+    let written = written_with(root.path(), &["github.com"], &["Tidegate <TIDEGATE@example.org>"]).await;
+    assert_eq!(written, ["Ada <ada@example.org>", "Tidegate <TIDEGATE@example.org>"]);
+}
+
+#[tokio::test]
+async fn co_authors_and_committers_wrote_it_as_well() {
+    let root = tempfile::tempdir().unwrap();
+    let remote = remote(root.path());
+    let begin = remote.head("dev").unwrap();
+    remote.commit("dev", "Mend it\n\nCo-authored-by: Linus <linus@example.org>\n\nAt last.", &[("a", "1")]);
     let mirror = mirrors(root.path()).mirror(&remote.url()).unwrap();
     let new = new_since(&mirror, &remote, &begin).await;
-    let authors: Vec<&str> = new.authors.iter().map(String::as_str).collect();
-    assert_eq!(authors, ["Ada <ada@example.org>", "Grace <grace@example.org>", "Linus <linus@example.org>"]);
+    assert_eq!(Vec::from_iter(new.authors), ["Ada <ada@example.org>", "Linus <linus@example.org>"]);
+    let root = tempfile::tempdir().unwrap();
+    let written = written_with(root.path(), &["github.com"], &["Grace <grace@example.org>"]).await;
+    assert_eq!(written, ["Ada <ada@example.org>", "Grace <grace@example.org>"]);
 }
 
 /// What a watch sees of the repository's branches.

@@ -9,12 +9,15 @@ use anyhow::bail;
 
 use super::progress::Progress;
 use crate::{
-    cli::House,
+    cli::{
+        House,
+        asker::{Asker, OsUser},
+    },
     engine::{Command, Digest, RunId},
     rules::SystemName,
 };
 
-/// Who answers: not the author of the change, who may not.
+/// In whose name it is answered: not in that of the author of the change, who may not.
 const APPROVER: &str = "grace";
 
 /// What Grace has been asked.
@@ -52,7 +55,8 @@ impl Answers {
             } else {
                 Command::Reject { run: run.clone(), reason: "not today".to_owned() }
             };
-            house.command(system, APPROVER, command).await?;
+            let asker = Asker { user: OsUser::current(), in_name_of: Some(APPROVER.to_owned()) };
+            house.command(system, &asker, command).await?;
             progress.answered(&run, approves)?;
         }
         Ok(())

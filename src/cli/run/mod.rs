@@ -13,7 +13,7 @@ use super::{
     output::{Output, say},
 };
 use crate::{
-    engine::{Command, RunId, explain},
+    engine::{self, Command, RunId, System, explain},
     rules::{RuleName, StageName},
 };
 
@@ -58,14 +58,16 @@ async fn show(config: &Path, output: Output, id: &RunId, asking: &Asking) -> any
     let known = house.ledger.read(&system, |state| {
         let run = state.run(id)?.clone();
         let asks_for = run.asking().map(|step| run.digest(step)).filter(|_| !run.state.is_ended());
-        Some(Shown { waiting: explain::run(state, &run), made_here: explain::made_here(state, &run), asks_for, run })
+        let (waiting, made_here) = (explain::run(state, &run), explain::made_here(state, &run));
+        Some(Shown { waiting, made_here, asks_for, strangers: strangers(state, &run), run })
     });
     let shown = match known.await? {
         Some(shown) => shown,
         None => match house.ledger.store().run(&system, id).await? {
             Some(run) => {
-                let made_here = house.ledger.read(&system, |state| explain::made_here(state, &run)).await?;
-                Shown { run, waiting: None, made_here, asks_for: None }
+                let told = |state: &System| (explain::made_here(state, &run), strangers(state, &run));
+                let (made_here, strangers) = house.ledger.read(&system, told).await?;
+                Shown { run, waiting: None, made_here, asks_for: None, strangers }
             }
             None => bail!("{system} has had no run `{id}`; `tidegate runs` lists them"),
         },
@@ -74,6 +76,12 @@ async fn show(config: &Path, output: Output, id: &RunId, asking: &Asking) -> any
         Output::Json => output.json(&Shown { run: shown.run.as_shown(), ..shown }),
         Output::Text => say(&house.complete(asking, &system, &shown.text()).await?),
     }
+}
+
+/// Of those who wrote a run's change, those who are none of the people.
+fn strangers(state: &System, run: &engine::Run) -> Vec<String> {
+    let strangers = state.access.as_ref().map(|in_force| in_force.access.strangers(&run.authors)).unwrap_or_default();
+    strangers.into_iter().map(str::to_owned).collect()
 }
 
 /// A run's identity from the command line.

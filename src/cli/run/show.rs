@@ -23,6 +23,9 @@ pub(super) struct Shown {
     pub(super) made_here: Option<String>,
     /// The digest that an approval now would be of.
     pub(super) asks_for: Option<Digest>,
+    /// Of those who wrote it, those who are none of the people.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) strangers: Vec<String>,
 }
 
 /// The outputs that a person looks for; the rest is in the JSON.
@@ -44,7 +47,11 @@ impl Shown {
         let unknown = run.steps.iter().rev().find_map(|step| step.written()).map(|written| written.unknown.join("; "));
         let why = unknown.filter(|why| !why.is_empty()).map_or_else(String::new, |why| format!(" ({why})"));
         let others = run.others_wrote.then(|| format!("others who are not known{why}"));
-        let authors: Vec<String> = run.authors.iter().cloned().chain(others).collect();
+        let named = |author: &String| match self.strangers.contains(author) {
+            true => format!("{author} {}", paint("(none of the people)", Tone::Busy)),
+            false => author.clone(),
+        };
+        let authors: Vec<String> = run.authors.iter().map(named).chain(others).collect();
         if !authors.is_empty() {
             lines.push(format!("  by       {}", authors.join(", ")));
         }
@@ -87,7 +94,7 @@ impl Shown {
 }
 
 fn approver(answer: &Answer) -> String {
-    let name = &answer.by.name;
+    let name = answer.by.said();
     answer.in_place_of.as_ref().map_or_else(|| name.clone(), |of| format!("{name} (in the place of {of})"))
 }
 

@@ -10,6 +10,7 @@ use tokio::signal::unix::SignalKind;
 
 use super::{
     Asking, House,
+    asker::Asker,
     check::mistakes_in,
     in_force::checked::{Checking, Standing},
     moment,
@@ -244,7 +245,7 @@ impl Simulate {
             rules,
             now_ms,
             horizon_ms: until_ms,
-            by: asking(&house, &how.asking.who),
+            by: asking(&house, &how.asking.who.asker()),
             access: house.settings.access().for_system(&system),
             run_commands: how.run_commands,
             originals: Originals { data: house.settings.data.clone(), git: house.git_options(), brought },
@@ -278,6 +279,8 @@ fn changed_rules(
 }
 
 /// Who asks. Nothing is done in their name, so a stranger may ask as well.
-fn asking(house: &House, who: &str) -> Principal {
-    house.settings.principal(who).unwrap_or_else(|_| Principal { name: who.to_owned(), ..Principal::default() })
+fn asking(house: &House, who: &Asker) -> Principal {
+    let stranger = |_| Principal::named(who.in_name_of.clone().unwrap_or_else(|| who.user.to_string()));
+    let by = house.settings.principal(who).unwrap_or_else(stranger);
+    Principal { asked_by: None, ..by }
 }

@@ -23,6 +23,10 @@ use crate::{
     rules::SystemName,
 };
 
+/// Said where anybody can be anybody.
+const NOBODY_LISTED: &str = "tidegate.toml lists no people: everything here is one person's, and everybody is taken at \
+                             their word (docs/gates.md, Roles).\n";
+
 /// Show the lattice: what is where, what goes on, and what waits for whom; of every system, unless one is named.
 #[derive(Debug, Args)]
 #[command(after_help = "Example: tidegate status --system webshop")]
@@ -41,7 +45,7 @@ impl Status {
         let systems = if named_is_not_there { Vec::new() } else { house.systems_shown(&self.asking).await? };
         let mut reports = Vec::new();
         if !systems.is_empty() {
-            let visible = house.visible_systems(&self.asking.who).await?;
+            let visible = house.visible_systems(&self.asking.who.asker()).await?;
             for system in &systems {
                 match house.ledger.read(system, StatusReport::of).await {
                     Ok(mut report) => {
@@ -65,7 +69,8 @@ impl Status {
                     say(&house.complete(&self.asking, system, &text::of(report, now_ms())).await?)?;
                 }
                 let mut not_there = not_there.into_iter().map(StatusReport::not_there);
-                not_there.try_for_each(|report| say(&text::of(&report, now_ms())))
+                not_there.try_for_each(|report| say(&text::of(&report, now_ms())))?;
+                if house.settings.people.is_empty() { say(NOBODY_LISTED) } else { Ok(()) }
             }
         }
     }
@@ -76,7 +81,7 @@ impl Status {
         let mut files = look.not_there(&there);
         files.retain(|file| self.asking.system.is_none() || self.asking.system == file.system);
         if !files.is_empty() && !house.settings.grants.is_empty() {
-            let who = house.settings.principal(&self.asking.who)?;
+            let who = house.settings.principal(&self.asking.who.asker())?;
             files.retain(|file| house.settings.may_view(&who, file.system.as_ref()));
         }
         Ok(files)

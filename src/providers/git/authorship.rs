@@ -2,7 +2,8 @@
 
 use super::contents;
 use super::fault::object_fault;
-use super::identity::Identity;
+use super::history::History;
+use super::identity::{self, Identity};
 use super::mirror::Mirror;
 use super::paths;
 use super::proof::CommitPlace;
@@ -10,6 +11,7 @@ use super::trailers::{self, KEY_TRAILER};
 use crate::providers::Fault;
 use git2::{Commit, Oid, Repository, Signature, Sort};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// How many new commits are read. More than anybody pushes between two looks; reading them takes about a second.
 const MOST_COMMITS: usize = 10_000;
@@ -19,9 +21,6 @@ const MOST_AUTHORS: usize = 500;
 const CO_AUTHOR_TRAILER: &str = "co-authored-by";
 /// The trailer of a commit of ours that names what it was made from.
 const SOURCE_TRAILER: &str = "Tidegate-Source";
-/// The local parts of addresses that are a forge's own: it commits what somebody merges on its pages.
-const NOBODYS: [&str; 2] = ["noreply", "no-reply"];
-
 /// What is new on a branch.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NewCommits {
@@ -60,7 +59,7 @@ impl Mirror {
     /// in neither, however it comes back.
     pub async fn brought(&self, compared: &Compared) -> Result<Brought, Fault> {
         let Compared { places, heads, known } = compared.clone();
-        let (history, identity) = (self.history.clone(), self.identity.clone());
+        let (history, others) = (self.history.clone(), self.others());
         self.with_repository(move |repository| {
             let (heads, known) = (contents::ids(repository, &heads)?, contents::ids(repository, &known)?);
             let contents::New { commits, doubts } = contents::new(repository, &history, &places, (&heads, &known))?;
@@ -70,12 +69,7 @@ impl Mirror {
                 let commit = repository.find_commit(id).map_err(|error| object_fault(&error))?;
                 match key_of(&commit) {
                     Some(_) if history.is_ours(repository, &places, id)? => carried.extend(source_of(&commit)),
-                    key => {
-                        if key.is_some() {
-                            history.doubt(id);
-                        }
-                        new.take_in(&commit, &identity);
-                    }
+                    key => new.take_in(&commit, key.is_some(), &others),
                 }
             }
             let mut incomplete = doubts;
@@ -92,7 +86,7 @@ impl Mirror {
     /// merge of ours brought there is not new, for it was new where it came from.
     pub async fn new_commits(&self, places: &[CommitPlace], known: &[String], head: &str) -> Result<NewCommits, Fault> {
         let (places, known, head) = (places.to_vec(), known.to_vec(), head.to_owned());
-        let (history, identity) = (self.history.clone(), self.identity.clone());
+        let (history, others) = (self.history.clone(), self.others());
         self.with_repository(move |repository| {
             let head = paths::find_commit(repository, &head)?.id();
             let known: Vec<Oid> = known
@@ -120,12 +114,7 @@ impl Mirror {
                 let commit = repository.find_commit(id).map_err(|error| object_fault(&error))?;
                 match key_of(&commit) {
                     Some(key) if history.is_ours(repository, &places, id)? => new.keys.push(key),
-                    key => {
-                        if key.is_some() {
-                            history.doubt(id);
-                        }
-                        new.take_in(&commit, &identity);
-                    }
+                    key => new.take_in(&commit, key.is_some(), &others),
                 }
             }
             new.keys.reverse();
@@ -147,12 +136,31 @@ fn source_of(commit: &Commit<'_>) -> Option<String> {
     said.into_iter().find(|(name, _)| name == SOURCE_TRAILER).map(|(_, source)| source)
 }
 
+/// By what the commits of others are told from those of forges and from ours.
+struct Others {
+    history: Arc<History>,
+    identity: Arc<Identity>,
+    forges: Arc<BTreeSet<String>>,
+}
+
+impl Mirror {
+    fn others(&self) -> Others {
+        let (identity, forges) = (Arc::clone(&self.identity), Arc::clone(&self.forges));
+        Others { history: Arc::clone(&self.history), identity, forges }
+    }
+}
+
 impl NewCommits {
-    fn take_in(&mut self, commit: &Commit<'_>, ours: &Identity) {
-        let author = commit.author();
+    /// Takes in who wrote a commit that is not ours, whatever it says. Our name without a proof is one like any other.
+    fn take_in(&mut self, commit: &Commit<'_>, has_key: bool, others: &Others) {
+        let (author, committer) = (commit.author(), commit.committer());
+        if others.identity.is(&author) || others.identity.is(&committer) {
+            others.history.doubt_name(commit.id());
+        } else if has_key {
+            others.history.doubt(commit.id());
+        }
         let mut people = vec![named(&author)];
-        let committer = commit.committer();
-        if committer.email_bytes() != author.email_bytes() && is_a_persons(&committer, ours) {
+        if committer.email_bytes() != author.email_bytes() && !identity::is_forge(&committer, &others.forges) {
             people.push(named(&committer));
         }
         people.extend(co_authors(&String::from_utf8_lossy(commit.message_bytes())));
@@ -183,19 +191,28 @@ fn named(signature: &Signature<'_>) -> String {
     format!("{} <{}>", text(signature.name_bytes()), text(signature.email_bytes()))
 }
 
-/// Whether a committer is a person: neither us, nor a forge that committed in somebody's place.
-fn is_a_persons(committer: &Signature<'_>, ours: &Identity) -> bool {
-    let email = String::from_utf8_lossy(committer.email_bytes()).to_lowercase();
-    let local = email.split('@').next().unwrap_or_default();
-    email != ours.email.to_lowercase() && !NOBODYS.contains(&local)
+/// Whom a message names as authors beside the commit's own: in every line of it that begins with the trailer's name,
+/// whichever paragraph that is in, for nobody is less an author for a line that somebody wrote below.
+fn co_authors(message: &str) -> Vec<String> {
+    let mut named: Vec<String> = Vec::new();
+    let mut goes_on = false;
+    for line in message.lines() {
+        let said = line.trim();
+        let value = said.split_once(':').filter(|(name, _)| name.trim_end().eq_ignore_ascii_case(CO_AUTHOR_TRAILER));
+        let is_rest = goes_on && line.starts_with([' ', '\t']) && !said.is_empty();
+        match (value, named.last_mut()) {
+            (Some((_, value)), _) => named.push(one_line(value)),
+            (None, Some(last)) if is_rest => *last = one_line(&format!("{last} {said}")),
+            _ => {}
+        }
+        goes_on = value.is_some() || is_rest;
+    }
+    named.retain(|person| !person.is_empty());
+    named
 }
 
-/// Whom a message names as authors beside the commit's own, by the trailers as git itself reads them.
-fn co_authors(message: &str) -> Vec<String> {
-    let Ok(trailers) = git2::message_trailers_bytes(message) else { return Vec::new() };
-    let named = trailers.iter().filter(|(name, _)| name.eq_ignore_ascii_case(CO_AUTHOR_TRAILER.as_bytes()));
-    let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-    named.map(|(_, value)| one_line(&String::from_utf8_lossy(value))).collect()
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -203,11 +220,20 @@ mod tests {
     use super::co_authors;
 
     #[test]
-    fn co_authors_are_read_as_git_reads_them() {
+    fn co_authors_are_read_wherever_they_stand_in_a_message() {
         let message = "Mend it\n\nWith Ada.\n\nCo-Authored-By: Ada <ada@x.example>\nSigned-off-by: Grace <g@x.example>\n\
                        co-authored-by: Linus\n  <linus@x.example>\n";
         assert_eq!(co_authors(message), ["Ada <ada@x.example>", "Linus <linus@x.example>"]);
-        assert!(co_authors("Co-authored-by: Ada <ada@x.example>").is_empty(), "a subject");
-        assert!(co_authors("Quote\n\nCo-authored-by: Ada <ada@x.example>\n\nsays the old one").is_empty());
+        let ada = ["Ada <ada@x.example>"];
+        for message in [
+            "Co-authored-by: Ada <ada@x.example>",
+            "Quote\n\nCo-authored-by: Ada <ada@x.example>\n\nsays the old one",
+            "Squash\r\n\r\n    co-authored-by : Ada  <ada@x.example>\r\n\r\nTidegate-Run: 7\r\n",
+        ] {
+            assert_eq!(co_authors(message), ada, "{message}");
+        }
+        for message in ["Mend co-authored-by: Ada", "Co-authored-by:", "Co-authored-by Ada <ada@x.example>"] {
+            assert!(co_authors(message).is_empty(), "{message}");
+        }
     }
 }

@@ -177,12 +177,21 @@ impl History {
 
     /// Says once of a commit that it says that it is ours, and is not.
     pub(super) fn doubt(&self, id: Oid) {
+        self.doubt_because(id, "a commit says that it is ours and cannot prove it; it counts as its author's");
+    }
+
+    /// Says once of a commit that it is in our name, and is not ours.
+    pub(super) fn doubt_name(&self, id: Oid) {
+        self.doubt_because(id, "a commit is in our name and cannot prove that it is ours; it counts as a stranger's");
+    }
+
+    fn doubt_because(&self, id: Oid, why: &str) {
         let mut doubted = self.doubted.lock().unwrap_or_else(PoisonError::into_inner);
         if doubted.len() >= MOST_REMEMBERED {
             doubted.clear();
         }
         if doubted.insert(id) {
-            tracing::warn!(commit = %id, "a commit says that it is ours and cannot prove it; it counts as its author's");
+            tracing::warn!(commit = %id, "{why}");
         }
     }
 

@@ -14,7 +14,7 @@ use super::soundness;
 use crate::providers::Fault;
 use git2::{ErrorCode, Oid, Repository, RepositoryInitOptions};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -33,6 +33,8 @@ pub struct GitOptions {
     pub identity: Identity,
     /// What proves them to be ours.
     pub proofs: Proofs,
+    /// The domains of the forges that commit in the place of people, such as `github.com`.
+    pub forges: BTreeSet<String>,
     /// Variables for `git` beside `PATH`, `HOME` and `SSH_AUTH_SOCK`, which it is given when they are set: say
     /// `GIT_SSH_COMMAND`, `https_proxy`, or `GIT_CONFIG_COUNT` with its keys and values.
     pub environment: Vec<(String, String)>,
@@ -43,9 +45,10 @@ pub struct GitOptions {
 }
 
 impl GitOptions {
-    /// `git` from `PATH`, nothing added to its environment.
+    /// `git` from `PATH`, nothing added to its environment, and no forges.
     pub fn new(identity: Identity, proofs: Proofs) -> Self {
-        Self { identity, proofs, environment: Vec::new(), program: PathBuf::from("git"), patience: soundness::PATIENCE }
+        let (forges, program) = (BTreeSet::new(), PathBuf::from("git"));
+        Self { identity, proofs, forges, environment: Vec::new(), program, patience: soundness::PATIENCE }
     }
 }
 
@@ -54,6 +57,7 @@ pub struct Mirrors {
     root: PathBuf,
     identity: Arc<Identity>,
     proofs: Proofs,
+    forges: Arc<BTreeSet<String>>,
     git: Arc<Git>,
     patience: Duration,
     mirrors: Mutex<BTreeMap<String, Arc<Mirror>>>,
@@ -65,6 +69,7 @@ pub struct Mirror {
     pub(super) directory: PathBuf,
     pub(super) git: Arc<Git>,
     pub(super) identity: Arc<Identity>,
+    pub(super) forges: Arc<BTreeSet<String>>,
     pub(super) history: Arc<History>,
     patience: Duration,
     writer: tokio::sync::Mutex<()>,
@@ -82,11 +87,12 @@ impl Mirrors {
     /// The mirrors below `root`, which is created when it is missing.
     pub fn open(root: impl Into<PathBuf>, options: GitOptions) -> Result<Self, Fault> {
         let root = root.into();
-        let GitOptions { identity, proofs, environment, program, patience } = options;
+        let GitOptions { identity, proofs, forges, environment, program, patience } = options;
         fs::create_dir_all(&root).map_err(|error| disk_fault("creating", &root, &error))?;
         let root = root.canonicalize().map_err(|error| disk_fault("opening", &root, &error))?;
         let git = Arc::new(Git { program, environment });
-        Ok(Self { root, identity: Arc::new(identity), proofs, git, patience, mirrors: Mutex::default() })
+        let (identity, forges) = (Arc::new(identity), Arc::new(forges));
+        Ok(Self { root, identity, proofs, forges, git, patience, mirrors: Mutex::default() })
     }
 
     /// The mirror of the repository at `url`: a path, or a `file`, `http(s)`, `ssh` or scp-like URL. It is created
@@ -103,6 +109,7 @@ impl Mirrors {
             remote,
             git: Arc::clone(&self.git),
             identity: Arc::clone(&self.identity),
+            forges: Arc::clone(&self.forges),
             history: Arc::new(History::new(self.proofs.clone())),
             patience: self.patience,
             writer: tokio::sync::Mutex::default(),

@@ -18,7 +18,10 @@ use tidegate::{
     rules::SystemName,
 };
 
-use crate::support::repo::{HERMETIC, TestRepo};
+use crate::support::{
+    people::{os_user, without_grants},
+    repo::{HERMETIC, TestRepo},
+};
 
 /// How long anything may take. Most takes a second.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -86,7 +89,7 @@ impl Delivery {
             environment: Vec::new(),
         };
         delivery.write_rules(&change(RULES.to_owned()));
-        std::fs::write(delivery.config(), SETTINGS).unwrap();
+        std::fs::write(delivery.config(), settings()).unwrap();
         delivery
     }
 
@@ -113,9 +116,12 @@ impl Delivery {
         std::fs::write(self.root().join("promotion-rules/webshop.yaml"), rules).unwrap();
     }
 
-    /// Adds to the settings.
+    /// Adds to the settings. Grants take the place of those by which everybody may do everything.
     pub(super) fn add_settings(&self, text: &str) {
-        let before = std::fs::read_to_string(self.config()).unwrap();
+        let mut before = std::fs::read_to_string(self.config()).unwrap();
+        if text.contains("[[grants]]") {
+            before = without_grants(&before);
+        }
         std::fs::write(self.config(), format!("{before}\n{text}")).unwrap();
     }
 
@@ -168,7 +174,8 @@ impl Delivery {
         }
         let alone = std::fs::read_to_string(self.config()).unwrap();
         let both = alone.replace("webshop.yaml\"", "webshop.yaml\", \"promotion-rules/billing.yaml\"");
-        std::fs::write(self.config(), format!("{both}{settings}")).unwrap();
+        std::fs::write(self.config(), both).unwrap();
+        self.add_settings(settings);
         ledger
     }
 
@@ -216,7 +223,7 @@ impl Delivery {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let house = House::open(&self.config()).await.unwrap();
-            let by = Principal { name: "grace".to_owned(), ..Principal::default() };
+            let by = Principal::named("tester");
             for command in [engine::Command::Pause { reason: "a look".to_owned() }, engine::Command::Resume] {
                 let event = Event::Command { by: by.clone(), command };
                 let (system, at_ms) = (SystemName::new(system).unwrap(), tidegate::driver::now_ms() + ahead_ms);
@@ -378,6 +385,14 @@ impl Delivery {
     pub(super) fn objects(&self) -> PathBuf {
         self.root().join("data/objects")
     }
+}
+
+/// The demo's settings. Whoever runs the tests is `tester`, who may ask in everybody's name.
+fn settings() -> String {
+    SETTINGS
+        .replace("@NAME@", "tester")
+        .replace("@USER@", &os_user())
+        .replace("\"ada@webshop.example\"", "\"ada@webshop.example\", \"ada@example.org\"")
 }
 
 fn newest<'state>(state: &'state System, rule: &str, stage: &str) -> Option<&'state Run> {

@@ -45,8 +45,11 @@ fn a_freeze_outlives_a_kill_lets_pass_what_is_let_and_ends() {
     delivery.kill();
     delivery.serve();
     let status = delivery.status();
-    assert!(status.contains("freeze-1     grace: stocktaking"), "{status}");
-    assert!(status.contains("the end of freeze-1, the freeze of dev by grace: stocktaking"), "{status}");
+    assert!(status.contains("freeze-1     grace, asked by tester: stocktaking"), "{status}");
+    assert!(
+        status.contains("the end of freeze-1, the freeze of dev by grace, asked by tester: stocktaking"),
+        "{status}"
+    );
     assert_eq!(delivery.image.log("dev").len(), 1, "nothing moved");
     let pass = ["override", "freeze-1", &package, "--reason", "it is only a pin", "--as", "grace"];
     delivery.granted(&pass);
@@ -54,7 +57,7 @@ fn a_freeze_outlives_a_kill_lets_pass_what_is_let_and_ends() {
     assert_eq!(delivery.health("dev").as_deref(), Some("webshop 2.0"), "what comes of it passes with it");
     let report = json(&delivery.granted(&["-o", "json", "status"]));
     let passed = &report[0]["holds"][0]["passed_by"];
-    assert!(passed.to_string().contains(&format!("{package} (grace: it is only a pin)")), "{passed}");
+    assert!(passed.to_string().contains(&format!("{package} (grace, asked by tester: it is only a pin)")), "{passed}");
     let before = delivery.image.log("dev").len();
     delivery.software.commit("dev", "Sell less", &[("VERSION", "webshop 3.0\n")]);
     step_is(&delivery, "package", "dev", "pin", StepState::Ready);
@@ -84,7 +87,7 @@ fn a_pause_outlives_a_kill_and_what_waited_goes_on() {
     delivery.kill();
     delivery.serve();
     let status = delivery.status();
-    assert!(status.contains("the end of the pause by grace: the cloud is down"), "{status}");
+    assert!(status.contains("the end of the pause by grace, asked by tester: the cloud is down"), "{status}");
     delivery.granted(&["resume", "--as", "ada"]);
     delivery.done("deliver", "dev");
 }
@@ -172,11 +175,11 @@ fn a_hotfix_skips_the_soak_keeps_its_approval_and_is_marked_in_its_commits() {
     assert!(why.contains("the rules leave that to release-managers"), "{why}");
     delivery.granted(&[&hotfix[..], &["grace"]].concat());
     let asked = delivery.asking("deliver", "qa");
-    assert_eq!(asked.hotfix.as_ref().map(|mark| mark.by.as_str()), Some("grace"));
+    assert_eq!(asked.hotfix.as_ref().map(|mark| mark.by.as_str()), Some("grace, asked by tester"));
     let message = delivery.software.git(&["log", "-1", "--format=%B", "qa"]);
-    assert!(message.contains("Tidegate-Hotfix: grace: customers cannot pay"), "{message}");
+    assert!(message.contains("Tidegate-Hotfix: grace, asked by tester: customers cannot pay"), "{message}");
     let shown = delivery.granted(&["run", "show", &promotion]);
-    assert!(shown.contains("skipped: a hotfix by grace: customers cannot pay"), "{shown}");
+    assert!(shown.contains("skipped: a hotfix by grace, asked by tester: customers cannot pay"), "{shown}");
     delivery.granted(&["approve", asked.id.as_str(), "--as", "grace"]);
     delivery.done("deliver", "qa");
     assert_eq!(delivery.health("qa").as_deref(), Some("webshop 2.0"));
@@ -202,8 +205,7 @@ to = ["developers"]
 #[test]
 fn every_command_checks_the_roles_and_a_refusal_says_who_may() {
     let mut delivery = Delivery::careful();
-    let settings = std::fs::read_to_string(delivery.config()).unwrap();
-    std::fs::write(delivery.config(), format!("{settings}{ROLES}")).unwrap();
+    delivery.add_settings(ROLES);
     delivery.serve();
     delivery.software.commit("dev", "Sell more", &[NEW_VERSION]);
     let run = delivery.asking("deliver", "dev").id.to_string();

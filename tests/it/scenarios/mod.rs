@@ -13,6 +13,7 @@ mod rules_files;
 mod rules_repository;
 mod troubles;
 mod versions;
+mod who;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -175,7 +176,7 @@ fn scenario_6_a_rejected_change_leaves_what_is_deployed() {
     delivery.granted(&["reject", &second, "--reason", "we want more", "--as", "grace"]);
     let rejected = delivery.ended("deliver", "dev");
     assert_eq!(rejected.state, RunState::Failed);
-    assert!(rejected.reason.unwrap().contains("grace rejected it: we want more"));
+    assert!(rejected.reason.unwrap().contains("grace, asked by tester rejected it: we want more"));
     delivery.quiet();
     assert_eq!(delivery.current("dev"), deployed, "what is deployed, to the last byte");
     assert_eq!(delivery.health("dev").as_deref(), Some("webshop 2.0"));

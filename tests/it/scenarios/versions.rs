@@ -57,14 +57,14 @@ fn a_stage_goes_back_and_forth_between_versions_by_ordinary_commits() {
     let said = message(&delivery.software, "qa");
     for trailer in [
         format!("Tidegate-Restores: {second}"),
-        "Tidegate-Decided-By: grace".to_owned(),
+        "Tidegate-Decided-By: grace, asked by tester".to_owned(),
         "Tidegate-Reason: 3.0 leaks memory".to_owned(),
         "Tidegate-Source: software@".to_owned(),
     ] {
         assert!(said.contains(&trailer), "{said}");
     }
     let status = delivery.status();
-    assert!(status.contains(&format!("rolled back to {second} by grace")), "{status}");
+    assert!(status.contains(&format!("rolled back to {second} by grace, asked by tester")), "{status}");
 
     // The same version once more: git alone would find that it is there already.
     delivery.promote_to_qa(&[]);
@@ -173,22 +173,22 @@ fn a_pinned_stage_and_a_vetoed_version_are_said_to_everybody() {
         let waiting = tidegate::engine::explain::run(state, promotion)?;
         waiting.for_what.contains("pin").then_some(waiting.for_what)
     });
-    assert_eq!(words, format!("the end of the pin of qa at {second} (grace: the fair is on)"));
+    assert_eq!(words, format!("the end of the pin of qa at {second} (grace, asked by tester: the fair is on)"));
     let status = delivery.status();
-    assert!(status.contains(&format!("pinned at {second} by grace")), "{status}");
+    assert!(status.contains(&format!("pinned at {second} by grace, asked by tester")), "{status}");
 
     let bad = delivery.software.head("dev").unwrap();
     delivery.granted(&["veto", &format!("software@{}", &bad[..10]), "--reason", "it leaks memory", "--as", "grace"]);
     let refused = delivery.ended("promote", "qa");
     assert_eq!(
         (refused.state, refused.reason),
-        (RunState::Failed, Some(format!("{} is vetoed by grace: it leaks memory", &bad[..10])))
+        (RunState::Failed, Some(format!("{} is vetoed by grace, asked by tester: it leaks memory", &bad[..10])))
     );
     delivery.granted(&["unpin", "qa", "--as", "grace"]);
     let why = delivery.refused(&["promote", "dev", "qa", "--as", "grace"], 3);
-    assert!(why.contains("is vetoed by grace: it leaks memory"), "{why}");
+    assert!(why.contains("is vetoed by grace, asked by tester: it leaks memory"), "{why}");
     let status = delivery.status();
-    assert!(status.contains("vetoed by grace"), "{status}");
+    assert!(status.contains("vetoed by grace, asked by tester"), "{status}");
     delivery.granted(&["veto", &bad[..10], "--lift", "--reason", "it was the probe", "--as", "grace"]);
     delivery.promote_to_qa(&[]);
     assert_eq!(delivery.health("qa").as_deref(), Some("webshop 3.0"));
@@ -203,7 +203,7 @@ fn what_is_vetoed_is_known_again_when_somebody_pins_it_by_hand() {
     let built = delivery.infrastructure.read("dev", "config.json");
     delivery.deliver_in_dev("3.0");
     delivery.granted(&["veto", &format!("software@{bad}"), "--reason", "it leaks memory", "--as", "grace"]);
-    let said = format!("{bad} is vetoed by grace: it leaks memory");
+    let said = format!("{bad} is vetoed by grace, asked by tester: it leaks memory");
     // Its package, and then what was baked of it.
     for (repository, file, rule) in [(&delivery.image, &pinned, "bake"), (&delivery.infrastructure, &built, "deliver")]
     {

@@ -77,13 +77,13 @@ impl Company {
         let store = SqliteStore::open(&data.join("tidegate.db")).await.unwrap();
         let person = |(name, group): &(&str, &str)| {
             let emails = [format!("{name}@example.org")].into();
-            ((*name).to_owned(), Person { groups: [(*group).to_owned()].into(), emails })
+            ((*name).to_owned(), Person { groups: [(*group).to_owned()].into(), emails, ..Person::default() })
         };
         let company = Self {
             system: rules.system.clone(),
             ledger: Ledger::open(Arc::new(store)),
             tools: tools(&data),
-            access: Access { people: people.iter().map(person).collect(), grants: Vec::new() },
+            access: Access { people: people.iter().map(person).collect(), ..Access::default() },
             now_ms: NOON_MS,
             made: Made::default(),
             looks: Arc::new(Places::new(1)),

@@ -3,4 +3,5 @@
 pub(crate) mod hook;
 pub(crate) mod http_git;
 pub(crate) mod mailbox;
+pub(crate) mod people;
 pub(crate) mod repo;

@@ -106,6 +106,7 @@ impl World {
                 name: "zoe".to_owned(),
                 groups: ["release-managers".to_owned(), "qa".to_owned()].into(),
                 emails: [].into(),
+                asked_by: None,
             };
             return self.record(Event::Command { by, command: Command::Approve { run, digest: None } });
         }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{ids::Digest, refused::Refused};
+use super::{ids::Digest, naming::Naming, refused::Refused};
 use crate::rules::{StageName, SystemName};
 
 /// The people that are known and what they may do. With no grants at all, everybody who is known may do everything.
@@ -18,6 +18,9 @@ pub struct Access {
     /// Who may do what.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub grants: Vec<Grant>,
+    /// How the addresses in commits are read.
+    #[serde(default, skip_serializing_if = "Naming::is_plain")]
+    pub naming: Naming,
 }
 
 /// A person.
@@ -30,6 +33,12 @@ pub struct Person {
     /// The e-mail addresses under which they commit.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub emails: BTreeSet<String>,
+    /// Their login at the forges, to which hidden addresses belong: `12345+ada@users.noreply.github.com`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub github: Option<String>,
+    /// The users of the operating system that they are, by name or number; these tell who types a command.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub os: BTreeSet<String>,
 }
 
 /// Who asks: a person or a program, with the groups that they were in when they asked.
@@ -43,9 +52,24 @@ pub struct Principal {
     /// The e-mail addresses under which they commit.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub emails: BTreeSet<String>,
+    /// The person who asks in their name; nobody when they ask themselves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_by: Option<String>,
 }
 
 impl Principal {
+    /// Somebody of whom nothing but the name is known.
+    #[must_use]
+    pub fn named(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+
+    /// Who asks, for people: "grace", or "grace, asked by root".
+    #[must_use]
+    pub fn said(&self) -> String {
+        self.asked_by.as_ref().map_or_else(|| self.name.clone(), |by| format!("{}, asked by {by}", self.name))
+    }
+
     /// Whether this person goes by that name or is in that group.
     #[must_use]
     pub fn is(&self, name_or_group: &str) -> bool {
@@ -69,6 +93,12 @@ pub struct Grant {
     pub stages: Vec<StageName>,
 }
 
+impl Grant {
+    fn is_to(&self, who: &Principal) -> bool {
+        self.to.iter().any(|name| who.is(name))
+    }
+}
+
 /// What people may do, by the names that teams use. Whoever needs two roles is given both.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -79,8 +109,10 @@ pub enum Role {
     Operator,
     /// May look, approve and reject.
     Approver,
-    /// May do everything: what the others may, and override a freeze, mark a hotfix and lift a veto.
+    /// May do everything in their own name: what the others may, and override a freeze, mark a hotfix and lift a veto.
     Admin,
+    /// May look, and ask in the name of others: whoever has it can be all of them.
+    Impersonator,
 }
 
 /// What a command needs.
@@ -97,6 +129,8 @@ pub enum Permission {
     Hold,
     /// To let a run pass a freeze, to mark a hotfix.
     Override,
+    /// To ask in the name of somebody else.
+    Impersonate,
 }
 
 impl Permission {
@@ -109,6 +143,7 @@ impl Permission {
             Self::Approve => "approve",
             Self::Hold => "hold",
             Self::Override => "override",
+            Self::Impersonate => "impersonate",
         }
     }
 }
@@ -118,7 +153,8 @@ impl Role {
     #[must_use]
     pub const fn gives(self, permission: Permission) -> bool {
         match self {
-            Self::Admin => true,
+            Self::Admin => !matches!(permission, Permission::Impersonate),
+            Self::Impersonator => matches!(permission, Permission::View | Permission::Impersonate),
             Self::Operator => matches!(permission, Permission::View | Permission::Operate | Permission::Hold),
             Self::Approver => matches!(permission, Permission::View | Permission::Approve),
             Self::Viewer => matches!(permission, Permission::View),
@@ -144,7 +180,8 @@ impl Access {
         // A system that no grant is for is closed to all, not open to all.
         let closed = Grant { role: Role::Admin, to: Vec::new(), systems: Vec::new(), stages: Vec::new() };
         let none_left = !self.grants.is_empty() && !self.grants.iter().any(|grant| concerns(&grant));
-        Self { people: self.people.clone(), grants: if none_left { vec![closed] } else { grants } }
+        let grants = if none_left { vec![closed] } else { grants };
+        Self { people: self.people.clone(), grants, naming: self.naming.clone() }
     }
 
     /// Of the whole of it.
@@ -156,7 +193,13 @@ impl Access {
     /// Whether somebody has a permission in a stage; without a stage, for what concerns the whole system.
     #[must_use]
     pub fn allows(&self, who: &Principal, permission: Permission, stage: Option<&StageName>) -> bool {
-        self.grants.is_empty() || self.giving(permission, stage).any(|grant| grant.to.iter().any(|name| who.is(name)))
+        self.grants.is_empty() || self.giving(permission, stage).any(|grant| grant.is_to(who))
+    }
+
+    /// Whether somebody was given a permission: where people are listed, by a grant, and not because there are none.
+    #[must_use]
+    pub fn is_granted(&self, who: &Principal, permission: Permission, stage: Option<&StageName>) -> bool {
+        (self.people.is_empty() || !self.grants.is_empty()) && self.allows(who, permission, stage)
     }
 
     /// Refuses whoever may not look at a system in any of its stages.
@@ -165,7 +208,7 @@ impl Access {
     /// [`Refused::NotAllowed`].
     pub fn may_view(&self, who: &Principal, system: &str) -> Result<(), Refused> {
         let mut viewers = self.grants.iter().filter(|grant| grant.role.gives(Permission::View));
-        if self.grants.is_empty() || viewers.any(|grant| grant.to.iter().any(|name| who.is(name))) {
+        if self.grants.is_empty() || viewers.any(|grant| grant.is_to(who)) {
             return Ok(());
         }
         let holders = self.holders(Permission::View, None);
@@ -173,6 +216,26 @@ impl Access {
             who: who.name.clone(),
             what: format!("look at {system}"),
             reason: format!("it needs the permission `view`, which these have: {holders}"),
+        })
+    }
+
+    /// Refuses whoever asks in the name of somebody else and may not: where people are listed it takes a grant, of this stage
+    /// or the whole system. Without `what` it is to look.
+    ///
+    /// # Errors
+    /// [`Refused::NotAllowed`].
+    pub fn may_ask_for(&self, who: &Principal, stage: Option<&StageName>, what: Option<&str>) -> Result<(), Refused> {
+        let Some(asking) = &who.asked_by else { return Ok(()) };
+        let by = self.principal(asking).unwrap_or_else(|| Principal::named(asking));
+        let looks = || self.grants.iter().any(|grant| grant.role.gives(Permission::Impersonate) && grant.is_to(&by));
+        if self.is_granted(&by, Permission::Impersonate, stage) || (what.is_none() && looks()) {
+            return Ok(());
+        }
+        let holders = self.holders(Permission::Impersonate, stage);
+        Err(Refused::NotAllowed {
+            who: asking.clone(),
+            what: format!("{} in the name of {}", what.unwrap_or("look"), who.name),
+            reason: format!("it needs the permission `impersonate`, which these have: {holders}"),
         })
     }
 
@@ -212,7 +275,7 @@ impl Access {
     /// A person as one who asks.
     #[must_use]
     pub fn principal(&self, name: &str) -> Option<Principal> {
-        let Person { groups, emails } = self.people.get(name)?;
-        Some(Principal { name: name.to_owned(), groups: groups.clone(), emails: emails.clone() })
+        let Person { groups, emails, github: _, os: _ } = self.people.get(name)?;
+        Some(Principal { groups: groups.clone(), emails: emails.clone(), ..Principal::named(name) })
     }
 }

@@ -143,6 +143,17 @@ impl Turn<'_> {
         self.void(number, id, void.collect());
     }
 
+    /// The people changed: whoever answered an open question may be an author now, or an author a stranger.
+    pub(in crate::engine) fn look_at_answers_again(&mut self) {
+        let asking = self.system.live_runs().filter_map(|run| {
+            let step = run.asking()?;
+            Some((run.number, step.id.clone(), step.written()?.clone()))
+        });
+        for (number, id, written) in asking.collect::<Vec<_>>() {
+            self.void_answers_of_authors(number, &id, &written);
+        }
+    }
+
     /// Tells people once that they are asked.
     fn tell_who_is_asked(&mut self, number: u64, id: &StepId) {
         let (run, step) = (self.run(number), self.step_of(number, id));

@@ -47,7 +47,7 @@ impl Turn<'_> {
     fn run_command(&mut self, by: &Principal, name: &RuleName, stage: &StageName) -> Result<(), Refused> {
         let rules = self.rules_in_force()?;
         startable(&self.system, &rules, name, stage)?;
-        self.make_run(&Subject::Rule(name.clone()), stage, Cause::Command { by: by.name.clone() });
+        self.make_run(&Subject::Rule(name.clone()), stage, Cause::Command { by: by.said() });
         Ok(())
     }
 
@@ -94,7 +94,7 @@ impl Turn<'_> {
     fn abort_command(&mut self, by: &Principal, id: &RunId, reason: &str) -> Result<(), Refused> {
         let number = self.live_run(id)?.number;
         let reason = if reason.is_empty() { String::new() } else { format!(": {reason}") };
-        let reason = format!("{} aborted it{reason}", by.name);
+        let reason = format!("{} aborted it{reason}", by.said());
         self.record_run(number, RunFact::Ending { ends_as: RunState::Aborted, reason });
         self.stop_run(number, RunState::Aborted, String::new());
         Ok(())

@@ -16,6 +16,7 @@ impl Turn<'_> {
     /// Puts people, groups and roles into force, as far as they concern this system.
     pub(super) fn load_access(&mut self, access: &Access) {
         self.record(Fact::AccessInForce(AccessInForce { digest: access.digest(), access: access.clone() }));
+        self.look_at_answers_again();
     }
 
     /// Puts rules into force: watches what is new, forgets what is gone, and sets the schedules' timers.

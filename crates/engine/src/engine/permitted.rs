@@ -46,6 +46,9 @@ impl Turn<'_> {
             Command::Hotfix { what, .. } => of_run(&RunId::new(what.as_str())),
             command => command.run().map_or_else(|| command.stage().cloned(), of_run),
         };
+        if let Some(AccessInForce { access, .. }) = &self.system.access {
+            access.may_ask_for(by, stage.as_ref(), Some(&command.clause()))?;
+        }
         match (command, stage) {
             (Command::Hotfix { .. }, Some(stage)) => self.may_mark(by, command, &stage),
             (_, stage) => self.system.demand(by, command.permission(), stage.as_ref(), &command.clause()),

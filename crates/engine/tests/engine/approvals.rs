@@ -35,6 +35,7 @@ fn people() -> Access {
     let person = |groups: &[&str], name: &str| Person {
         groups: groups.iter().map(|group| (*group).to_owned()).collect(),
         emails: BTreeSet::from([format!("{name}@example.com")]),
+        ..Person::default()
     };
     let people = [
         ("ada", &["managers"][..]),
@@ -45,7 +46,7 @@ fn people() -> Access {
         ("zoe", &[]),
     ];
     let people = people.map(|(name, groups)| (name.to_owned(), person(groups, name)));
-    Access { people: BTreeMap::from(people), grants: Vec::new() }
+    Access { people: BTreeMap::from(people), ..Access::default() }
 }
 
 /// A change of Ada's waits for two managers.

@@ -150,7 +150,7 @@ fn who_turns_out_to_have_written_some_of_it_has_not_approved_it() {
     world.settle();
     let step = world.run(&promotion).asking().unwrap().clone();
     let because = &step.void.last().unwrap().because;
-    assert!(because.starts_with("git says now who wrote it: ada may not, it holds a change"), "{because}");
+    assert!(because.starts_with("it is known now who wrote it: ada may not, it holds a change"), "{because}");
     assert!(step.answers.is_empty());
     assert_eq!(authors(&world, &promotion), ["ada".to_owned(), "mary".to_owned()].into());
 }
@@ -160,8 +160,9 @@ fn where_not_all_authors_are_known_it_takes_somebody_who_may_override() {
     let mut world = World::new(APP);
     let grants = [(Role::Approver, "linus"), (Role::Admin, "grace")];
     let grants = grants.map(|(role, to)| Grant { role, to: vec![to.to_owned()], systems: vec![], stages: vec![] });
-    let people = ["grace", "linus"].map(|name| (name.to_owned(), Person::default()));
-    world.record(Event::AccessLoaded { access: Access { people: BTreeMap::from(people), grants: grants.into() } });
+    let people = ["ada", "grace", "linus"].map(|name| (name.to_owned(), Person::default()));
+    let (people, grants) = (BTreeMap::from(people), grants.into());
+    world.record(Event::AccessLoaded { access: Access { people, grants, ..Access::default() } });
     world.contents.unknown = vec!["app: more than 500 people wrote it".to_owned()];
     world.push("app", "dev");
     world.settle();

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod approvals;
+mod asked_by;
 mod authors;
 mod authorship;
 mod builds;
@@ -26,6 +27,7 @@ mod queues;
 mod releases;
 mod rules_and_times;
 mod stats;
+mod strangers;
 mod support;
 mod take_backs;
 mod versions;

@@ -159,6 +159,7 @@ pub(super) fn person(text: &str) -> Principal {
         name: name.to_owned(),
         groups: BTreeSet::from([group.to_owned()]),
         emails: BTreeSet::from([format!("{name}@example.com")]),
+        asked_by: None,
     }
 }
 
@@ -369,7 +370,8 @@ impl World {
     ) -> CommitId {
         self.commits += 1;
         let commit = CommitId::new(format!("{:040x}", self.commits));
-        let (author, changed) = (format!("{author} <{author}@example.com>"), vec!["src/main".to_owned()]);
+        let signed = if author.contains('<') { author.to_owned() } else { format!("{author} <{author}@example.com>") };
+        let (author, changed) = (signed, vec!["src/main".to_owned()]);
         let branch = self.remotes.entry((repository.clone(), stage.clone())).or_default();
         let before = branch.iter().flatten().next_back();
         let by = key.as_ref().and_then(|key| key.as_str().split('/').nth(1)).map(RunId::new);

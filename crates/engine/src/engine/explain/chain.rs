@@ -131,8 +131,8 @@ fn made(system: &System, run: &Run, step: &StepRun) -> String {
         return format!("skipped, as {why}");
     }
     let by = step.answers.iter().map(|answer| match &answer.in_place_of {
-        Some(of) => format!("{} (in the place of {of})", answer.by.name),
-        None => answer.by.name.clone(),
+        Some(of) => format!("{} (in the place of {of})", answer.by.said()),
+        None => answer.by.said(),
     });
     let by: Vec<String> = by.collect();
     if !by.is_empty() {

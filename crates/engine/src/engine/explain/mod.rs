@@ -13,6 +13,7 @@ mod words;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    access::Permission,
     effect::{EffectKind, Phase},
     gate::approval::{self, Voice},
     obstacles,
@@ -129,7 +130,10 @@ fn gate(system: &System, run: &Run, step: &StepRun) -> Waiting {
         let people = who_may(system, run, step, &who);
         let (first, then) = for_git(system, step);
         let made = made_here(system, run).map_or_else(String::new, |made| format!("; {made}"));
-        let for_what = format!("approval by {who} ({given} of {count}){made}{first}");
+        let doubts = approval::doubts(system, run, step).map_or_else(String::new, |why| {
+            format!("; not all who wrote it are known ({why}), so that it takes the permission `override`")
+        });
+        let for_what = format!("approval by {who} ({given} of {count}){made}{doubts}{first}");
         let ended_by = format!("{then}{people}: `tidegate approve {id}` or `tidegate reject {id} --reason …`{expires}");
         return Waiting { expires_ms: due_ms, ..Waiting::of(for_what, since_ms, ended_by) };
     }
@@ -173,7 +177,16 @@ fn who_may(system: &System, run: &Run, step: &StepRun, asked: &str) -> String {
     let given = approval::standing(system, run, step, system.at_ms).count();
     let missing = step.task.quorum(&run.stage).map_or(1, |quorum| quorum.count as usize).saturating_sub(given);
     match people.as_slice() {
-        [] => format!("nobody who is known and may still ({asked} are asked; authors and those who answered are not)"),
+        [] => {
+            let in_force = system.access.as_ref().filter(|_| approval::doubts(system, run, step).is_some());
+            let holders = in_force.map_or_else(String::new, |in_force| {
+                let holders = in_force.access.holders(Permission::Override, Some(&run.stage));
+                format!("; it takes the permission `override`, which these have: {holders}")
+            });
+            format!(
+                "nobody who is known and may still ({asked} are asked; authors and those who answered are not{holders})"
+            )
+        }
         people if people.len() < missing => {
             format!("{}, which is not enough: {missing} more are needed", people.join(", "))
         }

@@ -7,7 +7,7 @@ use crate::engine::{
     effect::Phase,
     fact::StepFact,
     gate::hold::demand_reason,
-    gate::judge::{may_judge, not_yet},
+    gate::judge::{self, may_judge, not_yet},
     ids::{Digest, RunId},
     refused::Refused,
     run::{Run, RunState},
@@ -32,11 +32,14 @@ pub fn lapsed(system: &System, run: &Run, quorum: &Quorum, answer: &Answer, at_m
     let name = &answer.by.name;
     let known = system.access.as_ref().map(|in_force| &in_force.access).filter(|access| !access.people.is_empty());
     // Of a person who is no longer known, nothing is left but the name.
-    let gone = || Principal { name: name.clone(), ..Principal::default() };
+    let gone = || Principal::named(name);
     let now = known.map_or_else(|| answer.by.clone(), |access| access.principal(name).unwrap_or_else(gone));
     let access = system.access.as_ref().map(|in_force| &in_force.access);
     if access.is_some_and(|access| !access.allows(&now, Permission::Approve, Some(&run.stage))) {
         return Some(format!("{name} lost the permission `approve` since"));
+    }
+    if access.is_some_and(|access| access.may_ask_for(&answer.by, Some(&run.stage), Some("approve")).is_err()) {
+        return Some(format!("{} may not be asked for any more", answer.by.said()));
     }
     let voices = voices(system, quorum, &now, at_ms);
     match &answer.in_place_of {
@@ -76,6 +79,13 @@ pub fn deciders(system: &System, run: &Run, step: &StepRun) -> Vec<(String, Voic
         })
         .map(|(voice, who)| (who.name, voice))
         .collect()
+}
+
+/// Why not all who wrote what a step asks about are known, so that it takes `override`; nothing where authors may approve.
+#[must_use]
+pub fn doubts(system: &System, run: &Run, step: &StepRun) -> Option<String> {
+    let quorum = step.task.quorum(&run.stage)?;
+    if quorum.author_may_approve { None } else { judge::doubts(system, step.written()?) }
 }
 
 /// In whose name somebody may approve, given who wrote it, or why they may not.
@@ -199,7 +209,7 @@ impl Turn<'_> {
         self.fail_step(
             number,
             &step,
-            format!("{} rejected it: {reason}", by.name),
+            format!("{} rejected it: {reason}", by.said()),
             "push a better change; it asks anew",
         );
         Ok(())

@@ -31,7 +31,7 @@ impl Turn<'_> {
         }
         demand_reason(reason, "a pause")?;
         self.tell_paused(&by.name, reason);
-        let (by, reason) = (by.name.clone(), reason.to_owned());
+        let (by, reason) = (by.said(), reason.to_owned());
         self.record(Fact::Paused(Pause { by, reason, since_ms: self.at_ms }));
         Ok(())
     }
@@ -73,7 +73,7 @@ impl Turn<'_> {
         let name = format!("freeze-{}", self.system.freezes_made + 1);
         let freeze = Freeze {
             stage: stage.cloned(),
-            by: by.name.clone(),
+            by: by.said(),
             reason: reason.to_owned(),
             since_ms: self.at_ms,
             until_ms,
@@ -111,7 +111,7 @@ impl Turn<'_> {
         }
         demand_reason(reason, "an override")?;
         let number = run.number;
-        let said = Override { by: by.name.clone(), reason: reason.to_owned(), at_ms: self.at_ms };
+        let said = Override { by: by.said(), reason: reason.to_owned(), at_ms: self.at_ms };
         self.record(Fact::Overridden { freeze: name.to_owned(), run: id.clone(), said });
         self.tell_overridden(&by.name, name, number, reason);
         self.awake.insert(number);

@@ -40,7 +40,7 @@ impl Turn<'_> {
             });
         }
         demand_reason(reason, "a hotfix")?;
-        let mark = Hotfix { by: by.name.clone(), reason: reason.to_owned(), at_ms: self.at_ms };
+        let mark = Hotfix { by: by.said(), reason: reason.to_owned(), at_ms: self.at_ms };
         let run = RunId::new(what);
         if self.system.run(&run).is_some() {
             let number = self.live_run(&run)?.number;

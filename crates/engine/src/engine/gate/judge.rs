@@ -1,7 +1,7 @@
 //! Whether somebody may judge a change, given who wrote it.
 
 use crate::engine::{
-    access::{Permission, Principal},
+    access::{Access, Permission, Principal},
     authorship::Written,
     gate::voice::Voice,
     ids::RunId,
@@ -27,26 +27,37 @@ pub(super) fn may_judge(
         let what = format!("approve {}", run.id);
         Err(Refused::NotAllowed { who: by.name.clone(), what, reason })
     };
-    let access = system.access.as_ref().map(|in_force| &in_force.access);
-    if written.authors.iter().any(|author| wrote(by, author)) {
+    let in_force = system.access.as_ref().map(|in_force| &in_force.access);
+    let nobody = Access::default();
+    let access = in_force.unwrap_or(&nobody);
+    if access.wrote(by, &written.authors) {
         return refuse("it holds a change that they wrote themselves; somebody else has to look at it".to_owned());
     }
+    let asking = by.asked_by.as_ref().map(|name| access.principal(name).unwrap_or_else(|| Principal::named(name)));
+    if let Some(asking) = asking.filter(|asking| access.wrote(asking, &written.authors)) {
+        return refuse(format!("it holds a change by {}, who asks in their name", asking.name));
+    }
     let delegator = match voice {
-        Voice::InPlaceOf(name) => access.and_then(|access| access.principal(name)),
+        Voice::InPlaceOf(name) => access.principal(name),
         Voice::Own => None,
     };
-    if let Some(of) = delegator.filter(|of| written.authors.iter().any(|author| wrote(of, author))) {
+    if let Some(of) = delegator.filter(|of| access.wrote(of, &written.authors)) {
         return refuse(format!("it holds a change by {}, in whose place they would answer", of.name));
     }
-    let overrides = access.is_none_or(|access| access.allows(by, Permission::Override, Some(&run.stage)));
-    if !written.unknown.is_empty() && !overrides {
-        return refuse(format!(
-            "not all who wrote it are known ({}), and they may be among them; it takes somebody with the permission \
-             `override`",
-            written.unknown.join("; ")
-        ));
+    match doubts(system, written) {
+        Some(doubts) if !access.is_granted(by, Permission::Override, Some(&run.stage)) => refuse(format!(
+            "not all who wrote it are known ({doubts}), and they may be among them; it takes somebody with the \
+             permission `override`"
+        )),
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+/// Why not all who wrote something are known: git could not tell, or they are none of the people.
+pub(in crate::engine) fn doubts(system: &System, written: &Written) -> Option<String> {
+    let strangers = system.access.as_ref().and_then(|in_force| in_force.access.strangers_said(&written.authors));
+    let doubts: Vec<&str> = written.unknown.iter().chain(&strangers).map(String::as_str).collect();
+    (!doubts.is_empty()).then(|| doubts.join("; "))
 }
 
 /// Why an answer counts no more, given who wrote it: whoever answered did, or may have.
@@ -59,10 +70,11 @@ pub(in crate::engine) fn written_by(
 ) -> Option<String> {
     let voice = answer.in_place_of.clone().map_or(Voice::Own, Voice::InPlaceOf);
     let now = system.access.as_ref().and_then(|in_force| in_force.access.principal(&answer.by.name));
+    let now = now.map(|now| Principal { asked_by: answer.by.asked_by.clone(), ..now });
     let by = now.as_ref().unwrap_or(&answer.by);
     match may_judge(system, run, quorum, written, (by, &voice)) {
         Err(Refused::NotAllowed { who, reason, .. }) => {
-            Some(format!("git says now who wrote it: {who} may not, {reason}"))
+            Some(format!("it is known now who wrote it: {who} may not, {reason}"))
         }
         _ => None,
     }
@@ -79,11 +91,4 @@ pub(super) fn not_yet(id: &RunId, step: &StepRun) -> Refused {
             "mend that; it is asked again by itself",
         ),
     }
-}
-
-/// Whether the author of a change, `Ada <ada@example.com>`, is this person. No mail system in use tells addresses apart by
-/// the case of their letters.
-fn wrote(by: &Principal, author: &str) -> bool {
-    let (name, email) = author.split_once(" <").map_or((author, ""), |(name, rest)| (name, rest.trim_end_matches('>')));
-    by.name == name || (!email.is_empty() && by.emails.iter().any(|own| own.eq_ignore_ascii_case(email)))
 }

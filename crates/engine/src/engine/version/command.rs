@@ -71,7 +71,7 @@ impl Turn<'_> {
         let at_ms = self.at_ms;
         let release = release.map(|release| Member { release: release.clone(), since_ms: at_ms, asked_ms: at_ms });
         let terms = Terms { verified_ms: wanted.at_ms, back_from, release };
-        self.promote((from, to), Cause::Command { by: by.name.clone() }, &wanted, &terms);
+        self.promote((from, to), Cause::Command { by: by.said() }, &wanted, &terms);
         Ok(())
     }
 

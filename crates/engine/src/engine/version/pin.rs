@@ -45,8 +45,7 @@ impl Turn<'_> {
         let what = format!("pin {stage} at {}", version.verified.run);
         self.not_vetoed(by, &what, &version.verified.set)?;
         let is_here = here.is_some_and(|here| self.system.same_content(&version.verified.set, &here.verified.set));
-        let pinned =
-            Pinned { version: version.clone(), by: by.name.clone(), reason: reason.to_owned(), at_ms: self.at_ms };
+        let pinned = Pinned { version: version.clone(), by: by.said(), reason: reason.to_owned(), at_ms: self.at_ms };
         self.record_stage(stage, StageFact::Pinned(Box::new(pinned)));
         self.stop_other_ways_back(by, stage, &version);
         if !is_here || self.promotion_moves(stage) {
@@ -64,7 +63,7 @@ impl Turn<'_> {
             !begun && run.state != RunState::Ending && !self.system.same_content(&run.set, &pinned.verified.set)
         });
         for other in others.map(|run| run.number).collect::<Vec<_>>() {
-            let reason = format!("{} pinned {stage} at {}", by.name, pinned.verified.run);
+            let reason = format!("{} pinned {stage} at {}", by.said(), pinned.verified.run);
             self.stop_run(other, RunState::Superseded, reason);
         }
     }

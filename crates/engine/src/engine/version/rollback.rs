@@ -32,7 +32,7 @@ pub(in crate::engine) struct Decided {
 impl Decided {
     /// Somebody decided it.
     pub(in crate::engine) fn by_hand(by: &Principal, reason: &str) -> Self {
-        let (by, reason) = (by.name.clone(), reason.to_owned());
+        let (by, reason) = (by.said(), reason.to_owned());
         let cause = Cause::Decision { by: by.clone(), reason: reason.clone() };
         Self { by, reason, cause }
     }

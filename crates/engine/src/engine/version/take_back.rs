@@ -89,7 +89,7 @@ impl Turn<'_> {
             };
             return Err(Refused::not_now(id, format!("{} takes it back", other.id), hint));
         }
-        let taken_back_by = self.take_back(&run, &by.name, reason, Decided::by_hand(by, reason).cause);
+        let taken_back_by = self.take_back(&run, &by.said(), reason, Decided::by_hand(by, reason).cause);
         if let Some(half_way) = self.system.versions.half_way.get(&run.stage) {
             let half_way = HalfWay { taken_back_by, ..half_way.clone() };
             self.record_stage(&run.stage, StageFact::HalfWay(half_way));

@@ -95,7 +95,7 @@ impl Turn<'_> {
         if let Some(veto) = self.system.versions.vetoes.get(&name) {
             return Err(Refused::unknown(veto.said(&name), "there is nothing to add"));
         }
-        let veto = Veto { by: by.name.clone(), reason: reason.to_owned(), at_ms: self.at_ms };
+        let veto = Veto { by: by.said(), reason: reason.to_owned(), at_ms: self.at_ms };
         self.tell_vetoed(&name, &veto);
         self.record(Fact::Vetoed { what: name, veto });
         let live = self.system.live_runs().filter(|run| run.state != RunState::Ending);

@@ -1,0 +1,79 @@
+//! Who asks: the user of the operating system whose process this is, as the kernel tells, and the name in which they ask.
+//! Nothing here says whether they may.
+
+use std::fmt;
+
+use nix::unistd::{Uid, User};
+
+/// Who asks.
+#[derive(Debug, Clone)]
+pub struct Asker {
+    /// The user of the operating system.
+    pub user: OsUser,
+    /// The name in which they ask, where they say one: `--as`, else `TIDEGATE_AS`.
+    pub in_name_of: Option<String>,
+}
+
+/// A user of the operating system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OsUser {
+    uid: u32,
+    /// The name, where the system has one for the number.
+    name: Option<String>,
+}
+
+impl OsUser {
+    /// A user of this number, and of this name where there is one.
+    #[must_use]
+    pub const fn new(uid: u32, name: Option<String>) -> Self {
+        Self { uid, name }
+    }
+
+    /// The user whose process this is. `USER` is not asked: anybody can set it.
+    #[must_use]
+    pub fn current() -> Self {
+        let uid = Uid::current();
+        // A system that cannot be asked for the name has told the number all the same.
+        let name = User::from_uid(uid).ok().flatten().map(|user| user.name);
+        Self::new(uid.as_raw(), name)
+    }
+
+    /// Whether `os` of a person means this user: by name, or by number.
+    #[must_use]
+    pub fn is(&self, listed: &str) -> bool {
+        self.name.as_deref() == Some(listed) || self.uid.to_string() == listed
+    }
+}
+
+impl fmt::Display for OsUser {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => formatter.write_str(name),
+            None => write!(formatter, "{}", self.uid),
+        }
+    }
+}
+
+impl Asker {
+    /// Who types this command, in the name that `--as` or `TIDEGATE_AS` says.
+    #[must_use]
+    pub fn typing(said: Option<String>) -> Self {
+        let by_environment = || std::env::var("TIDEGATE_AS").ok().filter(|name| !name.is_empty());
+        Self { user: OsUser::current(), in_name_of: said.or_else(by_environment) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::OsUser;
+
+    #[test]
+    fn a_user_is_known_by_name_and_by_number() {
+        let grace = OsUser::new(1001, Some("grace".to_owned()));
+        assert!(grace.is("grace") && grace.is("1001"));
+        assert!(!grace.is("Grace") && !grace.is("100"));
+        let nameless = OsUser::new(1002, None);
+        assert!(nameless.is("1002") && !nameless.is(""));
+        assert_eq!((grace.to_string(), nameless.to_string()), ("grace".to_owned(), "1002".to_owned()));
+    }
+}
