@@ -10,7 +10,10 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Args;
 
-use super::output::{Output, say};
+use super::{
+    output::{Output, say},
+    unboxed,
+};
 use crate::{
     providers::git::{GitOptions, Identity, Mirrors, Proofs},
     rules::{self, SystemName},
@@ -61,8 +64,8 @@ impl Init {
         let folder = rules_path.parent().unwrap_or(&self.directory);
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         fs::write(&rules_path, &text).with_context(|| format!("cannot write {}", rules_path.display()))?;
-        fs::write(&settings, SETTINGS.replace("@RULES@", &rules_name))
-            .with_context(|| format!("cannot write {}", settings.display()))?;
+        let (unboxed, text) = unboxed::settings(SETTINGS.replace("@RULES@", &rules_name));
+        fs::write(&settings, text).with_context(|| format!("cannot write {}", settings.display()))?;
         let branches = self.branches().await;
         if output == Output::Json {
             return output
@@ -71,6 +74,9 @@ impl Init {
         say(&format!("wrote {} and {}", settings.display(), rules_path.display()))?;
         for (repository, found) in &branches {
             say(&format!("  {repository:<15} {found}"))?;
+        }
+        if let Some(missing) = unboxed {
+            say(&format!("\nIt says `sandbox = \"none\"`: {missing}"))?;
         }
         say(&format!(
             "\nRead the rules, change what is different with you, then\n  tidegate --config {0} check\n  tidegate --config {0} serve",

@@ -11,7 +11,7 @@ use clap::Args;
 use tokio::signal::unix::SignalKind;
 use tokio_util::sync::CancellationToken;
 
-use super::{asking::asker, house::House, in_force::Brought, signals::told_to_stop, words};
+use super::{asking::asker, house::House, in_force::Brought, private, signals::told_to_stop, words};
 use crate::{
     driver::{Breakpoints, Driver, now_ms},
     engine::Command,
@@ -45,6 +45,7 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) async fn execute(self, config: &Path) -> anyhow::Result<()> {
+        private::close();
         let house = waiting_for_room(|| House::open(config)).await?;
         let stop = CancellationToken::new();
         let told = stop.clone();
@@ -82,6 +83,12 @@ pub(super) async fn serve(
     let seen = stamps(&house);
     for refused in house.load_rules_files().await?.refused {
         tracing::error!("{refused}");
+    }
+    let sandbox = house.settings.sandbox()?;
+    if !sandbox.is_on() {
+        tracing::warn!("`sandbox = \"none\"`: commands of repositories can do all that this server can");
+    } else if let Err(missing) = sandbox.probe() {
+        tracing::error!("steps that run commands will fail: {missing}");
     }
     let breakpoints = match breakpoints {
         Some(socket) => Breakpoints::connect(&socket)

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::channels::{self, ChannelSettings};
 use crate::{
     engine::{Access, Grant, Permission, Person, Principal},
+    providers::sandbox::{Limits, Sandbox, SandboxKind},
     rules::{ChannelName, Channels, SystemName},
 };
 
@@ -28,6 +29,18 @@ pub struct Settings {
     /// The folder for all that Tidegate keeps: the database, mirrors, artifacts, logs.
     #[serde(default = "data")]
     pub data: PathBuf,
+    /// The folder for what lives no longer than a step: checkouts, and the home of its commands. Not within `data`.
+    #[serde(default = "scratch")]
+    pub scratch: PathBuf,
+    /// What commands of repositories and rules run in. Without a sandbox they can do all that Tidegate can.
+    #[serde(default)]
+    pub sandbox: SandboxKind,
+    /// Folders and files that such commands can read beside the system's: where their tools are installed.
+    #[serde(default)]
+    pub tools: Vec<PathBuf>,
+    /// What one such command may use.
+    #[serde(default)]
+    pub step_limits: Limits,
     /// Who commits for Tidegate.
     #[serde(default)]
     pub identity: Identity,
@@ -43,6 +56,9 @@ pub struct Settings {
     /// Variables for the `git` program, such as `GIT_SSH_COMMAND` or a credential helper's.
     #[serde(default)]
     pub git_environment: BTreeMap<String, String>,
+    /// The settings file itself.
+    #[serde(skip)]
+    file: PathBuf,
 }
 
 /// Who commits for Tidegate.
@@ -65,6 +81,10 @@ fn data() -> PathBuf {
     PathBuf::from("data")
 }
 
+fn scratch() -> PathBuf {
+    PathBuf::from("scratch")
+}
+
 impl Settings {
     /// Reads the file and makes its paths absolute.
     ///
@@ -80,9 +100,12 @@ impl Settings {
         let path = std::path::absolute(path).with_context(|| format!("where is {}?", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new("/"));
         settings.data = folder.join(&settings.data);
-        for rules in &mut settings.rules {
-            *rules = folder.join(&*rules);
+        settings.scratch = folder.join(&settings.scratch);
+        for path in settings.rules.iter_mut().chain(&mut settings.tools) {
+            *path = folder.join(&*path);
         }
+        settings.check_scratch().with_context(|| format!("{} is not as it should be", path.display()))?;
+        settings.file.clone_from(&path);
         channels::absolute(&mut settings.channels, folder);
         Ok(settings)
     }
@@ -131,6 +154,28 @@ impl Settings {
                 access.grants.is_empty() || of_all.any(|grant| grant.to.iter().any(|name| who.is(name)))
             }
         }
+    }
+
+    /// What is inside the data folder is Tidegate's own; steps write to the scratch folder.
+    fn check_scratch(&self) -> anyhow::Result<()> {
+        if self.scratch.starts_with(&self.data) {
+            bail!("`scratch` is within `data`: name a folder that is not, where commands of repositories may write");
+        }
+        Ok(())
+    }
+
+    /// The box that commands of repositories and rules run in.
+    ///
+    /// # Errors
+    /// When this program's own file cannot be found.
+    pub fn sandbox(&self) -> anyhow::Result<Sandbox> {
+        let program = std::env::current_exe().context("cannot find this program's own file")?;
+        Ok(Sandbox {
+            kind: self.sandbox,
+            limits: self.step_limits,
+            tools: self.tools.iter().cloned().chain([program]).collect(),
+            hidden: vec![self.data.clone(), self.scratch.clone(), self.file.clone()],
+        })
     }
 
     /// A grant to nobody would take a role from everybody, unseen.

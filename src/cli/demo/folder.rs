@@ -9,6 +9,8 @@ use std::{
 use anyhow::Context;
 use git2::{Repository, Signature, Time, build::TreeUpdateBuilder};
 
+use crate::cli::unboxed;
+
 /// When the demo's own commits say that they were made: a fixed time, so that they are always the same commits.
 const COMMITTED_AT_SECONDS: i64 = 1_767_225_600;
 /// The stages' branches.
@@ -46,7 +48,14 @@ impl Folder {
         )?;
         folder.repository("infrastructure", &[("config.json", INFRASTRUCTURE_CONFIG), ("template.yaml", &template)])?;
         folder.file("promotion-rules/webshop.yaml", include_str!("seed/webshop.yaml"))?;
-        folder.file("tidegate.toml", include_str!("seed/tidegate.toml"))?;
+        let settings = folder.root.join("tidegate.toml");
+        if !settings.exists() {
+            let (unboxed, text) = unboxed::settings(include_str!("seed/tidegate.toml").to_owned());
+            folder.file("tidegate.toml", &text)?;
+            if let Some(missing) = unboxed {
+                tracing::warn!("the demo runs with `sandbox = \"none\"`: {missing}");
+            }
+        }
         Ok(folder)
     }
 

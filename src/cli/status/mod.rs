@@ -18,7 +18,7 @@ use super::{
     in_force::{NotThere, RulesLook},
     output::{Output, say},
 };
-use crate::driver::now_ms;
+use crate::{driver::now_ms, providers::sandbox::SandboxKind};
 
 /// Show the lattice: what is where, what goes on, and what waits for whom; of every system, unless one is named.
 #[derive(Debug, Args)]
@@ -36,13 +36,14 @@ impl Status {
         let named_is_not_there = self.asking.system.is_some() && !not_there.is_empty();
         let systems = if named_is_not_there { Vec::new() } else { house.systems_shown(&self.asking).await? };
         let mut reports = Vec::new();
+        let unboxed = house.settings.sandbox == SandboxKind::None;
         if !systems.is_empty() {
             let visible = house.visible_systems(&self.asking.who).await?;
             for system in &systems {
                 match house.ledger.read(system, StatusReport::of).await {
                     Ok(report) => {
                         let half_released = releases::of(&house, system, &visible).await?;
-                        reports.push(StatusReport { half_released, ..report });
+                        reports.push(StatusReport { half_released, unboxed, ..report });
                     }
                     Err(error) => reports.push(StatusReport::unreadable(system, error.to_string())),
                 }

@@ -61,6 +61,9 @@ pub struct StatusReport {
     /// Which versions there are, and what was decided about them.
     #[serde(default)]
     pub versions: VersionsStatus,
+    /// Whether commands of repositories run without a sandbox: `sandbox = "none"` in `tidegate.toml`.
+    #[serde(default)]
+    pub unboxed: bool,
     /// The releases of the system that only some of their systems have; none where the past is shown.
     #[serde(default)]
     pub half_released: Vec<HalfReleased>,
@@ -245,6 +248,7 @@ impl StatusReport {
             more_given_up: state.notices.more_given_up,
             holds: holds::of(state),
             versions: VersionsStatus::of(state, &stages),
+            unboxed: false,
             half_released: Vec::new(),
         }
     }

@@ -163,8 +163,15 @@ fn trouble(
     let untold = untold::lines(&report.untold, report.more_given_up);
     let half_way = half_way.into_iter().chain(releases::lines(&report.half_released));
     let ahead = ahead.map(|ahead| format!("  {ahead}"));
-    let trouble =
-        ahead.into_iter().chain(half_way).chain(failed).chain(unreachable).chain(unread).chain(refused).chain(untold);
+    let unboxed = report.unboxed.then(|| {
+        let none = paint("no sandbox", Tone::Bad);
+        format!(
+            "  {none}: commands of repositories can do all that Tidegate can (`sandbox = \"none\"` in tidegate.toml)"
+        )
+    });
+    let unreachable = unreachable.chain(unread);
+    let trouble = ahead.into_iter().chain(half_way).chain(unboxed);
+    let trouble = trouble.chain(failed).chain(unreachable).chain(refused).chain(untold);
     let trouble: Vec<String> = trouble.collect();
     if !trouble.is_empty() {
         lines.push(format!("\n{}", paint("Trouble", Tone::Strong)));

@@ -18,7 +18,10 @@ use tidegate::{
     rules::SystemName,
 };
 
-use crate::support::repo::{HERMETIC, TestRepo};
+use crate::support::{
+    repo::{HERMETIC, TestRepo},
+    sandbox,
+};
 
 /// How long anything may take. Most takes a second.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -86,7 +89,7 @@ impl Delivery {
             environment: Vec::new(),
         };
         delivery.write_rules(&change(RULES.to_owned()));
-        std::fs::write(delivery.config(), SETTINGS).unwrap();
+        std::fs::write(delivery.config(), format!("{}{SETTINGS}", sandbox::settings())).unwrap();
         delivery
     }
 
@@ -321,6 +324,7 @@ impl Delivery {
             jobs: self.root().join("data/image-builder"),
             objects: self.objects(),
             worker: Vec::new(),
+            sandbox: sandbox::sandbox(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(builder.cancel(&BuildHandle(handle.to_owned()))).unwrap();
@@ -384,7 +388,8 @@ impl Drop for Delivery {
         let Ok(objects) = DirectoryObjects::open(&self.objects()) else { return };
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
         for stage in stages.flatten() {
-            let service = LocalService { environment: stage.path(), objects: objects.clone() };
+            let service =
+                LocalService { environment: stage.path(), objects: objects.clone(), sandbox: sandbox::sandbox() };
             drop(runtime.block_on(service.stop()));
         }
     }

@@ -10,6 +10,7 @@ mod hostile;
 mod looking;
 mod notices;
 mod rules_files;
+mod sandbox;
 mod troubles;
 mod versions;
 

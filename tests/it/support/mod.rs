@@ -4,3 +4,4 @@ pub(crate) mod hook;
 pub(crate) mod http_git;
 pub(crate) mod mailbox;
 pub(crate) mod repo;
+pub(crate) mod sandbox;
