@@ -5,8 +5,8 @@ use std::{path::Path, sync::Arc};
 use anyhow::{Context, bail};
 
 use super::{
-    asker::Asker, asking::Asking, channels, ledger_releases::LedgerReleases, output::NOTHING_YET, settings::Settings,
-    words,
+    asker::Asker, asking::Asking, channels, ledger_releases::LedgerReleases, output::NOTHING_YET, private,
+    settings::Settings, words,
 };
 use crate::{
     driver::now_ms,
@@ -40,7 +40,7 @@ impl House {
     /// When the settings are not as they should be or the database cannot be used; each says what to do.
     pub async fn open(config: &Path) -> anyhow::Result<Self> {
         let settings = Settings::read(config)?;
-        std::fs::create_dir_all(&settings.data).with_context(|| format!("cannot make {}", settings.data.display()))?;
+        private::folder(&settings.data).with_context(|| format!("cannot make {}", settings.data.display()))?;
         let store = SqliteStore::open(&settings.database()).await?;
         Self::over(settings, store).await
     }
@@ -242,6 +242,10 @@ impl House {
     pub fn tools(&self) -> anyhow::Result<Tools> {
         let data = &self.settings.data;
         let objects = data.join("objects");
+        let (sandbox, scratch) = (self.settings.sandbox()?, &self.settings.scratch);
+        private::folder(scratch).with_context(|| {
+            format!("cannot make {}; let `scratch` name a folder that can be written to", scratch.display())
+        })?;
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         Ok(Tools {
             releases: Arc::new(LedgerReleases(Arc::clone(&self.ledger))),
@@ -252,12 +256,14 @@ impl House {
                 jobs: data.join("image-builder"),
                 objects,
                 worker: vec![program.display().to_string(), "image-builder-worker".to_owned()],
+                sandbox: sandbox.clone(),
             }),
             statuses: Arc::new(NoCommitStatuses),
             places: self.settings.places(),
             quarantine: Quarantine::open(data.join("begun")).context("cannot note what is begun")?,
             environments: data.join("environments"),
-            scratch: data.join("scratch"),
+            sandbox,
+            scratch: scratch.clone(),
             logs: self.settings.logs(),
         })
     }

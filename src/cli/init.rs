@@ -14,6 +14,7 @@ use clap::Args;
 use super::{
     asker::OsUser,
     output::{Output, say},
+    unboxed,
 };
 use crate::{
     providers::git::{GitOptions, Identity, Mirrors, Proofs},
@@ -65,8 +66,9 @@ impl Init {
         let folder = rules_path.parent().unwrap_or(&self.directory);
         fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
         fs::write(&rules_path, &text).with_context(|| format!("cannot write {}", rules_path.display()))?;
-        fs::write(&settings, settings_for(&OsUser::current().to_string(), &own_email().await, &rules_name))
-            .with_context(|| format!("cannot write {}", settings.display()))?;
+        let text = settings_for(&OsUser::current().to_string(), &own_email().await, &rules_name);
+        let (unboxed, text) = unboxed::settings(text);
+        fs::write(&settings, text).with_context(|| format!("cannot write {}", settings.display()))?;
         let branches = self.branches().await;
         if output == Output::Json {
             return output
@@ -75,6 +77,9 @@ impl Init {
         say(&format!("wrote {} and {}", settings.display(), rules_path.display()))?;
         for (repository, found) in &branches {
             say(&format!("  {repository:<15} {found}"))?;
+        }
+        if let Some(missing) = unboxed {
+            say(&format!("\nIt says `sandbox = \"none\"`: {missing}"))?;
         }
         say(&format!(
             "\nRead the rules, change what is different with you, then\n  tidegate --config {0} check\n  tidegate --config {0} serve",

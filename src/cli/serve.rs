@@ -16,6 +16,7 @@ use super::{
     asking::Who,
     house::House,
     in_force::{Brought, RulesWatch},
+    private,
     signals::told_to_stop,
     words,
 };
@@ -51,6 +52,7 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) async fn execute(self, config: &Path) -> anyhow::Result<()> {
+        private::close();
         let house = waiting_for_room(|| House::open(config)).await?;
         let stop = CancellationToken::new();
         let told = stop.clone();
@@ -89,6 +91,12 @@ pub(super) async fn serve(
     let seen = stamps(&house);
     if house.settings.rules.repository().is_none() {
         house.load_rules_files().await?.refused.iter().for_each(|refused| tracing::error!("{refused}"));
+    }
+    let sandbox = house.settings.sandbox()?;
+    if !sandbox.is_on() {
+        tracing::warn!("`sandbox = \"none\"`: commands of repositories can do all that this server can");
+    } else if let Err(missing) = sandbox.probe() {
+        tracing::error!("steps that run commands will fail: {missing}");
     }
     let breakpoints = match breakpoints {
         Some(socket) => Breakpoints::connect(&socket)

@@ -17,7 +17,10 @@ use super::{
 };
 use crate::{
     engine::{Access, Grant, Naming, Permission, Person, Principal, Refused},
-    providers::git::{self, GitOptions, Proofs},
+    providers::{
+        git::{self, GitOptions, Proofs},
+        sandbox::{Limits, Sandbox, SandboxKind},
+    },
     rules::{ChannelName, Channels, SystemName},
 };
 
@@ -33,6 +36,18 @@ pub struct Settings {
     /// The folder for all that Tidegate keeps: the database, mirrors, artifacts, logs.
     #[serde(default = "data")]
     pub data: PathBuf,
+    /// The folder for what lives no longer than a step: checkouts, and the home of its commands. Not within `data`.
+    #[serde(default = "scratch")]
+    pub scratch: PathBuf,
+    /// What commands of repositories and rules run in. Without a sandbox they can do all that Tidegate can.
+    #[serde(default)]
+    pub sandbox: SandboxKind,
+    /// Folders and files that such commands can read beside the system's: where their tools are installed.
+    #[serde(default)]
+    pub tools: Vec<PathBuf>,
+    /// What one such command may use.
+    #[serde(default)]
+    pub step_limits: Limits,
     /// Who commits for Tidegate.
     #[serde(default)]
     pub identity: Identity,
@@ -51,6 +66,9 @@ pub struct Settings {
     /// Variables for the `git` program, such as `GIT_SSH_COMMAND` or a credential helper's.
     #[serde(default)]
     pub git_environment: BTreeMap<String, String>,
+    /// The settings file itself.
+    #[serde(skip)]
+    file: PathBuf,
 }
 
 /// Who commits for Tidegate.
@@ -78,6 +96,10 @@ fn data() -> PathBuf {
     PathBuf::from("data")
 }
 
+fn scratch() -> PathBuf {
+    PathBuf::from("scratch")
+}
+
 impl Settings {
     /// Reads the file and makes its paths absolute.
     ///
@@ -97,6 +119,12 @@ impl Settings {
         let folder = path.parent().unwrap_or(Path::new("/"));
         settings.data = folder.join(&settings.data);
         settings.rules.resolve(folder).with_context(|| format!("{} is not as it should be", path.display()))?;
+        settings.scratch = folder.join(&settings.scratch);
+        for path in &mut settings.tools {
+            *path = folder.join(&*path);
+        }
+        settings.check_scratch().with_context(|| format!("{} is not as it should be", path.display()))?;
+        settings.file.clone_from(&path);
         channels::absolute(&mut settings.channels, folder);
         Ok(settings)
     }
@@ -182,6 +210,28 @@ impl Settings {
         }
     }
 
+    /// What is inside the data folder is Tidegate's own; steps write to the scratch folder.
+    fn check_scratch(&self) -> anyhow::Result<()> {
+        if self.scratch.starts_with(&self.data) {
+            bail!("`scratch` is within `data`: name a folder that is not, where commands of repositories may write");
+        }
+        Ok(())
+    }
+
+    /// The box that commands of repositories and rules run in.
+    ///
+    /// # Errors
+    /// When this program's own file cannot be found.
+    pub fn sandbox(&self) -> anyhow::Result<Sandbox> {
+        let program = std::env::current_exe().context("cannot find this program's own file")?;
+        Ok(Sandbox {
+            kind: self.sandbox,
+            limits: self.step_limits,
+            tools: self.tools.iter().cloned().chain([program]).collect(),
+            hidden: vec![self.data.clone(), self.scratch.clone(), self.file.clone()],
+        })
+    }
+
     /// A grant to nobody would take a role from everybody, unseen.
     fn check_grants(&self) -> anyhow::Result<()> {
         let groups = self.people.values().flat_map(|person| &person.groups);
@@ -255,9 +305,13 @@ mod tests {
         assert_eq!(said("al", Some("ada")).as_deref(), Ok("ada"), "in her own name");
         assert_eq!(said("al", Some("grace")).as_deref(), Ok("grace, asked by ada"));
         assert_eq!(said("al", Some("linus")).as_deref(), Ok("linus, asked by ada"));
-        assert!(said("al", Some("otto")).unwrap_err().contains("lists no person `otto`; it lists ada, grace, linus"));
+        assert!(
+            said("al", Some("otto"))
+                .expect_err("it is refused")
+                .contains("lists no person `otto`; it lists ada, grace, linus")
+        );
         for name in [None, Some("grace")] {
-            let why = said("linus", name).unwrap_err();
+            let why = said("linus", name).expect_err("it is refused");
             assert!(why.contains("none of them is the user `linus` of the operating system"), "{why}");
         }
         let nameless = Asker { user: OsUser::new(7, None), in_name_of: None };
@@ -273,7 +327,9 @@ mod tests {
 
     #[test]
     fn one_user_is_one_person() {
-        let why = settings("[people.ada]\nos = ['al']\n[people.grace]\nos = ['al']").check_people().unwrap_err();
+        let why = settings("[people.ada]\nos = ['al']\n[people.grace]\nos = ['al']")
+            .check_people()
+            .expect_err("it is refused");
         assert!(why.to_string().contains("is both ada and grace"), "{why}");
     }
 }

@@ -5,9 +5,11 @@
 //! the launcher itself before it becomes the program. And it inherits, as its standard input, the open
 //! `process.lock` with the lock taken by its parent before the fork. So the lock tells of a launcher that has not
 //! written yet, and there is no moment in which a process runs that a successor of ours could not find. A variable
-//! in its environment marks its children, which are so found in whatever session they are.
+//! in its environment marks its children, which are so found in whatever session they are. A process that is the outside
+//! of a box ends what is inside with itself.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -16,7 +18,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde::{Deserialize, Serialize};
 
-use crate::providers::{Fault, files, process};
+use crate::providers::process_table::{self, Stat};
+use crate::providers::{Fault, files, search_path};
 
 /// How long a launcher takes at most from its fork to its `process.stat`.
 const LAUNCH_LIMIT: Duration = Duration::from_secs(10);
@@ -24,9 +27,13 @@ const LAUNCH_LIMIT: Duration = Duration::from_secs(10);
 const KILL_LIMIT: Duration = Duration::from_secs(5);
 /// How often we look at a process that is about to start or to end.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);
-/// Writes the launcher's own line of /proc (process id, start time) and becomes the program.
-const LAUNCHER: &str =
-    r#"read -r stat < /proc/$$/stat && printf '%s\n' "$stat" > "$0.partial" && mv "$0.partial" "$0" && exec "$@""#;
+/// Writes the launcher's own line of /proc (process id, start time), waits until `setsid`, its parent, has ended, and
+/// becomes the program: a box ends with its parent, and is to live on with the one that it has for life.
+const LAUNCHER: &str = r#"read -r stat < /proc/$$/stat && printf '%s\n' "$stat" > "$0.partial" && mv "$0.partial" "$0" || exit
+while read -r parent < /proc/$PPID/comm && [ "$parent" = setsid ]; do sleep 0.001; done 2> /dev/null
+exec "$@""#;
+/// What the outside of a box is called.
+const BOX: &str = "bwrap";
 
 /// The variable that holds the identity directory.
 const MARK: &str = "TIDEGATE_PROCESS";
@@ -43,7 +50,7 @@ pub(crate) struct ProcessIdentity {
 /// A program to start.
 pub(crate) struct Detached<'a> {
     /// The program and its arguments.
-    pub(crate) arguments: &'a [String],
+    pub(crate) arguments: &'a [OsString],
     /// Where it runs.
     pub(crate) directory: &'a Path,
     /// Its whole environment beside PATH and LANG.
@@ -55,7 +62,7 @@ pub(crate) struct Detached<'a> {
 /// Starts the program under the identity directory `identity`, where nothing runs: the caller holds a lock of its
 /// own against others that start or look at the same time, and has called [`end`].
 pub(crate) async fn start(identity: &Path, program: &Detached<'_>) -> Result<(), Fault> {
-    let name = program.arguments.first().map_or("the process", String::as_str);
+    let name = program.arguments.first().map(|name| name.to_string_lossy()).unwrap_or("the process".into());
     let tried = format!("start {name}");
     // A killed process is said to be dead a moment before the last of its threads is, and until then its files are open.
     let lock = files::lock(&lock_path(identity), KILL_LIMIT).await?;
@@ -73,7 +80,7 @@ pub(crate) async fn start(identity: &Path, program: &Detached<'_>) -> Result<(),
         .args(program.arguments)
         .current_dir(program.directory)
         .env_clear()
-        .env("PATH", process::search_path())
+        .env("PATH", search_path::search_path())
         .env("LANG", "C.UTF-8")
         .envs(program.environment)
         .env(MARK, identity)
@@ -132,7 +139,9 @@ pub(crate) async fn end(identity: &Path, grace: Duration) -> Result<(), Fault> {
             }
             // SIGTERM is said once; SIGKILL until nobody is left, for a fork may outrun one round.
             if !asked || signal == Signal::KILL {
-                for pid in family {
+                // The outside of a box would end all that is inside at once, without a word to it; it ends after it by itself.
+                let is_told = |pid: &Pid| signal == Signal::KILL || !is_box(*pid);
+                for pid in family.into_iter().filter(is_told) {
                     // One that is gone already is what we want.
                     let _ = kill_process(pid, signal);
                 }
@@ -162,76 +171,27 @@ fn recorded(identity: &Path) -> Option<ProcessIdentity> {
 }
 
 fn is_alive(process: ProcessIdentity) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", process.pid)).ok();
-    stat.and_then(|line| Stat::parse(&line))
-        .is_some_and(|stat| stat.start_time == process.start_time && !stat.is_dead())
+    Stat::of(process.pid).is_some_and(|stat| stat.start_time == process.start_time && !stat.is_dead())
 }
 
-/// The living processes of the session that `leader` leads or led, and those that have inherited its mark.
+fn is_box(pid: Pid) -> bool {
+    fs::read_to_string(format!("/proc/{}/comm", pid.as_raw_pid())).is_ok_and(|name| name.trim() == BOX)
+}
+
+/// The living processes of the session that `leader` leads or led, those that have inherited its mark, and those that
+/// descend from it, marked or not.
 fn family(identity: &Path, leader: ProcessIdentity) -> Vec<Pid> {
-    let stats = processes();
+    let stats = process_table::all();
     // A session's number is not given to a new process while the session has members; so if its number belongs to
     // a process that started at another time, nothing of the session is left.
     let is_taken = stats.iter().any(|stat| stat.pid == leader.pid && stat.start_time != leader.start_time);
+    let descendants = process_table::descendants(&stats, leader.pid);
+    let is_kin = |stat: &Stat| !is_taken && (stat.session == leader.pid || descendants.contains(&stat.pid));
     let mark = format!("{MARK}={}", identity.display());
     let is_marked = |pid: i32| {
         let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes())
     };
-    stats
-        .iter()
-        .filter(|stat| !stat.is_dead() && ((stat.session == leader.pid && !is_taken) || is_marked(stat.pid)))
-        .filter_map(|stat| Pid::from_raw(stat.pid))
-        .collect()
-}
-
-fn processes() -> Vec<Stat> {
-    let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-    let is_process = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
-    entries
-        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| is_process(name))
-        .filter_map(|pid| Stat::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?))
-        .collect()
-}
-
-/// What we read of a line of `/proc/PID/stat` (proc(5)).
-struct Stat {
-    pid: i32,
-    state: String,
-    session: i32,
-    start_time: u64,
-}
-
-impl Stat {
-    /// Whether it has ended, and only waits to be noticed by its parent.
-    fn is_dead(&self) -> bool {
-        matches!(self.state.as_str(), "Z" | "X")
-    }
-
-    fn parse(line: &str) -> Option<Self> {
-        // The name in parentheses may hold spaces and parentheses itself; what follows has neither.
-        let (before, after) = line.rsplit_once(") ")?;
-        let fields: Vec<&str> = after.split_whitespace().collect();
-        Some(Self {
-            pid: before.split_whitespace().next()?.parse().ok()?,
-            state: (*fields.first()?).to_owned(),
-            session: fields.get(3)?.parse().ok()?,
-            start_time: fields.get(19)?.parse().ok()?,
-        })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
-
-    use super::*;
-
-    #[test]
-    fn a_process_name_may_hold_anything() {
-        let stat = Stat::parse("42 (a) b (c) S 1 42 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 987654 2 3").unwrap();
-        assert_eq!((stat.pid, stat.session, stat.start_time, stat.is_dead()), (42, 7, 987_654, false));
-        assert!(Stat::parse("nonsense").is_none());
-    }
+    let members = stats.iter().filter(|stat| !stat.is_dead() && (is_kin(stat) || is_marked(stat.pid)));
+    members.filter_map(|stat| Pid::from_raw(stat.pid)).collect()
 }

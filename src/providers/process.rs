@@ -1,37 +1,45 @@
 //! Runs one command of a repository or a rule to its end. Such commands are not trusted to behave: they may print
 //! without end, never end, or leave children behind. So they get an environment built from nothing, a deadline, a
-//! bounded capture of what they print, and a process group that is ended with them. What a command leaves running
-//! in a session of its own (`setsid`) is beyond the group's reach.
+//! bounded capture of what they print, and a box that is ended with them. Without a box, what a command leaves running
+//! in a session of its own (`setsid`) is beyond our reach.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::ErrorKind;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Child;
 
-use crate::providers::{Fault, files};
+use crate::providers::process_table::{self, Stat};
+use crate::providers::sandbox::{self, Room, Sandbox};
+use crate::providers::{Fault, files, search_path};
 
 /// Between SIGTERM and SIGKILL when the deadline has passed: enough to remove temporary files.
 pub const TERMINATE_GRACE: Duration = Duration::from_secs(3);
 /// For a killed process to be gone; longer only when it hangs in the kernel, on a dead network disk for one.
 const KILL_GRACE: Duration = Duration::from_secs(5);
+/// For the outside of a box to be stopped.
+const STOP_GRACE: Duration = Duration::from_millis(200);
 /// For the rest of the output once the group is gone: only a process that left the group still holds the pipe.
 const DRAIN_GRACE: Duration = Duration::from_millis(500);
-/// The search path when we have none ourselves.
-const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// What a shell adds to the signal's number in the exit code of a command that was ended by one. Signals end at 64.
+const SIGNALLED: i32 = 128;
 
 /// A command to run.
 #[derive(Debug, Clone)]
 pub struct Command {
     /// The program, found by PATH unless it has a slash, and its arguments.
     pub arguments: Vec<String>,
-    /// Where it runs.
+    /// The box that it runs in.
+    pub sandbox: Sandbox,
+    /// Whether it may use the network there.
+    pub network: bool,
+    /// Where it runs. It may write here and to its home, and nowhere else.
     pub directory: PathBuf,
     /// Its HOME and TMPDIR: a scratch directory of the caller's, which the caller removes.
     pub home: PathBuf,
@@ -88,12 +96,13 @@ impl std::fmt::Display for Exit {
 }
 
 /// Runs `command` to its end. A command that ends badly or at its deadline is a [`Finished`] like any other; only
-/// one that cannot be run is a fault: a program or directory that is missing fails, a system short of processes or
-/// memory is tried again. When the future is dropped the process group gets SIGKILL at once.
+/// one that cannot be run is a fault: a program, directory or box that is missing fails, and so does a command that used
+/// more than it may; a system short of processes or memory is tried again. In a box, nothing of it is left when this
+/// returns. When the future is dropped all of it gets SIGKILL at once.
 pub async fn run(command: &Command) -> Result<Finished, Fault> {
     let started = Instant::now();
     let mut child = spawn(command)?;
-    let mut group = Group::of(&child);
+    let mut group = Group::of(&child, command.sandbox.is_on());
     let (mut stdout, mut stderr) = (Capture::new(command.output_limit_bytes), Capture::new(command.output_limit_bytes));
     let streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let mut pipes = Pipes::new(async {
@@ -104,10 +113,14 @@ pub async fn run(command: &Command) -> Result<Finished, Fault> {
         );
     });
 
-    let mut status = pipes.until_exit(&mut child, command.deadline).await?;
+    let (mut status, excess) = tokio::select! {
+        status = pipes.until_exit(&mut child, command.deadline) => (status?, None),
+        excess = too_much(command, group.pid) => (None, Some(excess)),
+    };
     let timed_out = status.is_none();
     for (signal, grace) in [(Signal::TERM, TERMINATE_GRACE), (Signal::KILL, KILL_GRACE)] {
-        if status.is_none() {
+        // What uses too much is not asked.
+        if status.is_none() && (excess.is_none() || signal == Signal::KILL) {
             group.signal(signal);
             status = pipes.until_exit(&mut child, grace).await?;
         }
@@ -115,13 +128,21 @@ pub async fn run(command: &Command) -> Result<Finished, Fault> {
     let Some(status) = status else {
         return Err(Fault::retry(format!("{} does not end even by SIGKILL", command.arguments.join(" "))));
     };
-    // Children that it left in its group. The group's number stays taken while any of them lives.
+    // Children that it left in its group, whose number stays taken while any of them lives. A box has none left.
     group.end();
     let _ = tokio::time::timeout(DRAIN_GRACE, pipes.drained()).await;
     drop(pipes);
+    if let Some(excess) = excess {
+        let program = command.arguments.join(" ");
+        return Err(Fault::fail(format!("`{program}` was ended: it {excess}"), "let it use less, or raise the limit"));
+    }
+    let exit = exit_of(status, command.sandbox.is_on());
+    if command.sandbox.is_on() {
+        stderr.failure_of_the_box(exit, command)?;
+    }
 
     Ok(Finished {
-        exit: exit_of(status),
+        exit,
         truncated: stdout.left_out_bytes() + stderr.left_out_bytes() > 0,
         stdout: stdout.into_bytes(),
         stderr: stderr.into_bytes(),
@@ -130,75 +151,150 @@ pub async fn run(command: &Command) -> Result<Finished, Fault> {
     })
 }
 
-/// Our search path, which commands get as theirs.
-pub(crate) fn search_path() -> String {
-    std::env::var("PATH").ok().filter(|path| !path.is_empty()).unwrap_or_else(|| DEFAULT_PATH.to_owned())
+/// Ends when the command uses more than it may; without a box, never.
+async fn too_much(command: &Command, pid: Option<Pid>) -> String {
+    let Some(pid) = pid.filter(|_| command.sandbox.is_on()) else { return std::future::pending().await };
+    let mut folders = vec![command.directory.clone()];
+    folders.extend(Some(&command.home).filter(|home| !home.starts_with(&command.directory)).cloned());
+    sandbox::excess(pid.as_raw_pid(), command.sandbox.limits, folders).await
 }
 
 fn spawn(command: &Command) -> Result<Child, Fault> {
-    let Some((program, arguments)) = command.arguments.split_first() else {
+    let Some(program) = command.arguments.first() else {
         return Err(Fault::fail("the command is empty", "name a program to run"));
     };
+    if !search_path::has(program) {
+        return Err(no_program(program));
+    }
     if !command.directory.is_dir() {
         let directory = command.directory.display();
         return Err(Fault::fail(format!("run {program}: there is no directory {directory}"), "check the path"));
     }
-    tokio::process::Command::new(program)
+    let writable: [&Path; 2] = [&command.directory, &command.home];
+    let environment = environment(command);
+    let room = Room {
+        directory: &command.directory,
+        writable: &writable,
+        network: command.network,
+        environment: &environment,
+    };
+    // The outside of a box has nothing of the command's.
+    let outside = if command.sandbox.is_on() { BTreeMap::new() } else { environment.clone() };
+    let line = command.sandbox.around(&command.arguments, &room);
+    let (first, arguments) = line.split_first().map_or((program.as_ref(), &[][..]), |(first, rest)| (&**first, rest));
+    tokio::process::Command::new(first)
         .args(arguments)
         .current_dir(&command.directory)
         .env_clear()
-        .env("PATH", search_path())
-        .env("HOME", &command.home)
-        .env("TMPDIR", &command.home)
+        .env("PATH", search_path::search_path())
         .env("LANG", "C.UTF-8")
-        .envs(&command.environment)
+        .envs(outside)
         .stdin(if command.stdin.is_some() { Stdio::piped() } else { Stdio::null() })
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
         .spawn()
         .map_err(|error| match error.kind() {
-            ErrorKind::NotFound => Fault::fail(
-                format!("run {program}: no such program"),
-                format!("install {program}, or give its full path; the search path is {}", search_path()),
-            ),
+            ErrorKind::NotFound if command.sandbox.is_on() => {
+                Fault::fail(format!("run {program}: there is no sandbox to run it in: no bwrap"), sandbox::HINT)
+            }
+            ErrorKind::NotFound => no_program(program),
             // Also what a search path says that leads through a directory which we may not enter.
             ErrorKind::PermissionDenied => Fault::fail(
                 format!("run {program}: {error}"),
-                format!("make {program} executable, and the directories of the search path open: {}", search_path()),
+                format!(
+                    "make {program} executable, and the directories of the search path open: {}",
+                    search_path::search_path()
+                ),
             ),
             _ => files::fault(&format!("run {program}"), &error),
         })
 }
 
-fn exit_of(status: ExitStatus) -> Exit {
-    status.code().map_or_else(|| Exit::Signal(status.signal().unwrap_or_default()), Exit::Code)
+/// The whole of a command's environment.
+fn environment(command: &Command) -> BTreeMap<String, String> {
+    let home = command.home.display().to_string();
+    let own = [("PATH", search_path::search_path()), ("HOME", home.clone()), ("TMPDIR", home)];
+    let own = own.into_iter().chain([("LANG", "C.UTF-8".to_owned())]);
+    let mut environment: BTreeMap<String, String> = own.map(|(name, value)| (name.to_owned(), value)).collect();
+    environment.extend(command.environment.clone());
+    environment
 }
 
-/// The command's process group, which is killed when this is dropped before its [`Group::end`].
-struct Group(Option<Pid>);
+fn no_program(program: &str) -> Fault {
+    let path = search_path::search_path();
+    Fault::fail(
+        format!("run {program}: no such program"),
+        format!("install {program}, or give its full path; the search path is {path}"),
+    )
+}
+
+/// How it ended. The shell of a box says in its exit code which signal ended the command.
+fn exit_of(status: ExitStatus, boxed: bool) -> Exit {
+    match status.code() {
+        Some(code) if boxed && (SIGNALLED + 1..=SIGNALLED + 64).contains(&code) => Exit::Signal(code - SIGNALLED),
+        Some(code) => Exit::Code(code),
+        None => Exit::Signal(status.signal().unwrap_or_default()),
+    }
+}
+
+/// The command's process group, or its box: killed when this is dropped before its [`Group::end`].
+struct Group {
+    pid: Option<Pid>,
+    boxed: bool,
+}
 
 impl Group {
-    fn of(child: &Child) -> Self {
-        Self(child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)))
+    fn of(child: &Child, boxed: bool) -> Self {
+        Self { pid: child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)), boxed }
     }
 
+    /// Signals the group. What is outside of a box only waits for what is inside, whose first process takes no signal but
+    /// SIGKILL, and with it all others.
     fn signal(&self, signal: Signal) {
-        if let Some(pid) = self.0 {
-            // An error means that nobody is left in it.
+        let Some(pid) = self.pid else { return };
+        // An error means that nobody is left.
+        if !self.boxed {
             let _ = kill_process_group(pid, signal);
+        } else if signal == Signal::KILL {
+            // Stopped, it starts nothing while we look.
+            let _ = kill_process(pid, Signal::STOP);
+            stopped(pid.as_raw_pid());
+            let inside = process_table::children(pid.as_raw_pid());
+            for first in &inside {
+                let _ = kill_process(*first, Signal::KILL);
+            }
+            let _ = kill_process(pid, if inside.is_empty() { Signal::KILL } else { Signal::CONT });
+        } else {
+            for first in process_table::children(pid.as_raw_pid()) {
+                let _ = kill_process_group(first, signal);
+            }
         }
     }
 
+    /// After its exit: ends what is left in the group. A box has nothing left.
     fn end(&mut self) {
-        self.signal(Signal::KILL);
-        self.0 = None;
+        if !self.boxed {
+            self.signal(Signal::KILL);
+        }
+        self.pid = None;
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
-        self.end();
+        self.signal(Signal::KILL);
+        if let Some(pid) = self.pid.filter(|_| self.boxed) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
+
+/// Waits until a process is stopped, or gone, which takes less than it takes to look.
+fn stopped(pid: i32) {
+    let until = Instant::now() + STOP_GRACE;
+    while Instant::now() < until && Stat::of(pid).is_some_and(|stat| !stat.is_stopped() && !stat.is_dead()) {
+        std::thread::yield_now();
     }
 }
 
@@ -275,6 +371,23 @@ impl Capture {
         let surplus = (self.tail.len() + rest.len()).saturating_sub(self.half_bytes);
         self.tail.drain(..surplus);
         self.tail.extend(rest);
+    }
+
+    /// The fault where it was the box that failed, not the command. A command that says the same fails as the box would.
+    fn failure_of_the_box(&self, exit: Exit, command: &Command) -> Result<(), Fault> {
+        let program = command.arguments.first().map_or("", String::as_str);
+        let line = self.head.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let line = String::from_utf8_lossy(line);
+        match exit {
+            Exit::Code(1) if line.starts_with("bwrap: ") => {
+                Err(Fault::fail(format!("run {program}: there is no sandbox to run it in: {line}"), sandbox::HINT))
+            }
+            Exit::Code(126 | 127) if line.starts_with("env: ") => Err(Fault::fail(
+                format!("run {program}: it is not there or cannot run in the sandbox ({line})"),
+                "install it below /usr, or name the folders that it needs as `tools` in tidegate.toml",
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn left_out_bytes(&self) -> u64 {

@@ -22,6 +22,7 @@ use crate::{
         git::{Borrowed, GitOptions, Mirrors, borrow},
         objects::DirectoryObjects,
         quarantine::Quarantine,
+        sandbox::Sandbox,
     },
     rules::{RepositoryName, Rules},
     steps::{NoReleases, Tools, foresight::Placeholders},
@@ -41,6 +42,8 @@ pub struct Originals {
     pub data: PathBuf,
     /// How git is used.
     pub git: GitOptions,
+    /// The box that commands run in.
+    pub sandbox: Sandbox,
     /// A commit that is pushed only here: its repository, and the folder of objects that holds it.
     pub brought: Option<(RepositoryName, PathBuf)>,
 }
@@ -84,6 +87,7 @@ impl Scratch {
             places: root.join("places.json"),
             quarantine: Quarantine::open(root.join("begun")).map_err(|error| cannot(root, &error))?,
             environments: root.join("environments"),
+            sandbox: originals.sandbox.clone(),
             scratch: root.join("steps"),
             logs: root.join("logs"),
         };

@@ -307,6 +307,7 @@ async fn request(bake: &Bake, work: &StepWork, tools: &Tools) -> Result<(BuildRe
         regions: config.regions,
         parameters: config.parameters,
         requested_at: String::new(),
+        network: bake.network,
     };
     let bytes = serde_json::to_vec(&request).expect("plain values always serialise");
     let inputs = Digest::of(&bytes).as_str().replace(':', "-");

@@ -123,7 +123,9 @@ async fn command(check: &Check, work: &StepWork, tools: &Tools, log: &StepLog) -
     let mirror = tools.mirror(work, &repository)?;
     bring(&mirror, work, &commit).await?;
     let name = arguments.join(" ");
-    let finished = run_in_tree(arguments, &mirror, &commit, answer_deadline(check, work), work, tools, log).await?;
+    let finished =
+        run_in_tree(arguments, check.network, (&mirror, &commit), answer_deadline(check, work), work, tools, log)
+            .await?;
     if finished.succeeded() {
         return Ok(Answer::Yes(format!("`{name}` succeeded")));
     }

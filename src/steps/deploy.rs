@@ -138,5 +138,5 @@ async fn poll(handle: &str, work: &StepWork, tools: &Tools, log: &StepLog) -> Re
 
 fn service(work: &StepWork, tools: &Tools) -> LocalService {
     let environment = tools.environments.join(work.system.as_str()).join(work.stage.as_str());
-    LocalService { environment, objects: tools.objects.clone() }
+    LocalService { environment, objects: tools.objects.clone(), sandbox: tools.sandbox.clone() }
 }

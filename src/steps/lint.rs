@@ -162,7 +162,7 @@ async fn outside(
     tools: &Tools,
     log: &StepLog,
 ) -> Result<Vec<(Vec<Finding>, Checked)>, Fault> {
-    let wants_cfn_lint = match lint.cfn_lint {
+    let mut wants_cfn_lint = match lint.cfn_lint {
         Use::Always => true,
         Use::Never => false,
         Use::IfInstalled => installed("cfn-lint"),
@@ -174,9 +174,20 @@ async fn outside(
     let file = scratch.path().join(TEMPLATE);
     std::fs::write(&file, text).map_err(|error| Fault::retry(format!("writing {}: {error}", file.display())))?;
     let mut results = Vec::new();
+    if wants_cfn_lint && lint.cfn_lint == Use::IfInstalled {
+        // One whose files cannot be read in the sandbox is not installed for us.
+        let asks = process_of(["cfn-lint", "--version"].map(str::to_owned).to_vec(), lint, scratch.path(), work, tools);
+        wants_cfn_lint = process::run(&asks).await.is_ok_and(|finished| finished.succeeded());
+        if !wants_cfn_lint {
+            log.line(
+                "cfn-lint is left out: it does not run in the sandbox; `tools` in tidegate.toml shows it its files",
+            )
+            .await;
+        }
+    }
     if wants_cfn_lint {
         let arguments = ["cfn-lint", "--format", "json", "--", TEMPLATE].map(str::to_owned).to_vec();
-        let output = run(arguments, scratch.path(), work, log).await?;
+        let output = run(arguments, lint, scratch.path(), work, tools, log).await?;
         let findings = cfn_lint::read(&output).map_err(|error| unreadable("cfn-lint", &error.to_string()))?;
         results.push((findings, Checked { tool: "cfn-lint".to_owned(), rules: Vec::new() }));
     }
@@ -187,7 +198,7 @@ async fn outside(
             command.iter().map(|word| rules::template::render(word, &context)).collect();
         let words = words.map_err(|error| Fault::fail(error.to_string(), "correct the template in the rules"))?;
         let tool = words.first().cloned().unwrap_or_default();
-        let output = run(words, scratch.path(), work, log).await?;
+        let output = run(words, lint, scratch.path(), work, tools, log).await?;
         let findings = sarif::read(&output).map_err(|error| unreadable(&tool, &error.to_string()))?;
         results.push((findings, Checked { tool, rules: Vec::new() }));
     }
@@ -203,20 +214,33 @@ fn unreadable(tool: &str, error: &str) -> Fault {
     Fault::fail(format!("{tool}: {error}"), "run it by hand on the template to see what it prints")
 }
 
-/// Runs a checker; one that found something may end with any code, so what it printed decides.
-async fn run(arguments: Vec<String>, folder: &Path, work: &StepWork, log: &StepLog) -> Result<String, Fault> {
-    let name = arguments.join(" ");
-    log.line(&format!("$ {name}")).await;
-    let finished = process::run(&process::Command {
+/// A checker's process, in the folder of the template.
+fn process_of(arguments: Vec<String>, lint: &Lint, folder: &Path, work: &StepWork, tools: &Tools) -> process::Command {
+    process::Command {
         arguments,
+        sandbox: tools.sandbox.clone(),
+        network: lint.network,
         directory: folder.to_owned(),
         home: folder.to_owned(),
         environment: BTreeMap::new(),
         stdin: None,
         deadline: time_left(work),
         output_limit_bytes: OUTPUT_LIMIT_BYTES,
-    })
-    .await?;
+    }
+}
+
+/// Runs a checker; one that found something may end with any code, so what it printed decides.
+async fn run(
+    arguments: Vec<String>,
+    lint: &Lint,
+    folder: &Path,
+    work: &StepWork,
+    tools: &Tools,
+    log: &StepLog,
+) -> Result<String, Fault> {
+    let name = arguments.join(" ");
+    log.line(&format!("$ {name}")).await;
+    let finished = process::run(&process_of(arguments, lint, folder, work, tools)).await?;
     log.output(&finished.stderr).await;
     let killed = matches!(finished.exit, Exit::Signal(_)) || finished.timed_out || finished.truncated;
     let failed_silently = !finished.succeeded() && finished.stdout.is_empty();

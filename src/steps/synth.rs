@@ -118,6 +118,8 @@ async fn run_command(
     log.line(&format!("$ {}", synth.command.join(" "))).await;
     let finished = process::run(&process::Command {
         arguments: synth.command.clone(),
+        sandbox: tools.sandbox.clone(),
+        network: synth.network,
         directory: tree.clone(),
         home,
         environment,
@@ -169,6 +171,11 @@ fn read_made(tree: &Path, path: &str) -> Result<(String, Vec<u8>), Fault> {
     let within = tree.canonicalize().is_ok_and(|tree| file.starts_with(tree));
     if !within {
         return Err(missing(&"it leads out of the repository"));
+    }
+    // What is no file might never give an end, and a hole takes no disk.
+    let found = file.metadata().map_err(|error| missing(&error))?;
+    if !found.is_file() || found.len() > OUTPUT_LIMIT_BYTES as u64 {
+        return Err(missing(&format!("it is no file of at most {OUTPUT_LIMIT_BYTES} bytes")));
     }
     Ok((path.to_owned(), std::fs::read(file).map_err(|error| missing(&error))?))
 }

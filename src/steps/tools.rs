@@ -16,6 +16,7 @@ use crate::{
         image_builder::ImageBuilder,
         objects::DirectoryObjects,
         quarantine::Quarantine,
+        sandbox::Sandbox,
     },
     rules::RepositoryName,
 };
@@ -43,6 +44,8 @@ pub struct Tools {
     pub quarantine: Quarantine,
     /// The folder of the environments on this machine: one folder per system and stage below it.
     pub environments: PathBuf,
+    /// The box that commands of rules and repositories run in.
+    pub sandbox: Sandbox,
     /// The folder for what lives no longer than a step.
     pub scratch: PathBuf,
     /// The folder of the steps' logs: `system/run/step.log`.

@@ -66,7 +66,8 @@ async fn check(verify: &Verify, work: &StepWork, tools: &Tools, log: &StepLog) -
     let arguments: Vec<String> = verify.command.iter().map(|word| rendered(word)).collect::<Result<_, _>>()?;
     let (mirror, commit) = tools.source(work).await?;
     let name = arguments.join(" ");
-    let finished = run_in_tree(arguments, &mirror, &commit, time_left(work), work, tools, log).await?;
+    let finished =
+        run_in_tree(arguments, verify.network, (&mirror, &commit), time_left(work), work, tools, log).await?;
     if finished.succeeded() {
         return Ok(Progress::done([("status", Value::from(0))], Vec::new()));
     }
@@ -78,11 +79,11 @@ async fn check(verify: &Verify, work: &StepWork, tools: &Tools, log: &StepLog) -
     ))
 }
 
-/// Runs a command in the tree of a commit.
+/// Runs a command in the tree of a commit, with the network or without.
 pub(super) async fn run_in_tree(
     arguments: Vec<String>,
-    mirror: &Mirror,
-    commit: &CommitId,
+    network: bool,
+    (mirror, commit): (&Mirror, &CommitId),
     deadline: std::time::Duration,
     work: &StepWork,
     tools: &Tools,
@@ -95,6 +96,8 @@ pub(super) async fn run_in_tree(
     log.line(&format!("$ {}", arguments.join(" "))).await;
     let finished = process::run(&process::Command {
         arguments,
+        sandbox: tools.sandbox.clone(),
+        network,
         directory: tree,
         home,
         environment: std::collections::BTreeMap::new(),

@@ -40,7 +40,7 @@ fn the_rules_by_example_load() {
 
 #[test]
 fn every_example_of_rules_and_settings_loads() {
-    for document in ["docs/gates.md", "docs/notifications.md", "docs/rules.md"] {
+    for document in ["docs/gates.md", "docs/notifications.md", "docs/rules.md", "docs/security.md"] {
         let text = read(document);
         for block in blocks(&text, "yaml").into_iter().filter(|block| block.contains("version: 1")) {
             rules::load(document, block).unwrap_or_else(|mistakes| panic!("{mistakes}"));
@@ -50,6 +50,19 @@ fn every_example_of_rules_and_settings_loads() {
             let settings = format!("{files}{block}");
             toml::from_str::<tidegate::cli::settings::Settings>(&settings).unwrap_or_else(|error| panic!("{error}"));
         }
+    }
+}
+
+#[test]
+fn every_threat_names_tests_that_there_are() {
+    let text = read("docs/security.md");
+    let rows = table(&text, "| a command tries to");
+    assert!(rows.len() > 10);
+    let named = rows.iter().flat_map(|row| code(row[2])).chain(code(&text).into_iter().filter(|it| it.contains("::")));
+    for test in named {
+        let (module, name) = test.rsplit_once("::").unwrap();
+        let source = read(&format!("tests/it/{}.rs", module.replace("::", "/")));
+        assert!(source.contains(&format!("fn {name}()")), "there is no test {test}");
     }
 }
 

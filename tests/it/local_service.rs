@@ -15,6 +15,7 @@ use tidegate::providers::objects::DirectoryObjects;
 
 use crate::local_image_builder::{Workshop, request};
 use crate::local_support::{TIDEGATE, eventually, kill, processes_in, processes_with};
+use crate::support::sandbox::sandbox;
 
 const REGION: &str = "eu-central-1";
 /// How many milliseconds of a start are swept by kills; a start takes less.
@@ -31,8 +32,11 @@ struct Machine {
 impl Machine {
     fn new() -> Self {
         let workshop = Workshop::new();
-        let service =
-            LocalService { environment: workshop.arena.path().join("dev"), objects: workshop.objects.clone() };
+        let service = LocalService {
+            environment: workshop.arena.path().join("dev"),
+            objects: workshop.objects.clone(),
+            sandbox: sandbox(),
+        };
         Self { workshop, service }
     }
 
@@ -78,9 +82,11 @@ impl Machine {
         }
     }
 
-    /// The processes that run in the environment.
+    /// The services that run in the environment: where there is a box, its outside stands for all that is inside.
     fn running(&self) -> Vec<i32> {
-        processes_in(&self.service.environment)
+        let namespace = |process: &str| fs::read_link(format!("/proc/{process}/ns/pid")).ok();
+        let is_outside = |pid: &i32| namespace(&pid.to_string()) == namespace("self");
+        processes_in(&self.service.environment).into_iter().filter(is_outside).collect()
     }
 }
 
@@ -167,7 +173,7 @@ async fn a_release_that_ends_by_itself_has_failed() {
     let image = machine.image("1.0").await;
     for (key, command, said) in [
         ("exits", ["sh", "-c", "echo no database; exit 1"].as_slice(), "no database"),
-        ("missing", &["no-such-program"], "not found"),
+        ("missing", &["no-such-program"], "no-such-program"),
     ] {
         let handle = machine.service.start(&deployment(key, &image, command)).await.unwrap();
         let (reason, log) = machine.failed(&handle).await;
@@ -203,6 +209,7 @@ async fn the_dying_deployer() {
     let service = LocalService {
         environment: directory.join("dev"),
         objects: DirectoryObjects::open(&directory.join("objects")).unwrap(),
+        sandbox: sandbox(),
     };
     let command = [TIDEGATE, "demo-service", "opt/webshop/VERSION"];
     println!("starting");

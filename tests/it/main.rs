@@ -4,6 +4,7 @@
 
 mod crash_sweep;
 mod docs;
+mod escapes;
 mod git;
 mod git_ancestry;
 mod git_archive;

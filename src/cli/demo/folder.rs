@@ -10,6 +10,8 @@ use crate::cli::asker::OsUser;
 use anyhow::Context;
 use git2::{Repository, Signature, Time, build::TreeUpdateBuilder};
 
+use crate::cli::unboxed;
+
 /// When the demo's own commits say that they were made: a fixed time, so that they are always the same commits.
 const COMMITTED_AT_SECONDS: i64 = 1_767_225_600;
 /// The stages' branches.
@@ -47,7 +49,13 @@ impl Folder {
         )?;
         folder.repository("infrastructure", &[("config.json", INFRASTRUCTURE_CONFIG), ("template.yaml", &template)])?;
         folder.file("promotion-rules/webshop.yaml", include_str!("seed/webshop.yaml"))?;
-        folder.file("tidegate.toml", &settings(&OsUser::current().to_string()))?;
+        if !folder.config().exists() {
+            let (unboxed, text) = unboxed::settings(settings(&OsUser::current().to_string()));
+            folder.file("tidegate.toml", &text)?;
+            if let Some(missing) = unboxed {
+                tracing::warn!("the demo runs with `sandbox = \"none\"`: {missing}");
+            }
+        }
         Ok(folder)
     }
 

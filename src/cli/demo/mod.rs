@@ -20,6 +20,7 @@ use self::{answers::Answers, folder::Folder, progress::Progress, report::DemoRep
 use super::{
     House,
     output::{Output, say},
+    private,
     serve::serve,
 };
 use crate::{
@@ -57,6 +58,7 @@ pub(super) struct Demo {
 
 impl Demo {
     pub(super) async fn execute(self, output: Output) -> anyhow::Result<()> {
+        private::close();
         let started = Instant::now();
         let folder = Folder::prepare(&self.dir)?;
         let house = Arc::new(House::open(&folder.config()).await?);
@@ -158,7 +160,7 @@ async fn stop_services(house: &House, system: &SystemName) -> anyhow::Result<()>
     let Ok(stages) = std::fs::read_dir(data.join("environments").join(system.as_str())) else { return Ok(()) };
     for stage in stages {
         let environment = stage?.path();
-        LocalService { environment, objects: objects.clone() }.stop().await?;
+        LocalService { environment, objects: objects.clone(), sandbox: house.settings.sandbox()? }.stop().await?;
     }
     Ok(())
 }

@@ -248,7 +248,12 @@ impl Simulate {
             by: asking(&house, &how.asking.who.asker()),
             access: house.settings.access().for_system(&system),
             run_commands: how.run_commands,
-            originals: Originals { data: house.settings.data.clone(), git: house.git_options(), brought },
+            originals: Originals {
+                data: house.settings.data.clone(),
+                git: house.git_options(),
+                sandbox: house.settings.sandbox()?,
+                brought,
+            },
             system: state,
         };
         Ok(predict(question).await?)

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     driver::{InUse, now_ms},
+    providers::sandbox::SandboxKind,
     rules::SystemName,
 };
 
@@ -44,6 +45,7 @@ impl Status {
         let named_is_not_there = self.asking.system.is_some() && !not_there.is_empty();
         let systems = if named_is_not_there { Vec::new() } else { house.systems_shown(&self.asking).await? };
         let mut reports = Vec::new();
+        let unboxed = house.settings.sandbox == SandboxKind::None;
         if !systems.is_empty() {
             let visible = house.visible_systems(&self.asking.who.asker()).await?;
             for system in &systems {
@@ -52,7 +54,7 @@ impl Status {
                         report.rules.iter_mut().for_each(|rules| rules.trouble.clone_from(&look.trouble));
                         let half_released = releases::of(&house, system, &visible).await?;
                         let waits_for_place = waits_for_place(&house, system);
-                        reports.push(StatusReport { half_released, waits_for_place, ..report });
+                        reports.push(StatusReport { half_released, waits_for_place, unboxed, ..report });
                     }
                     Err(error) => reports.push(StatusReport::unreadable(system, error.to_string())),
                 }

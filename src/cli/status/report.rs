@@ -64,6 +64,9 @@ pub struct StatusReport {
     /// That steps wait for those of others to end, and whose those are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for_place: Option<String>,
+    /// Whether commands of repositories run without a sandbox: `sandbox = "none"` in `tidegate.toml`.
+    #[serde(default)]
+    pub unboxed: bool,
     /// The releases of the system that only some of their systems have; none where the past is shown.
     #[serde(default)]
     pub half_released: Vec<HalfReleased>,
@@ -269,6 +272,7 @@ impl StatusReport {
             holds: holds::of(state),
             versions: VersionsStatus::of(state, &stages),
             waits_for_place: None,
+            unboxed: false,
             half_released: Vec::new(),
         }
     }

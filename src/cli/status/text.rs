@@ -183,9 +183,16 @@ fn trouble(
     let untold = untold::lines(&report.untold, report.more_given_up);
     let half_way = half_way.into_iter().chain(releases::lines(&report.half_released));
     let ahead = ahead.map(|ahead| format!("  {ahead}"));
+    let unboxed = report.unboxed.then(|| {
+        let none = paint("no sandbox", Tone::Bad);
+        format!(
+            "  {none}: commands of repositories can do all that Tidegate can (`sandbox = \"none\"` in tidegate.toml)"
+        )
+    });
     let trouble = ahead
         .into_iter()
         .chain(half_way)
+        .chain(unboxed)
         .chain(failed)
         .chain(unreachable)
         .chain(unread)

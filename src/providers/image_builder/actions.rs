@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::providers::process::{self, Command};
+use crate::providers::sandbox::Sandbox;
 use crate::providers::{Fault, archive, files};
 
 /// The actions that this machine can do.
@@ -45,6 +46,10 @@ pub(super) struct Stage {
     pub(super) root: PathBuf,
     /// A directory for scripts and temporary files, outside of the image.
     pub(super) scratch: PathBuf,
+    /// The box that commands run in.
+    pub(super) sandbox: Sandbox,
+    /// Whether they may use the network.
+    pub(super) network: bool,
 }
 
 /// What an action gives to later steps, by the name of the output field, and to the log.
@@ -89,6 +94,8 @@ impl Stage {
         let root = self.root.display().to_string();
         let finished = process::run(&Command {
             arguments,
+            sandbox: self.sandbox.clone(),
+            network: self.network,
             directory: self.root.clone(),
             home: self.scratch.clone(),
             environment: BTreeMap::from([("ROOT".to_owned(), root.clone()), ("IMAGE_ROOT".to_owned(), root)]),

@@ -2,6 +2,7 @@
 //! lives on when we die; whoever comes after us finds it by the directory.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::component::Component;
 use super::{BuildHandle, BuildRequest, BuildState, BuildStatus, ImageBuilder};
 use crate::providers::detached::{self, Detached};
+use crate::providers::sandbox::Sandbox;
 use crate::providers::{Fault, files};
 
 pub(super) const STATUS: &str = "status.json";
@@ -37,13 +39,15 @@ pub struct LocalImageBuilder {
     /// The program, with arguments, that calls [`run_worker`](super::run_worker) with the job directory, which is
     /// put after them.
     pub worker: Vec<String>,
+    /// The box that the commands of components run in.
+    pub sandbox: Sandbox,
 }
 
 #[async_trait]
 impl ImageBuilder for LocalImageBuilder {
     /// Documents that cannot run here fail at once.
     async fn start(&self, request: &BuildRequest) -> Result<BuildHandle, Fault> {
-        let job = Job { request: request.clone(), objects: absolute(&self.objects)? };
+        let job = Job { request: request.clone(), objects: absolute(&self.objects)?, sandbox: self.sandbox.clone() };
         job.check()?;
         let handle = BuildHandle(files::directory_name(&request.token));
         let directory = self.directory(&handle)?;
@@ -94,7 +98,7 @@ impl ImageBuilder for LocalImageBuilder {
 impl LocalImageBuilder {
     /// Whether a request is one that can be worked on; nothing is started. What its commands do shows only when they run.
     pub fn check(request: &BuildRequest) -> Result<(), Fault> {
-        Job { request: request.clone(), objects: PathBuf::new() }.check()
+        Job { request: request.clone(), objects: PathBuf::new(), sandbox: Sandbox::default() }.check()
     }
 
     /// The state of a job, with a worker at work on it unless it has ended. The caller holds the start lock.
@@ -117,8 +121,8 @@ impl LocalImageBuilder {
         }
         files::write_json(&directory.join(STARTS), &(starts + 1))?;
         files::write_json(&directory.join(STATUS), &BuildState::Pending)?;
-        let mut arguments = self.worker.clone();
-        arguments.push(directory.display().to_string());
+        let mut arguments: Vec<OsString> = self.worker.iter().map(OsString::from).collect();
+        arguments.push(directory.into());
         let program =
             Detached { arguments: &arguments, directory, environment: &BTreeMap::new(), log: &directory.join(LOG) };
         detached::start(directory, &program).await?;
@@ -146,6 +150,8 @@ impl LocalImageBuilder {
 pub(super) struct Job {
     pub(super) request: BuildRequest,
     pub(super) objects: PathBuf,
+    #[serde(default)]
+    pub(super) sandbox: Sandbox,
 }
 
 impl Job {
@@ -171,11 +177,11 @@ impl Job {
         Ok(())
     }
 
-    /// Whether it is the same build: all but the time at which it was asked for.
+    /// Whether it is the same build: all but the time at which it was asked for, and the box that it runs in.
     fn is_same_as(&self, other: &Self) -> bool {
         let requested_at = self.request.requested_at.clone();
         let request = BuildRequest { requested_at, ..other.request.clone() };
-        *self == Self { request, ..other.clone() }
+        *self == Self { request, sandbox: self.sandbox.clone(), ..other.clone() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Images from components, as EC2 Image Builder makes them, on this machine: the same component documents, the same
 //! order of phases, the same states. What differs is said plainly: the image is a directory tree, not a disk;
-//! commands run on this machine with that tree as their working directory, in no chroot and with no other rights
-//! than ours; so a component may only rely on what `ROOT` holds and on what this machine has.
+//! commands run in a box on this machine with that tree as their working directory, and in no chroot; so a component
+//! may only rely on what `ROOT` holds and on what this machine has.
 
 mod actions;
 mod component;
@@ -36,6 +36,9 @@ pub struct BuildRequest {
     pub parameters: BTreeMap<String, String>,
     /// When it was asked for (RFC 3339); kept with the image, and no part of its identity.
     pub requested_at: String,
+    /// Whether the commands of its components may use the network.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub network: bool,
 }
 
 /// A tarball that goes into an image.

@@ -57,7 +57,12 @@ impl Worker {
             .map_err(|error| files::fault(&job_directory.display().to_string(), &error))?;
         let work = job_directory.join("work");
         files::remove_directory(&work)?;
-        let stage = Stage { root: work.join("root"), scratch: work.join("scratch") };
+        let stage = Stage {
+            root: work.join("root"),
+            scratch: work.join("scratch"),
+            sandbox: job.sandbox.clone(),
+            network: job.request.network,
+        };
         files::create_directory(&stage.root)?;
         files::create_directory(&stage.scratch)?;
         let log = File::options()

@@ -28,6 +28,7 @@ use self::release::{Record, Release};
 use crate::providers::http_check::{Check, check};
 use crate::providers::image_builder::find_image;
 use crate::providers::objects::DirectoryObjects;
+use crate::providers::sandbox::Sandbox;
 use crate::providers::{Fault, files};
 
 /// For one question after the service's health.
@@ -42,6 +43,8 @@ pub struct LocalService {
     pub environment: PathBuf,
     /// The store that the images are in.
     pub objects: DirectoryObjects,
+    /// The box that services run in.
+    pub sandbox: Sandbox,
 }
 
 /// A template to deploy.
@@ -151,7 +154,7 @@ impl LocalService {
         self.end_all_but(&[Some(&handle), serving.as_ref()]).await?;
         let packed = self.objects.path_of(&image.object)?;
         release.prepare(packed, &record.image_digest, &deployment.template).await?;
-        release.start(record).await?;
+        release.start(record, &self.sandbox).await?;
         Ok(handle)
     }
 
@@ -230,7 +233,7 @@ impl LocalService {
         if release.process().await?.is_some() {
             return Ok(());
         }
-        release.start(record).await
+        release.start(record, &self.sandbox).await
     }
 
     /// Gives a deployment up that has not taken over. The service that serves is not touched.

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use super::template::Service;
 use crate::providers::detached::{self, Detached, ProcessIdentity};
-use crate::providers::{Fault, archive, files};
+use crate::providers::sandbox::{Room, Sandbox};
+use crate::providers::{Fault, archive, files, search_path};
 
 /// Between SIGTERM and SIGKILL: for the requests that a service has in hand.
 pub(super) const STOP_GRACE: Duration = Duration::from_secs(5);
@@ -87,13 +88,13 @@ impl Release {
     }
 
     /// Starts the process on a port of its own, and forgets an earlier failure.
-    pub(super) async fn start(&self, record: Record) -> Result<(), Fault> {
+    pub(super) async fn start(&self, record: Record, sandbox: &Sandbox) -> Result<(), Fault> {
         let record = Record { port: free_port()?, started_at_ms: now_ms(), ..record };
         // What a dead process of this release left behind.
         self.end().await?;
         files::write_json(&self.directory.join(RECORD), &record)?;
         let _ = fs::remove_file(self.directory.join(FAILURE));
-        let (root, home) = (self.root(), self.directory.join("home"));
+        let (root, home, nothing) = (self.root(), self.directory.join("home"), BTreeMap::new());
         files::create_directory(&home)?;
         let mut command = record.service.command.clone();
         if let Some(program) = command.first_mut().filter(|program| program.contains('/')) {
@@ -103,16 +104,21 @@ impl Release {
             }
         }
         let mut environment = BTreeMap::from([
+            ("PATH".to_owned(), search_path::search_path()),
+            ("LANG".to_owned(), "C.UTF-8".to_owned()),
             ("HOME".to_owned(), home.display().to_string()),
             ("TMPDIR".to_owned(), home.display().to_string()),
             ("ROOT".to_owned(), root.display().to_string()),
         ]);
         environment.extend(record.service.environment.clone());
         environment.insert("PORT".to_owned(), record.port.to_string());
+        // A service that nobody can ask is none: it shares the machine's network.
+        let room = Room { directory: &root, writable: &[&root, &home], network: true, environment: &environment };
+        let line = sandbox.around(&command, &room);
         let program = Detached {
-            arguments: &command,
+            arguments: &line,
             directory: &root,
-            environment: &environment,
+            environment: if sandbox.is_on() { &nothing } else { &environment },
             log: &self.directory.join(LOG),
         };
         detached::start(&self.directory, &program).await

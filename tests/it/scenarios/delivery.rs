@@ -21,6 +21,7 @@ use tidegate::{
 use crate::support::{
     people::{os_user, without_grants},
     repo::{HERMETIC, TestRepo},
+    sandbox,
 };
 
 /// How long anything may take. Most takes a second.
@@ -89,7 +90,7 @@ impl Delivery {
             environment: Vec::new(),
         };
         delivery.write_rules(&change(RULES.to_owned()));
-        std::fs::write(delivery.config(), settings()).unwrap();
+        std::fs::write(delivery.config(), format!("{}{}", sandbox::settings(), settings())).unwrap();
         delivery
     }
 
@@ -336,6 +337,7 @@ impl Delivery {
             jobs: self.root().join("data/image-builder"),
             objects: self.objects(),
             worker: Vec::new(),
+            sandbox: sandbox::sandbox(),
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(builder.cancel(&BuildHandle(handle.to_owned()))).unwrap();
@@ -407,7 +409,8 @@ impl Drop for Delivery {
         let Ok(objects) = DirectoryObjects::open(&self.objects()) else { return };
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
         for stage in stages.flatten() {
-            let service = LocalService { environment: stage.path(), objects: objects.clone() };
+            let service =
+                LocalService { environment: stage.path(), objects: objects.clone(), sandbox: sandbox::sandbox() };
             drop(runtime.block_on(service.stop()));
         }
     }

@@ -24,6 +24,7 @@ use tidegate::{
 use tokio_util::sync::CancellationToken;
 
 use super::{NEW_VERSION, ci_before_qa, delivery::Delivery, json};
+use crate::support::sandbox::sandbox;
 
 /// Waits until a step of the newest run of a subject is in a state; returns the run's identity.
 fn step_is(delivery: &Delivery, subject: &str, stage: &str, step: &str, wanted: StepState) -> String {
@@ -333,6 +334,7 @@ async fn drive_with(delivery: &Delivery) -> Arc<House> {
         jobs: data.join("image-builder"),
         objects: data.join("objects"),
         worker: [env!("CARGO_BIN_EXE_tidegate"), "image-builder-worker"].map(str::to_owned).to_vec(),
+        sandbox: sandbox(),
     });
     let driver = Driver::new(house.ledger.clone(), Arc::new(tools), Breakpoints::none(), "test".to_owned());
     let stop = CancellationToken::new();

@@ -187,6 +187,10 @@ impl Delivery {
                     {
                         std::fs::set_permissions(entry.path(), Permissions::from_mode(0o444 | bits)).unwrap();
                     }
+                    kind if kind.is_file() => {
+                        let mode = entry.metadata().unwrap().permissions().mode();
+                        std::fs::set_permissions(entry.path(), Permissions::from_mode(mode | 0o044)).unwrap();
+                    }
                     _ => {}
                 }
             }

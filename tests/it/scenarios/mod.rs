@@ -11,6 +11,7 @@ mod looking;
 mod notices;
 mod rules_files;
 mod rules_repository;
+mod sandbox;
 mod troubles;
 mod versions;
 mod who;

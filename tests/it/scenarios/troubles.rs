@@ -29,6 +29,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{NEW_VERSION, ci_before_qa, delivery::Delivery};
+use crate::support::sandbox::sandbox;
 
 /// A store in which of every three looks at how far a log is, the first fails and the second panics.
 struct Unsteady {
@@ -155,6 +156,7 @@ impl Driving {
             jobs: data.join("image-builder"),
             objects: data.join("objects"),
             worker: [env!("CARGO_BIN_EXE_tidegate"), "image-builder-worker"].map(str::to_owned).to_vec(),
+            sandbox: sandbox(),
         });
         let driver = Driver::new(ledger(&house), Arc::new(tools), Breakpoints::none(), "test".to_owned());
         let stop = CancellationToken::new();

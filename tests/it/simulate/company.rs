@@ -31,7 +31,10 @@ use tidegate::{
 use super::made::Made;
 use crate::{
     local_support::TIDEGATE,
-    support::repo::{HERMETIC, TestRepo},
+    support::{
+        repo::{HERMETIC, TestRepo},
+        sandbox::sandbox,
+    },
 };
 
 /// 2033-05-06 12:00 UTC, a Friday: later than any clock that the steps themselves look at.
@@ -112,6 +115,7 @@ impl Company {
             regions: vec!["eu-central-1".to_owned()],
             parameters: BTreeMap::new(),
             requested_at: String::new(),
+            network: false,
         };
         let handle = self.tools.builder.start(&request).await.unwrap();
         crate::local_support::eventually("the image", async || {
@@ -177,7 +181,12 @@ impl Company {
             by: self.access.principal("ada").unwrap(),
             access: self.access.clone(),
             run_commands: false,
-            originals: Originals { data: self.root().join("data"), git: git_options(), brought: None },
+            originals: Originals {
+                data: self.root().join("data"),
+                git: git_options(),
+                sandbox: sandbox(),
+                brought: None,
+            },
         };
         change(&mut question);
         predict(question).await.unwrap_or_else(|error| panic!("{error}"))
@@ -280,7 +289,9 @@ impl Drop for Company {
         let stopping = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             for environment in stages {
-                runtime.block_on(LocalService { environment, objects: objects.clone() }.stop()).unwrap();
+                runtime
+                    .block_on(LocalService { environment, objects: objects.clone(), sandbox: sandbox() }.stop())
+                    .unwrap();
             }
         });
         stopping.join().unwrap();
@@ -310,11 +321,13 @@ fn tools(data: &Path) -> Tools {
             jobs: data.join("image-builder"),
             objects: data.join("objects"),
             worker: [TIDEGATE, "image-builder-worker"].map(str::to_owned).to_vec(),
+            sandbox: sandbox(),
         }),
         places: data.join("places.json"),
         quarantine: Quarantine::open(data.join("begun")).unwrap(),
         environments: data.join("environments"),
-        scratch: data.join("scratch"),
+        sandbox: sandbox(),
+        scratch: data.with_file_name("scratch"),
         logs: data.join("logs"),
     }
 }

@@ -14,7 +14,10 @@ use sha2::{Digest as _, Sha256};
 use crate::support::people::{os_user, without_grants};
 use crate::{
     local_support::TIDEGATE,
-    support::repo::{HERMETIC, hermetic_git},
+    support::{
+        repo::{HERMETIC, hermetic_git},
+        sandbox::sandbox,
+    },
 };
 
 /// How long anything may take.
@@ -144,7 +147,11 @@ impl Drop for Demo {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         for stage in fs::read_dir(root.join("environments/webshop")).into_iter().flatten() {
             let environment = stage.unwrap().path();
-            let service = tidegate::providers::local_service::LocalService { environment, objects: objects.clone() };
+            let service = tidegate::providers::local_service::LocalService {
+                environment,
+                objects: objects.clone(),
+                sandbox: sandbox(),
+            };
             runtime.block_on(service.stop()).unwrap();
         }
     }

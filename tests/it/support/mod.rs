@@ -5,3 +5,4 @@ pub(crate) mod http_git;
 pub(crate) mod mailbox;
 pub(crate) mod people;
 pub(crate) mod repo;
+pub(crate) mod sandbox;

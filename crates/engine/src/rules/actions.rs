@@ -86,6 +86,9 @@ pub struct Bake {
     /// The file that names the software, components and regions.
     #[serde(default = "config_json")]
     pub config: String,
+    /// Whether the commands of its components may use the network; without it there is none in the sandbox.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub network: bool,
 }
 
 /// How the template is made.
@@ -105,6 +108,9 @@ pub struct Synth {
     /// Environment variables for the command; values are templates.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
+    /// Whether `command` may use the network; without it there is none in the sandbox.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub network: bool,
 }
 
 /// What is checked of the template, and what fails it.
@@ -123,6 +129,9 @@ pub struct Lint {
     /// Further checkers: commands that print SARIF; `{{template}}` is the template's path.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub commands: Vec<Vec<String>>,
+    /// Whether cfn-lint and `commands` may use the network; without it there is none in the sandbox.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub network: bool,
 }
 
 /// The level of finding that fails a lint step.
@@ -206,6 +215,9 @@ pub struct Verify {
     /// A command that must end with 0; its words are templates.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
+    /// Whether `command` may use the network; without it there is none in the sandbox.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub network: bool,
 }
 
 pub(super) const fn yes() -> bool {

@@ -43,6 +43,9 @@ pub struct Check {
     /// A command that must end with 0; its words are templates.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub command: Vec<String>,
+    /// Whether `command` may use the network; without it there is none in the sandbox.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub network: bool,
     /// The name of a commit's status, as in `ci/build`, that must be a success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit_status: Option<String>,

@@ -81,6 +81,7 @@ impl Fields for Synth {
         if let Some(template) = &self.template {
             check.demand(&place.field("template").bytes, texts::path(template));
         }
+        gates::network_is_of_a_command(check, self.network && self.command.is_empty(), place);
         for name in self.environment.keys().filter(|name| name.is_empty() || name.contains(['=', '\0'])) {
             check.add(place.field("environment").key(name), format!("`{name}` cannot be an environment variable"));
         }
@@ -142,6 +143,7 @@ impl Fields for Verify {
         if self.http.is_none() && self.contains.is_some() {
             check.add(place.key("contains"), "`contains` is about the answer to `http`, and there is none");
         }
+        gates::network_is_of_a_command(check, self.network && self.command.is_empty(), place);
     }
 
     fn templates(&self, templates: &mut Templates<'_, '_>, place: &Node) {

@@ -116,6 +116,7 @@ pub(super) fn gate(check: &mut Check<'_>, gate: &Gate, place: &Node, of: &str) {
             check.add(place.key(field), format!("`{field}` is about the answer to `http`, and there is none"));
         }
     }
+    network_is_of_a_command(check, gate.network && gate.command.is_empty(), place);
     if let Some(repository) = &gate.repository {
         check.repository_exists(repository.as_str(), &place.field("repository").bytes);
     } else if gate.commit_status.is_some() && of == "a promotion" {
@@ -132,6 +133,13 @@ pub(super) fn gate(check: &mut Check<'_>, gate: &Gate, place: &Node, of: &str) {
     }
     if gate.timeout.is_some_and(|timeout| timeout.as_ms() < 1_000) {
         check.add(place.field("timeout").bytes.clone(), "an answer takes a second at least");
+    }
+}
+
+/// `network` opens the sandbox of a command: without one it says nothing, and whoever wrote it meant something.
+pub(super) fn network_is_of_a_command(check: &mut Check<'_>, misplaced: bool, place: &Node) {
+    if misplaced {
+        check.add(place.key("network"), "`network` is about the sandbox of `command`, and there is none");
     }
 }
 

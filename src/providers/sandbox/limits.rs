@@ -1,0 +1,32 @@
+//! The limits that the kernel holds: `prlimit` (util-linux) sets them within the box, for the command and all its children.
+
+use rustix::process::{Resource, getrlimit};
+
+use super::settings::Limits;
+
+const MIB: u64 = 1024 * 1024;
+
+impl Limits {
+    /// The most bytes in the command's folders.
+    pub(super) fn disk_bytes(self) -> u64 {
+        u64::from(self.disk_mib) * MIB
+    }
+
+    /// The command line that sets the limits; the command follows.
+    ///
+    /// Memory is that of data, because programs reserve addresses by the terabyte that they never use. The kernel counts
+    /// processes per user and user namespace, so only those of this box count; it does not hold root to it.
+    pub(super) fn prlimit(self) -> Vec<String> {
+        let at_most = |resource: Resource, wanted: u64| {
+            // A limit that we have ourselves cannot be raised.
+            getrlimit(resource).maximum.map_or(wanted, |ours| ours.min(wanted))
+        };
+        vec![
+            "prlimit".to_owned(),
+            format!("--nproc={}", at_most(Resource::Nproc, u64::from(self.processes))),
+            format!("--data={}", at_most(Resource::Data, u64::from(self.memory_mib) * MIB)),
+            format!("--fsize={}", at_most(Resource::Fsize, self.disk_bytes())),
+            "--core=0".to_owned(),
+        ]
+    }
+}

@@ -1,0 +1,63 @@
+//! Commands that take all that they can get.
+
+use tidegate::providers::process::run;
+use tidegate::providers::sandbox::Limits;
+
+use super::Ground;
+use crate::local_support::processes_with;
+
+#[tokio::test]
+async fn forks_without_end_are_ended() {
+    let Some(ground) = Ground::with_a_box() else { return };
+    // Ten times as many as it may have; a test without an end would take the machine with it if it failed.
+    let fork = "fork() { [ $1 -gt 0 ] || exec sleep 16.1804; fork $(($1 - 1)) & fork $(($1 - 1)) & wait; }; fork 9";
+    let mut command = ground.command(fork);
+    command.sandbox.limits = Limits { processes: 100, ..Limits::default() };
+    // An ordinary user is refused the next process; root, whom the kernel does not count, is ended.
+    match run(&command).await {
+        Ok(finished) => assert!(!finished.stderr.is_empty() || finished.timed_out, "{finished:?}"),
+        Err(fault) => assert!(fault.to_string().contains("had more than 100 processes"), "{fault}"),
+    }
+    assert!(processes_with("16.1804").is_empty());
+}
+
+#[tokio::test]
+async fn one_file_and_many_files_fill_no_disk() {
+    let Some(ground) = Ground::with_a_box() else { return };
+    let few = Limits { disk_mib: 20, ..Limits::default() };
+    let mut command = ground.command("head -c 100000000 /dev/zero > large; ls -l large | cut -d' ' -f5");
+    command.sandbox.limits = few;
+    let finished = run(&command).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&finished.stdout), "20971520\n", "{finished:?}");
+
+    let mut command = ground.command("i=0; while :; do i=$((i+1)); head -c 1000000 /dev/zero > $HOME/$i; done");
+    command.sandbox.limits = few;
+    let error = ground.fault(&command).await;
+    assert!(error.contains("wrote more than 20 MiB (`disk_mib` of `step_limits`)"), "{error}");
+}
+
+#[tokio::test]
+async fn folders_within_folders_hide_nothing() {
+    let Some(ground) = Ground::with_a_box() else { return };
+    let name = "d".repeat(200);
+    let script = format!("while mkdir {name} && cd {name}; do :; done; sleep 60");
+    let mut command = ground.command(&script);
+    command.sandbox.limits = Limits { disk_mib: 20, ..Limits::default() };
+    let error = ground.fault(&command).await;
+    assert!(error.contains("wrote more than 20 MiB"), "{error}");
+    // The test's own folder is too deep to be removed by name.
+    std::process::Command::new("rm").arg("-rf").arg(ground.root().join("tree")).status().unwrap();
+}
+
+#[tokio::test]
+async fn memory_and_what_is_memory_are_bounded() {
+    let Some(ground) = Ground::with_a_box() else { return };
+    let mut command = ground.command("head -c 1000000000 /dev/zero | tail -n 1 | wc -c");
+    command.sandbox.limits = Limits { memory_mib: 100, ..Limits::default() };
+    let finished = run(&command).await.unwrap();
+    let said = String::from_utf8_lossy(&finished.stderr);
+    assert!(said.contains("memory exhausted") || said.contains("Cannot allocate"), "{finished:?}");
+    let printed =
+        ground.printed("head -c 1000000000 /dev/zero > /tmp/x; head -c 1000000000 /dev/zero > /dev/shm/x").await;
+    assert_eq!(printed.matches("No space left on device").count(), 2, "{printed}");
+}

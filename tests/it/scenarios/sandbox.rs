@@ -1,0 +1,116 @@
+//! The box around commands of repositories, through the whole program.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::{NEW_VERSION, delivery::Delivery, json};
+use crate::{
+    local_support::TIDEGATE,
+    support::sandbox::{is_here, settings},
+};
+
+/// The demo's rules with a template that is made by a script of the repository.
+fn with_a_script(rules: String) -> String {
+    let template = "template: template.yaml\n          parameters: { ImageId: \"config.json#/ami/eu-central-1\", Zones: \"config.json#/availability_zones\" }";
+    assert!(rules.contains(template));
+    let script =
+        template.replace("template: template.yaml", "command: [sh, make.sh]\n          template: template.yaml");
+    rules
+        .replace(template, &script)
+        .replace(
+            "qa: { count: 1, from: [qa] }",
+            "dev: { count: 1, from: [qa] }\n            qa: { count: 1, from: [qa] }",
+        )
+        .replace("to: qa,", "to: qa, start: manual,")
+}
+
+/// All that the issue names: approve in anybody's name, read the server's secrets and the database, leave something behind.
+const ATTACK: &str = r#"
+exec >&2
+echo it began
+"@PROGRAM@" --config "@ROOT@/tidegate.toml" status && echo reached the house
+"@PROGRAM@" --config "@ROOT@/tidegate.toml" approve deliver-1 --as grace && echo reached approval
+cat "@ROOT@/data/tidegate.db" "@ROOT@"/scratch/*/tree/VERSION && echo reached data
+cat /proc/*/environ; env
+echo x > "@ROOT@/data/x" && echo reached writing
+setsid sleep 57.721 < /dev/null > /dev/null 2>&1 &
+echo it ended
+"#;
+
+#[test]
+fn a_command_of_a_repository_reaches_nothing_of_the_server() {
+    if !is_here() {
+        println!("left out: this machine has no sandbox");
+        return;
+    }
+    let mut delivery = Delivery::with_rules(with_a_script);
+    delivery.environment.push(("SECRET_OF_THE_SERVER".to_owned(), "correct-horse".to_owned()));
+    let attack = ATTACK.replace("@PROGRAM@", TIDEGATE).replace("@ROOT@", delivery.root().to_str().unwrap());
+    delivery.infrastructure.commit("dev", "Make the template", &[("make.sh", &attack)]);
+    delivery.serve();
+    delivery.software.commit("dev", "Sell more", &[NEW_VERSION]);
+    let asked = delivery.asking("deliver", "dev").id.to_string();
+    let log = delivery.granted(&["logs", &asked]);
+    assert!(log.contains("it began") && log.contains("it ended"), "{log}");
+    assert!(log.contains("cannot read"), "the program ran, and found no settings: {log}");
+    for secret in ["reached", "correct-horse", "SQLite format", "webshop 2.0"] {
+        assert!(!log.contains(secret), "{secret}: {log}");
+    }
+    assert!(crate::local_support::processes_with("sleep 57.721").is_empty());
+    assert!(!delivery.root().join("data/x").exists());
+    for own in ["data", "scratch"] {
+        let mode = delivery.root().join(own).metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700, "{own}");
+    }
+    let scratch = std::fs::read_dir(delivery.root().join("scratch")).unwrap().count();
+    assert_eq!(scratch, 0, "nothing is left of the step");
+}
+
+#[test]
+fn a_server_without_a_sandbox_says_so() {
+    let mut delivery = Delivery::by_hand();
+    let before = std::fs::read_to_string(delivery.config()).unwrap();
+    let none = before.replace(&settings(), &format!("sandbox = \"none\"\ntools = [\"{TIDEGATE}\"]\n"));
+    std::fs::write(delivery.config(), none).unwrap();
+    delivery.serve();
+    assert!(delivery.status().contains("`sandbox = \"none\"` in tidegate.toml"), "{}", delivery.status());
+    assert_eq!(json(&delivery.granted(&["-o", "json", "status"]))[0]["unboxed"], true);
+    assert!(
+        std::fs::read_to_string(delivery.root().join("serve.log")).unwrap().contains("can do all that this server can")
+    );
+}
+
+/// No `bwrap` on the search path: what runs commands fails with what to do, and all else goes on.
+#[test]
+fn a_missing_sandbox_fails_the_step_and_says_what_to_do() {
+    if !is_here() {
+        println!("left out: this machine has no sandbox");
+        return;
+    }
+    let mut delivery = Delivery::with_rules(with_a_script);
+    let programs = delivery.root().join("programs");
+    std::fs::create_dir(&programs).unwrap();
+    for entry in ["/usr/bin", "/bin"].into_iter().flat_map(|folder| std::fs::read_dir(folder).unwrap()).flatten() {
+        if entry.file_name() != "bwrap" {
+            // The same program in the other folder is there already.
+            let _ = std::os::unix::fs::symlink(entry.path(), programs.join(entry.file_name()));
+        }
+    }
+    delivery.environment.push(("PATH".to_owned(), programs.display().to_string()));
+    delivery.infrastructure.commit("dev", "Make the template", &[("make.sh", "true")]);
+    delivery.serve();
+    let log = std::fs::read_to_string(delivery.root().join("serve.log")).unwrap();
+    assert!(log.contains("steps that run commands will fail") && log.contains("apt-get install bubblewrap"), "{log}");
+    delivery.software.commit("dev", "Sell more", &[NEW_VERSION]);
+    assert!(delivery.done("package", "dev").ended_ms.is_some(), "what runs no commands goes on");
+    let failed = delivery.ended("bake", "dev");
+    assert!(failed.reason.as_ref().unwrap().contains("no sandbox to run it in"), "{:?}", failed.reason);
+}
+
+#[test]
+fn scratch_is_not_within_the_data() {
+    let delivery = Delivery::by_hand();
+    let before = std::fs::read_to_string(delivery.config()).unwrap();
+    std::fs::write(delivery.config(), format!("scratch = \"data/scratch\"\n{before}")).unwrap();
+    let why = delivery.refused(&["status"], 1);
+    assert!(why.contains("`scratch` is within `data`"), "{why}");
+}
