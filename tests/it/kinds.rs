@@ -26,6 +26,7 @@ const BESIDES: [(&str, &[&str]); 4] = [
             "crates/engine/src/engine/task.rs",
             "crates/engine/src/engine/work.rs",
             "crates/engine/src/rules/check/loops.rs",
+            "crates/engine/src/rules/together.rs",
         ],
     ),
     (
