@@ -53,7 +53,8 @@ fn schema_of_the_demo_and_of_status_fit_what_the_program_prints() {
         let output =
             command.args(["-o", "json"]).args(arguments).envs(crate::support::repo::HERMETIC).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        assert!(output.stderr.is_empty(), "quiet but for one document");
+        // Where there is no sandbox it says so.
+        assert!(output.stderr.is_empty() || !crate::support::sandbox::is_here(), "quiet but for one document");
         serde_json::from_slice(&output.stdout).unwrap()
     };
     let first = tidegate(&["demo", "--yes", "--dir", directory]);
