@@ -253,6 +253,28 @@ proptest! {
     }
 }
 
+/// What is pinned is edited in files that others pushed: however deep they are, nobody's stack ends by them.
+#[test]
+fn no_depth_ends_the_editor() {
+    let many = 200_000;
+    for (path, text) in [
+        ("c.json", "[".repeat(many)),
+        ("c.json", format!("{}1{}", "{\"a\":".repeat(many), "}".repeat(many))),
+        ("c.toml", format!("a = {}", "[".repeat(many))),
+        ("c.toml", format!("{}b = 1", "a.".repeat(many))),
+        ("c.toml", format!("[{}b]\nc = 1", "a.".repeat(many))),
+        ("c.yaml", "- ".repeat(many)),
+        ("c.yaml", format!("{}1{}", "{a: ".repeat(many), "}".repeat(many))),
+    ] {
+        let what = text[..20].to_owned();
+        let editing = std::thread::Builder::new().stack_size(2 << 20).spawn(move || {
+            let read = edit::get(path, text.as_bytes(), "/a/b").is_err();
+            read && edit::set(path, text.as_bytes(), &[("/a/b".to_owned(), json!("new"))]).is_err()
+        });
+        assert!(editing.unwrap().join().unwrap(), "{what}… of {path} is refused");
+    }
+}
+
 /// What the editor itself reads: every key of the file, put together.
 fn edit_view(path: &str, text: &str) -> Value {
     let parsed: Value = match path {
