@@ -81,7 +81,9 @@ impl Driver {
             }
         }
         let mut changes = store.changes();
-        let telling = tokio::spawn(Arc::clone(&self).keep_telling_waits());
+        // Ends with this, however it ends.
+        let mut telling = JoinSet::new();
+        telling.spawn(Arc::clone(&self).keep_telling_waits());
         let mut running = Running::new();
         let mut tasks: JoinSet<(SystemName, EffectId)> = JoinSet::new();
         loop {
@@ -105,7 +107,7 @@ impl Driver {
             }
         }
         tasks.shutdown().await;
-        telling.abort();
+        telling.shutdown().await;
         self.tell_waits(&InUse::default());
         Ok(())
     }
@@ -126,18 +128,7 @@ impl Driver {
     }
 
     fn tell_waits(&self, in_use: &InUse) {
-        let (path, partial) = (&self.tools.places, self.tools.places.with_extension("partial"));
-        let written = match in_use.waiting.is_empty() {
-            true => std::fs::remove_file(path).or_else(|error| match error.kind() {
-                std::io::ErrorKind::NotFound => Ok(()),
-                _ => Err(error),
-            }),
-            false => serde_json::to_vec(in_use)
-                .map_err(std::io::Error::from)
-                .and_then(|text| std::fs::write(&partial, text))
-                .and_then(|()| std::fs::rename(&partial, path)),
-        };
-        if let Err(error) = written {
+        if let Err(error) = in_use.tell(&self.tools.places) {
             tracing::debug!(%error, "who waits for a place cannot be told");
         }
     }

@@ -6,7 +6,7 @@ pub mod commit_status;
 mod detached;
 pub(crate) mod document;
 mod fault;
-mod files;
+pub(crate) mod files;
 pub mod git;
 pub mod http_check;
 pub mod image_builder;

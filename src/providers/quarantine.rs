@@ -11,8 +11,9 @@ use std::{
     time::Duration,
 };
 
-use sha2::{Digest as _, Sha256};
 use tokio::{sync::Mutex, time::timeout};
+
+use super::files::sha256_hex;
 
 /// How often something may have been going on when the program ended before it is left alone.
 const MOST_ENDS: u32 = 3;
@@ -88,9 +89,7 @@ struct Begun(PathBuf);
 
 impl Begun {
     fn write(folder: &Path, what: &str, count: u32) -> Self {
-        let digest = Sha256::digest(what.as_bytes());
-        let name: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-        let path = folder.join(name);
+        let path = folder.join(sha256_hex(what.as_bytes()));
         if let Err(error) = fs::write(&path, format!("{count} {what}\n")) {
             tracing::debug!(path = %path.display(), %error, "what is begun cannot be noted");
         }

@@ -3,11 +3,14 @@
 
 use std::{
     collections::BTreeMap,
+    path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
+
+use crate::providers::{Fault, files};
 
 /// How many places everybody has beside those that are shared.
 const OWN: usize = 2;
@@ -119,15 +122,40 @@ fn count_down(counts: &mut BTreeMap<String, usize>, who: &str) {
 }
 
 impl InUse {
-    /// What somebody who waits is told; nothing where they do not wait.
+    /// Writes it to a file for those who look; where nobody waits, there is none.
+    ///
+    /// # Errors
+    /// When the file can be neither written nor removed.
+    pub fn tell(&self, path: &Path) -> Result<(), Fault> {
+        if !self.waiting.is_empty() {
+            return files::write_json(path, self);
+        }
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(files::fault(&format!("remove {}", path.display()), &error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What was told in a file; nobody waits where nothing can be read.
     #[must_use]
-    pub fn told(&self, who: &str, what: &str) -> Option<String> {
-        let waiting = self.waiting.get(who)?;
+    pub fn heard(path: &Path) -> Self {
+        files::read_json(path).ok().flatten().unwrap_or_default()
+    }
+
+    /// Why steps of somebody wait; nothing where none does.
+    #[must_use]
+    pub fn reason(&self, who: &str) -> Option<String> {
+        let waiting = match self.waiting.get(who)? {
+            1 => "1 step waits".to_owned(),
+            several => format!("{several} steps wait"),
+        };
         let held: usize = self.held.values().sum();
         let mut most: Vec<(&String, &usize)> = self.held.iter().collect();
         most.sort_by_key(|(who, held)| (std::cmp::Reverse(**held), *who));
         let most = most.first().map_or_else(String::new, |(who, held)| format!(", {held} of them of {who}"));
-        Some(format!("{waiting} {what} waiting for a place: {held} are going on{most}"))
+        Some(format!("{waiting} for a place: {held} are going on{most}"))
     }
 }
 
@@ -164,9 +192,9 @@ mod tests {
         let mut held = vec![places.take("shop").await, places.take("shop").await, places.take("shop").await];
         let mut waiting = Box::pin(places.take("shop"));
         assert!(now(waiting.as_mut()).is_none());
-        let told = places.now().told("shop", "step(s)");
-        assert_eq!(told.as_deref(), Some("1 step(s) waiting for a place: 3 are going on, 3 of them of shop"));
-        assert_eq!(places.now().told("bank", "step(s)"), None);
+        let reason = places.now().reason("shop");
+        assert_eq!(reason.as_deref(), Some("1 step waits for a place: 3 are going on, 3 of them of shop"));
+        assert_eq!(places.now().reason("bank"), None);
         held.pop();
         drop(waiting.await);
         assert_eq!(places.now().waiting, BTreeMap::new());

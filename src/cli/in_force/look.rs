@@ -1,12 +1,11 @@
 //! What `serve` found when it last looked at the rules, as far as no log can say it: a system that never had good rules has no
 //! log. It is written anew after each look, beside the database, and `status` reads it.
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{collections::BTreeSet, path::PathBuf};
 
-use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use crate::{cli::settings::Settings, rules::SystemName};
+use crate::{cli::settings::Settings, providers::files, rules::SystemName};
 
 /// The last look at the rules.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,9 +32,8 @@ pub(in crate::cli) struct NotThere {
 impl RulesLook {
     /// What the last look found; nothing where there was none.
     pub(in crate::cli) fn read(settings: &Settings) -> Self {
-        let text = fs::read_to_string(file(settings)).unwrap_or_default();
         // One that cannot be read is written anew by the next look.
-        serde_json::from_str(&text).unwrap_or_default()
+        files::read_json(&file(settings)).ok().flatten().unwrap_or_default()
     }
 
     /// Writes it where it differs from what is there, whole or not at all.
@@ -46,10 +44,7 @@ impl RulesLook {
         if Self::read(settings) == *self {
             return Ok(());
         }
-        let (path, partial) = (file(settings), file(settings).with_extension("partial"));
-        let text = serde_json::to_string_pretty(self)?;
-        fs::write(&partial, text).with_context(|| format!("cannot write {}", partial.display()))?;
-        fs::rename(&partial, &path).with_context(|| format!("cannot write {}", path.display()))
+        Ok(files::write_json(&file(settings), self)?)
     }
 
     /// What of it is of no system: the files of systems that are not in the store. One that names a system that is there names none for itself.

@@ -92,7 +92,5 @@ impl Status {
 
 /// That steps of a system wait for others to end, when the server says so.
 pub(in crate::cli) fn waits_for_place(house: &House, system: &SystemName) -> Option<String> {
-    let told = std::fs::read(house.settings.places()).ok()?;
-    let in_use: InUse = serde_json::from_slice(&told).ok()?;
-    in_use.told(system.as_str(), "step(s)")
+    InUse::heard(&house.settings.places()).reason(system.as_str())
 }

@@ -4,24 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_engine::engine::{Access, Cause, Command, Event, Grant, Person, Principal, Role, StepState};
 
-use super::support::{HOUR_MS, NOON_MS};
-use super::support::{World, approve, freeze, run_rule};
-
-const SHOP: &str = "
-version: 1
-system: shop
-stages: { main: { environment: Production } }
-repositories: { infrastructure: { url: n.git } }
-targets: { shop: {} }
-rules:
-  deliver:
-    on: { push: infrastructure }
-    target: shop
-    steps:
-      - synth: { template: template.yaml }
-      - approve: { stages: { main: { count: 2 } } }
-      - deploy: {}
-";
+use super::{
+    strangers::SHOP,
+    support::{HOUR_MS, NOON_MS, World, approve, freeze, run_rule},
+};
 
 fn grant(role: Role, to: &[&str]) -> Grant {
     Grant { role, to: to.iter().map(|name| (*name).to_owned()).collect(), systems: Vec::new(), stages: Vec::new() }

@@ -7,7 +7,7 @@ use tidegate_engine::engine::{Access, Command, Event, Grant, Naming, Person, Rol
 
 use super::support::{World, approve};
 
-const SHOP: &str = "
+pub(super) const SHOP: &str = "
 version: 1
 system: shop
 stages: { main: { environment: Production } }
