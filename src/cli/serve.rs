@@ -2,6 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -122,14 +123,22 @@ pub(super) async fn serve(
     }
     tracing::info!(systems, database = %house.settings.database().display(), "driving");
     let pause = pause.map(|(who, reason)| (who.to_owned(), reason.to_owned()));
-    let reload = match house.settings.rules.repository() {
+    let mut reload = match house.settings.rules.repository() {
         Some(from) => {
             let watch = RulesWatch::begin(from, &tools.mirrors, &house.settings)?;
             tokio::spawn(watch_rules(house.clone(), watch, pause, stop.clone()))
         }
         None => tokio::spawn(reload_rules(house.clone(), seen, pause, stop.clone())),
     };
-    let driven = driver.drive(stop).await;
+    let mut driven = pin!(driver.drive(stop));
+    let driven = tokio::select! {
+        driven = &mut driven => driven,
+        ended = &mut reload => {
+            // Told to stop, it ends a moment before the driver does. Otherwise rules would never change again, unseen.
+            ended.context("what brings rules into force broke off; tidegate ends")?;
+            driven.await
+        }
+    };
     reload.abort();
     Ok(driven?)
 }
