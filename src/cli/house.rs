@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     driver::now_ms,
-    engine::{Access, Command, Event, Refused},
+    engine::{Access, Command, Digest, Event, Refused},
     providers::{
         commit_status::NoCommitStatuses,
         git::{GitOptions, Mirrors, Proofs},
@@ -31,6 +31,8 @@ pub struct House {
     pub ledger: Arc<Ledger>,
     /// What proves commits to be ours.
     proofs: Proofs,
+    /// Which secret that is.
+    pub(super) fingerprint: Digest,
 }
 
 impl House {
@@ -59,8 +61,9 @@ impl House {
     }
 
     async fn over(settings: Settings, store: SqliteStore) -> anyhow::Result<Self> {
-        let proofs = Proofs::with(store.secret().await?.expose());
-        Ok(Self { settings, ledger: Arc::new(Ledger::open(Arc::new(store))), proofs })
+        let secret = store.secret().await?;
+        let (proofs, fingerprint) = (Proofs::with(secret.expose()), secret.fingerprint());
+        Ok(Self { settings, ledger: Arc::new(Ledger::open(Arc::new(store))), proofs, fingerprint })
     }
 
     /// What proves commits to be ours.

@@ -39,11 +39,13 @@ impl Logs {
     pub(super) async fn execute(self, config: &Path) -> anyhow::Result<()> {
         let mut house = House::open_to_read(config).await?;
         let system = house.system(&self.asking).await?;
-        let folder = house.settings.logs().join(system.as_str()).join(self.run.as_str());
-        let known = house.ledger.read(&system, |state| state.run(&self.run).map(|run| run.state)).await?;
-        if known.is_none() && house.ledger.store().run(&system, &self.run).await?.is_none() {
-            bail!("{system} has had no run `{}`; `tidegate runs` lists them", self.run);
-        }
+        let known = house.ledger.read(&system, |state| state.run(&self.run).cloned()).await?;
+        let known = match known {
+            Some(run) => Some(run),
+            None => house.ledger.store().run(&system, &self.run).await?,
+        };
+        let Some(run) = known else { bail!("{system} has had no run `{}`; `tidegate runs` lists them", self.run) };
+        let folder = house.settings.logs().join(system.as_str()).join(run.unique_name());
         let mut reader = Reader { folder, step: self.step.clone(), read: BTreeMap::new(), last: None };
         loop {
             let goes_on = house

@@ -49,7 +49,7 @@ pub async fn predict(question: Question) -> Result<Prediction, Unpredictable> {
     }
     if let Some((source, digest, rules)) = rules {
         notes.extend(not_seen(&system, &rules));
-        let event = Event::RulesLoaded { source, digest, rules: Box::new(rules), origin: None };
+        let event = Event::RulesLoaded { source, digest, rules: Box::new(rules), origin: None, secret: None };
         let seq = system.seq + 1;
         step(&mut system, &Recorded { seq, at_ms, event })?;
     }

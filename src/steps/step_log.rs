@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use tokio::{fs::OpenOptions, io::AsyncWriteExt};
 
 use crate::{
-    engine::{RunId, StepOutcome},
+    engine::StepOutcome,
     rules::{StepId, SystemName},
 };
 
@@ -15,10 +15,10 @@ pub struct StepLog {
 }
 
 impl StepLog {
-    /// The log of a step below `logs`.
+    /// The log of a step below `logs`; `run` is the run's unique name.
     #[must_use]
-    pub fn new(logs: &Path, system: &SystemName, run: &RunId, step: &StepId) -> Self {
-        Self { path: logs.join(system.as_str()).join(run.as_str()).join(format!("{step}.log")) }
+    pub fn new(logs: &Path, system: &SystemName, run: &str, step: &StepId) -> Self {
+        Self { path: logs.join(system.as_str()).join(run).join(format!("{step}.log")) }
     }
 
     /// Where it is.

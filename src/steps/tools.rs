@@ -48,7 +48,7 @@ pub struct Tools {
     pub sandbox: Sandbox,
     /// The folder for what lives no longer than a step.
     pub scratch: PathBuf,
-    /// The folder of the steps' logs: `system/run/step.log`.
+    /// The folder of the steps' logs: `system/run.made/step.log`.
     pub logs: PathBuf,
 }
 
@@ -56,7 +56,7 @@ impl Tools {
     /// The log of a step.
     #[must_use]
     pub fn log(&self, work: &StepWork) -> StepLog {
-        StepLog::new(&self.logs, &work.system, &work.run, &work.step)
+        StepLog::new(&self.logs, &work.system, work.key.run_name(), &work.step)
     }
 
     /// The mirror of a repository of the step's system.

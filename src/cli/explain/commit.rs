@@ -11,7 +11,7 @@ use crate::{
     cli::House,
     driver::now_ms,
     engine::{
-        Artifact, CommitId, RunId, System,
+        Artifact, CommitId, StepKey, System,
         explain::{Ancestry, Landing},
     },
     providers::git::{CommitPlace, Found, Landed, Mirrors, Sought, ancestry, commit_with_prefix},
@@ -83,7 +83,7 @@ pub(super) async fn whereabouts(
 }
 
 fn landing(landed: &Landed) -> Landing {
-    let by = landed.key.as_ref().and_then(|key| key.split('/').nth(1)).map(RunId::new);
+    let by = landed.key.as_ref().and_then(|key| Some(StepKey::new(key.as_str()).parts()?.run));
     Landing { commit: CommitId::new(&landed.commit), at_ms: landed.at_ms.min(now_ms()), by }
 }
 

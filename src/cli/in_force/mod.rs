@@ -64,7 +64,8 @@ impl House {
         let read = self.ledger.read(&file.rules.system, |state| {
             state.rules.as_ref().is_some_and(|rules| {
                 let same_repository = rules.origin.as_ref().map(|origin| &origin.repository) == repository;
-                rules.digest == digest && rules.source == file.name && same_repository
+                let same_secret = rules.secret.as_ref() == Some(&self.fingerprint);
+                rules.digest == digest && rules.source == file.name && same_repository && same_secret
             })
         });
         Ok(read.await?)
@@ -110,7 +111,13 @@ impl House {
         }
         let Loaded { name: source, text, rules, .. } = file;
         let digest = Digest::of(text.as_bytes());
-        let event = Event::RulesLoaded { source, digest, rules: Box::new(rules), origin };
+        let event = Event::RulesLoaded {
+            source,
+            digest,
+            rules: Box::new(rules),
+            origin,
+            secret: Some(self.fingerprint.clone()),
+        };
         self.ledger.record(&system, now_ms(), event).await?;
         Ok(begins.then_some(system))
     }

@@ -16,7 +16,7 @@ fn whoever_writes_our_trailers_is_still_an_author_and_cannot_approve() {
     assert!(shown.contains("Ada <ada@example.org>") && shown.contains("Grace <GRACE@webshop.example>"), "{shown}");
     let message = delivery.image.git(&["log", "-1", "--format=%B", "dev"]);
     let lines: Vec<&str> = message.lines().collect();
-    assert!(lines.iter().any(|line| line.starts_with("Tidegate-Key: webshop/package-1/")), "it was made: {message}");
+    assert!(lines.iter().any(|line| line.starts_with("Tidegate-Key: webshop/package-1.")), "it was made: {message}");
     assert!(lines.last().is_some_and(|line| line.starts_with("Tidegate-Proof: ")), "{message}");
 }
 

@@ -2,6 +2,7 @@
 
 mod asking;
 mod authors;
+mod backups;
 mod bad_input;
 mod build_once;
 mod delivery;
@@ -46,7 +47,7 @@ fn scenario_1_a_push_to_software_is_packed_and_pinned_in_image_once() {
     assert_eq!(pins["software"]["tag"], package.steps[0].outputs["tag"]);
     let message = delivery.image.git(&["log", "-1", "--format=%B", "dev"]);
     assert!(message.contains(&format!("Tidegate-Source: software@{pushed}")), "{message}");
-    assert!(message.contains("Tidegate-Key: webshop/package-1/pin"), "{message}");
+    assert!(message.contains("Tidegate-Key: webshop/package-1.") && message.contains("/pin\n"), "{message}");
     let deliver = delivery.done("deliver", "dev");
     assert_eq!(deliver.set.values().filter(|commit| commit.as_str() == pushed).count(), 1, "the end of its chain");
     delivery.quiet();

@@ -96,7 +96,7 @@ impl Company {
         let access = company.access.clone();
         company.record(Event::AccessLoaded { access }).await;
         let (source, digest) = (root.join("rules.yaml").display().to_string(), Digest::of(text.as_bytes()));
-        company.record(Event::RulesLoaded { source, digest, rules: Box::new(rules), origin: None }).await;
+        company.record(Event::RulesLoaded { source, digest, rules: Box::new(rules), origin: None, secret: None }).await;
         company.look().await;
         company
     }

@@ -31,6 +31,7 @@ pub(super) fn rules_loaded(system: &SystemName) -> Event {
         digest: Digest::of(RULES.as_bytes()),
         rules: Box::new(rules),
         origin: None,
+        secret: None,
     }
 }
 

@@ -51,7 +51,13 @@ impl World {
             }
         }
         let digest = Digest::of(b"rules");
-        world.record(Event::RulesLoaded { source: "bench".to_owned(), digest, rules: Box::new(rules), origin: None });
+        world.record(Event::RulesLoaded {
+            source: "bench".to_owned(),
+            digest,
+            rules: Box::new(rules),
+            origin: None,
+            secret: None,
+        });
         world
     }
 

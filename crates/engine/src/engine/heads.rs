@@ -7,7 +7,7 @@ use super::{
     effect::Effect,
     event::{HeadSeen, Unread},
     fact::{RepositoryFact, StageFact},
-    ids::{CommitId, PinnerId, Place, StepKey},
+    ids::{CommitId, PinnerId, Place},
     origin::{Origin, Pins, Wanted},
     provenance::{not_known_any_more, set_of},
     run::{Cause, Subject},
@@ -32,6 +32,8 @@ impl Turn<'_> {
     ) {
         let Some(watched) = self.system.repositories.get(repository) else { return };
         let asked = watched.asked;
+        self.lost_runs(repository, heads);
+        let Some(watched) = self.system.repositories.get(repository) else { return };
         if watched.unreachable.is_some() {
             self.record_repository(repository, RepositoryFact::Reached);
         }
@@ -121,8 +123,7 @@ impl Turn<'_> {
         let before = self.system.head(repository, stage).cloned();
         let mut made = None;
         for key in &seen.keys {
-            let Some((number, id)) = self.step_of_key(key) else { continue };
-            let (run, step) = (self.run(number), self.step_of(number, &id));
+            let Some((run, step)) = self.system.step_of_key(key) else { continue };
             if step.task.writes_to() == Some(repository) && run.stage == *stage {
                 made = Some((run.id.clone(), run.hotfix.clone()));
             }
@@ -159,15 +160,6 @@ impl Turn<'_> {
         if !first_sight {
             self.pushed(repository, stage, seen.changed.as_deref());
         }
-    }
-
-    /// The run and step of a key of ours, where the state still has them.
-    fn step_of_key(&self, key: &StepKey) -> Option<(u64, StepId)> {
-        let (system, run, step) = key.parts()?;
-        let is_ours = self.system.rules().is_some_and(|rules| rules.system.as_str() == system);
-        let run = self.system.run(&run).filter(|_| is_ours)?;
-        run.step(&step)?;
-        Some((run.number, step))
     }
 
     /// One of our own commits became the head: taken in at once, without waiting for a watch to see it. When the head

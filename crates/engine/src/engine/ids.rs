@@ -43,8 +43,9 @@ identity! {
     RunId;
     /// One effect within its system: unique for ever, never used again.
     EffectId;
-    /// The identity of what a step does in the outside world: `system/run/step`. Tried again, it stays the same; done
-    /// anew by hand after a failure, it gets a further part.
+    /// The identity of what a step does in the outside world: `system/run.made/step`, of which `made` is when the run was
+    /// made, in hexadecimal milliseconds. Tried again, it stays the same; done anew by hand after a failure, it gets a
+    /// further part. After a backup was restored, numbers of runs are given again, and what has another time is another run.
     StepKey;
     /// A commit step of a rule, as what pins something somewhere: `package/pin`.
     PinnerId;
@@ -82,13 +83,34 @@ impl RunId {
     }
 }
 
+/// What a key is of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyParts<'key> {
+    /// The system.
+    pub system: &'key str,
+    /// The run.
+    pub run: RunId,
+    /// When the run was made: milliseconds since 1970, UTC. Keys of early logs do not say it.
+    pub made_ms: Option<i64>,
+    /// The step.
+    pub step: StepId,
+}
+
 impl StepKey {
-    /// The system, the run and the step that it is of; of something else, nothing.
+    /// What the run is called outside, which no other is: its identity and when it was made.
     #[must_use]
-    pub fn parts(&self) -> Option<(&str, RunId, StepId)> {
+    pub fn run_name(&self) -> &str {
+        self.0.split('/').nth(1).unwrap_or_default()
+    }
+
+    /// What it is of; of something else, nothing.
+    #[must_use]
+    pub fn parts(&self) -> Option<KeyParts<'_>> {
         let mut parts = self.0.split('/');
         let (system, run, step) = (parts.next()?, parts.next()?, parts.next()?);
-        Some((system, RunId::new(run), StepId::new(step).ok()?))
+        let (run, made) = run.split_once('.').map_or((run, None), |(run, made)| (run, Some(made)));
+        let made_ms = made.and_then(|made| i64::from_str_radix(made, 16).ok());
+        Some(KeyParts { system, run: RunId::new(run), made_ms, step: StepId::new(step).ok()? })
     }
 }
 

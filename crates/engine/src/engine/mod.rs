@@ -10,6 +10,7 @@ mod command;
 mod compiled;
 mod content;
 mod decision;
+mod doubt;
 mod effect;
 mod event;
 pub mod explain;

@@ -223,11 +223,17 @@ impl Run {
     /// The identity of what a step does outside.
     #[must_use]
     pub fn key(&self, system: &SystemName, step: &StepRun) -> StepKey {
-        let id = &self.id;
+        let run = self.unique_name();
         StepKey::new(match step.round {
-            0 | 1 => format!("{system}/{id}/{}", step.id),
-            round => format!("{system}/{id}/{}/{round}", step.id),
+            0 | 1 => format!("{system}/{run}/{}", step.id),
+            round => format!("{system}/{run}/{}/{round}", step.id),
         })
+    }
+
+    /// Its identity and when it was made: no other run of the system is called so, not even one of a log that was lost.
+    #[must_use]
+    pub fn unique_name(&self) -> String {
+        format!("{}.{:x}", self.id, self.created_ms)
     }
 
     /// The step that waits for people's approval.

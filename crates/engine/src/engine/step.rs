@@ -25,13 +25,15 @@ pub fn step(system: &mut System, recorded: &Recorded<Event>) -> Result<Decision,
     let (seq, at_ms) = (recorded.seq, recorded.at_ms);
     let mut turn = Turn { system: Working::new(system), at_ms, seq, awake: BTreeSet::new() };
     match &recorded.event {
-        Event::RulesLoaded { source, digest, rules, origin } => {
+        Event::RulesLoaded { source, digest, rules, origin, secret } => {
+            turn.secret_seen(secret.as_ref());
             let in_force = RulesInForce {
                 source: source.clone(),
                 digest: digest.clone(),
                 rules: std::sync::Arc::new(Compiled::new(Rules::clone(rules))),
                 since_ms: at_ms,
                 origin: origin.clone(),
+                secret: secret.clone(),
             };
             turn.load_rules(in_force);
         }

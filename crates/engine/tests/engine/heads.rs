@@ -1,8 +1,8 @@
 //! What pushes start: what the watches see, what our own commits make, and what neither may start twice.
 
-use tidegate_engine::engine::{Cause, EffectKind, Outcome, RunState, Unread};
+use tidegate_engine::engine::{Cause, Command, Digest, EffectKind, Event, Outcome, RunState, StepKey, Unread};
 
-use super::support::{World, approve, repository, rules, run_rule, stage};
+use super::support::{World, approve, pause, repository, rules, run_rule, stage};
 
 const SHOP: &str = "
 version: 1
@@ -218,4 +218,61 @@ fn an_outcome_of_another_kind_settles_nothing() {
     let watch = world.watch_of(&repository("software"));
     assert_eq!(world.answer(&watch, Outcome::Fired), tidegate_engine::engine::Decision::default());
     assert!(matches!(world.system.due[&watch].kind, EffectKind::Watch { .. }));
+}
+
+#[test]
+fn what_a_repository_proves_and_the_log_does_not_have_pauses_the_system() {
+    let mut world = World::new(SHOP);
+    world.push("software", "dev");
+    let made_ms = world.run("package-1").created_ms;
+    let (image, dev) = (repository("image"), stage("dev"));
+    let mut sees = |key: &str| {
+        world.commit(&image, &dev, "Tidegate", Some(StepKey::new(key)));
+        world.watch(&image);
+        (world.system.paused.clone(), world.system.runs_made, world.system.runs_lost)
+    };
+    let own = format!("shop/package-1.{made_ms:x}/pin");
+    for known in [own.as_str(), "shop/package-1/pin", "billing/package-90.1/pin", "not a key"] {
+        assert_eq!(sees(known).0, None, "{known}");
+    }
+    let (paused, made, lost) = sees("shop/package-31.19ac9d1e2f0/pin");
+    let paused = paused.expect("it is not in the log");
+    assert_eq!((paused.by.as_str(), lost), ("Tidegate", 31));
+    assert!(paused.reason.contains("image has in dev a commit of package-31, begun 2025-"), "{}", paused.reason);
+    assert_eq!(made, 32, "the push that showed it starts the next run");
+    // A number that was given again before the first of the other life was seen.
+    let (again, ..) = sees("shop/bake-32.5/pin");
+    assert_eq!(again, Some(paused), "once is enough");
+
+    world.asked("ada", Command::Resume);
+    let mut sees = |key: &str| {
+        world.commit(&image, &dev, "Tidegate", Some(StepKey::new(key)));
+        world.watch(&image);
+        world.system.paused.clone()
+    };
+    assert_eq!(sees("shop/package-31.19ac9d1e2f0/pin"), None, "somebody has said that it is known");
+    world.asked("ada", pause());
+    let both = {
+        world.commit(&image, &dev, "Tidegate", Some(StepKey::new("shop/package-90.1/pin")));
+        world.watch(&image);
+        world.system.paused.clone().expect("it stays paused")
+    };
+    assert!(both.reason.contains("It was paused before, by ada: "), "{}", both.reason);
+    world.replays(world.log.len());
+}
+
+#[test]
+fn another_secret_than_before_pauses_the_system() {
+    let mut world = World::new(SHOP);
+    let mut load = |secret: Option<&str>| {
+        let secret = secret.map(|secret| Digest::of(secret.as_bytes()));
+        let (source, digest) = ("rules.yaml".to_owned(), Digest::of(b"rules"));
+        let rules = Box::new(rules(SHOP));
+        world.record(Event::RulesLoaded { source, digest, rules, origin: None, secret });
+        world.system.paused.clone().map(|paused| paused.reason)
+    };
+    assert_eq!((load(Some("one")), load(Some("one"))), (None, None), "early logs do not say it");
+    let said = load(Some("other")).expect("it is another");
+    assert!(said.starts_with("the secret of this installation was exchanged (its fingerprint was "), "{said}");
+    assert_eq!(load(Some("third")), Some(said), "once is enough");
 }

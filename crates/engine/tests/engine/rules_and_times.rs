@@ -157,7 +157,7 @@ fn the_commit_that_brought_rules_is_in_the_log_and_the_state() {
     };
     let (source, digest) = ("promotion-rules/shop.yaml".to_owned(), Digest::of(b"good"));
     let (rules, origin) = (Box::new(rules(SHOP)), Some(commit("a1")));
-    world.record(Event::RulesLoaded { source: source.clone(), digest, rules, origin });
+    world.record(Event::RulesLoaded { source: source.clone(), digest, rules, origin, secret: None });
     let (digest, mistakes) = (Digest::of(b"bad"), "there is no stage `prod`".to_owned());
     world.record(Event::RulesRefused { source, digest, mistakes, origin: Some(commit("b2")) });
     assert_eq!(world.system.rules.as_ref().unwrap().origin, Some(commit("a1")), "the last good one stays");

@@ -300,6 +300,7 @@ impl World {
             digest,
             rules: Box::new(rules),
             origin: None,
+            secret: None,
         });
     }
 
@@ -374,7 +375,7 @@ impl World {
         let (author, changed) = (signed, vec!["src/main".to_owned()]);
         let branch = self.remotes.entry((repository.clone(), stage.clone())).or_default();
         let before = branch.iter().flatten().next_back();
-        let by = key.as_ref().and_then(|key| key.as_str().split('/').nth(1)).map(RunId::new);
+        let by = key.as_ref().and_then(|key| Some(key.parts()?.run));
         self.contents.push((&commit, self.now_ms, by), before.map(|before| &before.commit));
         let pins = before.map(|before| before.pins.clone()).unwrap_or_default();
         branch.push(Some(Made {

@@ -39,6 +39,10 @@ pub(super) fn apply(system: &mut System, fact: &Fact) {
         Fact::Notice { notice, what } => apply_notice(&mut system.notices, *notice, what),
         Fact::Paused(pause) => system.paused = Some(pause.clone()),
         Fact::Resumed => system.paused = None,
+        Fact::RunsLost { highest } => {
+            system.runs_lost = *highest;
+            system.runs_made = system.runs_made.max(*highest);
+        }
         Fact::Frozen { freeze, terms } => {
             system.freezes_made += 1;
             system.freezes.insert(freeze.clone(), terms.clone());

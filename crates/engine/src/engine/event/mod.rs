@@ -45,6 +45,9 @@ pub enum Event {
         /// The commit that brought it; none for a file beside the server.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         origin: Option<RulesOrigin>,
+        /// The fingerprint of the secret that proves commits to be ours.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        secret: Option<Digest>,
     },
     /// A rules file was refused; the last good rules stay in force.
     RulesRefused {

@@ -95,6 +95,11 @@ pub enum Fact {
     Paused(Pause),
     /// The pause is over.
     Resumed,
+    /// A repository proves runs that the log does not have. The next run gets a number above all of theirs.
+    RunsLost {
+        /// The highest number of them.
+        highest: u64,
+    },
     /// Nothing moves in a stage, or in any.
     Frozen {
         /// The freeze's name.

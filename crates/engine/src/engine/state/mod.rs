@@ -73,6 +73,9 @@ pub struct System {
     pub ended: VecDeque<u64>,
     /// How many runs there have been.
     pub runs_made: u64,
+    /// The highest number of a run that a repository proves and the log does not have; 0 where there is none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub runs_lost: u64,
     /// Per stage, what was last verified together.
     pub verified: BTreeMap<StageName, Verified>,
     /// Per stage, the set that was last promoted into it and by which run.
@@ -117,6 +120,9 @@ pub struct RulesInForce {
     /// The commit that brought them; none for a file beside the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<RulesOrigin>,
+    /// The fingerprint of the secret that proves commits to be ours.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret: Option<Digest>,
 }
 
 /// A rules file that was refused while the last good ones stay in force.
@@ -133,6 +139,11 @@ pub struct RefusedRules {
     /// The commit that has it; none for a file beside the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<RulesOrigin>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl System {

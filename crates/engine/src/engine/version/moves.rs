@@ -36,10 +36,10 @@ impl Turn<'_> {
     /// A watch shows a commit of ours under its key, perhaps before its step is known to be done: what is pushed on top
     /// of it is newer than the pins that come with it.
     pub(in crate::engine) fn move_shown(&mut self, key: &StepKey, place: &Place, head: &CommitId) {
-        let Some((_, run, step)) = key.parts() else { return };
-        let Some(run) = self.system.run(&run) else { return };
-        let step = run.step(&step).filter(|step| step.task.moves().is_some() && step.state != StepState::Done);
-        let Some(step) = step else { return };
+        let Some((run, step)) = self.system.step_of_key(key) else { return };
+        if step.task.moves().is_none() || step.state == StepState::Done {
+            return;
+        }
         let (number, id) = (run.number, step.id.clone());
         self.pins_move(number, &id, place, head);
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tidegate_engine::{
     engine::{
         Access, Command, CommitFact, CommitId, Delivery, Digest, EffectKind, Event, Fact, Outcome, Pins, Recorded,
-        RepositoryFact, RunId, StageFact, StepFact, StepOutcome, Unread, fold, version::release::Release,
+        RepositoryFact, RunId, StageFact, StepFact, StepKey, StepOutcome, Unread, fold, version::release::Release,
     },
     rules::{StepId, SystemName},
 };
@@ -74,6 +74,11 @@ fn people() -> World {
 
     world.asked("ada", pause());
     world.asked("ada", Command::Resume);
+    let lost = StepKey::new("shop/deliver-40.19ac9d1e2f0/pin");
+    world.commit(&repository("infrastructure"), &stage("dev"), "Tidegate", Some(lost));
+    world.watch(&repository("infrastructure"));
+    world.asked("ada", Command::Resume);
+    asks(&mut world);
     world.asked("ada", freeze(Some("dev"), world.now_ms + HOUR_MS));
     world.push("infrastructure", "dev");
     let last = asks(&mut world);
