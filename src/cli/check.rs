@@ -69,7 +69,7 @@ fn asked_but_unknown<'rules>(rules: &'rules Rules, access: &Access) -> BTreeSet<
 
 impl Check {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        // Files can be checked anywhere; where the settings are at hand, so are the channels that rules may name.
+        // Files can be checked anywhere; where the settings are at hand, so are the channels and secrets that rules may name.
         let settings = if self.files.is_empty() || config.exists() { Some(Settings::read(config)?) } else { None };
         let access = settings.as_ref().map(Settings::access).unwrap_or_default();
         let from_repository = settings.as_ref().and_then(|settings| settings.rules.repository());

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use anyhow::{Context, bail};
 
 use super::{
-    asker::Asker, asking::Asking, channels, ledger_releases::LedgerReleases, output::NOTHING_YET, private,
+    asker::Asker, asking::Asking, channels, ledger_releases::LedgerReleases, output::NOTHING_YET, private, secrets,
     settings::Settings, words,
 };
 use crate::{
@@ -255,6 +255,7 @@ impl House {
             mirrors: Mirrors::open(data.join("mirrors"), self.git_options())?,
             objects: DirectoryObjects::open(&objects)?,
             channels: channels::open(&self.settings.channels)?,
+            secrets: secrets::open(&self.settings.secrets)?,
             builder: Box::new(LocalImageBuilder {
                 jobs: data.join("image-builder"),
                 objects,

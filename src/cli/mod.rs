@@ -33,6 +33,7 @@ mod rollback;
 mod rules_from;
 mod run;
 mod runs;
+mod secrets;
 mod serve;
 pub mod settings;
 mod signals;

@@ -14,6 +14,7 @@ use super::{
     asker::{Asker, OsUser},
     channels::{self, ChannelSettings},
     rules_from::RulesFrom,
+    secrets::{self, SecretSettings},
 };
 use crate::{
     engine::{Access, Grant, Naming, Permission, Person, Principal, Refused},
@@ -21,7 +22,7 @@ use crate::{
         git::{self, GitOptions, Proofs},
         sandbox::{Limits, Sandbox, SandboxKind},
     },
-    rules::{ChannelName, Channels, SystemName},
+    rules::{ChannelName, Here, SecretName, SystemName},
 };
 
 /// The file's name where none is given.
@@ -60,6 +61,9 @@ pub struct Settings {
     /// Through what people and programs are told of things, by the names that rules give in `via`.
     #[serde(default)]
     pub channels: BTreeMap<ChannelName, ChannelSettings>,
+    /// What commands of steps can be given, by the names that rules give in `secrets`.
+    #[serde(default)]
+    pub secrets: BTreeMap<SecretName, SecretSettings>,
     /// Who may do what; while there are none, everybody may do everything.
     #[serde(default)]
     pub grants: Vec<Grant>,
@@ -126,6 +130,7 @@ impl Settings {
         settings.check_scratch().with_context(|| format!("{} is not as it should be", path.display()))?;
         settings.file.clone_from(&path);
         channels::absolute(&mut settings.channels, folder);
+        secrets::absolute(&mut settings.secrets, folder);
         Ok(settings)
     }
 
@@ -181,10 +186,10 @@ impl Settings {
         Ok(())
     }
 
-    /// The channels, as far as rules must know them.
+    /// What there is here, as far as rules must know it.
     #[must_use]
-    pub fn known_channels(&self) -> Channels {
-        channels::known(&self.channels)
+    pub fn here(&self) -> Here {
+        Here { channels: channels::known(&self.channels), secrets: secrets::known(&self.secrets) }
     }
 
     /// The people, groups and roles, whole.
@@ -224,11 +229,12 @@ impl Settings {
     /// When this program's own file cannot be found.
     pub fn sandbox(&self) -> anyhow::Result<Sandbox> {
         let program = std::env::current_exe().context("cannot find this program's own file")?;
+        let secrets = self.secrets.values().map(|secret| &secret.file);
         Ok(Sandbox {
             kind: self.sandbox,
             limits: self.step_limits,
             tools: self.tools.iter().cloned().chain([program]).collect(),
-            hidden: vec![self.data.clone(), self.scratch.clone(), self.file.clone()],
+            hidden: [&self.data, &self.scratch, &self.file].into_iter().chain(secrets).cloned().collect(),
         })
     }
 

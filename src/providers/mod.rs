@@ -16,6 +16,7 @@ pub mod objects;
 pub mod process;
 mod process_table;
 pub mod quarantine;
+mod redaction;
 pub mod sandbox;
 mod search_path;
 mod secret;

@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Child;
 
 use crate::providers::process_table::{self, Stat};
+use crate::providers::redaction::Redaction;
 use crate::providers::sandbox::{self, Room, Sandbox};
 use crate::providers::{Fault, files, search_path};
 
@@ -45,12 +46,40 @@ pub struct Command {
     pub home: PathBuf,
     /// Its environment beside PATH, HOME, TMPDIR and LANG=C.UTF-8, which may be overridden here.
     pub environment: BTreeMap<String, String>,
+    /// Secrets that it can read from files; what it prints has none of them.
+    pub secrets: Vec<GivenSecret>,
     /// What it reads from standard input; without it, input is empty.
     pub stdin: Option<Vec<u8>>,
     /// After this much time the whole process group is ended.
     pub deadline: Duration,
     /// How many bytes of standard output, and as many of standard error, are kept.
     pub output_limit_bytes: usize,
+}
+
+/// A secret that a command is given.
+#[derive(Clone, PartialEq, Eq)]
+pub struct GivenSecret {
+    /// Its name: in a box it is `/run/secrets/NAME`.
+    pub name: String,
+    /// The environment variable that says where it is.
+    pub variable: String,
+    /// The file that holds it.
+    pub path: PathBuf,
+    /// The secret itself.
+    pub value: Vec<u8>,
+}
+
+impl GivenSecret {
+    /// Where the command finds it.
+    fn place(&self, boxed: bool) -> PathBuf {
+        if boxed { Path::new("/run/secrets").join(&self.name) } else { self.path.clone() }
+    }
+}
+
+impl std::fmt::Debug for GivenSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "GivenSecret({})", self.name)
+    }
 }
 
 /// How a command ended.
@@ -64,6 +93,8 @@ pub struct Finished {
     pub stderr: Vec<u8>,
     /// Whether some of the output was left out.
     pub truncated: bool,
+    /// Whether a secret was taken out of standard output.
+    pub redacted: bool,
     /// Whether the deadline passed and we ended it.
     pub timed_out: bool,
     /// How long it ran.
@@ -95,6 +126,15 @@ impl std::fmt::Display for Exit {
     }
 }
 
+/// Whether a secret can be read from what a command made.
+#[must_use]
+pub fn reveals(made: &[u8], secrets: &[GivenSecret]) -> bool {
+    let mut redaction = Redaction::of(secrets.iter().map(|secret| secret.value.as_slice()));
+    redaction.add(made, |_| ());
+    redaction.end(|_| ());
+    redaction.found
+}
+
 /// Runs `command` to its end. A command that ends badly or at its deadline is a [`Finished`] like any other; only
 /// one that cannot be run is a fault: a program, directory or box that is missing fails, and so does a command that used
 /// more than it may; a system short of processes or memory is tried again. In a box, nothing of it is left when this
@@ -103,7 +143,11 @@ pub async fn run(command: &Command) -> Result<Finished, Fault> {
     let started = Instant::now();
     let mut child = spawn(command)?;
     let mut group = Group::of(&child, command.sandbox.is_on());
-    let (mut stdout, mut stderr) = (Capture::new(command.output_limit_bytes), Capture::new(command.output_limit_bytes));
+    let capture = || {
+        let secrets = command.secrets.iter().map(|secret| secret.value.as_slice());
+        Capture::new(command.output_limit_bytes, Redaction::of(secrets))
+    };
+    let (mut stdout, mut stderr) = (capture(), capture());
     let streams = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let mut pipes = Pipes::new(async {
         tokio::join!(
@@ -144,6 +188,7 @@ pub async fn run(command: &Command) -> Result<Finished, Fault> {
     Ok(Finished {
         exit,
         truncated: stdout.left_out_bytes() + stderr.left_out_bytes() > 0,
+        redacted: stdout.redaction.found,
         stdout: stdout.into_bytes(),
         stderr: stderr.into_bytes(),
         timed_out,
@@ -171,15 +216,19 @@ fn spawn(command: &Command) -> Result<Child, Fault> {
         return Err(Fault::fail(format!("run {program}: there is no directory {directory}"), "check the path"));
     }
     let writable: [&Path; 2] = [&command.directory, &command.home];
-    let environment = environment(command);
+    let boxed = command.sandbox.is_on();
+    let environment = environment(command, boxed);
+    let readable: Vec<(&Path, PathBuf)> =
+        command.secrets.iter().map(|secret| (secret.path.as_path(), secret.place(boxed))).collect();
     let room = Room {
         directory: &command.directory,
         writable: &writable,
+        readable: &readable,
         network: command.network,
         environment: &environment,
     };
     // The outside of a box has nothing of the command's.
-    let outside = if command.sandbox.is_on() { BTreeMap::new() } else { environment.clone() };
+    let outside = if boxed { BTreeMap::new() } else { environment.clone() };
     let line = command.sandbox.around(&command.arguments, &room);
     let (first, arguments) = line.split_first().map_or((program.as_ref(), &[][..]), |(first, rest)| (&**first, rest));
     tokio::process::Command::new(first)
@@ -212,12 +261,14 @@ fn spawn(command: &Command) -> Result<Child, Fault> {
 }
 
 /// The whole of a command's environment.
-fn environment(command: &Command) -> BTreeMap<String, String> {
+fn environment(command: &Command, boxed: bool) -> BTreeMap<String, String> {
     let home = command.home.display().to_string();
     let own = [("PATH", search_path::search_path()), ("HOME", home.clone()), ("TMPDIR", home)];
     let own = own.into_iter().chain([("LANG", "C.UTF-8".to_owned())]);
     let mut environment: BTreeMap<String, String> = own.map(|(name, value)| (name.to_owned(), value)).collect();
     environment.extend(command.environment.clone());
+    let places = command.secrets.iter().map(|secret| (secret.variable.clone(), secret.place(boxed)));
+    environment.extend(places.map(|(variable, place)| (variable, place.display().to_string())));
     environment
 }
 
@@ -344,10 +395,11 @@ async fn drain(pipe: Option<impl AsyncRead + Unpin>, capture: &mut Capture) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(length) = pipe.read(&mut buffer).await {
         if length == 0 {
-            return;
+            break;
         }
         capture.add(&buffer[..length]);
     }
+    capture.end();
 }
 
 /// The first half and the last half of `limit_bytes` of a stream.
@@ -356,14 +408,27 @@ struct Capture {
     tail: VecDeque<u8>,
     half_bytes: usize,
     seen_bytes: u64,
+    redaction: Redaction,
 }
 
 impl Capture {
-    fn new(limit_bytes: usize) -> Self {
-        Self { head: Vec::new(), tail: VecDeque::new(), half_bytes: limit_bytes / 2, seen_bytes: 0 }
+    fn new(limit_bytes: usize, redaction: Redaction) -> Self {
+        Self { head: Vec::new(), tail: VecDeque::new(), half_bytes: limit_bytes / 2, seen_bytes: 0, redaction }
     }
 
     fn add(&mut self, bytes: &[u8]) {
+        let mut redaction = std::mem::take(&mut self.redaction);
+        redaction.add(bytes, |bytes| self.keep(bytes));
+        self.redaction = redaction;
+    }
+
+    fn end(&mut self) {
+        let mut redaction = std::mem::take(&mut self.redaction);
+        redaction.end(|bytes| self.keep(bytes));
+        self.redaction = redaction;
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
         self.seen_bytes += bytes.len() as u64;
         let (head, rest) = bytes.split_at(bytes.len().min(self.half_bytes - self.head.len()));
         self.head.extend(head);
@@ -410,7 +475,7 @@ mod tests {
 
     #[test]
     fn a_capture_keeps_head_and_tail() {
-        let mut capture = Capture::new(8);
+        let mut capture = Capture::new(8, Redaction::of([]));
         for chunk in ["ab", "cdef", "ghijklmnop", "q"] {
             capture.add(chunk.as_bytes());
         }
@@ -419,7 +484,7 @@ mod tests {
 
     #[test]
     fn a_short_output_is_whole() {
-        let mut capture = Capture::new(8);
+        let mut capture = Capture::new(8, Redaction::of([]));
         capture.add(b"abcdefg");
         assert_eq!(capture.into_bytes(), b"abcdefg");
     }

@@ -25,7 +25,7 @@ use crate::{
         sandbox::Sandbox,
     },
     rules::{RepositoryName, Rules},
-    steps::{NoReleases, Tools, foresight::Placeholders},
+    steps::{NoReleases, Secrets, Tools, foresight::Placeholders},
 };
 
 /// A folder of copies.
@@ -44,6 +44,8 @@ pub struct Originals {
     pub git: GitOptions,
     /// The box that commands run in.
     pub sandbox: Sandbox,
+    /// What commands can be given.
+    pub secrets: Secrets,
     /// A commit that is pushed only here: its repository, and the folder of objects that holds it.
     pub brought: Option<(RepositoryName, PathBuf)>,
 }
@@ -77,6 +79,7 @@ impl Scratch {
             in_force.rules = Arc::new(Compiled::new(rules));
         }
         let tools = Tools {
+            secrets: originals.secrets.clone(),
             mirrors: Mirrors::open(root.join("mirrors"), originals.git.clone())?,
             objects: DirectoryObjects::open_over(&originals.data.join("objects"), &root.join("objects"))?,
             builder: Box::new(ForeseenBuilder::new(placeholders)),

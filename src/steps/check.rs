@@ -11,7 +11,7 @@ use super::{
     foresight::{Ahead, Foreseen, Told},
     given::time_left,
     step::{Act, Progress, Step, nothing_proceeds},
-    verify::{run_in_tree, template_fault},
+    verify::{InTree, template_fault},
 };
 use crate::{
     engine::{CommitId, StepWork},
@@ -123,9 +123,9 @@ async fn command(check: &Check, work: &StepWork, tools: &Tools, log: &StepLog) -
     let mirror = tools.mirror(work, &repository)?;
     bring(&mirror, work, &commit).await?;
     let name = arguments.join(" ");
-    let finished =
-        run_in_tree(arguments, check.network, (&mirror, &commit), answer_deadline(check, work), work, tools, log)
-            .await?;
+    let deadline = answer_deadline(check, work);
+    let command = InTree { arguments, network: check.network, secrets: &check.secrets, deadline };
+    let finished = command.run((&mirror, &commit), work, tools, log).await?;
     if finished.succeeded() {
         return Ok(Answer::Yes(format!("`{name}` succeeded")));
     }

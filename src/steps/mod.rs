@@ -19,6 +19,7 @@ mod release;
 mod releases;
 mod require;
 mod restore;
+mod secrets;
 mod step;
 mod step_log;
 mod synth;
@@ -30,6 +31,7 @@ use serde_json::{Map, Value};
 pub use authors::attribute;
 pub use notify::{Channel, Channels, DELIVERY_DEADLINE, deliver};
 pub use releases::{NoReleases, Releases};
+pub use secrets::{SecretFile, Secrets};
 pub use step_log::StepLog;
 pub use tools::Tools;
 

@@ -115,11 +115,13 @@ async fn run_command(
     for (name, template) in &synth.environment {
         environment.insert(name.clone(), render(template, &context).map_err(template_fault)?);
     }
+    let secrets = tools.secrets.given(work, &synth.secrets)?;
     log.line(&format!("$ {}", synth.command.join(" "))).await;
     let finished = process::run(&process::Command {
         arguments: synth.command.clone(),
         sandbox: tools.sandbox.clone(),
         network: synth.network,
+        secrets: secrets.clone(),
         directory: tree.clone(),
         home,
         environment,
@@ -139,11 +141,22 @@ async fn run_command(
             format!("`tidegate logs {} {}` shows all of its output", work.run, work.step),
         ));
     }
-    if let Some(path) = &synth.template {
-        return read_made(&tree, path);
-    }
-    match made_by_cdk(&tree)? {
-        Some(path) => read_made(&tree, &path),
+    let made = match &synth.template {
+        Some(path) => Some(path.clone()),
+        None => made_by_cdk(&tree)?,
+    };
+    let in_it = || {
+        Fault::fail(
+            "the template has one of the step's secrets in it",
+            "let it name where the secret is when it is deployed, as by a dynamic reference: a template is stored and shown",
+        )
+    };
+    match made {
+        Some(path) => {
+            let (path, bytes) = read_made(&tree, &path)?;
+            if process::reveals(&bytes, &secrets) { Err(in_it()) } else { Ok((path, bytes)) }
+        }
+        None if finished.redacted => Err(in_it()),
         None if finished.truncated => Err(Fault::fail(
             format!("`{}` printed more than {OUTPUT_LIMIT_BYTES} bytes", synth.command.join(" ")),
             "let it write the template to a file, and name that as `template`",

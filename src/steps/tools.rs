@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Channels, Releases, StepLog, given::time_left};
+use super::{Channels, Releases, Secrets, StepLog, given::time_left};
 use crate::{
     engine::{CommitId, Hotfix, StepWork},
     providers::{
@@ -32,6 +32,8 @@ pub struct Tools {
     pub releases: Arc<dyn Releases>,
     /// Where artifacts, templates and reports are.
     pub objects: DirectoryObjects,
+    /// What commands of steps can be given.
+    pub secrets: Secrets,
     /// What people and programs are told through.
     pub channels: Channels,
     /// Whom to ask for the statuses of commits.

@@ -18,7 +18,7 @@ use crate::{
         http_check::{self, Check},
         process,
     },
-    rules::{TemplateError, Verify, template::render},
+    rules::{SecretName, TemplateError, Verify, template::render},
 };
 
 /// How long one answer may take.
@@ -66,8 +66,8 @@ async fn check(verify: &Verify, work: &StepWork, tools: &Tools, log: &StepLog) -
     let arguments: Vec<String> = verify.command.iter().map(|word| rendered(word)).collect::<Result<_, _>>()?;
     let (mirror, commit) = tools.source(work).await?;
     let name = arguments.join(" ");
-    let finished =
-        run_in_tree(arguments, verify.network, (&mirror, &commit), time_left(work), work, tools, log).await?;
+    let command = InTree { arguments, network: verify.network, secrets: &verify.secrets, deadline: time_left(work) };
+    let finished = command.run((&mirror, &commit), work, tools, log).await?;
     if finished.succeeded() {
         return Ok(Progress::done([("status", Value::from(0))], Vec::new()));
     }
@@ -79,36 +79,49 @@ async fn check(verify: &Verify, work: &StepWork, tools: &Tools, log: &StepLog) -
     ))
 }
 
-/// Runs a command in the tree of a commit, with the network or without.
-pub(super) async fn run_in_tree(
-    arguments: Vec<String>,
-    network: bool,
-    (mirror, commit): (&Mirror, &CommitId),
-    deadline: std::time::Duration,
-    work: &StepWork,
-    tools: &Tools,
-    log: &StepLog,
-) -> Result<process::Finished, Fault> {
-    let scratch = tools.scratch(work)?;
-    let (tree, home) = (scratch.path().join("tree"), scratch.path().join("home"));
-    std::fs::create_dir_all(&home).map_err(|error| Fault::retry(format!("making {}: {error}", home.display())))?;
-    mirror.checkout_into(commit.as_str(), &tree).await?;
-    log.line(&format!("$ {}", arguments.join(" "))).await;
-    let finished = process::run(&process::Command {
-        arguments,
-        sandbox: tools.sandbox.clone(),
-        network,
-        directory: tree,
-        home,
-        environment: std::collections::BTreeMap::new(),
-        stdin: None,
-        deadline,
-        output_limit_bytes: OUTPUT_LIMIT_BYTES,
-    })
-    .await?;
-    log.output(&finished.stdout).await;
-    log.output(&finished.stderr).await;
-    Ok(finished)
+/// A command that runs in the tree of a commit.
+pub(super) struct InTree<'rule> {
+    pub(super) arguments: Vec<String>,
+    /// Whether it may use the network.
+    pub(super) network: bool,
+    /// The secrets that it is given.
+    pub(super) secrets: &'rule [SecretName],
+    pub(super) deadline: std::time::Duration,
+}
+
+impl InTree<'_> {
+    /// Runs it to its end.
+    pub(super) async fn run(
+        self,
+        (mirror, commit): (&Mirror, &CommitId),
+        work: &StepWork,
+        tools: &Tools,
+        log: &StepLog,
+    ) -> Result<process::Finished, Fault> {
+        let Self { arguments, network, secrets, deadline } = self;
+        let secrets = tools.secrets.given(work, secrets)?;
+        let scratch = tools.scratch(work)?;
+        let (tree, home) = (scratch.path().join("tree"), scratch.path().join("home"));
+        std::fs::create_dir_all(&home).map_err(|error| Fault::retry(format!("making {}: {error}", home.display())))?;
+        mirror.checkout_into(commit.as_str(), &tree).await?;
+        log.line(&format!("$ {}", arguments.join(" "))).await;
+        let finished = process::run(&process::Command {
+            arguments,
+            sandbox: tools.sandbox.clone(),
+            network,
+            secrets,
+            directory: tree,
+            home,
+            environment: std::collections::BTreeMap::new(),
+            stdin: None,
+            deadline,
+            output_limit_bytes: OUTPUT_LIMIT_BYTES,
+        })
+        .await?;
+        log.output(&finished.stdout).await;
+        log.output(&finished.stderr).await;
+        Ok(finished)
+    }
 }
 
 pub(super) fn template_fault(error: TemplateError) -> Fault {

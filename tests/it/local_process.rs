@@ -15,6 +15,7 @@ fn shell(directory: &Path, script: &str) -> Command {
         arguments: ["sh", "-c", script].map(str::to_owned).to_vec(),
         sandbox: sandbox(),
         network: false,
+        secrets: Vec::new(),
         directory: directory.to_owned(),
         home: directory.to_owned(),
         environment: BTreeMap::new(),

@@ -247,6 +247,17 @@ fn templates_use_only_what_is_there_when_the_step_runs() {
 }
 
 #[test]
+fn secrets_are_for_a_command_and_named_once() {
+    let lint = |fields: &str| spoilt("lint: { fail_on: error }", &format!("lint: {{ {fields} }}"));
+    assert_eq!(lint("commands: [[checkov]], secrets: [api-key, token]"), Vec::<String>::new());
+    assert!(lint("secrets: [api-key]")[0].contains("`secrets` are for `command`, and there is none"));
+    let twice = lint("commands: [[checkov]], secrets: [api-key, api_key, api-key]").join("\n");
+    assert!(twice.contains("another secret is given as `API_KEY_FILE`, too"), "{twice}");
+    assert!(twice.contains("`api-key` is there twice"), "{twice}");
+    assert!(!lint("commands: [[checkov]], secrets: ['../key']").is_empty());
+}
+
+#[test]
 fn steps_follow_from_one_another() {
     let needs = |needs: &str| spoilt("- deploy: {}", &format!("- needs: {needs}\n        deploy: {{}}")).join("\n");
     assert_eq!(needs("[approve]"), "");

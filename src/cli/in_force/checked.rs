@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::{
     cli::{rules_from::absolute_url, settings::Settings},
-    rules::{self, Channels, Loaded, Mistakes, Rules, check_together},
+    rules::{self, Here, Loaded, Mistakes, Rules, check_together},
 };
 
 /// A rules file as it was read.
@@ -33,13 +33,13 @@ pub(in crate::cli) enum Standing {
 /// How rules files are checked.
 pub(in crate::cli) struct Checking {
     standing: Standing,
-    channels: Option<Channels>,
+    here: Option<Here>,
 }
 
 impl Checking {
-    /// By the settings, where they are at hand: they say which channels there are.
+    /// By the settings, where they are at hand: they say which channels and secrets there are.
     pub(in crate::cli) fn by(settings: Option<&Settings>, standing: Standing) -> Self {
-        Self { standing, channels: settings.map(Settings::known_channels) }
+        Self { standing, here: settings.map(Settings::here) }
     }
 
     /// A file in itself.
@@ -51,7 +51,7 @@ impl Checking {
 
     /// The same for a text that is checked as if it stood at a path.
     pub(in crate::cli) fn alone_at(&self, stands_at: &Path, name: &str, text: &str) -> Result<Loaded, Mistakes> {
-        let mut loaded = rules::load_with_places(name, text, self.channels.as_ref())?;
+        let mut loaded = rules::load_with_places(name, text, self.here.as_ref())?;
         match self.standing {
             Standing::Repository => match loaded.relative_urls() {
                 Some(mistakes) => return Err(mistakes),

@@ -16,6 +16,7 @@ use super::{
     moment,
     output::{Output, say},
     run::parse_run,
+    secrets,
     signals::told_to_stop,
 };
 use crate::{
@@ -252,6 +253,7 @@ impl Simulate {
                 data: house.settings.data.clone(),
                 git: house.git_options(),
                 sandbox: house.settings.sandbox()?,
+                secrets: secrets::files(&house.settings.secrets),
                 brought,
             },
             system: state,

@@ -96,6 +96,7 @@ impl Stage {
             arguments,
             sandbox: self.sandbox.clone(),
             network: self.network,
+            secrets: Vec::new(),
             directory: self.root.clone(),
             home: self.scratch.clone(),
             environment: BTreeMap::from([("ROOT".to_owned(), root.clone()), ("IMAGE_ROOT".to_owned(), root)]),

@@ -113,7 +113,8 @@ impl Release {
         environment.extend(record.service.environment.clone());
         environment.insert("PORT".to_owned(), record.port.to_string());
         // A service that nobody can ask is none: it shares the machine's network.
-        let room = Room { directory: &root, writable: &[&root, &home], network: true, environment: &environment };
+        let (writable, readable) = ([root.as_path(), home.as_path()], &[]);
+        let room = Room { directory: &root, writable: &writable, readable, network: true, environment: &environment };
         let line = sandbox.around(&command, &room);
         let program = Detached {
             arguments: &line,

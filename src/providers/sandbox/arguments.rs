@@ -22,6 +22,8 @@ pub(crate) struct Room<'a> {
     pub(crate) directory: &'a Path,
     /// The folders that it may write to, at the paths that they have.
     pub(crate) writable: &'a [&'a Path],
+    /// The files that it may read elsewhere than they are: the file, and where it finds it.
+    pub(crate) readable: &'a [(&'a Path, PathBuf)],
     /// Whether it shares the machine's network.
     pub(crate) network: bool,
     /// Its whole environment. Set within the box, after its limits: what is made of a repository's texts (`PATH`,
@@ -74,6 +76,9 @@ impl Sandbox {
         }
         for folder in room.writable {
             line.add(&[&"--bind", folder, folder]);
+        }
+        for (file, place) in room.readable {
+            line.add(&[&"--ro-bind", file, place]);
         }
         for place in folders.iter().map(PathBuf::as_path).chain([Path::new("/")]) {
             line.add(&[&"--remount-ro", &place]);

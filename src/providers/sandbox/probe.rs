@@ -19,7 +19,8 @@ impl Sandbox {
     /// Why there is no box, and what to do.
     pub fn probe(&self) -> Result<(), String> {
         let environment = BTreeMap::new();
-        let room = Room { directory: Path::new("/"), writable: &[], network: false, environment: &environment };
+        let room =
+            Room { directory: Path::new("/"), writable: &[], readable: &[], network: false, environment: &environment };
         let line = self.around(&["true".to_owned()], &room);
         let Some((program, arguments)) = line.split_first() else { return Ok(()) };
         let ran = Command::new(program).args(arguments).stdin(Stdio::null()).output();

@@ -45,6 +45,7 @@ impl Ground {
             arguments: ["sh", "-c", &script].map(str::to_owned).to_vec(),
             sandbox: sandbox(),
             network: false,
+            secrets: Vec::new(),
             directory: self.root().join("tree"),
             home: self.root().join("home"),
             environment: BTreeMap::new(),

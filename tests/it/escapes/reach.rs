@@ -4,7 +4,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 
-use tidegate::providers::process::{Exit, run};
+use tidegate::providers::process::{Exit, GivenSecret, run};
 
 use super::Ground;
 use crate::local_support::{eventually, gone, processes_with};
@@ -16,6 +16,33 @@ async fn nothing_of_ours_can_be_read() {
     assert!(!printed.contains("the database") && !printed.contains("of another system"), "{printed}");
     let seen: Vec<&str> = printed.lines().filter(|line| !line.contains("No such file")).collect();
     assert_eq!(seen, ["home", "tree"], "only the step's own folders");
+}
+
+#[tokio::test]
+async fn a_secret_is_where_its_rule_gives_it_and_nowhere_printed() {
+    let Some(ground) = Ground::with_a_box() else { return };
+    let path = ground.root().join("other/npm-token");
+    fs::write(&path, "npm_0123456789\n").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    let script = "echo $NPM_TOKEN_FILE; wc -c < $NPM_TOKEN_FILE; cat $NPM_TOKEN_FILE; base64 $NPM_TOKEN_FILE; echo x > $NPM_TOKEN_FILE; \
+                  for c in n p m _ 0 1 2 3 4 5 6 7 8 9; do printf $c; done; cat $NPM_TOKEN_FILE >&2; ls @ROOT@/other";
+    let mut command = ground.command(script);
+    let given = GivenSecret {
+        name: "npm-token".to_owned(),
+        variable: "NPM_TOKEN_FILE".to_owned(),
+        value: fs::read(&path).unwrap(),
+        path: path.clone(),
+    };
+    command.secrets = vec![given];
+    let finished = run(&command).await.unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&finished.stdout), String::from_utf8_lossy(&finished.stderr));
+    assert!(stdout.starts_with("/run/secrets/npm-token\n15\n***\n"), "{stdout}{stderr}");
+    assert!(finished.redacted && !stdout.contains("npm_0123456789") && stdout.ends_with("***"), "{stdout}");
+    assert!(stderr.contains("Read-only file system") && !stderr.contains("npm_0123456789"), "{stderr}");
+    assert!(!format!("{command:?}").contains("npm_0123456789"));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "npm_0123456789\n");
+    let without = ground.printed("ls /run; env").await;
+    assert!(!without.contains("secrets") && !without.contains("NPM_TOKEN"), "{without}");
 }
 
 #[tokio::test]

@@ -1,12 +1,13 @@
 //! Notifications in rules: what they may say, and what is wrong with those that may not.
 
-use tidegate::rules::{ChannelKind, ChannelName, Channels, Mistakes, Notice, Rules, load, load_with_channels};
+use tidegate::rules::{ChannelKind, ChannelName, Channels, Here, Mistakes, Notice, Rules, load, load_here};
 
 const GOOD: &str = include_str!("../../../promotion-rules/webshop.yaml");
 
-fn channels() -> Channels {
+fn here() -> Here {
     let name = |name: &str| ChannelName::new(name).unwrap();
-    Channels::from([(name("mail"), ChannelKind::Mail), (name("hook"), ChannelKind::Webhook)])
+    let channels = Channels::from([(name("mail"), ChannelKind::Mail), (name("hook"), ChannelKind::Webhook)]);
+    Here { channels, ..Here::default() }
 }
 
 fn with(notification: &str) -> String {
@@ -32,7 +33,7 @@ fn mistake(notification: &str) -> String {
 /// The one mistake of this notification where the channels are known.
 fn mistake_here(notification: &str) -> String {
     assert_eq!(messages(load("shop.yaml", &with(notification))), Vec::<String>::new(), "elsewhere it is fine");
-    let found = messages(load_with_channels("shop.yaml", &with(notification), &channels()));
+    let found = messages(load_here("shop.yaml", &with(notification), &here()));
     assert_eq!(found.len(), 1, "{notification}: {found:#?}");
     found[0].clone()
 }
@@ -43,7 +44,7 @@ fn every_name_of_every_notice_may_be_used() {
         let names: String = notice.names().map(|name| format!("{{{{{name}}}}} ")).collect();
         let name = notice.name();
         let text = with(&format!("{{ on: [{name}], via: hook, subject: '{names}', text: '{names}' }}"));
-        load_with_channels("shop.yaml", &text, &channels()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        load_here("shop.yaml", &text, &here()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     }
 }
 
@@ -86,7 +87,7 @@ fn what_could_never_be_told_is_a_mistake() {
 #[test]
 fn where_the_channels_are_known_they_are_checked() {
     let good = "{ on: [run_done], via: mail, to: [release@example.com] }";
-    load_with_channels("shop.yaml", &with(good), &channels()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    load_here("shop.yaml", &with(good), &here()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let found = mistake_here("{ on: [run_done], via: mial, to: [release@example.com] }");
     assert_eq!(found, "tidegate.toml has no channel `mial` (did you mean `mail`?)");
     let found = mistake_here("{ on: [run_done], via: chat }");

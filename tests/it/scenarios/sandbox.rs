@@ -114,3 +114,63 @@ fn scratch_is_not_within_the_data() {
     let why = delivery.refused(&["status"], 1);
     assert!(why.contains("`scratch` is within `data`"), "{why}");
 }
+
+/// A script that shows its secret in every way that it can think of, and makes a good template.
+const CARELESS: &str = "
+set -x
+TOKEN=$(cat \"$NPM_TOKEN_FILE\")
+echo \"//registry.example/:_authToken=$TOKEN\" >&2
+cat $NPM_TOKEN_FILE >&2
+";
+
+#[test]
+fn a_step_gets_the_secrets_that_its_rule_names_and_shows_none_of_them() {
+    let named =
+        |rules: String| with_a_script(rules).replace("[sh, make.sh]", "[sh, make.sh]\n          secrets: [npm-token]");
+    let mut delivery = Delivery::with_rules(named);
+    std::fs::write(delivery.root().join("npm-token"), "npm_0123456789\n").unwrap();
+    let mistakes = || String::from_utf8(delivery.command(&["check"]).stdout).unwrap();
+    let why = mistakes();
+    assert!(why.contains("tidegate.toml has no secret `npm-token`"), "{why}");
+    delivery.add_settings("[secrets.npm-token]\nfile = \"npm-token\"\nsystems = [\"billing\"]\n");
+    let why = mistakes();
+    assert!(why.contains("the secret `npm-token` is not for `webshop`"), "{why}");
+    let settings = std::fs::read_to_string(delivery.config()).unwrap();
+    std::fs::write(delivery.config(), settings.replace("[\"billing\"]", "[\"webshop\"]")).unwrap();
+    delivery.infrastructure.commit("dev", "Make the template", &[("make.sh", CARELESS)]);
+    delivery.serve();
+    delivery.software.commit("dev", "Sell more", &[NEW_VERSION]);
+    let asked = delivery.asking("deliver", "dev").id.to_string();
+    let log = delivery.granted(&["logs", &asked]);
+    assert!(log.contains("_authToken=***") && log.contains("+ TOKEN=***"), "{log}");
+    delivery.granted(&["reject", &asked, "--as", "grace", "--reason", "it is careless"]);
+
+    let shown = format!("{CARELESS}\nsed -i \"s/^Resources:/# $TOKEN\\nResources:/\" template.yaml");
+    let pushed = delivery.infrastructure.commit("dev", "Put it into the template", &[("make.sh", &shown)]);
+    let failed = delivery.ended_on("deliver", &pushed);
+    assert!(failed.reason.as_ref().unwrap().contains("has one of the step's secrets in it"), "{:?}", failed.reason);
+    std::fs::write(delivery.root().join("npm-token"), "short\n").unwrap();
+    delivery.granted(&["retry", failed.id.as_str(), "--as", "grace"]);
+    let why = delivery.wait("another reason", |state| {
+        let reason = state.run(&failed.id)?.reason.clone()?;
+        reason.contains("fewer than 6 bytes").then_some(reason)
+    });
+    assert!(why.contains("the secret `npm-token`"), "{why}");
+    for entry in walk(&delivery.root().join("data")) {
+        let bytes = std::fs::read(&entry).unwrap();
+        assert!(!bytes.windows(14).any(|window| window == b"npm_0123456789"), "{}", entry.display());
+    }
+}
+
+/// All files below a folder.
+fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        if entry.file_type().unwrap().is_dir() {
+            files.extend(walk(&entry.path()));
+        } else if entry.file_type().unwrap().is_file() {
+            files.push(entry.path());
+        }
+    }
+    files
+}

@@ -23,7 +23,7 @@ use tidegate::{
     },
     rules::{RepositoryName, Rules, StageName, SystemName, load},
     simulate::{Originals, Question, Supposed, predict, report::Prediction},
-    steps::{Tools, attribute, perform},
+    steps::{Secrets, Tools, attribute, perform},
     store::{Ledger, SqliteStore},
     watch::{Places, Watching, watch},
 };
@@ -185,6 +185,7 @@ impl Company {
                 data: self.root().join("data"),
                 git: git_options(),
                 sandbox: sandbox(),
+                secrets: Secrets::default(),
                 brought: None,
             },
         };
@@ -315,6 +316,7 @@ fn tools(data: &Path) -> Tools {
         mirrors: Mirrors::open(data.join("mirrors"), git_options()).unwrap(),
         objects: DirectoryObjects::open(&data.join("objects")).unwrap(),
         channels: BTreeMap::new(),
+        secrets: Secrets::default(),
         statuses: Arc::new(NoCommitStatuses),
         releases: Arc::new(tidegate::steps::NoReleases),
         builder: Box::new(LocalImageBuilder {

@@ -108,8 +108,9 @@ impl StepKey {
     pub fn parts(&self) -> Option<KeyParts<'_>> {
         let mut parts = self.0.split('/');
         let (system, run, step) = (parts.next()?, parts.next()?, parts.next()?);
-        let (run, made) = run.split_once('.').map_or((run, None), |(run, made)| (run, Some(made)));
-        let made_ms = made.and_then(|made| i64::from_str_radix(made, 16).ok());
+        // The names of rules may have dots, and the number of a run has a dash before it.
+        let made = run.rsplit_once('.').and_then(|(run, made)| Some((run, i64::from_str_radix(made, 16).ok()?)));
+        let (run, made_ms) = made.map_or((run, None), |(run, made_ms)| (run, Some(made_ms)));
         Some(KeyParts { system, run: RunId::new(run), made_ms, step: StepId::new(step).ok()? })
     }
 }
@@ -231,5 +232,22 @@ pub struct Place {
 impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{} {}", self.repository, self.stage)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_says_what_it_is_of() {
+        let parts = |key: &str| {
+            let key = StepKey::new(key);
+            key.parts().map(|KeyParts { system, run, made_ms, step }| format!("{system} {run} {made_ms:?} {step}"))
+        };
+        assert_eq!(parts("shop/pack-7.1f/pin/2").unwrap(), "shop pack-7 Some(31) pin");
+        assert_eq!(parts("shop/pack.all-7.1f/pin").unwrap(), "shop pack.all-7 Some(31) pin");
+        assert_eq!(parts("shop/pack.all-7/pin").unwrap(), "shop pack.all-7 None pin", "as early logs have it");
+        assert_eq!(parts("shop/pack-7"), None);
     }
 }

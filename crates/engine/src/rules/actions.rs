@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     gates::Check,
-    names::{RepositoryName, StageName},
+    names::{RepositoryName, SecretName, StageName},
     span::Span,
 };
 
@@ -111,6 +111,9 @@ pub struct Synth {
     /// Whether `command` may use the network; without it there is none in the sandbox.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub network: bool,
+    /// The secrets of `tidegate.toml` that `command` is given, each as a file: `NPM_TOKEN_FILE` says where `npm-token` is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretName>,
 }
 
 /// What is checked of the template, and what fails it.
@@ -132,6 +135,9 @@ pub struct Lint {
     /// Whether cfn-lint and `commands` may use the network; without it there is none in the sandbox.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub network: bool,
+    /// The secrets of `tidegate.toml` that `commands` are given, each as a file: `NPM_TOKEN_FILE` says where `npm-token` is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretName>,
 }
 
 /// The level of finding that fails a lint step.
@@ -218,6 +224,9 @@ pub struct Verify {
     /// Whether `command` may use the network; without it there is none in the sandbox.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub network: bool,
+    /// The secrets of `tidegate.toml` that `command` is given, each as a file: `NPM_TOKEN_FILE` says where `npm-token` is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretName>,
 }
 
 pub(super) const fn yes() -> bool {

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    names::{RepositoryName, StepId},
+    names::{RepositoryName, SecretName, StepId},
     span::Span,
     template::render,
 };
@@ -46,6 +46,9 @@ pub struct Check {
     /// Whether `command` may use the network; without it there is none in the sandbox.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub network: bool,
+    /// The secrets of `tidegate.toml` that `command` is given, each as a file: `NPM_TOKEN_FILE` says where `npm-token` is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretName>,
     /// The name of a commit's status, as in `ci/build`, that must be a success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit_status: Option<String>,

@@ -5,10 +5,10 @@
 use super::{
     check,
     document::{self, Node},
+    here::Here,
     mistake::{Findings, Mistakes},
     model::Rules,
     names::SystemName,
-    notifications::Channels,
     schema, shape,
     together::Loaded,
 };
@@ -21,12 +21,12 @@ pub fn load(file_name: &str, text: &str) -> Result<Rules, Mistakes> {
     load_checked(file_name, text, None)
 }
 
-/// Loads rules as [`load`] does, where `tidegate.toml` is at hand: the channels that they name must be among these.
+/// Loads rules as [`load`] does, where `tidegate.toml` is at hand: what they name of it must be there.
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_with_channels(file_name: &str, text: &str, channels: &Channels) -> Result<Rules, Mistakes> {
-    load_checked(file_name, text, Some(channels))
+pub fn load_here(file_name: &str, text: &str, here: &Here) -> Result<Rules, Mistakes> {
+    load_checked(file_name, text, Some(here))
 }
 
 /// The system that a rules file names, whatever else is wrong with it.
@@ -36,19 +36,19 @@ pub fn system_named(text: &str) -> Option<SystemName> {
     SystemName::new(document.get("system")?.to_value().as_str()?).ok()
 }
 
-fn load_checked(file_name: &str, text: &str, channels: Option<&Channels>) -> Result<Rules, Mistakes> {
-    Ok(load_with_places(file_name, text, channels)?.rules)
+fn load_checked(file_name: &str, text: &str, here: Option<&Here>) -> Result<Rules, Mistakes> {
+    Ok(load_with_places(file_name, text, here)?.rules)
 }
 
 /// Loads rules with all that it takes to check them together with those of other files.
 ///
 /// # Errors
 /// As [`load`].
-pub fn load_with_places(file_name: &str, text: &str, channels: Option<&Channels>) -> Result<Loaded, Mistakes> {
+pub fn load_with_places(file_name: &str, text: &str, here: Option<&Here>) -> Result<Loaded, Mistakes> {
     let mut findings = Findings::default();
     let document = document::parse(text, &mut findings);
     let understood = document.and_then(|document| {
-        let rules = understand(&document, text, channels, &mut findings)?;
+        let rules = understand(&document, text, here, &mut findings)?;
         Some(Loaded { name: file_name.to_owned(), text: text.to_owned(), rules, document })
     });
     match understood {
@@ -57,11 +57,11 @@ pub fn load_with_places(file_name: &str, text: &str, channels: Option<&Channels>
     }
 }
 
-fn understand(document: &Node, text: &str, channels: Option<&Channels>, findings: &mut Findings) -> Option<Rules> {
+fn understand(document: &Node, text: &str, here: Option<&Here>, findings: &mut Findings) -> Option<Rules> {
     let value = shape::fit(&schema::schema(), document, findings)?;
     match serde_json::from_value::<Rules>(value) {
         Ok(rules) => {
-            check::check(&rules, document, text, channels, findings);
+            check::check(&rules, document, text, here, findings);
             Some(rules)
         }
         Err(error) => {

@@ -118,6 +118,17 @@ name! {
     TargetName "target";
     /// The name that `tidegate.toml` gives a channel by which people and programs are told of things.
     ChannelName "channel";
+    /// The name that `tidegate.toml` gives a secret that steps can be given.
+    SecretName "secret";
+}
+
+impl SecretName {
+    /// The environment variable that says where a command finds it: `NPM_TOKEN_FILE` of `npm-token`.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        let upper = |each: char| if each.is_ascii_alphanumeric() { each.to_ascii_uppercase() } else { '_' };
+        self.0.chars().map(upper).chain("_FILE".chars()).collect()
+    }
 }
 
 impl StepId {

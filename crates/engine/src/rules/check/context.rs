@@ -4,6 +4,7 @@ use std::{fmt::Display, ops::Range};
 
 use super::super::{
     document::Node,
+    here::Here,
     matching::check_pattern,
     mistake::{Findings, did_you_mean},
     model::{Rule, Rules, Step},
@@ -18,6 +19,8 @@ pub(super) struct Check<'check> {
     pub(super) rules: &'check Rules,
     pub(super) document: &'check Node,
     pub(super) text: &'check str,
+    /// What `tidegate.toml` has, where it is known.
+    pub(super) here: Option<&'check Here>,
     pub(super) findings: &'check mut Findings,
 }
 

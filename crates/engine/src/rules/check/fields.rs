@@ -9,6 +9,7 @@ use super::{
     context::Check,
     gates,
     promotions::quorum,
+    secrets,
     templates::{Site, Templates},
     texts,
 };
@@ -82,6 +83,7 @@ impl Fields for Synth {
             check.demand(&place.field("template").bytes, texts::path(template));
         }
         gates::network_is_of_a_command(check, self.network && self.command.is_empty(), place);
+        secrets::check(check, &self.secrets, !self.command.is_empty(), place);
         for name in self.environment.keys().filter(|name| name.is_empty() || name.contains(['=', '\0'])) {
             check.add(place.field("environment").key(name), format!("`{name}` cannot be an environment variable"));
         }
@@ -99,6 +101,7 @@ impl Fields for Lint {
         for (index, file) in self.guard.iter().enumerate() {
             check.demand(&place.field("guard").item(index).bytes, texts::path(file));
         }
+        secrets::check(check, &self.secrets, !self.commands.is_empty(), place);
     }
 
     fn templates(&self, templates: &mut Templates<'_, '_>, place: &Node) {
@@ -144,6 +147,7 @@ impl Fields for Verify {
             check.add(place.key("contains"), "`contains` is about the answer to `http`, and there is none");
         }
         gates::network_is_of_a_command(check, self.network && self.command.is_empty(), place);
+        secrets::check(check, &self.secrets, !self.command.is_empty(), place);
     }
 
     fn templates(&self, templates: &mut Templates<'_, '_>, place: &Node) {

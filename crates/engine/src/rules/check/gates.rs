@@ -11,6 +11,7 @@ use super::{
         template::{self, CONTEXT},
     },
     context::Check,
+    secrets,
 };
 
 /// The engine's own steps of a promotion, whose names its checks must not take.
@@ -117,6 +118,7 @@ pub(super) fn gate(check: &mut Check<'_>, gate: &Gate, place: &Node, of: &str) {
         }
     }
     network_is_of_a_command(check, gate.network && gate.command.is_empty(), place);
+    secrets::check(check, &gate.secrets, !gate.command.is_empty(), place);
     if let Some(repository) = &gate.repository {
         check.repository_exists(repository.as_str(), &place.field("repository").bytes);
     } else if gate.commit_status.is_some() && of == "a promotion" {

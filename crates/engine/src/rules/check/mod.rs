@@ -9,13 +9,14 @@ mod notifications;
 mod order;
 mod promotions;
 mod repositories;
+mod secrets;
 mod steps;
 mod templates;
 mod texts;
 mod triggers;
 
 use self::context::Check;
-use super::{document::Node, mistake::Findings, model::Rules, notifications::Channels};
+use super::{document::Node, here::Here, mistake::Findings, model::Rules};
 
 /// The most stages and rules of a file, and steps of a rule; the checks compare each with each.
 const MOST_STAGES: usize = 50;
@@ -38,18 +39,18 @@ pub fn git_branch(name: &str) -> Result<(), String> {
     texts::branch(name)
 }
 
-/// Checks what rules mean. `document` gives the places, `text` is what it was parsed from; `channels` are those of
-/// `tidegate.toml`, where they are known.
-pub(super) fn check(rules: &Rules, document: &Node, text: &str, channels: Option<&Channels>, findings: &mut Findings) {
-    let mut check = Check { rules, document, text, findings };
+/// Checks what rules mean. `document` gives the places, `text` is what it was parsed from; `here` is what
+/// `tidegate.toml` has, where it is known.
+pub(super) fn check(rules: &Rules, document: &Node, text: &str, here: Option<&Here>, findings: &mut Findings) {
+    let mut check = Check { rules, document, text, here, findings };
     if rules.stages.len() > MOST_STAGES {
         return check.add(document.key("stages"), format!("there are more than {MOST_STAGES} stages"));
     }
     repositories::check(&mut check);
     promotions::check(&mut check);
     notifications::check(&mut check);
-    if let Some(channels) = channels {
-        notifications::channels(&mut check, channels);
+    if let Some(here) = here {
+        notifications::channels(&mut check, &here.channels);
     }
     gates::check(&mut check);
     if rules.rules.len() > MOST_RULES {
