@@ -22,7 +22,7 @@ use super::{
 use crate::{
     engine::Access,
     providers::git::{Mirrors, Proofs},
-    rules::{self, Action, Loaded, Rules},
+    rules::{self, Loaded, Rules},
 };
 
 /// Say every mistake in rules files, like a compiler. Without files: those that the settings name, or the head of the branch
@@ -55,10 +55,8 @@ fn asked_but_unknown<'rules>(rules: &'rules Rules, access: &Access) -> BTreeSet<
     if access.people.is_empty() {
         return BTreeSet::new();
     }
-    let approvals = rules.rules.values().flat_map(|rule| &rule.steps).filter_map(|step| match &step.action {
-        Action::Approve(approve) => Some(approve.stages.values()),
-        _ => None,
-    });
+    let steps = rules.rules.values().flat_map(|rule| &rule.steps);
+    let approvals = steps.filter_map(|step| step.action.quorums()).map(|quorums| quorums.values());
     let consents = rules.promotions.iter().filter_map(|promotion| promotion.requires.approvals.as_ref());
     let quorums = approvals.flatten().chain(consents).flat_map(|quorum| &quorum.from);
     let delegates = rules.delegates.iter().flat_map(|delegate| delegate.to.iter().chain([&delegate.of]));

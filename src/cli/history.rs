@@ -59,6 +59,9 @@ fn words(event: &Event, paint: Painter) -> String {
         Event::RulesLoaded { source, origin, .. } => {
             format!("rules came into force: {source}{}", of_commit(origin.as_ref()))
         }
+        Event::RulesOffered { source, origin, .. } => {
+            format!("rules wait for people: {source}{}", of_commit(Some(origin)))
+        }
         Event::RulesRefused { source, origin, .. } => {
             format!("rules were refused: {source}{}", of_commit(origin.as_ref()))
         }

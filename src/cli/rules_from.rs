@@ -12,7 +12,7 @@ use serde::{
     de::{MapAccess, SeqAccess, Visitor, value},
 };
 
-use crate::rules::{Span, git_branch, git_url};
+use crate::rules::{Quorum, Span, git_branch, git_url};
 
 /// How often the branch of the rules is looked at, unless the settings say otherwise: as often as any repository.
 const POLL_INTERVAL: Span = Span::from_secs(10);
@@ -48,6 +48,10 @@ pub struct RulesRepository {
     /// How often the branch is looked at.
     #[serde(default = "poll")]
     pub poll: Span,
+    /// Who has to say yes before a change of rules comes into force; without it nobody is asked. The first rules of a system
+    /// come into force at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approvals: Option<Quorum>,
 }
 
 fn branch() -> String {
@@ -88,12 +92,15 @@ impl RulesFrom {
     pub(super) fn resolve(&mut self, folder: &Path) -> anyhow::Result<()> {
         match self {
             Self::Files(files) => files.iter_mut().for_each(|file| *file = folder.join(&*file)),
-            Self::Repository(RulesRepository { repository, branch, path, poll }) => {
+            Self::Repository(RulesRepository { repository, branch, path, poll, approvals }) => {
                 if let Err(why) = git_url(repository).and_then(|()| git_branch(branch)) {
                     bail!("`rules`: {why}");
                 }
                 if path.split('/').any(|part| part == "..") {
                     bail!("`rules`: the folder `{path}` leads out of the repository");
+                }
+                if approvals.as_ref().is_some_and(|quorum| quorum.count == 0) {
+                    bail!("`rules`: `approvals` asks 0 people: take it out, or ask one");
                 }
                 if poll.as_ms() < SHORTEST_POLL_MS {
                     bail!("`rules`: a repository is polled every second (`1s`) at most");

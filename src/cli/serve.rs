@@ -201,7 +201,7 @@ async fn watch_rules(
     let mut last_said = String::new();
     loop {
         let looked = async {
-            let Brought { refused, begun } = watch.look(&house).await?;
+            let Brought { refused, begun, .. } = watch.look(&house).await?;
             begin_as_others(&house, &begun, pause.as_ref()).await?;
             anyhow::Ok(refused.join("\n"))
         };
@@ -217,7 +217,7 @@ async fn watch_rules(
 }
 
 async fn reload_once(house: &House, pause: Option<&(Asker, String)>) -> anyhow::Result<Vec<String>> {
-    let Brought { refused, begun } = house.load_rules_files().await?;
+    let Brought { refused, begun, .. } = house.load_rules_files().await?;
     begin_as_others(house, &begun, pause).await?;
     Ok(refused)
 }

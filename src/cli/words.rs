@@ -91,7 +91,7 @@ pub(super) fn step_state(state: StepState) -> String {
 pub(super) fn cause(cause: &Cause, subject: &Subject) -> String {
     let from = match subject {
         Subject::Promotion { from } => format!(" in {from}"),
-        Subject::Rule(_) | Subject::Rollback | Subject::TakeBack => String::new(),
+        Subject::Rule(_) | Subject::Rollback | Subject::TakeBack | Subject::Rules => String::new(),
     };
     match cause {
         Cause::Push { by: Some(run), subject, .. } => format!("{run} committed \"{subject}\""),

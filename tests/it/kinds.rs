@@ -34,9 +34,8 @@ const BESIDES: [(&str, &[&str]); 4] = [
         &[
             "crates/engine/src/engine/gate/mod.rs",
             "crates/engine/src/engine/obstacles.rs",
-            "crates/engine/src/engine/task.rs",
+            "crates/engine/src/engine/offered.rs",
             "crates/engine/src/rules/check/steps.rs",
-            "src/cli/check.rs",
         ],
     ),
     ("Deploy", &["crates/engine/src/engine/gate/approval.rs", "crates/engine/src/rules/check/steps.rs"]),

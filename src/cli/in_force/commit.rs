@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
-    Brought, Refusal, RulesLook,
+    Asked, Brought, Refusal, RulesLook,
     checked::{Checking, ReadFile, Standing, Unread, together},
     stays,
 };
@@ -13,7 +13,7 @@ use crate::{
         rules_from::{ENDINGS, RulesRepository},
         settings::Settings,
     },
-    engine::{CommitId, Digest, RulesOrigin},
+    engine::{CommitId, Digest, RulesOrigin, Written},
     providers::{
         Fault,
         git::{Folder, FolderFile, FolderLimits, Mirror, Mirrors},
@@ -76,7 +76,7 @@ impl RulesWatch {
                 if let Some(head) = head {
                     self.look.not_there.clear();
                     let commit = head.origin.commit.to_string();
-                    brought = house.bring_commit(head, &mut self.look).await?;
+                    brought = house.bring_commit(head, (&self.from, &self.mirror), &mut self.look).await?;
                     self.seen = Some(commit);
                 }
                 self.look.trouble = None;
@@ -158,7 +158,12 @@ fn said(fault: &Fault) -> String {
 
 impl House {
     /// Brings a commit into force where all of it is valid; refuses it as a whole where it is not.
-    async fn bring_commit(&self, head: Head, look: &mut RulesLook) -> anyhow::Result<Brought> {
+    async fn bring_commit(
+        &self,
+        head: Head,
+        of: (&RulesRepository, &Mirror),
+        look: &mut RulesLook,
+    ) -> anyhow::Result<Brought> {
         let Head { origin, files, digest } = head;
         let of_repository = self.systems_from(&origin.repository).await?;
         let files = match files {
@@ -174,7 +179,8 @@ impl House {
         }
         let mut brought = Brought::default();
         for file in checked.into_iter().flatten() {
-            self.put_into_force(file, Some(origin.clone()), &mut brought).await?;
+            let asked = self.asked(&file.rules.system, &origin, of).await?;
+            self.put_into_force(file, Some(origin.clone()), asked, &mut brought).await?;
         }
         let mut known = named;
         for system in of_repository.into_iter().filter(|system| !known.contains(system)).collect::<Vec<_>>() {
@@ -193,8 +199,39 @@ impl House {
         }
         self.refuse_unnamed(&known, &mut brought).await?;
         let (commit, subject) = (origin.commit.short(), &origin.subject);
-        tracing::info!(%commit, subject, by = origin.author, systems = known.len(), "the rules of a commit are in force");
+        let offered = brought.offered.len();
+        if offered > 0 {
+            tracing::info!(%commit, subject, by = origin.author, systems = offered, "people are asked about the rules of a commit");
+        }
+        if known.len() > offered {
+            let systems = known.len() - offered;
+            tracing::info!(%commit, subject, by = origin.author, systems, "the rules of a commit are in force");
+        }
         Ok(brought)
+    }
+
+    /// Who is asked about the rules of a commit, and who wrote what it changes; nothing where nobody is asked.
+    async fn asked(
+        &self,
+        system: &SystemName,
+        origin: &RulesOrigin,
+        (from, mirror): (&RulesRepository, &Mirror),
+    ) -> anyhow::Result<Option<Asked>> {
+        let Some(quorum) = from.approvals.clone() else { return Ok(None) };
+        let in_force = self.ledger.read(system, |state| state.rules.as_ref().and_then(|rules| rules.origin.clone()));
+        let before = in_force.await?.filter(|before| before.repository == origin.repository);
+        let before = before.as_ref().map(|before| before.commit.as_str());
+        let written = match mirror.wrote_below(&from.path, before, origin.commit.as_str()).await {
+            Ok(brought) => Written {
+                authors: brought.authors.iter().map(|author| printable_line(author)).collect(),
+                unknown: brought.incomplete.into_iter().collect(),
+            },
+            Err(fault) => Written {
+                authors: BTreeSet::from([origin.author.clone()]),
+                unknown: vec![format!("git cannot say who wrote them: {}", said(&fault))],
+            },
+        };
+        Ok(Some(Asked { quorum, written }))
     }
 
     /// Refuses a commit whose folder cannot be read.

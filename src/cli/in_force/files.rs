@@ -54,7 +54,7 @@ impl House {
             match checked {
                 Ok(loaded) => {
                     known.insert(loaded.rules.system.clone());
-                    self.put_into_force(loaded, None, &mut brought).await?;
+                    self.put_into_force(loaded, None, None, &mut brought).await?;
                 }
                 Err(mistakes) => {
                     let mistakes = mistakes.render(false);

@@ -14,8 +14,8 @@ pub(super) use self::{
 use super::{House, settings::FILE_NAME};
 use crate::{
     driver::now_ms,
-    engine::{Digest, Event, RulesOrigin},
-    rules::{self, Loaded, Rules, SystemName},
+    engine::{Digest, Event, RulesOrigin, Written},
+    rules::{self, Loaded, Quorum, Rules, SystemName},
     store::{RecordError, StoreError},
 };
 use checked::ReadFile;
@@ -27,6 +27,22 @@ pub(super) struct Brought {
     pub(super) refused: Vec<String>,
     /// The systems that begin: these are their first rules.
     pub(super) begun: Vec<SystemName>,
+    /// The systems in which people are asked first.
+    pub(super) offered: Vec<SystemName>,
+}
+
+/// What became of the rules of one system.
+enum Put {
+    InForce,
+    Begins(SystemName),
+    Offered(SystemName),
+}
+
+/// Who is asked about rules, and who wrote them.
+#[derive(Debug, Clone)]
+struct Asked {
+    quorum: Quorum,
+    written: Written,
 }
 
 /// Rules that do not come into force.
@@ -85,11 +101,14 @@ impl House {
         &self,
         file: Loaded,
         origin: Option<RulesOrigin>,
+        asked: Option<Asked>,
         brought: &mut Brought,
     ) -> anyhow::Result<()> {
         let source = file.name.clone();
-        match self.put_one(file, origin).await {
-            Ok(begun) => brought.begun.extend(begun),
+        match self.put_one(file, origin, asked).await {
+            Ok(Put::Begins(system)) => brought.begun.push(system),
+            Ok(Put::Offered(system)) => brought.offered.push(system),
+            Ok(Put::InForce) => {}
             Err(error) if is_damage(&error) => {
                 brought.refused.push(format!("{source} is not brought into force: {error:#}"));
             }
@@ -98,12 +117,18 @@ impl House {
         Ok(())
     }
 
-    /// The same. Returns the system where it begins with these rules.
-    async fn put_one(&self, file: Loaded, origin: Option<RulesOrigin>) -> anyhow::Result<Option<SystemName>> {
+    /// The same. Where people are asked, the rules are offered instead, once.
+    async fn put_one(&self, file: Loaded, origin: Option<RulesOrigin>, asked: Option<Asked>) -> anyhow::Result<Put> {
         let system = file.rules.system.clone();
-        let none_refused = self.ledger.read(&system, |state| state.refused_rules.is_none()).await?;
-        if none_refused && self.is_in_force(&file, origin.as_ref()).await? {
-            return Ok(None);
+        let nothing_else =
+            self.ledger.read(&system, |state| state.refused_rules.is_none() && state.offered.is_none()).await?;
+        if nothing_else && self.is_in_force(&file, origin.as_ref()).await? {
+            return Ok(Put::InForce);
+        }
+        if let Some((asked, origin)) = asked.zip(origin.as_ref())
+            && self.offer(&file, origin, asked).await?
+        {
+            return Ok(Put::Offered(system));
         }
         let begins = self.ledger.store().last_seq(&system).await? == 0;
         if begins {
@@ -119,7 +144,29 @@ impl House {
             secret: Some(self.fingerprint.clone()),
         };
         self.ledger.record(&system, now_ms(), event).await?;
-        Ok(begins.then_some(system))
+        Ok(if begins { Put::Begins(system) } else { Put::InForce })
+    }
+
+    /// Offers rules to who is asked about them, unless they are offered already. Whether they wait for people now: not the first
+    /// rules of a system, nor those that say the same.
+    async fn offer(&self, file: &Loaded, origin: &RulesOrigin, asked: Asked) -> anyhow::Result<bool> {
+        let (system, digest) = (&file.rules.system, Digest::of(file.text.as_bytes()));
+        let (meaning, is_offered) = self
+            .ledger
+            .read(system, |state| {
+                let offered = state.offered.as_ref().is_some_and(|offered| offered.rules.digest == digest);
+                (state.rules().map(|rules| rules::meaning(rules, &file.rules)), offered)
+            })
+            .await?;
+        let Some(meaning) = meaning.filter(|meaning| !meaning.is_empty()) else { return Ok(false) };
+        if !is_offered {
+            let (source, rules) = (file.name.clone(), Box::new(file.rules.clone()));
+            let (origin, secret) = (origin.clone(), self.fingerprint.clone());
+            let Asked { quorum, written } = asked;
+            let event = Event::RulesOffered { source, digest, rules, origin, secret, meaning, quorum, written };
+            self.ledger.record(system, now_ms(), event).await?;
+        }
+        Ok(true)
     }
 
     /// Refuses a file in the systems whose rules it has: those that it gave rules before, or the one that it names. Those that

@@ -59,15 +59,17 @@ async fn show(config: &Path, output: Output, id: &RunId, asking: &Asking) -> any
         let run = state.run(id)?.clone();
         let asks_for = run.asking().map(|step| run.digest(step)).filter(|_| !run.state.is_ended());
         let (waiting, made_here) = (explain::run(state, &run), explain::made_here(state, &run));
-        Some(Shown { waiting, made_here, asks_for, strangers: strangers(state, &run), run })
+        let (strangers, changes) = (strangers(state, &run), changes(state, id));
+        Some(Shown { waiting, made_here, changes, asks_for, strangers, run })
     });
     let shown = match known.await? {
         Some(shown) => shown,
         None => match house.ledger.store().run(&system, id).await? {
             Some(run) => {
-                let told = |state: &System| (explain::made_here(state, &run), strangers(state, &run));
-                let (made_here, strangers) = house.ledger.read(&system, told).await?;
-                Shown { run, waiting: None, made_here, asks_for: None, strangers }
+                let told =
+                    |state: &System| (explain::made_here(state, &run), strangers(state, &run), changes(state, id));
+                let (made_here, strangers, changes) = house.ledger.read(&system, told).await?;
+                Shown { run, waiting: None, made_here, changes, asks_for: None, strangers }
             }
             None => bail!("{system} has had no run `{id}`; `tidegate runs` lists them"),
         },
@@ -76,6 +78,11 @@ async fn show(config: &Path, output: Output, id: &RunId, asking: &Asking) -> any
         Output::Json => output.json(&Shown { run: shown.run.as_shown(), ..shown }),
         Output::Text => say(&house.complete(asking, &system, &shown.text()).await?),
     }
+}
+
+/// What the rules mean that a run asks about.
+fn changes(state: &System, id: &RunId) -> Vec<String> {
+    state.offered_by(id).map(|offered| offered.meaning.clone()).unwrap_or_default()
 }
 
 /// Of those who wrote a run's change, those who are none of the people.

@@ -21,6 +21,9 @@ pub(super) struct Shown {
     /// That what it deploys was made in its stage, and from what; absent where the stage before had verified all of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) made_here: Option<String>,
+    /// What the rules mean that it asks about, line by line.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) changes: Vec<String>,
     /// The digest that an approval now would be of.
     pub(super) asks_for: Option<Digest>,
     /// Of those who wrote it, those who are none of the people.
@@ -59,6 +62,10 @@ impl Shown {
             lines.push(format!("  hotfix   by {}: {}", hotfix.by, hotfix.reason));
         }
         lines.extend(run.target.iter().map(|target| format!("  target   {target}")));
+        if !self.changes.is_empty() {
+            lines.push(format!("\n{}", paint("What the rules change", Tone::Strong)));
+            lines.extend(self.changes.iter().map(|change| format!("  - {change}")));
+        }
         lines.push(String::new());
         for step in &run.steps {
             step_lines(run, step, &mut lines);

@@ -217,6 +217,9 @@ pub struct LiveRun {
     /// Who marked it as a hotfix, and why.
     #[serde(default)]
     pub hotfix: Option<String>,
+    /// What the rules mean that it asks about, line by line.
+    #[serde(default)]
+    pub changes: Vec<String>,
 }
 
 /// A run that did not succeed.
@@ -362,6 +365,7 @@ fn live(state: &System, run: &Run) -> LiveRun {
         steps_done: (done, run.steps.len()),
         waits: run.steps.iter().all(|step| step.state != StepState::Active || step.task.kind().only_waits()),
         hotfix: run.hotfix.as_ref().map(|hotfix| format!("{}: {}", hotfix.by, hotfix.reason)),
+        changes: state.offered_by(&run.id).map(|offered| offered.meaning.clone()).unwrap_or_default(),
         since_ms: waiting.as_ref().map_or(run.created_ms, |waiting| waiting.since_ms),
         until_ms: waiting.as_ref().and_then(|waiting| waiting.until_ms),
         expires_ms: waiting.as_ref().and_then(|waiting| waiting.expires_ms),

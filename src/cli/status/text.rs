@@ -133,6 +133,7 @@ fn motion(report: &StatusReport, columns: Columns, now_ms: i64, lines: &mut Vec<
         lines.push(format!("  {:<stage$} {:<name$} for {}", run.stage, run.run, waits(run)));
         lines.push(format!("{:indent$}{}", "", words::ended_by(&run.ended_by)));
         lines.extend(run.hotfix.iter().map(|hotfix| format!("{:indent$}hotfix by {hotfix}", "")));
+        lines.extend(run.changes.iter().map(|change| format!("{:indent$}- {change}", "")));
     }
     lines.extend(report.waits_for_place.iter().map(|waits| format!("  {}", paint(waits, Tone::Busy))));
     if report.live.is_empty() {

@@ -7,10 +7,12 @@ use super::identity::{self, Identity};
 use super::mirror::Mirror;
 use super::paths;
 use super::proof::CommitPlace;
+use super::read;
 use super::trailers::{self, KEY_TRAILER};
 use crate::providers::Fault;
-use git2::{Commit, Oid, Repository, Signature, Sort};
+use git2::{Commit, ErrorCode, Oid, Repository, Signature, Sort};
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 /// How many new commits are read. More than anybody pushes between two looks; reading them takes about a second.
@@ -81,6 +83,35 @@ impl Mirror {
         .await
     }
 
+    /// Who wrote what changed below a folder (`""` is the top) between a commit that was known and `head`. Where that commit is
+    /// none of the history of `head`, all of it counts, and there may be others.
+    pub async fn wrote_below(&self, folder: &str, known: Option<&str>, head: &str) -> Result<Brought, Fault> {
+        let (folder, known, head) = (folder.to_owned(), known.map(str::to_owned), head.to_owned());
+        let others = self.others();
+        self.with_repository(move |repository| {
+            let head = paths::find_commit(repository, &head)?.id();
+            let known = known.and_then(|known| Some(paths::find_commit(repository, &known).ok()?.id()));
+            let commits = between(repository, known.as_slice(), head).map_err(|error| object_fault(&error))?;
+            let mut new = NewCommits { complete: commits.len() <= MOST_COMMITS, ..NewCommits::default() };
+            for id in commits.into_iter().take(MOST_COMMITS) {
+                let commit = repository.find_commit(id).map_err(|error| object_fault(&error))?;
+                if changes(&commit, &folder).map_err(|error| object_fault(&error))? {
+                    new.take_in(&commit, key_of(&commit).is_some(), &others);
+                }
+            }
+            let mut incomplete = BTreeSet::new();
+            let contains = |known| read::contains(repository, head, known);
+            if !known.map(contains).transpose()?.unwrap_or(false) {
+                incomplete.insert("what was there before is not in the history of this commit".to_owned());
+            }
+            if !new.complete {
+                incomplete.insert(format!("there are more than {MOST_COMMITS} commits, or {MOST_AUTHORS} people"));
+            }
+            Ok(Brought { authors: new.authors, carried: BTreeSet::new(), incomplete })
+        })
+        .await
+    }
+
     /// What is at or below `head` and neither at nor below one of `known`, of which those count that are in the mirror.
     /// A commit is ours when it was made at one of `places`, and proves it. The first of them is where `head` is: what a
     /// merge of ours brought there is not new, for it was new where it came from.
@@ -122,6 +153,28 @@ impl Mirror {
         })
         .await
     }
+}
+
+/// Whether a folder is not as it is in any of the commit's parents.
+fn changes(commit: &Commit<'_>, folder: &str) -> Result<bool, git2::Error> {
+    let of = |commit: &Commit<'_>| {
+        let tree = commit.tree()?;
+        match folder {
+            "" => Ok(Some(tree.id())),
+            _ => match tree.get_path(Path::new(folder)) {
+                Ok(entry) => Ok(Some(entry.id())),
+                Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+                Err(error) => Err(error),
+            },
+        }
+    };
+    let own = of(commit)?;
+    for parent in commit.parents() {
+        if of(&parent)? == own {
+            return Ok(false);
+        }
+    }
+    Ok(commit.parent_count() > 0 || own.is_some())
 }
 
 /// The key that a commit says, proved or not.

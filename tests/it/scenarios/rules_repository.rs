@@ -265,3 +265,66 @@ fn settings_that_cannot_be_meant_are_refused() {
     wrong("repository = \"x.git\"\npath = \"../rules\"", "leads out");
     wrong("repository = \"x.git\"\npoll = \"10ms\"", "every second");
 }
+
+/// Waits for the question about rules, and returns the run that asks and what they mean.
+fn asked(devops: &Devops) -> (String, String) {
+    devops.delivery.wait("the question about rules", |state| {
+        let offered = state.offered.as_ref()?;
+        state.run(&offered.run)?.answerable()?;
+        Some((offered.run.to_string(), offered.meaning.join("; ")))
+    })
+}
+
+#[test]
+fn a_change_of_the_rules_is_a_question_that_its_author_does_not_answer() {
+    let mut devops = Devops::new();
+    devops.delivery.add_settings("approvals = { count = 1, from = [\"developers\", \"release-managers\"] }\n");
+    let first = devops.rules.head("main").unwrap();
+    devops.delivery.serve();
+    devops.in_force("webshop", &first);
+
+    // What says the same needs nobody.
+    let noted = format!("# The same.\n{}", devops.webshop);
+    let same = devops.push("Say the same", &[(WEBSHOP, &noted)]);
+    devops.in_force("webshop", &same);
+
+    let easy = noted.replace("qa: { count: 1, from: [qa] }", "qa: { count: 1 }");
+    assert_ne!(easy, noted);
+    let pushed = devops.push("Ask fewer people", &[(WEBSHOP, &easy), ("other.txt", "x")]);
+    let (asks, meaning) = asked(&devops);
+    assert_eq!(meaning, "deliver in qa asks anybody instead of qa");
+    let status = devops.delivery.status();
+    assert!(status.contains(&format!("- {meaning}")), "{status}");
+    let shown = devops.delivery.granted(&["run", "show", &asks]);
+    assert!(shown.contains("What the rules change") && shown.contains("Ada <ada@example.org>"), "{shown}");
+    assert!(devops.delivery.refused(&["approve", &asks, "--as", "ada"], 3).contains("wrote themselves"));
+    devops.delivery.kill();
+    devops.delivery.serve();
+    assert_eq!(commit_of(&devops.delivery.wait("the state", |state| Some(state.clone()))), Some(same.as_str()));
+    devops.delivery.granted(&["reject", &asks, "--reason", "ask as many as before", "--as", "grace"]);
+    devops.delivery.software.commit("dev", "Sell more", &[NEW_VERSION]);
+    devops.delivery.done("package", "dev");
+    assert_eq!(asked_at_all(&devops), 1, "it is not asked again at every look");
+    devops.delivery.granted(&["retry", &asks, "--as", "ada"]);
+    asked(&devops);
+    devops.delivery.granted(&["approve", &asks, "--as", "grace"]);
+    devops.in_force("webshop", &pushed);
+    let history = devops.delivery.granted(&["history", "--limit", "500"]);
+    assert!(history.contains(&format!("rules wait for people: {WEBSHOP} at {}", &pushed[..10])), "{history}");
+
+    // What is taken back before anybody answered is asked about no more.
+    devops.push("Check less", &[(WEBSHOP, &easy.replace("fail_on: error", "fail_on: never"))]);
+    let (last, _) = asked(&devops);
+    devops.push("Check as before", &[(WEBSHOP, &easy)]);
+    devops.delivery.wait("no question", |state| state.offered.is_none().then_some(()));
+    let shown: Value = serde_json::from_str(&devops.delivery.granted(&["-o", "json", "run", "show", &last])).unwrap();
+    assert_eq!(shown["run"]["state"], "SUPERSEDED");
+    devops.delivery.refused(&["approve", &last, "--as", "grace"], 3);
+    devops.delivery.granted(&["verify-log"]);
+}
+
+/// How many questions about rules there have been.
+fn asked_at_all(devops: &Devops) -> usize {
+    let history = devops.delivery.granted(&["history", "--limit", "500"]);
+    history.matches("rules wait for people").count()
+}

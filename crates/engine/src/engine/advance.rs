@@ -298,6 +298,7 @@ impl Turn<'_> {
             Subject::Promotion { from } => self.promotion_ended(run, from),
             Subject::Rollback => self.rollback_ended(run),
             Subject::TakeBack => self.take_back_ended(run),
+            Subject::Rules => self.offer_ended(run),
             Subject::Rule(rule) if run.state == RunState::Done => {
                 if let Some(source) = &run.source {
                     let (rule, stage, commit) = (rule.clone(), run.stage.clone(), source.commit.clone());

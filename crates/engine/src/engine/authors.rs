@@ -24,10 +24,14 @@ impl System {
     /// What the question of a run is compared with. What another target verified, or another stage has, is no less new here.
     #[must_use]
     pub fn compared_with(&self, run: &Run) -> Base {
+        if run.subject == Subject::Rules {
+            // Who wrote rules came with them.
+            return Base::new();
+        }
         let before: Option<&CommitSet> = match (&run.subject, &run.target) {
             (Subject::Promotion { .. }, _) => self.promoted.get(&run.stage).map(|promoted| &promoted.set),
             (Subject::Rule(_), Some(key)) => self.targets.get(key).map(|target| &target.verified),
-            (Subject::Rule(_) | Subject::Rollback | Subject::TakeBack, _) => None,
+            (Subject::Rule(_) | Subject::Rollback | Subject::TakeBack | Subject::Rules, _) => None,
         };
         let of = |repository: &RepositoryName| match before.and_then(|before| before.get(repository)) {
             Some(commit) => vec![commit.clone()],
@@ -84,7 +88,9 @@ impl Turn<'_> {
     pub(in crate::engine) fn ask_git(&mut self, number: u64, id: &StepId) {
         let base = self.system.compared_with(self.run(number));
         let known = self.step_of(number, id).authorship.as_ref().filter(|known| known.base == base);
-        if known.is_some_and(|known| known.written.as_ref().is_some_and(|written| written.unknown.is_empty())) {
+        let came_with_it = self.run(number).subject == Subject::Rules;
+        let is_all = |known: &Authorship| known.written.as_ref().is_some_and(|written| written.unknown.is_empty());
+        if known.is_some_and(|known| came_with_it || is_all(known)) {
             return self.tell_who_is_asked(number, id);
         }
         self.set_authorship(number, id, Authorship { base, ..Authorship::default() });

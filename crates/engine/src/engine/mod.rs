@@ -27,6 +27,7 @@ mod moment;
 mod naming;
 mod notice;
 pub mod obstacles;
+mod offered;
 mod origin;
 mod outcome;
 mod pairs;

@@ -165,7 +165,7 @@ fn kept_out<'a>(system: &'a System, run: &Run) -> Option<&'a Pinned> {
     let pinned = system.versions.pinned.get(&run.stage)?;
     let has_begun = || run.steps.iter().any(StepRun::is_begun_move);
     let allowed = match &run.subject {
-        Subject::TakeBack => true,
+        Subject::TakeBack | Subject::Rules => true,
         Subject::Rollback => has_begun() || system.same_content(&run.set, &pinned.version.verified.set),
         Subject::Rule(_) => system.is_of_version(run, &pinned.version),
         // Never half of a set: what was begun before the pin is finished, and then goes back.

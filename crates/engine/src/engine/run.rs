@@ -78,6 +78,8 @@ pub enum Subject {
     Rollback,
     /// The way back of what a promotion merged before it failed.
     TakeBack,
+    /// The question whether rules may come into force.
+    Rules,
 }
 
 impl Subject {
@@ -89,6 +91,7 @@ impl Subject {
             Self::Promotion { .. } => "promote",
             Self::Rollback => "rollback",
             Self::TakeBack => "take-back",
+            Self::Rules => "rules",
         }
     }
 
@@ -98,7 +101,7 @@ impl Subject {
         match self {
             Self::TakeBack => 0,
             Self::Rollback => 1,
-            Self::Promotion { .. } | Self::Rule(_) => 2,
+            Self::Promotion { .. } | Self::Rule(_) | Self::Rules => 2,
         }
     }
 }

@@ -35,7 +35,20 @@ pub fn step(system: &mut System, recorded: &Recorded<Event>) -> Result<Decision,
                 origin: origin.clone(),
                 secret: secret.clone(),
             };
+            turn.withdraw_offer("other rules came into force");
             turn.load_rules(in_force);
+        }
+        Event::RulesOffered { source, digest, rules, origin, secret, meaning, quorum, written } => {
+            let offered = RulesInForce {
+                source: source.clone(),
+                digest: digest.clone(),
+                rules: std::sync::Arc::new(Compiled::new(Rules::clone(rules))),
+                since_ms: at_ms,
+                origin: Some(origin.clone()),
+                secret: Some(secret.clone()),
+            };
+            turn.secret_seen(Some(secret));
+            turn.offer_rules(offered, meaning, (quorum, written));
         }
         Event::RulesRefused { source, digest, mistakes, origin } => {
             turn.tell_rules_refused(source, mistakes);

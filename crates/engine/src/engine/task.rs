@@ -122,7 +122,7 @@ impl Task {
     #[must_use]
     pub fn quorum(&self, stage: &StageName) -> Option<&Quorum> {
         match self {
-            Self::Action(Action::Approve(approve)) => approve.stages.get(stage),
+            Self::Action(action) => action.quorums()?.get(stage),
             Self::Consent(quorum) => Some(quorum),
             _ => None,
         }

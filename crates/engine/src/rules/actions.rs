@@ -37,6 +37,17 @@ pub enum Action {
     Check(Check),
 }
 
+impl Action {
+    /// Whom it asks, by stage; nothing where it asks nobody.
+    #[must_use]
+    pub const fn quorums(&self) -> Option<&IndexMap<StageName, Quorum>> {
+        match self {
+            Self::Approve(approve) => Some(&approve.stages),
+            _ => None,
+        }
+    }
+}
+
 /// A reproducible archive of the tree.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

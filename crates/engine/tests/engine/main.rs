@@ -26,6 +26,7 @@ mod promotions;
 mod queues;
 mod releases;
 mod rules_and_times;
+mod rules_offered;
 mod stats;
 mod strangers;
 mod support;

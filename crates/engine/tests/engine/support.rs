@@ -747,6 +747,7 @@ impl World {
         assert!(is_same, "I6: {folded:#?} is not {:#?}", self.system);
         without_rules.rules.clone_from(&folded.rules);
         without_rules.refused_rules.clone_from(&folded.refused_rules);
+        without_rules.offered.clone_from(&folded.offered);
         assert_eq!(without_rules, folded, "what facts come to is not told by rules");
     }
 }

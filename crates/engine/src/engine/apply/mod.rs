@@ -22,7 +22,10 @@ pub(super) const fn passed(system: &mut System, seq: u64, at_ms: i64) {
 /// Folds one fact.
 pub(super) fn apply(system: &mut System, fact: &Fact) {
     match fact {
-        Fact::RulesInForce(rules) => (system.rules, system.refused_rules) = (Some(rules.clone()), None),
+        Fact::RulesInForce(rules) => {
+            (system.rules, system.refused_rules, system.offered) = (Some(rules.clone()), None, None);
+        }
+        Fact::RulesOffered(offered) => (system.offered, system.refused_rules) = (Some(offered.clone()), None),
         Fact::RulesRefused(refused) => system.refused_rules = Some(refused.clone()),
         Fact::AccessInForce(access) => system.access = Some(access.clone()),
         Fact::EffectDue(effect) => due(system, effect),

@@ -9,13 +9,13 @@ use serde_json::{Map, Value};
 
 use super::{
     access::{Access, Principal},
-    authorship::Attribution,
+    authorship::{Attribution, Written},
     content::{Artifact, PinsSeen},
     ids::{CommitId, Digest, EffectId, StepKey},
     made::Made,
     rules_origin::RulesOrigin,
 };
-use crate::rules::{Rules, StageName};
+use crate::rules::{Quorum, Rules, StageName};
 
 pub use self::command::Command;
 
@@ -48,6 +48,25 @@ pub enum Event {
         /// The fingerprint of the secret that proves commits to be ours.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         secret: Option<Digest>,
+    },
+    /// A valid rules file was read, and people are to be asked before it comes into force.
+    RulesOffered {
+        /// Where it was read: a path in its repository.
+        source: String,
+        /// Of the file's text.
+        digest: Digest,
+        /// What it says.
+        rules: Box<Rules>,
+        /// The commit that brings it.
+        origin: RulesOrigin,
+        /// The fingerprint of the secret that proves commits to be ours.
+        secret: Digest,
+        /// What it means for who lives under the rules in force, line by line.
+        meaning: Vec<String>,
+        /// Who is asked.
+        quorum: Quorum,
+        /// Who wrote it.
+        written: Written,
     },
     /// A rules file was refused; the last good rules stay in force.
     RulesRefused {

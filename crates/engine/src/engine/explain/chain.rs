@@ -199,6 +199,7 @@ pub(super) fn again(system: &System, run: &Run) -> String {
     let anew = match run.subject {
         Subject::Rule(ref rule) => to_start(system, rule, &run.stage),
         Subject::Promotion { ref from } => format!("`tidegate promote {from} {}`", run.stage),
+        Subject::Rules => "a push to the repository of the rules".to_owned(),
         Subject::Rollback | Subject::TakeBack => {
             format!("`tidegate rollback {} --reason …`", run.stage)
         }

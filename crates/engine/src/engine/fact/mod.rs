@@ -13,7 +13,7 @@ use super::{
     effect::Effect,
     ids::{CommitId, EffectId, PinAt, RunId, TargetKey},
     run::{Hotfix, Run},
-    state::{Carried, Freeze, Message, Override, Pause, Pin, RefusedRules, RulesInForce, Veto},
+    state::{Carried, Freeze, Message, OfferedRules, Override, Pause, Pin, RefusedRules, RulesInForce, Veto},
 };
 use crate::rules::{RepositoryName, RuleName, StageName, StepId};
 
@@ -30,6 +30,8 @@ pub enum Fact {
     RulesInForce(RulesInForce),
     /// A rules file was refused; the last good rules stay in force.
     RulesRefused(RefusedRules),
+    /// People are asked about these rules, and none stands refused.
+    RulesOffered(Box<OfferedRules>),
     /// These people, groups and roles are in force.
     AccessInForce(AccessInForce),
     /// An effect is pending. One of a step is the step's.

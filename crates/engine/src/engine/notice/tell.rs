@@ -72,6 +72,8 @@ impl Turn<'_> {
                 of_run(Notice::RolledBack, summary).with("by", by).with("reason", reason)
             }
             (RunState::Done, Subject::Rule(_)) => of_run(Notice::RunDone, format!("{id} is done in {stage}")),
+            // That they are in force is said where they come into force.
+            (RunState::Done, Subject::Rules) => return,
             (RunState::Queued | RunState::Running | RunState::Ending, _) => return,
             (RunState::Aborted | RunState::Superseded | RunState::Rejected, _) => return,
         };

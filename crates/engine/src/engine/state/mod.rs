@@ -48,6 +48,9 @@ pub struct System {
     pub rules: Option<RulesInForce>,
     /// A rules file that was refused since.
     pub refused_rules: Option<RefusedRules>,
+    /// Rules that people are asked about, or have said no to; none once rules are in force that are newer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offered: Option<Box<OfferedRules>>,
     /// The people, groups and roles in force; where none were ever loaded, everybody may do everything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access: Option<AccessInForce>,
@@ -125,6 +128,17 @@ pub struct RulesInForce {
     pub secret: Option<Digest>,
 }
 
+/// Rules that come into force when people say yes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OfferedRules {
+    /// The run that asks.
+    pub run: RunId,
+    /// The rules.
+    pub rules: RulesInForce,
+    /// What they mean for who lives under those in force, line by line.
+    pub meaning: Vec<String>,
+}
+
 /// A rules file that was refused while the last good ones stay in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RefusedRules {
@@ -157,6 +171,12 @@ impl System {
     #[must_use]
     pub fn run(&self, id: &RunId) -> Option<&Run> {
         self.runs.get(&id.number()?).filter(|run| run.id == *id)
+    }
+
+    /// The rules that a run asks about.
+    #[must_use]
+    pub fn offered_by(&self, run: &RunId) -> Option<&OfferedRules> {
+        self.offered.as_deref().filter(|offered| offered.run == *run)
     }
 
     /// The head of a repository at a stage.

@@ -26,6 +26,7 @@ pub(super) fn all() -> Vec<(&'static str, World)> {
         ("versions", versions()),
         ("half-way", half_way()),
         ("release", release()),
+        ("rules", rules_offered()),
         ("fan-in", super::super::fan_in::combined()),
     ]
 }
@@ -94,6 +95,18 @@ fn people() -> World {
     world.asked("ada", Command::Hotfix { what: head.to_string(), reason: "it leaks".to_owned() });
     tell(&mut world);
     bounds(&mut world, &last);
+    world
+}
+
+/// Rules are offered twice, refused, and come into force.
+fn rules_offered() -> World {
+    let mut world = World::new(PEOPLE);
+    let text = PEOPLE.replace("count: 2", "count: 1");
+    for text in [text.as_str(), &text.replace("system: shop", "system: shop # again")] {
+        world.record(super::super::rules_offered::offer(PEOPLE, text, &["Ada <ada@x.example>"]));
+    }
+    let asked = world.newest("rules");
+    world.asked("grace@managers", approve(&asked));
     world
 }
 
