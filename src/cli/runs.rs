@@ -62,6 +62,7 @@ fn lines(runs: &[Run]) -> Vec<String> {
         let took =
             run.ended_ms.map_or_else(|| "goes on".to_owned(), |ended_ms| words::duration(ended_ms - run.created_ms));
         let why = run.reason.clone().unwrap_or_else(|| words::cause(&run.cause, &run.subject));
+        let why = words::first_line(&why);
         let (id, stage, state) = (run.id.as_str(), run.stage.as_str(), words::run_state(run.state));
         format!("{id:<ids$}  {stage:<stages$}  {state} {:<9} {took:<8} {why}", words::ago(run.created_ms))
     };

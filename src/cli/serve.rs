@@ -24,6 +24,7 @@ use super::{
 use crate::{
     driver::{Breakpoints, Driver, now_ms},
     engine::Command,
+    providers::git::dropped,
     rules::SystemName,
     store::{DriverLock, StoreError},
 };
@@ -93,6 +94,7 @@ pub(super) async fn serve(
     if house.settings.rules.repository().is_none() {
         house.load_rules_files().await?.refused.iter().for_each(|refused| tracing::error!("{refused}"));
     }
+    say_what_git_does_not_get(&house);
     let sandbox = house.settings.sandbox()?;
     if !sandbox.is_on() {
         tracing::warn!("`sandbox = \"none\"`: commands of repositories can do all that this server can");
@@ -141,6 +143,17 @@ pub(super) async fn serve(
     };
     reload.abort();
     Ok(driven?)
+}
+
+/// Says which variables of the server's own git might have been meant to get, and does not.
+fn say_what_git_does_not_get(house: &House) {
+    let own: Vec<String> = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).collect();
+    let given: Vec<(String, String)> = house.settings.git_environment.clone().into_iter().collect();
+    let dropped = dropped(own.iter().map(String::as_str), &given);
+    if !dropped.is_empty() {
+        let dropped = dropped.join(", ");
+        tracing::warn!(dropped, "git does not get these variables of this server: give it those that it needs as [git_environment]");
+    }
 }
 
 /// Pauses those of the systems that are not paused yet.

@@ -4,6 +4,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
@@ -22,7 +23,7 @@ use crate::{
         git::{self, GitOptions, Proofs},
         sandbox::{Limits, Sandbox, SandboxKind},
     },
-    rules::{ChannelName, Here, SecretName, SystemName},
+    rules::{ChannelName, Here, SecretName, Span, SystemName},
 };
 
 /// The file's name where none is given.
@@ -67,7 +68,11 @@ pub struct Settings {
     /// Who may do what; while there are none, everybody may do everything.
     #[serde(default)]
     pub grants: Vec<Grant>,
-    /// Variables for the `git` program, such as `GIT_SSH_COMMAND` or a credential helper's.
+    /// How long calls of the `git` program are waited for.
+    #[serde(default)]
+    pub git: GitSettings,
+    /// Variables for the `git` program: `GIT_SSH_COMMAND`, `https_proxy`, `GIT_SSL_CAINFO`, a credential helper's. It gets none of
+    /// the server's own but `PATH`, `HOME` and `SSH_AUTH_SOCK`.
     #[serde(default)]
     pub git_environment: BTreeMap<String, String>,
     /// The settings file itself.
@@ -88,6 +93,40 @@ pub struct Identity {
 impl Default for Identity {
     fn default() -> Self {
         Self { name: "Tidegate".to_owned(), email: "tidegate@localhost".to_owned() }
+    }
+}
+
+/// How long calls of the `git` program are waited for.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct GitSettings {
+    /// How long nothing may be heard of a call to a remote before it is ended and tried again, between `1s` and `1h`. While
+    /// bytes arrive, it may take as long as it needs.
+    pub silence: Span,
+    /// How long what is read of a remote may be older than what is known to be there (replicas, caches, mirrors), at most
+    /// `1h`. After that it is believed: somebody took the branch back.
+    pub lag: Span,
+}
+
+impl Default for GitSettings {
+    fn default() -> Self {
+        let span = |of: Duration| Span::from_ms(i64::try_from(of.as_millis()).unwrap_or(i64::MAX));
+        Self { silence: span(git::SILENCE), lag: span(git::LAG) }
+    }
+}
+
+impl GitSettings {
+    /// The spans, within their bounds.
+    fn check(self) -> anyhow::Result<()> {
+        const SECOND_MS: i64 = 1_000;
+        const HOUR_MS: i64 = 3_600 * SECOND_MS;
+        if !(SECOND_MS..=HOUR_MS).contains(&self.silence.as_ms()) {
+            bail!("`silence` of [git] is {}: it is between 1s and 1h", self.silence);
+        }
+        if !(0..=HOUR_MS).contains(&self.lag.as_ms()) {
+            bail!("`lag` of [git] is {}: it is at most 1h", self.lag);
+        }
+        Ok(())
     }
 }
 
@@ -118,6 +157,7 @@ impl Settings {
         settings
             .check_people()
             .and_then(|()| settings.check_grants())
+            .and_then(|()| settings.git.check())
             .with_context(|| format!("{} is not as it should be", path.display()))?;
         let path = std::path::absolute(path).with_context(|| format!("where is {}?", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new("/"));
@@ -267,6 +307,8 @@ impl Settings {
         let mut options = GitOptions::new(identity, proofs);
         options.forges = self.authors.forges.clone();
         options.environment = self.git_environment.clone().into_iter().collect();
+        let duration = |span: Span| Duration::from_millis(u64::try_from(span.as_ms()).unwrap_or_default());
+        (options.silence, options.lag) = (duration(self.git.silence), duration(self.git.lag));
         options
     }
 
@@ -329,6 +371,15 @@ mod tests {
         let settings = settings("");
         let said = |name| settings.principal(&asker("al", name)).map(|by| by.said()).unwrap_or_default();
         assert_eq!((said(None), said(Some("grace"))), ("al".to_owned(), "grace".to_owned()));
+    }
+
+    #[test]
+    fn how_long_git_is_waited_for_has_bounds() {
+        let said = |text| settings(text).git.check().map_err(|error| error.to_string());
+        assert_eq!(said("[git]\nsilence = '45s'\nlag = '10m'"), Ok(()));
+        assert_eq!(settings("[git]\nsilence = '45s'").git.lag, Span::from_secs(180), "the other stays");
+        assert!(said("[git]\nsilence = '2h'").is_err_and(|why| why.contains("between 1s and 1h")));
+        assert!(said("[git]\nlag = '2h'").is_err_and(|why| why.contains("at most 1h")));
     }
 
     #[test]

@@ -48,6 +48,11 @@ pub(super) fn ahead_of_clock(last_ms: i64, now_ms: i64) -> Option<String> {
     })
 }
 
+/// The first line of what somebody or something said, which a table has room for; `run show` and `-o json` have the whole.
+pub(super) fn first_line(said: &str) -> &str {
+    said.lines().next().unwrap_or_default()
+}
+
 /// What something waits for, since when and until when, seen from `now_ms`: the same words in every command.
 pub(super) fn waits(for_what: &str, since_ms: i64, until_ms: Option<i64>, now_ms: i64) -> String {
     let until = until_ms.map_or_else(String::new, |until_ms| format!(", until {}", explain::time(until_ms)));

@@ -35,6 +35,8 @@ const MOST_AT_ONCE: usize = 32;
 const MOST_CLAIMS: usize = 4_096;
 /// How many looks at remotes happen at the same time.
 const MOST_LOOKS: usize = 16;
+/// How many fetches for watches go on at the same time. Each may take as long as bytes arrive.
+const MOST_FETCHES: usize = 16;
 /// How many notices are delivered at once: a mail server that hangs holds up others of its kind, and no step.
 const MOST_DELIVERIES: usize = 8;
 /// How often it is told who waits for a place.
@@ -51,6 +53,7 @@ pub struct Driver {
     breakpoints: Arc<Breakpoints>,
     claimant: String,
     looks: Places,
+    fetches: Places,
     steps: Places,
     deliveries: Places,
 }
@@ -61,8 +64,9 @@ impl Driver {
     /// A driver that goes by this name in the store.
     #[must_use]
     pub fn new(ledger: Arc<Ledger>, tools: Arc<Tools>, breakpoints: Breakpoints, claimant: String) -> Self {
-        let [looks, steps, deliveries] = [MOST_LOOKS, MOST_AT_ONCE, MOST_DELIVERIES].map(Places::new);
-        Self { ledger, tools, breakpoints: Arc::new(breakpoints), claimant, looks, steps, deliveries }
+        let [looks, fetches, steps, deliveries] =
+            [MOST_LOOKS, MOST_FETCHES, MOST_AT_ONCE, MOST_DELIVERIES].map(Places::new);
+        Self { ledger, tools, breakpoints: Arc::new(breakpoints), claimant, looks, fetches, steps, deliveries }
     }
 
     /// Drives until it is told to stop. What goes on then is left: its claims are freed when driving begins again.
@@ -112,12 +116,16 @@ impl Driver {
         Ok(())
     }
 
-    /// Keeps a file up to date that says who has the places for steps and who waits for one: `status` and `explain` read it.
+    /// Keeps files up to date that say who has the places for steps and who waits for one, and which calls to remotes go on:
+    /// `status` and `explain` read them.
     async fn keep_telling_waits(self: Arc<Self>) {
         let mut told = InUse::default();
         self.tell_waits(&told);
         loop {
             sleep(TELL_EVERY).await;
+            if let Err(error) = self.tools.mirrors.tell_calls() {
+                tracing::debug!(%error, "which calls to remotes go on cannot be told");
+            }
             let now = self.steps.now();
             // Nobody waits as a rule, and then there is nothing to be told.
             if now != told && !(now.waiting.is_empty() && told.waiting.is_empty()) {
@@ -201,7 +209,8 @@ impl Driver {
             Ok(Work::Timer(_)) => Outcome::Fired,
             Ok(Work::Watch(work)) => {
                 let Tools { mirrors, quarantine, .. } = &*self.tools;
-                watch(&work, Watching { mirrors, looks: &self.looks, quarantine }).await
+                let (looks, fetches) = (&self.looks, &self.fetches);
+                watch(&work, Watching { mirrors, looks, fetches, quarantine }).await
             }
             Ok(Work::Authors(work)) => {
                 let _place = self.looks.take(system.as_str()).await;

@@ -12,6 +12,8 @@ pub(crate) struct Stat {
     pub(crate) session: i32,
     /// When it started, in clock ticks since boot.
     pub(crate) start_time: u64,
+    /// The processor time that it and its ended children have used, in clock ticks.
+    worked: u64,
     state: String,
 }
 
@@ -36,6 +38,7 @@ impl Stat {
             parent: fields.get(1)?.parse().ok()?,
             session: fields.get(3)?.parse().ok()?,
             start_time: fields.get(19)?.parse().ok()?,
+            worked: fields.get(11..15)?.iter().filter_map(|ticks| ticks.parse::<u64>().ok()).sum(),
         })
     }
 
@@ -60,6 +63,16 @@ pub(crate) fn children(parent: i32) -> Vec<Pid> {
     all().iter().filter(is_child).filter_map(|stat| Pid::from_raw(stat.pid)).collect()
 }
 
+/// The processor time that a process and all its descendants have used, in clock ticks; 0 where nobody can tell.
+pub(crate) fn work_of(pid: i32) -> u64 {
+    let (mut worked, mut pending) = (0, vec![pid]);
+    while let Some(pid) = pending.pop() {
+        worked += Stat::of(pid).map_or(0, |stat| stat.worked);
+        pending.extend(children(pid).into_iter().map(Pid::as_raw_pid));
+    }
+    worked
+}
+
 /// The numbers of the processes that descend from a living one.
 pub(crate) fn descendants(stats: &[Stat], ancestor: i32) -> BTreeSet<i32> {
     let mut found = BTreeSet::new();
@@ -82,6 +95,8 @@ mod tests {
         let stat = Stat::parse("42 (a) b (c) S 1 42 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 987654 2 3").unwrap();
         assert_eq!((stat.pid, stat.parent, stat.session, stat.start_time), (42, 1, 7, 987_654));
         assert!(!stat.is_dead());
+        let busy = Stat::parse("42 (git) S 1 42 7 0 -1 4194560 1 0 0 0 5 6 7 8 20 0 1 0 987654 2 3").unwrap();
+        assert_eq!(busy.worked, 26);
         assert!(Stat::parse("nonsense").is_none());
     }
 }

@@ -10,13 +10,11 @@ use crate::{
     engine::{Attribution, AuthorsOf, AuthorsWork, Written},
     providers::{
         Fault,
-        git::{Brought, CommitPlace, Compared, Mirror, Mirrors},
+        git::{Brought, CommitPlace, Compared, Mirror, Mirrors, NO_LIMIT},
     },
     rules::{RepositoryName, printable, printable_line},
 };
 
-/// How long fetching what is not there yet may take.
-const FETCH_DEADLINE: Duration = Duration::from_secs(300);
 /// How long it may take until the mirror can be written to.
 const KEEP_DEADLINE: Duration = Duration::from_secs(60);
 /// How many times commits of ours may lead on to what others of them were made from: more than there are repositories in a
@@ -124,12 +122,12 @@ async fn bring(mirror: &Mirror, of: &AuthorsOf, commits: impl Iterator<Item = &S
     if mirror.parted(commits).await?.1.is_empty() {
         return Ok(());
     }
-    let heads = mirror.heads(&of.branches, FETCH_DEADLINE).await?;
+    let heads = mirror.heads(&of.branches, NO_LIMIT).await?;
     let there: Vec<String> = heads.into_iter().filter_map(|(branch, head)| head.map(|_| branch)).collect();
     if there.is_empty() {
         return Ok(());
     }
-    mirror.fetch(&there, FETCH_DEADLINE).await
+    mirror.fetch(&there, NO_LIMIT).await
 }
 
 fn short(commit: &str) -> &str {

@@ -9,7 +9,7 @@ use super::{
     given::time_left,
     moved, require,
     step::{Act, Progress, Step, nothing_proceeds},
-    tools::message,
+    tools::{message, not_on},
 };
 use crate::{
     engine::{Brings, CommitId, Made, Moved, StepWork, Unmoved, plan::Merge},
@@ -145,12 +145,11 @@ async fn bring_all(merge: &Merge, work: &StepWork, tools: &Tools) -> Result<(), 
             continue;
         }
         mirror.fetch(&[merge.branch.clone(), work.branch.clone()], time_left(work)).await?;
-        mirror.commit_info(commit.as_str()).await.map_err(|_| {
-            Fault::fail(
-                format!("commit {} is not on {} of {} any more", commit.short(), merge.branch, mirror.url()),
-                "the branch was force-pushed: verify its new head, and promote that",
-            )
-        })?;
+        let gone = "the branch was force-pushed: verify its new head, and promote that";
+        mirror
+            .commit_info(commit.as_str())
+            .await
+            .map_err(|_| not_on(&merge.branch, commit, (&mirror, work), gone))?;
     }
     Ok(())
 }

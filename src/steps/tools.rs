@@ -3,7 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use super::{Channels, Releases, Secrets, StepLog, given::time_left};
@@ -20,9 +20,6 @@ use crate::{
     },
     rules::RepositoryName,
 };
-
-/// How long one fetch may take before it is tried again.
-const FETCH_DEADLINE: Duration = Duration::from_secs(300);
 
 /// The providers that steps use, as `tidegate.toml` chose them, and the folders that they may write to.
 pub struct Tools {
@@ -84,13 +81,9 @@ impl Tools {
         if mirror.commit_info(commit.as_str()).await.is_ok() {
             return Ok(());
         }
-        mirror.fetch(std::slice::from_ref(&work.branch), time_left(work).min(FETCH_DEADLINE)).await?;
-        mirror.commit_info(commit.as_str()).await.map(drop).map_err(|_| {
-            Fault::fail(
-                format!("commit {} is not on {} of {} any more", commit.short(), work.branch, mirror.url()),
-                "the branch was force-pushed: the push that did it starts a run of its own",
-            )
-        })
+        mirror.fetch(std::slice::from_ref(&work.branch), time_left(work)).await?;
+        let gone = "the branch was force-pushed: the push that did it starts a run of its own";
+        mirror.commit_info(commit.as_str()).await.map(drop).map_err(|_| not_on(&work.branch, commit, (mirror, work), gone))
     }
 
     /// A fresh folder for this step; what an earlier try left in it is removed.
@@ -103,6 +96,18 @@ impl Tools {
         std::fs::create_dir_all(&path).map_err(fault)?;
         Ok(Scratch(path))
     }
+}
+
+/// That a commit, which was on a branch, is not found there. What was read may be older, until that has stayed so for a while.
+pub(super) fn not_on(branch: &str, commit: &CommitId, (mirror, work): (&Mirror, &StepWork), gone: &str) -> Fault {
+    let error = format!("commit {} is not on {branch} of {} any more", commit.short(), mirror.url());
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let begun_ms = u128::try_from(work.started_ms).unwrap_or_default();
+    let since = Duration::from_millis(u64::try_from(now_ms.saturating_sub(begun_ms)).unwrap_or(u64::MAX));
+    if mirror.may_lag(since) {
+        return Fault::retry(format!("{error}, or what answers lags behind"));
+    }
+    Fault::fail(error, gone)
 }
 
 /// A folder that is removed when it is no longer used.

@@ -15,16 +15,14 @@ use crate::{
     engine::{CommitId, CommitSet, HeadSeen, Outcome, PinPlace, PinnerId, PinsSeen, StepKey, Unread, WatchWork},
     providers::{
         Fault,
-        git::{CommitPlace, Mirror, Mirrors},
+        git::{CommitPlace, Mirror, Mirrors, NO_LIMIT},
         quarantine::Quarantine,
     },
-    rules::{RepositoryName, StageName, printable_line},
+    rules::{RepositoryName, StageName, printable, printable_line},
 };
 
-/// How long one look may take. A remote that hangs longer is as good as unreachable.
-const LOOK_DEADLINE: Duration = Duration::from_secs(30);
-/// How long fetching what is new may take.
-const FETCH_DEADLINE: Duration = Duration::from_secs(300);
+/// How long the mirror's lock is waited for when commits are kept.
+const KEEP_DEADLINE: Duration = Duration::from_secs(30);
 /// The longest pause between two looks at a repository that cannot be reached.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// How often a branch that could not be read is tried again, though nothing was pushed to it.
@@ -39,6 +37,8 @@ pub struct Watching<'with> {
     pub mirrors: &'with Mirrors,
     /// The places for looks at remotes.
     pub looks: &'with Places,
+    /// The places for fetches: one may take hours, and keeps no look away.
+    pub fetches: &'with Places,
     /// What ended the program.
     pub quarantine: &'with Quarantine,
 }
@@ -72,9 +72,13 @@ pub async fn watch(work: &WatchWork, with: Watching<'_>) -> Outcome {
             Ok(None) => failures = 0,
             Err(fault) => {
                 failures += 1;
-                tracing::debug!(repository = %work.repository, error = %fault, failures, "a repository cannot be reached");
-                if work.reachable && failures >= FAILURES_BEFORE_NEWS {
-                    return Outcome::Unreachable { error: with_hint(&fault) };
+                let (system, repository) = (&work.system, &work.repository);
+                tracing::debug!(%system, %repository, error = %fault, failures, "a repository cannot be reached");
+                // What nobody has ever seen is misspelt as often as it is down.
+                if work.reachable && (failures >= FAILURES_BEFORE_NEWS || !work.seen) {
+                    let error = printable(&with_hint(&fault));
+                    tracing::warn!(%system, %repository, error, "a repository cannot be reached");
+                    return Outcome::Unreachable { error };
                 }
             }
         }
@@ -86,7 +90,7 @@ pub async fn watch(work: &WatchWork, with: Watching<'_>) -> Outcome {
 fn unread_news(work: &WatchWork, look: &Look, patient: bool) -> BTreeMap<StageName, Unread> {
     let news = look.unread.iter().filter(|(_, (_, fault))| !patient || matches!(fault, Fault::Fail { .. }));
     let news = news.map(|(stage, (commit, fault))| {
-        let unread = Unread { commit: commit.clone(), error: printable_line(&with_hint(fault)) };
+        let unread = Unread { commit: commit.clone(), error: printable(&with_hint(fault)) };
         (stage.clone(), unread)
     });
     news.filter(|(stage, unread)| work.unread.get(stage) != Some(unread)).collect()
@@ -96,7 +100,7 @@ fn unread_news(work: &WatchWork, look: &Look, patient: bool) -> BTreeMap<StageNa
 async fn keep(work: &WatchWork, mirrors: &Mirrors) {
     let kept = match mirrors.mirror(&work.url) {
         Ok(mirror) => {
-            mirror.keep_only(work.system.as_str(), work.named.iter().map(CommitId::as_str), LOOK_DEADLINE).await
+            mirror.keep_only(work.system.as_str(), work.named.iter().map(CommitId::as_str), KEEP_DEADLINE).await
         }
         Err(fault) => Err(fault),
     };
@@ -105,9 +109,13 @@ async fn keep(work: &WatchWork, mirrors: &Mirrors) {
     }
 }
 
+/// What failed and what to do in one line; whatever else was said stands below it.
 fn with_hint(fault: &Fault) -> String {
     match fault {
-        Fault::Fail { error, hint } if !hint.is_empty() => format!("{error}; {hint}"),
+        Fault::Fail { error, hint } if !hint.is_empty() => match error.split_once('\n') {
+            Some((first, rest)) => format!("{first}; {hint}\n{rest}"),
+            None => format!("{error}; {hint}"),
+        },
         Fault::Fail { error, .. } | Fault::Retry { error, .. } => error.clone(),
     }
 }
@@ -128,7 +136,7 @@ async fn look(work: &WatchWork, with: Watching<'_>, try_unread: bool) -> Result<
     let branches: Vec<String> = work.branches.values().cloned().collect();
     let heads = {
         let _place = with.looks.take(work.system.as_str()).await;
-        mirror.heads(&branches, LOOK_DEADLINE).await?
+        mirror.heads(&branches, NO_LIMIT).await?
     };
     let head = |branch: &String| heads.get(branch).and_then(Option::as_deref);
     let is_unread = |stage: &StageName, branch: &String| {
@@ -145,7 +153,7 @@ async fn look(work: &WatchWork, with: Watching<'_>, try_unread: bool) -> Result<
         head(branch).is_some() && head(branch) != work.known.get(*stage).map(CommitId::as_str)
     });
     let new: Vec<&String> = new.map(|(_, branch)| branch).collect();
-    let unfetched = fetch(&mirror, &new, work.system.as_str(), with.looks).await;
+    let unfetched = fetch(&mirror, &new, work.system.as_str(), with.fetches).await;
     let mut look = Look::default();
     for (stage, branch) in &work.branches {
         let Some(commit) = head(branch) else {
@@ -156,6 +164,10 @@ async fn look(work: &WatchWork, with: Watching<'_>, try_unread: bool) -> Result<
         let later = later.filter_map(|other| head(work.branches.get(other)?)).map(str::to_owned).collect();
         let seen = match unfetched.get(branch) {
             Some(fault) => Err(fault.clone()),
+            None if !has(&mirror, commit).await? => {
+                let answered = format!("{branch} of {} was at {commit} a moment ago, and now an older one came", mirror.url());
+                Err(Fault::retry(format!("{answered}: what answers lags behind")))
+            }
             None => read(work, (&mirror, with.quarantine), (stage, later), commit).await,
         };
         match seen {
@@ -172,19 +184,25 @@ async fn look(work: &WatchWork, with: Watching<'_>, try_unread: bool) -> Result<
     Ok(Some(look))
 }
 
+async fn has(mirror: &Mirror, commit: &str) -> Result<bool, Fault> {
+    Ok(mirror.parted([&commit.to_owned()]).await?.1.is_empty())
+}
+
 /// Fetches these branches, and returns those that cannot be. One that cannot be fetched keeps none of the others away.
-async fn fetch(mirror: &Mirror, branches: &[&String], system: &str, looks: &Places) -> BTreeMap<String, Fault> {
+async fn fetch(mirror: &Mirror, branches: &[&String], system: &str, fetches: &Places) -> BTreeMap<String, Fault> {
     if branches.is_empty() {
         return BTreeMap::new();
     }
-    let _place = looks.take(system).await;
+    let waits = mirror.waits("waiting for a place to fetch");
+    let _place = fetches.take(system).await;
+    drop(waits);
     let all: Vec<String> = branches.iter().map(|branch| (*branch).clone()).collect();
-    let Err(fault) = mirror.fetch(&all, FETCH_DEADLINE).await else { return BTreeMap::new() };
+    let Err(fault) = mirror.fetch(&all, NO_LIMIT).await else { return BTreeMap::new() };
     let mut unfetched = BTreeMap::new();
     for branch in all {
         let fetched = match branches {
             [_] => Err(fault.clone()),
-            _ => mirror.fetch(std::slice::from_ref(&branch), FETCH_DEADLINE).await,
+            _ => mirror.fetch(std::slice::from_ref(&branch), NO_LIMIT).await,
         };
         unfetched.extend(fetched.err().map(|fault| (branch, fault)));
     }

@@ -12,7 +12,7 @@ use super::{
     Asking, House,
     output::{Output, Tone, paint, say},
     run::parse_run,
-    status::waits_for_place,
+    status::{remotes, waits_for_place},
     words,
 };
 use crate::{
@@ -110,6 +110,10 @@ async fn explain_run(
     let RunExplained { run, stage, state, conditions, .. } = &explained;
     say(&format!("{}  {stage}  {}", paint(run.as_str(), Tone::Strong), words::run_state(*state)))?;
     say(&house.complete(asking, &explained.system, &text(conditions)).await?)?;
+    if !state.is_ended() {
+        let urls = house.ledger.read(&explained.system, remotes::urls).await?;
+        remotes::lines(&remotes::of(house, &urls), now_ms()).try_for_each(|line| say(&line))?;
+    }
     match waits_for_place(house, &explained.system).filter(|_| !state.is_ended()) {
         Some(waits) => say(&format!("  {}", paint(&waits, Tone::Busy))),
         None => Ok(()),

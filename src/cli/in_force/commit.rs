@@ -16,14 +16,11 @@ use crate::{
     engine::{CommitId, Digest, RulesOrigin, Written},
     providers::{
         Fault,
-        git::{Folder, FolderFile, FolderLimits, Mirror, Mirrors},
+        git::{Folder, FolderFile, FolderLimits, Mirror, Mirrors, NO_LIMIT},
     },
     rules::{Loaded, Mistakes, SystemName, printable_line},
 };
 
-/// How long one look may take, and how long fetching what is new.
-const LOOK_DEADLINE: Duration = Duration::from_secs(30);
-const FETCH_DEADLINE: Duration = Duration::from_secs(300);
 /// The longest pause between two looks at a repository that cannot be reached.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// How many times in a row a look may fail before it is said: one hiccup is no news.
@@ -87,7 +84,8 @@ impl RulesWatch {
                 self.failures += 1;
                 let said = said(&fault);
                 tracing::debug!(repository = self.mirror.url(), error = %said, "the rules cannot be looked at");
-                let is_news = self.failures >= FAILURES_BEFORE_NEWS && self.look.trouble.as_ref() != Some(&said);
+                let is_sure = self.failures >= FAILURES_BEFORE_NEWS || self.seen.is_none();
+                let is_news = is_sure && self.look.trouble.as_ref() != Some(&said);
                 if !is_news {
                     return Ok(Brought::default());
                 }
@@ -110,7 +108,7 @@ pub(in crate::cli) async fn read_head(
     known: Option<&str>,
 ) -> Result<Option<Head>, Fault> {
     let branches = [from.branch.clone()];
-    let heads = mirror.heads(&branches, LOOK_DEADLINE).await?;
+    let heads = mirror.heads(&branches, NO_LIMIT).await?;
     let Some(commit) = heads.get(&from.branch).cloned().flatten() else {
         return Err(Fault::fail(
             format!("{} has no branch {}", mirror.url(), from.branch),
@@ -120,7 +118,7 @@ pub(in crate::cli) async fn read_head(
     if known == Some(commit.as_str()) {
         return Ok(None);
     }
-    mirror.fetch(&branches, FETCH_DEADLINE).await?;
+    mirror.fetch(&branches, NO_LIMIT).await?;
     let info = mirror.commit_info(&commit).await?;
     let origin = RulesOrigin {
         repository: mirror.url().to_owned(),

@@ -3,6 +3,7 @@
 mod holds;
 mod lattice;
 pub mod releases;
+pub mod remotes;
 pub mod report;
 pub(super) mod text;
 mod untold;
@@ -49,8 +50,9 @@ impl Status {
         if !systems.is_empty() {
             let visible = house.visible_systems(&self.asking.who.asker()).await?;
             for system in &systems {
-                match house.ledger.read(system, StatusReport::of).await {
-                    Ok(mut report) => {
+                match house.ledger.read(system, |state| (StatusReport::of(state), remotes::urls(state))).await {
+                    Ok((mut report, urls)) => {
+                        report.remotes = remotes::of(&house, &urls);
                         report.rules.iter_mut().for_each(|rules| rules.trouble.clone_from(&look.trouble));
                         let half_released = releases::of(&house, system, &visible).await?;
                         let waits_for_place = waits_for_place(&house, system);

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     holds::{self, HoldStatus},
     releases::HalfReleased,
+    remotes::RemoteCall,
     untold::{self, UntoldNotice},
     versions::VersionsStatus,
 };
@@ -64,6 +65,9 @@ pub struct StatusReport {
     /// That steps wait for those of others to end, and whose those are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waits_for_place: Option<String>,
+    /// The calls to remotes that go on for longer than a moment, and what is read there and doubted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remotes: Vec<RemoteCall>,
     /// Whether commands of repositories run without a sandbox: `sandbox = "none"` in `tidegate.toml`.
     #[serde(default)]
     pub unboxed: bool,
@@ -275,6 +279,7 @@ impl StatusReport {
             holds: holds::of(state),
             versions: VersionsStatus::of(state, &stages),
             waits_for_place: None,
+            remotes: Vec::new(),
             unboxed: false,
             half_released: Vec::new(),
         }

@@ -2,7 +2,7 @@
 
 use super::{
     holds::HoldStatus,
-    lattice, releases,
+    lattice, releases, remotes,
     report::{LiveRun, Past, RulesCommit, RulesStatus, StatusReport},
     untold,
 };
@@ -136,7 +136,11 @@ fn motion(report: &StatusReport, columns: Columns, now_ms: i64, lines: &mut Vec<
         lines.extend(run.changes.iter().map(|change| format!("{:indent$}- {change}", "")));
     }
     lines.extend(report.waits_for_place.iter().map(|waits| format!("  {}", paint(waits, Tone::Busy))));
-    if report.live.is_empty() {
+    if !report.remotes.is_empty() {
+        lines.push(format!("\n{}", paint("At remotes", Tone::Strong)));
+        lines.extend(remotes::lines(&report.remotes, now_ms));
+    }
+    if report.live.is_empty() && report.remotes.is_empty() {
         lines.push(format!("\n{}", paint("Nothing is in motion, and nothing waits.", Tone::Quiet)));
     }
 }
@@ -169,16 +173,18 @@ fn trouble(
         .filter_map(|repository| Some((&repository.repository, repository.unreachable.as_ref()?)));
     let failed = report.failed.iter().map(|run| {
         let hint = run.hint.as_ref().map_or_else(String::new, |hint| format!("\n{:indent$}{hint}", ""));
-        format!("  {:<stage$} {:<name$} {} {}{hint}", run.stage, run.run, paint(&run.state, Tone::Bad), run.reason)
+        format!("  {:<stage$} {:<name$} {} {}{hint}", run.stage, run.run, paint(&run.state, Tone::Bad), words::first_line(&run.reason))
     });
     let unreachable =
-        unreachable.map(|(name, error)| format!("  {name} {}: {error}", paint("cannot be reached", Tone::Bad)));
+        unreachable.map(|(name, error)| {
+            format!("  {name} {}: {}", paint("cannot be reached", Tone::Bad), words::first_line(error))
+        });
     let unread = report.repositories.iter().flat_map(|repository| {
         let name = &repository.repository;
         repository.unread.iter().map(move |(at, unread)| {
             let commit = unread.commit.get(..7).unwrap_or(&unread.commit);
             let what = paint("cannot be read", Tone::Bad);
-            format!("  {at:<stage$} {name} {commit} {what}: {}", unread.error)
+            format!("  {at:<stage$} {name} {commit} {what}: {}", words::first_line(&unread.error))
         })
     });
     let untold = untold::lines(&report.untold, report.more_given_up);

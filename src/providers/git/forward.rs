@@ -96,10 +96,7 @@ impl Mirror {
     pub async fn says(&self, branch: &str, edits: &[FileEdit], deadline: Duration) -> Result<Vec<bool>, Fault> {
         let deadline = Instant::now() + deadline;
         paths::check_branches(&[branch.to_owned()])?;
-        let head = {
-            let writing = self.writing(deadline).await?;
-            self.fresh_head(&writing, branch, deadline).await?
-        };
+        let head = self.fresh_head(branch, deadline).await?;
         let (branch, edits) = (branch.to_owned(), edits.to_vec());
         self.with_repository(move |repository| {
             let tree = repository.find_commit(head).and_then(|commit| commit.tree()).map_err(|e| object_fault(&e))?;

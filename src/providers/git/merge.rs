@@ -148,10 +148,7 @@ impl Mirror {
     /// Computes a merge with the fresh head of its branch and pushes nothing.
     pub async fn check_merge(&self, change: &MergeChange, deadline: Duration) -> Result<CheckedMerge, Fault> {
         let deadline = Instant::now() + deadline;
-        let head = {
-            let writing = self.writing(deadline).await?;
-            self.fresh_head(&writing, &change.branch, deadline).await?
-        };
+        let head = self.fresh_head(&change.branch, deadline).await?;
         let (change, history) = (change.clone(), Arc::clone(&self.history));
         self.with_repository(move |repository| {
             Ok(match merged_tree(repository, &history, head, &change)? {

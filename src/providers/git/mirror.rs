@@ -1,14 +1,17 @@
 //! Bare mirrors, one per repository, kept warm below one directory. A mirror is a cache: one that is found broken is replaced by
-//! an empty one. Who writes (fetches, makes commits, pushes) holds the mirror's lock: a mutex between the tasks of this
-//! process and a file lock between processes, since a command line may run beside a server. `git` below the lock is
-//! therefore alone, and a `*.lock` file found there was left by a process that was killed: it is removed. Reading needs no
-//! lock.
+//! an empty one. Who changes its refs holds the mirror's lock for that moment, and for no call to a remote: a mutex between the
+//! tasks of this process and a file lock between processes, since a command line may run beside a server. A `*.lock` file found
+//! below the lock was therefore left by a process that was killed, and is removed; but for those of fetches, which have
+//! refs of their own. Reading, making objects and pushing need no lock.
 
+use super::calls::{self, Call, CallKind, Calling, Calls};
 use super::fault::{disk_fault, object_fault};
+use super::fetch::{self, Fetches};
 use super::history::History;
 use super::identity::Identity;
 use super::process::Git;
 use super::proof::Proofs;
+use super::reads::Reads;
 use super::remote::Remote;
 use super::soundness;
 use crate::providers::Fault;
@@ -19,12 +22,19 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
+use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// How often a file lock that another process holds is tried again.
 const LOCK_POLL: Duration = Duration::from_millis(20);
+/// How long the lock is waited for after a push that arrived.
+const NOTE_PATIENCE: Duration = Duration::from_secs(10);
+/// How long nothing may be heard of a call to a remote, unless the settings say otherwise.
+pub const SILENCE: Duration = Duration::from_secs(30);
+/// How long what is read may be older than what is known, unless the settings say otherwise.
+pub const LAG: Duration = Duration::from_secs(180);
 
 /// How git is used, for all mirrors.
 #[derive(Debug, Clone)]
@@ -42,13 +52,18 @@ pub struct GitOptions {
     pub program: PathBuf,
     /// How long reading or merging in a mirror may take before it counts as hanging, which ends the process.
     pub patience: Duration,
+    /// How long nothing may be heard of a call to a remote before it is ended and tried again.
+    pub silence: Duration,
+    /// How long what is read of a remote may be older than what is known to be there before it is believed.
+    pub lag: Duration,
 }
 
 impl GitOptions {
     /// `git` from `PATH`, nothing added to its environment, and no forges.
     pub fn new(identity: Identity, proofs: Proofs) -> Self {
         let (forges, program) = (BTreeSet::new(), PathBuf::from("git"));
-        Self { identity, proofs, forges, environment: Vec::new(), program, patience: soundness::PATIENCE }
+        let (environment, patience) = (Vec::new(), soundness::PATIENCE);
+        Self { identity, proofs, forges, environment, program, patience, silence: SILENCE, lag: LAG }
     }
 }
 
@@ -60,6 +75,7 @@ pub struct Mirrors {
     forges: Arc<BTreeSet<String>>,
     git: Arc<Git>,
     patience: Duration,
+    lag: Duration,
     mirrors: Mutex<BTreeMap<String, Arc<Mirror>>>,
 }
 
@@ -72,9 +88,16 @@ pub struct Mirror {
     pub(super) forges: Arc<BTreeSet<String>>,
     pub(super) history: Arc<History>,
     patience: Duration,
+    lag: Duration,
     writer: tokio::sync::Mutex<()>,
-    /// Where the remote's branches were when we last heard of them.
-    last_seen: Mutex<BTreeMap<String, Oid>>,
+    /// Held by who fetches into the empty mirror.
+    pub(super) first: tokio::sync::Mutex<()>,
+    /// Branch → held by who publishes there: two would only race.
+    publishing: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    pub(super) fetches: Arc<Fetches>,
+    pub(super) reads: Arc<Reads>,
+    /// Whether it was said that the repository has moved.
+    pub(super) moved: OnceLock<()>,
 }
 
 /// Proof that the mirror's lock is held.
@@ -87,12 +110,13 @@ impl Mirrors {
     /// The mirrors below `root`, which is created when it is missing.
     pub fn open(root: impl Into<PathBuf>, options: GitOptions) -> Result<Self, Fault> {
         let root = root.into();
-        let GitOptions { identity, proofs, forges, environment, program, patience } = options;
+        let GitOptions { identity, proofs, forges, environment, program, patience, silence, lag } = options;
         fs::create_dir_all(&root).map_err(|error| disk_fault("creating", &root, &error))?;
         let root = root.canonicalize().map_err(|error| disk_fault("opening", &root, &error))?;
-        let git = Arc::new(Git { program, environment });
+        let calls = Arc::new(Calls::default());
+        let git = Arc::new(Git { program, environment, silence, calls, ssh: OnceCell::new() });
         let (identity, forges) = (Arc::new(identity), Arc::new(forges));
-        Ok(Self { root, identity, proofs, forges, git, patience, mirrors: Mutex::default() })
+        Ok(Self { root, identity, proofs, forges, git, patience, lag, mirrors: Mutex::default() })
     }
 
     /// The mirror of the repository at `url`: a path, or a `file`, `http(s)`, `ssh` or scp-like URL. It is created
@@ -104,20 +128,38 @@ impl Mirrors {
             return Ok(Arc::clone(mirror));
         }
         let remote = remote_at(url)?;
+        let name = directory_name(&remote);
+        let reads = Reads::new(&remote.url, &name, self.lag, Arc::clone(&self.git.calls));
         let mirror = Arc::new(Mirror {
-            directory: self.root.join(directory_name(&remote)),
+            directory: self.root.join(name),
             remote,
             git: Arc::clone(&self.git),
             identity: Arc::clone(&self.identity),
             forges: Arc::clone(&self.forges),
             history: Arc::new(History::new(self.proofs.clone())),
             patience: self.patience,
+            lag: self.lag,
             writer: tokio::sync::Mutex::default(),
-            last_seen: Mutex::default(),
+            first: tokio::sync::Mutex::default(),
+            publishing: Mutex::default(),
+            fetches: Arc::default(),
+            reads: Arc::new(reads),
+            moved: OnceLock::new(),
         });
         mirror.ensure()?;
         mirrors.insert(url.to_owned(), Arc::clone(&mirror));
         Ok(mirror)
+    }
+
+    /// Tells in a file below the root which calls to remotes go on; where none takes long there is no file.
+    pub fn tell_calls(&self) -> Result<(), Fault> {
+        self.git.calls.tell(&self.root)
+    }
+
+    /// The calls to the remote of a repository that were told below `root` and go on.
+    #[must_use]
+    pub fn calls_told(root: &Path) -> Vec<Call> {
+        calls::told(root)
     }
 
     /// Where the mirror of a repository is below `root`, whether it has been made or not; nothing is touched.
@@ -150,6 +192,26 @@ impl Mirror {
     /// The repository's URL without credentials.
     pub fn url(&self) -> &str {
         &self.remote.url
+    }
+
+    /// The name of its folder.
+    pub(super) fn name(&self) -> String {
+        self.directory.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Shows to who looks that something of this repository waits, until what is returned is dropped.
+    pub fn waits(&self, for_what: &str) -> Calling {
+        self.git.calls.begin(&self.name(), CallKind::Wait, for_what, Duration::ZERO)
+    }
+
+    /// Whether what is read of the remote may be older than what is known, when that has been so for a time.
+    pub fn may_lag(&self, since: Duration) -> bool {
+        self.remote.directory.is_none() && since < self.lag
+    }
+
+    /// What is held while something is published to a branch: others of this process wait, since they would race.
+    pub(super) fn publishing(&self, branch: &str) -> Arc<tokio::sync::Mutex<()>> {
+        Arc::clone(lock(&self.publishing).entry(branch.to_owned()).or_default())
     }
 
     /// Waits for the mirror's lock.
@@ -224,48 +286,24 @@ impl Mirror {
 
     /// The head of a branch in the mirror, when the remote was last seen there, too.
     pub(super) async fn believed_head(&self, branch: &str) -> Result<Option<Oid>, Fault> {
-        let Some(seen) = lock(&self.last_seen).get(branch).copied() else { return Ok(None) };
-        let head = self.mirrored_head(branch).await?;
+        let Some(seen) = self.reads.seen(branch) else { return Ok(None) };
+        let name = format!("refs/heads/{branch}");
+        let head = self.with_repository(move |repository| fetch::head_at(repository, &name)).await?;
         Ok(head.filter(|head| *head == seen))
     }
 
-    /// The head of a branch in the mirror.
-    pub(super) async fn mirrored_head(&self, branch: &str) -> Result<Option<Oid>, Fault> {
-        let name = format!("refs/heads/{branch}");
-        self.with_repository(move |repository| match repository.refname_to_id(&name) {
-            Ok(id) => Ok(Some(id)),
-            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
-            Err(error) => Err(object_fault(&error)),
-        })
-        .await
-    }
-
-    /// Notes where the remote's branches are now.
-    pub(super) fn saw(&self, heads: &BTreeMap<String, Option<String>>) {
-        let mut last_seen = lock(&self.last_seen);
-        for (branch, head) in heads {
-            match head.as_deref().and_then(|id| Oid::from_str(id).ok()) {
-                Some(id) => last_seen.insert(branch.clone(), id),
-                None => last_seen.remove(branch),
-            };
-        }
-    }
-
-    /// Notes that nobody knows where the remote's branch is.
-    pub(super) fn forget(&self, branch: &str) {
-        lock(&self.last_seen).remove(branch);
-    }
-
     /// Notes that the remote's branch is at our commit.
-    pub(super) async fn arrived(&self, writing: &Writing<'_>, branch: &str, commit: Oid) -> Result<(), Fault> {
+    pub(super) async fn arrived(&self, branch: &str, commit: Oid) {
         let name = format!("refs/heads/{branch}");
-        let moved = self
-            .change_refs(writing, move |repository| repository.reference(&name, commit, true, "pushed").map(drop))
-            .await;
-        // The next fetch says it again, so that a failure here costs time only.
-        let _ = moved;
-        lock(&self.last_seen).insert(branch.to_owned(), commit);
-        Ok(())
+        let moved = async {
+            let writing = self.writing(Instant::now() + NOTE_PATIENCE).await?;
+            self.change_refs(&writing, move |repository| repository.reference(&name, commit, true, "pushed").map(drop)).await
+        };
+        // The next fetch says it again, so that a failure here costs time, or a read that is older is not doubted.
+        if let Err(fault) = moved.await {
+            tracing::warn!(url = self.remote.url, branch, error = %fault, "where a push of ours arrived could not be noted");
+        }
+        self.reads.saw(branch, Some(commit));
     }
 
     /// Mends what git complained of in the mirror itself; says whether trying again is worth it.
@@ -302,7 +340,7 @@ impl Mirror {
             return Ok(());
         }
         tracing::warn!(url = self.remote.url, "the mirror is gone or emptied, and is made anew");
-        lock(&self.last_seen).clear();
+        self.reads.clear();
         self.replace()
     }
 
@@ -338,14 +376,16 @@ impl Mirror {
     }
 }
 
-/// Removes the lock files that killed processes left. Only under the mirror's lock.
+/// Removes the lock files that killed processes left. Only under the mirror's lock, and not those of fetches, which need none.
 fn remove_lock_files(directory: &Path) -> io::Result<()> {
-    let mut pending = vec![directory.to_owned()];
+    let (mut pending, aside) = (vec![directory.to_owned()], directory.join(fetch::ASIDE));
     while let Some(directory) = pending.pop() {
         for entry in fs::read_dir(&directory)? {
             let entry = entry?;
-            if entry.file_type()?.is_dir() && entry.file_name() != "objects" {
-                pending.push(entry.path());
+            if entry.file_type()?.is_dir() {
+                if entry.file_name() != "objects" && entry.path() != aside {
+                    pending.push(entry.path());
+                }
             } else if entry.path().extension().is_some_and(|extension| extension == "lock") {
                 fs::remove_file(entry.path())?;
             }

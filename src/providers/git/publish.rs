@@ -1,9 +1,10 @@
 //! How a commit of ours reaches a branch, exactly once, whoever else pushes and whatever breaks: look for the key,
 //! propose a commit on top of the head, push with compare-and-swap; begin again when the race was lost, and look
-//! again when the push ended in doubt.
+//! again when the push ended in doubt. Who publishes to a branch keeps away others of this process that would publish there,
+//! and nobody else.
 
 use super::history::Effect;
-use super::mirror::{Mirror, Writing};
+use super::mirror::Mirror;
 use super::paths;
 use super::proof::CommitPlace;
 use super::transport::Pushed;
@@ -13,12 +14,14 @@ use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// How many lost races are run again. Each means that somebody else succeeded; the deadline ends most waits first.
 const MOST_ATTEMPTS: u32 = 400;
 /// How many pushes may end in doubt before the caller is told.
 const MOST_DOUBTS: usize = 2;
+/// How many lost races make as long a pause as a push that ended in doubt: whatever failed has a second to recover.
+const DOUBT_PAUSE: u32 = 5;
 /// The longest pause after the first lost race; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(40);
 /// The longest pause between two attempts.
@@ -56,7 +59,9 @@ impl Mirror {
         let branch = place.branch.as_str();
         paths::check_branches(&[branch.to_owned()])?;
         let propose = Arc::new(propose);
-        let writing = self.writing(deadline).await?;
+        let publishing = self.publishing(branch);
+        let busy = |_| Fault::retry(format!("another push to {branch} of {} goes on, and the deadline has passed", self.url()));
+        let _alone = timeout_at(deadline, publishing.lock()).await.map_err(busy)?;
         // The head as last seen is good enough to try: the push proves it. Any other answer needs a fresh head.
         let mut believed = self.believed_head(branch).await?;
         let mut tried: BTreeMap<Oid, Oid> = BTreeMap::new();
@@ -66,7 +71,7 @@ impl Mirror {
             let fresh = believed.is_none();
             let head = match believed.take() {
                 Some(head) => head,
-                None => self.fresh_head(&writing, branch, deadline).await.map_err(|fault| in_doubt(&doubts, fault))?,
+                None => self.fresh_head(branch, deadline).await.map_err(|fault| in_doubt(&doubts, fault))?,
             };
             let commit = match self.view(head, (place, effect), Arc::clone(&propose)).await {
                 Ok(View::Proposed(Proposal::Push(commit))) => commit,
@@ -81,10 +86,10 @@ impl Mirror {
                 }
             };
             tried.insert(commit, head);
-            self.forget(branch);
-            match self.push(&writing, branch, commit, head, deadline).await? {
+            self.reads.saw(branch, None);
+            match self.push(branch, commit, head, deadline).await? {
                 Pushed::Done => {
-                    self.arrived(&writing, branch, commit).await?;
+                    self.arrived(branch, commit).await;
                     return Ok(Published::Committed { commit, parent: head });
                 }
                 Pushed::Raced if fresh => {
@@ -92,12 +97,13 @@ impl Mirror {
                     races += 1;
                 }
                 Pushed::Raced => {}
-                Pushed::InDoubt(fault) => {
-                    self.mend(&writing, &fault.to_string())?;
+                Pushed::InDoubt { fault, complaint } => {
+                    self.mend_after(&complaint).await?;
                     doubts.push(fault);
                     if doubts.len() > MOST_DOUBTS {
                         break;
                     }
+                    pause(DOUBT_PAUSE, deadline).await;
                 }
             }
         }
@@ -107,14 +113,9 @@ impl Mirror {
             .unwrap_or_else(|| Fault::retry(format!("{branch} of {url} moved {races} times under our push"))))
     }
 
-    pub(super) async fn fresh_head(
-        &self,
-        writing: &Writing<'_>,
-        branch: &str,
-        deadline: Instant,
-    ) -> Result<Oid, Fault> {
-        self.fetch_branches(writing, &[branch.to_owned()], deadline).await?;
-        let head = self.mirrored_head(branch).await?;
+    pub(super) async fn fresh_head(&self, branch: &str, deadline: Instant) -> Result<Oid, Fault> {
+        let heads = self.fetch_branches(&[branch.to_owned()], deadline).await?;
+        let head = heads.get(branch).copied();
         head.ok_or_else(|| Fault::retry(format!("{branch} of {} vanished while it was fetched", self.remote.url)))
     }
 

@@ -91,10 +91,7 @@ impl Mirror {
     /// Computes a way back with the fresh head of its branch and pushes nothing.
     pub async fn check_restore(&self, change: &RestoreChange, deadline: Duration) -> Result<CheckedMerge, Fault> {
         let deadline = Instant::now() + deadline;
-        let head = {
-            let writing = self.writing(deadline).await?;
-            self.fresh_head(&writing, &change.branch, deadline).await?
-        };
+        let head = self.fresh_head(&change.branch, deadline).await?;
         let change = change.clone();
         self.with_repository(move |repository| {
             Ok(match restored_tree(repository, head, &change)? {
@@ -114,10 +111,7 @@ impl Mirror {
         deadline: Duration,
     ) -> Result<Option<String>, Fault> {
         let deadline = Instant::now() + deadline;
-        let head = {
-            let writing = self.writing(deadline).await?;
-            self.fresh_head(&writing, &place.branch, deadline).await?
-        };
+        let head = self.fresh_head(&place.branch, deadline).await?;
         let (history, place, key) = (Arc::clone(&self.history), place.clone(), key.to_owned());
         let found = self.with_repository(move |repository| history.find_key(repository, head, &place, &key)).await?;
         Ok(found.map(|commit| commit.to_string()))

@@ -1,14 +1,21 @@
 //! What is asked of a remote: heads, fetch and push, through the `git` program; and what its answers mean.
 
-use super::mirror::{Mirror, Writing};
+use super::fetch::head_at;
+use super::mirror::Mirror;
 use super::paths::check_branches;
-use super::process::{Ended, Unfinished};
-use super::read;
+use super::process::{Doing, Ended, Unfinished};
+use super::refusal::{self, Refusal};
 use crate::providers::Fault;
 use git2::{ErrorCode, Oid, Repository};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout};
+
+/// No limit, for what goes on while bytes arrive: silence ends what hangs. A year is longer than any clone.
+pub const NO_LIMIT: Duration = Duration::from_secs(365 * 24 * 3_600);
+/// How many hex digits a commit of SHA-1 has.
+const SHA1_DIGITS: usize = 40;
 
 /// What became of a push that expected a certain head.
 pub(super) enum Pushed {
@@ -16,13 +23,15 @@ pub(super) enum Pushed {
     Done,
     /// The branch was no longer at the expected head; nothing changed.
     Raced,
-    /// It ended in a way that leaves open whether the branch moved.
-    InDoubt(Fault),
+    /// It ended in a way that leaves open whether the branch moved, or it may be tried again; with what git complained of
+    /// in the mirror.
+    InDoubt { fault: Fault, complaint: String },
 }
 
 impl Mirror {
     /// The heads of `branches` at the remote, in one request whatever their number; `None` for a branch that does
-    /// not exist. Needs no lock and does not touch the mirror. A remote on this machine is read in this process.
+    /// not exist. Needs no lock. A remote on this machine is read in this process. Where what was read is older than what
+    /// is known to be there, it is what is known.
     pub async fn heads(
         &self,
         branches: &[String],
@@ -30,20 +39,41 @@ impl Mirror {
     ) -> Result<BTreeMap<String, Option<String>>, Fault> {
         let deadline = Instant::now() + deadline;
         check_branches(branches)?;
-        let heads = match self.local_heads(branches, deadline).await? {
+        let heads = match self.local_heads(branches).await? {
             Some(heads) => heads,
-            None => self.ask_heads(branches, deadline).await?,
+            None => {
+                let heads = self.ask_heads(branches, deadline).await?;
+                self.newest_known(heads).await?
+            }
         };
-        self.saw(&heads);
+        for (branch, head) in &heads {
+            self.reads.saw(branch, head.as_deref().and_then(|id| Oid::from_str(id).ok()));
+        }
         Ok(heads)
     }
 
-    /// Brings `branches`, which must exist, into the mirror.
-    pub async fn fetch(&self, branches: &[String], deadline: Duration) -> Result<(), Fault> {
-        let deadline = Instant::now() + deadline;
-        check_branches(branches)?;
-        let writing = self.writing(deadline).await?;
-        self.fetch_branches(&writing, branches, deadline).await
+    /// These heads, or where the mirror has newer ones, those.
+    async fn newest_known(
+        &self,
+        heads: BTreeMap<String, Option<String>>,
+    ) -> Result<BTreeMap<String, Option<String>>, Fault> {
+        let (reads, is_here) = (Arc::clone(&self.reads), self.remote.directory.is_some());
+        if is_here {
+            return Ok(heads);
+        }
+        self.with_repository(move |repository| {
+            let newest = |(branch, read): (String, Option<String>)| {
+                let known = head_at(repository, &format!("refs/heads/{branch}"))?;
+                let doubted = match (known, read.as_deref().map(Oid::from_str)) {
+                    (Some(known), Some(Ok(read))) => reads.is_old(repository, &branch, read, known)?.then_some(known),
+                    (Some(_), None) => reads.is_gone_in_doubt(&branch),
+                    _ => None,
+                };
+                Ok((branch, doubted.map(|known| known.to_string()).or(read)))
+            };
+            heads.into_iter().map(newest).collect()
+        })
+        .await
     }
 
     /// Packs what has come in since the last time, at a cost that follows what is new and not what is there.
@@ -68,8 +98,12 @@ impl Mirror {
         if !listed.success {
             return Err(self.explain(&listed, "asking for the heads"));
         }
+        self.warn_if_moved(&listed.stderr);
         let mut heads: BTreeMap<_, _> = branches.iter().map(|branch| (branch.clone(), None)).collect();
         for (id, name) in listed.stdout.lines().filter_map(|line| line.split_once('\t')) {
+            if id.len() != SHA1_DIGITS {
+                return Err(refusal::sha256(&self.remote.url));
+            }
             // Patterns match the end of a name, so that refs of other folders may be listed, too.
             if let Some(head) = name.strip_prefix("refs/heads/").and_then(|branch| heads.get_mut(branch)) {
                 *head = Some(id.to_owned());
@@ -79,11 +113,7 @@ impl Mirror {
     }
 
     /// The heads of a remote on this machine, without a process; `None` when libgit2 cannot read it.
-    async fn local_heads(
-        &self,
-        branches: &[String],
-        deadline: Instant,
-    ) -> Result<Option<BTreeMap<String, Option<String>>>, Fault> {
+    async fn local_heads(&self, branches: &[String]) -> Result<Option<BTreeMap<String, Option<String>>>, Fault> {
         let Some(directory) = self.remote.directory.clone() else { return Ok(None) };
         let branches = branches.to_vec();
         let read = tokio::task::spawn_blocking(move || {
@@ -95,41 +125,14 @@ impl Mirror {
             };
             branches.into_iter().map(head).collect()
         });
-        let read = timeout_at(deadline, read).await.map_err(|_| self.timed_out("reading the heads"))?;
+        let silence = self.git.silence;
+        let read = timeout(silence, read).await.map_err(|_| self.unfinished("reading the heads", Some(silence)))?;
         read.map_err(|error| Fault::retry(format!("reading the heads broke off: {error}")))
     }
 
-    /// Brings branches into the mirror.
-    pub(super) async fn fetch_branches(
-        &self,
-        writing: &Writing<'_>,
-        branches: &[String],
-        deadline: Instant,
-    ) -> Result<(), Fault> {
-        const OPTIONS: [&str; 8] = [
-            "fetch",
-            "--quiet",
-            "--force",
-            "--no-tags",
-            "--no-write-fetch-head",
-            "--no-auto-maintenance",
-            "--no-recurse-submodules",
-            "--",
-        ];
-        let mut arguments: Vec<String> = OPTIONS.map(str::to_owned).into();
-        arguments.push(self.remote.url.clone());
-        arguments.extend(branches.iter().map(|branch| format!("+refs/heads/{branch}:refs/heads/{branch}")));
-        let mut fetched = self.git(&arguments, deadline, "fetching").await?;
-        if !fetched.success && self.mend(writing, &fetched.stderr)? {
-            fetched = self.git(&arguments, deadline, "fetching").await?;
-        }
-        if fetched.success { Ok(()) } else { Err(self.explain(&fetched, "fetching")) }
-    }
-
-    /// Moves the remote's branch from `expected` to `commit`, or leaves it alone.
+    /// Moves the remote's branch from `expected` to `commit`, or leaves it alone. Needs no lock: the commit is in the mirror.
     pub(super) async fn push(
         &self,
-        _: &Writing<'_>,
         branch: &str,
         commit: Oid,
         expected: Oid,
@@ -138,6 +141,7 @@ impl Mirror {
         let arguments = [
             "push".to_owned(),
             "--porcelain".to_owned(),
+            "--progress".to_owned(),
             "--no-verify".to_owned(),
             "--no-recurse-submodules".to_owned(),
             format!("--force-with-lease=refs/heads/{branch}:{expected}"),
@@ -145,92 +149,63 @@ impl Mirror {
             self.remote.url.clone(),
             format!("{commit}:refs/heads/{branch}"),
         ];
-        let pushed = match self.git.run(&self.directory, &self.remote, &arguments, deadline).await {
+        let what = format!("pushing to {branch}");
+        let doing = Doing { what: &what, deadline };
+        let in_doubt = |fault| Ok(Pushed::InDoubt { fault, complaint: String::new() });
+        let pushed = match self.git.run(&self.directory, &self.remote, &arguments, doing).await {
             Ok(ended) => ended,
             Err(Unfinished::NotStarted(fault)) => return Err(fault),
-            Err(Unfinished::TimedOut) => return Ok(Pushed::InDoubt(self.timed_out("pushing"))),
+            Err(Unfinished::TimedOut) => return in_doubt(self.unfinished(&what, None)),
+            Err(Unfinished::Silent(silence)) => return in_doubt(self.unfinished(&what, Some(silence))),
         };
         if pushed.success {
+            self.warn_if_moved(&pushed.stderr);
             return Ok(Pushed::Done);
         }
         match pushed.stdout.lines().find(|line| line.starts_with("!\t")) {
-            Some(line) if is_race(line, &pushed.stderr) => Ok(Pushed::Raced),
-            Some(line) if line.contains("[remote failure]") => Ok(Pushed::InDoubt(self.explain(&pushed, "pushing"))),
-            Some(line) => Err(Fault::fail(
-                format!("{} refused a push to {branch}: {}", self.remote.url, refusal(line, &pushed.stderr)),
-                "let the engine's identity push to this branch (branch protection, hooks, permissions)",
-            )),
-            None => match self.explain(&pushed, "pushing") {
+            Some(line) => match refusal::of_push(&self.remote.url, branch, line, &pushed.stderr) {
+                Refusal::Race => Ok(Pushed::Raced),
+                Refusal::Passing(fault) => in_doubt(fault),
+                Refusal::Lasting(fault) => Err(fault),
+            },
+            None => match self.explain(&pushed, &what) {
                 fail @ Fault::Fail { .. } => Err(fail),
-                doubt @ Fault::Retry { .. } => Ok(Pushed::InDoubt(doubt)),
+                fault @ Fault::Retry { .. } => Ok(Pushed::InDoubt { fault, complaint: pushed.stderr }),
             },
         }
     }
 
     /// Runs `git` with a deadline, for what can simply be tried again.
     pub(super) async fn git(&self, arguments: &[String], deadline: Instant, doing: &str) -> Result<Ended, Fault> {
-        match self.git.run(&self.directory, &self.remote, arguments, deadline).await {
+        match self.git.run(&self.directory, &self.remote, arguments, Doing { what: doing, deadline }).await {
             Ok(ended) => Ok(ended),
             Err(Unfinished::NotStarted(fault)) => Err(fault),
-            Err(Unfinished::TimedOut) => Err(self.timed_out(doing)),
+            Err(Unfinished::TimedOut) => Err(self.unfinished(doing, None)),
+            Err(Unfinished::Silent(silence)) => Err(self.unfinished(doing, Some(silence))),
         }
     }
 
-    pub(super) fn timed_out(&self, doing: &str) -> Fault {
-        Fault::retry(format!("{doing} ({}): no end before the deadline, so it was killed", self.remote.url))
+    /// What it means that something had to be killed: after so long a silence, or at its deadline.
+    fn unfinished(&self, doing: &str, silence: Option<Duration>) -> Fault {
+        let why = match silence {
+            Some(silence) => format!("nothing was heard for {silence:?}"),
+            None => "no end before the deadline".to_owned(),
+        };
+        Fault::retry(format!("{doing} ({}): {why}, so it was ended", self.remote.url))
     }
 
     /// What git's complaint means to a person.
     pub(super) fn explain(&self, ended: &Ended, doing: &str) -> Fault {
-        let url = &self.remote.url;
-        let said = &ended.stderr;
-        let any = |phrases: &[&str]| phrases.iter().any(|phrase| said.contains(phrase));
-        let error = format!("{doing} ({url}): git said: {}", read::shorten(said));
-        if let Some(branch) = said.split("couldn't find remote ref refs/heads/").nth(1) {
-            let branch = branch.lines().next().unwrap_or_default();
-            return Fault::fail(
-                format!("{url} has no branch '{branch}' (or is empty)"),
-                format!("push a first commit to '{branch}', or correct the branch of this stage in the rules"),
-            );
-        }
-        if any(&[
-            "Authentication failed",
-            "could not read Username",
-            "could not read Password",
-            "Permission denied",
-            "error: 403",
-        ]) {
-            return Fault::fail(error, "give the engine credentials that may read and push this repository");
-        }
-        if any(&["Host key verification failed"]) {
-            return Fault::fail(error, "add the host's key to the known hosts of the engine's user");
-        }
-        if any(&["dubious ownership"]) {
-            return Fault::fail(
-                error,
-                "run as the repository's owner, or add it to safe.directory of the engine's user",
-            );
-        }
-        if any(&["does not appear to be a git repository", "not found", "does not exist", "not a git repository"]) {
-            return Fault::fail(error, "correct the repository's URL in the rules, or create the repository");
-        }
-        Fault::retry(error)
+        refusal::of_remote(&self.remote.url, doing, &ended.stderr)
     }
-}
 
-/// Whether a refused push means that somebody else was faster, seen by us (`stale info`) or by the remote.
-fn is_race(line: &str, said: &str) -> bool {
-    const BY_US: [&str; 3] = ["stale info", "fetch first", "non-fast-forward"];
-    const BY_THE_REMOTE: [&str; 5] =
-        ["failed to update ref", "cannot lock ref", "incorrect old value", "reference already exists", "but expected"];
-    let declined = line.contains("declined") || line.contains("denied");
-    BY_US.iter().any(|phrase| line.contains(phrase))
-        || (!declined && BY_THE_REMOTE.iter().any(|phrase| line.contains(phrase) || said.contains(phrase)))
-}
-
-/// The reason in git's own words, with what the remote added.
-fn refusal(line: &str, said: &str) -> String {
-    let reason = line.rsplit('\t').next().unwrap_or(line);
-    let remote: Vec<_> = said.lines().filter_map(|line| line.strip_prefix("remote: ")).map(str::trim).collect();
-    if remote.is_empty() { reason.to_owned() } else { format!("{reason}; {}", read::shorten(&remote.join(" "))) }
+    /// Says once that the repository has moved, and that it works as long as it is redirected.
+    pub(super) fn warn_if_moved(&self, said: &str) {
+        if let Some(to) = refusal::moved_to(said)
+            && self.moved.set(()).is_ok()
+        {
+            let url = &self.remote.url;
+            tracing::warn!(url, to, "a repository has moved, and is found by a redirect: correct its URL in the rules");
+        }
+    }
 }
