@@ -138,7 +138,7 @@ async fn a_failing_server_is_tried_again_and_a_refusing_one_is_explained() {
     let (remote, server) = served(root.path());
     let mirror = mirrors(root.path()).mirror(&server.url("", "image.git")).unwrap();
     let change = pin("dev", "run-1", "config.json", &[("/tag", json!("v2"))]);
-    server.set_trouble(Trouble::Error);
+    server.set_trouble(Trouble::Say("500 Internal Server Error", ""));
     let outcome = mirror.forward(&change, SOON).await;
     assert!(matches!(&outcome, Err(Fault::Retry { error, .. }) if error.contains("500")), "{outcome:?}");
     server.set_trouble(Trouble::None);

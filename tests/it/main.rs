@@ -13,6 +13,7 @@ mod git_edit;
 mod git_merge;
 mod git_mirror;
 mod git_proof;
+mod git_remote;
 mod git_restore;
 mod git_transport;
 mod house;

@@ -126,9 +126,9 @@ mod tests {
             said,
             [
                 "  image cloning dev 37 %, 120.00 MiB, since 20s ago",
-                "  image pushing to dev, since 20s ago; nothing heard for 15.0s, tried again at 1970-01-01 00:00:35Z",
+                "  image pushing to dev, since 20s ago; nothing heard for 15.0s, tried again at 1970-01-01 00:00:35 UTC",
                 "  image waiting for the clone that goes on, since 20s ago",
-                "  image reading dev as 1234567, since 20s ago; believed at 1970-01-01 00:00:30Z, unless a newer one is read",
+                "  image reading dev as 1234567, since 20s ago; believed at 1970-01-01 00:00:30 UTC, unless a newer one is read",
             ]
         );
     }

@@ -2,76 +2,19 @@
 //! (`refs/tidegate/fetch/PROCESS-NUMBER/BRANCH`), and a short step under the mirror's lock then moves the branches. The first
 //! fetch of a mirror brings branch after branch: git keeps nothing of a pack that breaks off, but all that came before it.
 
-use super::fault::{disk_fault, object_fault};
+use super::aside::{self, ASIDE, Aside, absent, head_at, set_branch};
+use super::fault::object_fault;
 use super::mirror::{Mirror, Writing};
 use super::paths::check_branches;
 use crate::providers::Fault;
-use git2::{ErrorCode, Oid, Repository};
-use rustix::process::{Pid, test_kill_process};
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use git2::Oid;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// Where fetches write what they bring.
-pub(super) const ASIDE: &str = "refs/tidegate/fetch";
 /// How long the mirror's lock is waited for when all has come: who holds it does so for milliseconds.
 const LOCK_PATIENCE: Duration = Duration::from_secs(30);
-
-/// The fetches of a mirror that go on in this process.
-#[derive(Default)]
-pub(super) struct Fetches {
-    going_on: Mutex<BTreeSet<u64>>,
-}
-
-/// One of them, until this is dropped.
-struct Aside {
-    fetches: Arc<Fetches>,
-    number: u64,
-    /// `refs/tidegate/fetch/PROCESS-NUMBER/`.
-    prefix: String,
-}
-
-impl Aside {
-    fn begin(fetches: &Arc<Fetches>) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        fetches.going_on.lock().unwrap_or_else(PoisonError::into_inner).insert(number);
-        let prefix = format!("{ASIDE}/{}-{number}/", std::process::id());
-        Self { fetches: Arc::clone(fetches), number, prefix }
-    }
-}
-
-impl Drop for Aside {
-    fn drop(&mut self) {
-        self.fetches.going_on.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.number);
-    }
-}
-
-impl Fetches {
-    fn is_none(&self) -> bool {
-        self.going_on.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
-    }
-
-    /// Whether the fetch of a folder's name (`PROCESS-NUMBER`) goes on, here or in another process.
-    fn goes_on(&self, name: &str) -> bool {
-        let Some((process, number)) = name.split_once('-') else { return false };
-        match (process.parse::<u32>(), number.parse()) {
-            (Ok(process), Ok(number)) if process == std::process::id() => {
-                self.going_on.lock().unwrap_or_else(PoisonError::into_inner).contains(&number)
-            }
-            (Ok(process), _) => i32::try_from(process).ok().and_then(Pid::from_raw).is_some_and(lives),
-            _ => false,
-        }
-    }
-}
-
-/// Whether there is such a process; one that may not be signalled is one.
-fn lives(process: Pid) -> bool {
-    !matches!(test_kill_process(process), Err(rustix::io::Errno::SRCH))
-}
 
 impl Mirror {
     /// Brings `branches`, which must exist, into the mirror. While bytes arrive it may take until `deadline`.
@@ -126,7 +69,7 @@ impl Mirror {
             "--",
         ];
         if self.fetches.is_none() {
-            tidy(&self.directory.join("objects/pack"), self.git.silence);
+            aside::tidy(&self.directory.join("objects/pack"), self.git.silence);
         }
         let aside = Aside::begin(&self.fetches);
         let mut arguments: Vec<String> = OPTIONS.map(str::to_owned).into();
@@ -179,7 +122,7 @@ impl Mirror {
                     }
                     heads.insert(branch, newer.unwrap_or(read));
                 }
-                Ok((heads, dead_refs(repository, &fetches, &prefix)?))
+                Ok((heads, aside::dead_refs(repository, &fetches, &prefix)?))
             })
             .await?;
         let moved = heads.clone();
@@ -210,58 +153,5 @@ impl Mirror {
             Ok(heads.next().is_none())
         })
         .await
-    }
-}
-
-/// Where a ref is, if there is one.
-pub(super) fn head_at(repository: &Repository, name: &str) -> Result<Option<Oid>, Fault> {
-    match repository.refname_to_id(name) {
-        Ok(id) => Ok(Some(id)),
-        Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
-        Err(error) => Err(object_fault(&error)),
-    }
-}
-
-/// Sets a branch. One that is gone from the remote may be in its way, as `team` is in that of `team/dev`.
-fn set_branch(repository: &Repository, name: &str, head: Oid) -> Result<(), git2::Error> {
-    match repository.reference(name, head, true, "fetched") {
-        Err(error) if error.code() != ErrorCode::Locked => {
-            let mut above: Vec<String> = name.match_indices('/').skip(2).map(|(at, _)| name[..at].to_owned()).collect();
-            above.extend(repository.references_glob(&format!("{name}/*"))?.names().filter_map(|name| Some(name.ok()?.to_owned())));
-            for name in above {
-                repository.find_reference(&name).and_then(|mut gone| gone.delete()).or_else(absent)?;
-            }
-            repository.reference(name, head, true, "fetched").map(drop)
-        }
-        set => set.map(drop),
-    }
-}
-
-fn absent(error: git2::Error) -> Result<(), git2::Error> {
-    if error.code() == ErrorCode::NotFound { Ok(()) } else { Err(error) }
-}
-
-/// The refs of this fetch, and of those that go on nowhere any more.
-fn dead_refs(repository: &Repository, fetches: &Fetches, own: &str) -> Result<Vec<String>, Fault> {
-    let read = || -> Result<Vec<String>, git2::Error> {
-        let mut refs = repository.references_glob(&format!("{ASIDE}/*"))?;
-        refs.names().map(|name| name.map(str::to_owned)).collect()
-    };
-    let mut names = read().map_err(|error| object_fault(&error))?;
-    let of = |name: &str| name.strip_prefix(ASIDE)?.trim_start_matches('/').split('/').next().map(str::to_owned);
-    names.retain(|name| name.starts_with(own) || of(name).is_none_or(|of| !fetches.goes_on(&of)));
-    Ok(names)
-}
-
-/// Removes what fetches that were killed left of packs: nobody can read it, and no fetch of this process goes on. What another
-/// process is at has grown since it may be silent.
-fn tidy(packs: &Path, silence: Duration) {
-    for file in std::fs::read_dir(packs).into_iter().flatten().flatten() {
-        let age = file.metadata().and_then(|found| found.modified()).ok().and_then(|written| written.elapsed().ok());
-        let is_left = file.file_name().to_string_lossy().starts_with("tmp_") && age.is_some_and(|age| age > silence);
-        if is_left && let Err(error) = std::fs::remove_file(file.path()) {
-            let fault = disk_fault("removing", &file.path(), &error);
-            tracing::debug!(error = %fault, "what a fetch left stays");
-        }
     }
 }

@@ -4,9 +4,9 @@
 //! below the lock was therefore left by a process that was killed, and is removed; but for those of fetches, which have
 //! refs of their own. Reading, making objects and pushing need no lock.
 
+use super::aside::{self, Fetches};
 use super::calls::{self, Call, CallKind, Calling, Calls};
 use super::fault::{disk_fault, object_fault};
-use super::fetch::{self, Fetches};
 use super::history::History;
 use super::identity::Identity;
 use super::process::Git;
@@ -288,7 +288,7 @@ impl Mirror {
     pub(super) async fn believed_head(&self, branch: &str) -> Result<Option<Oid>, Fault> {
         let Some(seen) = self.reads.seen(branch) else { return Ok(None) };
         let name = format!("refs/heads/{branch}");
-        let head = self.with_repository(move |repository| fetch::head_at(repository, &name)).await?;
+        let head = self.with_repository(move |repository| aside::head_at(repository, &name)).await?;
         Ok(head.filter(|head| *head == seen))
     }
 
@@ -378,12 +378,12 @@ impl Mirror {
 
 /// Removes the lock files that killed processes left. Only under the mirror's lock, and not those of fetches, which need none.
 fn remove_lock_files(directory: &Path) -> io::Result<()> {
-    let (mut pending, aside) = (vec![directory.to_owned()], directory.join(fetch::ASIDE));
+    let (mut pending, fetches) = (vec![directory.to_owned()], directory.join(aside::ASIDE));
     while let Some(directory) = pending.pop() {
         for entry in fs::read_dir(&directory)? {
             let entry = entry?;
             if entry.file_type()?.is_dir() {
-                if entry.file_name() != "objects" && entry.path() != aside {
+                if entry.file_name() != "objects" && entry.path() != fetches {
                     pending.push(entry.path());
                 }
             } else if entry.path().extension().is_some_and(|extension| extension == "lock") {

@@ -7,6 +7,7 @@
 
 mod ancestry;
 mod archive;
+mod aside;
 mod attributes;
 mod authorship;
 mod borrow;

@@ -1,6 +1,6 @@
 //! What is asked of a remote: heads, fetch and push, through the `git` program; and what its answers mean.
 
-use super::fetch::head_at;
+use super::aside::head_at;
 use super::mirror::Mirror;
 use super::paths::check_branches;
 use super::process::{Doing, Ended, Unfinished};

@@ -1,11 +1,19 @@
-//! Git over smart HTTP: `git http-backend` behind a small server that can misbehave on demand.
+//! Git over smart HTTP: `git http-backend` behind a small server that can be silent, slow, cut, late to replicate, refuse and
+//! redirect on demand, over TLS too.
 
+use super::mailbox::certified;
 use super::repo::hermetic_git;
-use std::io::{BufRead, BufReader, Write};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+/// How long a test waits for a request. It takes a moment.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,15 +21,31 @@ pub(crate) enum Trouble {
     None,
     /// Requests are read and never answered.
     Hang,
-    /// Every request is answered with 500.
-    Error,
+    /// Pushes to this branch are applied, or not, and never answered.
+    HangPush { branch: &'static str, applied: bool },
+    /// The next push is applied, or not, and never answered; once.
+    HangPushOnce { applied: bool },
+    /// Every request is answered with this status and body.
+    Say(&'static str, &'static str),
+    /// Every request is answered with a redirect to the same path at another place.
+    Redirect(SocketAddr),
+    /// The next pushes, so many, are answered with git's own report of a refusal, and with this on standard error.
+    RefusePush { reason: &'static str, said: &'static str, times: usize },
     /// The next push is applied, and the connection closed without an answer; once.
     DropAfterPush,
+    /// Packs are sent in so many pieces with a pause before each.
+    Slow { pieces: usize, pause_ms: u64 },
+    /// The connection is closed after so many bytes of the next pack that is larger; once.
+    Cut { bytes: usize },
+    /// After so many bytes of a pack nothing comes until the trouble is another.
+    Hold { bytes: usize },
 }
 
 /// A server of all repositories below a directory.
 pub(crate) struct HttpGit {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
+    /// The certificate of who vouches for its own, as PEM, where it speaks TLS.
+    pub(crate) authority: Option<String>,
     shared: Arc<Shared>,
 }
 
@@ -30,12 +54,20 @@ struct Shared {
     backend: PathBuf,
     /// The value of the `Authorization` header that is asked for, if one is.
     authorization: Option<String>,
+    tls: Option<Arc<ServerConfig>>,
     trouble: Mutex<Trouble>,
-    /// Method and path of every request.
+    /// The repositories that are read as they were when they were put here.
+    late: Mutex<BTreeSet<String>>,
+    /// Method, path and query of every request.
     requests: Mutex<Vec<String>>,
+    changed: Condvar,
     /// Connections that are never answered.
-    hung: Mutex<Vec<TcpStream>>,
+    hung: Mutex<Vec<Connection>>,
 }
+
+trait Stream: Read + Write + Send {}
+impl<T: Read + Write + Send> Stream for T {}
+type Connection = BufReader<Box<dyn Stream>>;
 
 struct Request {
     method: String,
@@ -45,17 +77,49 @@ struct Request {
     body: Vec<u8>,
 }
 
+struct Answer {
+    status: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+}
+
+/// What becomes of a connection.
+enum Then {
+    GoOn,
+    Close,
+    Hang,
+}
+
+impl Then {
+    fn after(written: std::io::Result<()>) -> Self {
+        if written.is_ok() { Self::GoOn } else { Self::Close }
+    }
+}
+
 impl HttpGit {
     /// Serves the repositories below `root`; `authorization` is, for example, `Basic Ym90OnNlY3JldA==`.
     pub(crate) fn start(root: &Path, authorization: Option<&str>) -> Self {
+        Self::with(root, authorization, false)
+    }
+
+    /// The same over TLS, with a certificate that no machine knows.
+    pub(crate) fn with_tls(root: &Path) -> Self {
+        Self::with(root, None, true)
+    }
+
+    fn with(root: &Path, authorization: Option<&str>, tls: bool) -> Self {
         let libexec = Command::new("git").arg("--exec-path").output().unwrap().stdout;
         let backend = Path::new(String::from_utf8(libexec).unwrap().trim()).join("git-http-backend");
+        let (tls, authority) = if tls { Some(certified()).unzip() } else { (None, None) };
         let shared = Arc::new(Shared {
             root: root.to_owned(),
             backend,
             authorization: authorization.map(str::to_owned),
+            tls,
             trouble: Mutex::new(Trouble::None),
+            late: Mutex::default(),
             requests: Mutex::default(),
+            changed: Condvar::new(),
             hung: Mutex::default(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -67,66 +131,178 @@ impl HttpGit {
                 std::thread::spawn(move || server.serve(stream));
             }
         });
-        Self { address, shared }
+        Self { address, authority, shared }
     }
 
     /// The URL of a repository below the root; `user` is empty or like `bot:secret@`.
     pub(crate) fn url(&self, user: &str, name: &str) -> String {
-        format!("http://{user}{}/{name}", self.address)
+        match self.authority {
+            Some(_) => format!("https://{user}localhost:{}/{name}", self.address.port()),
+            None => format!("http://{user}{}/{name}", self.address),
+        }
     }
 
     pub(crate) fn set_trouble(&self, trouble: Trouble) {
         *self.shared.trouble.lock().unwrap() = trouble;
+        self.shared.changed.notify_all();
+    }
+
+    /// From now on a repository (`image.git`) is read as it is at this moment; what is pushed is kept, and read later.
+    pub(crate) fn lag(&self, name: &str) {
+        let (from, to) = (self.shared.root.join(name), self.shared.replica(name));
+        drop(std::fs::remove_dir_all(&to));
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        assert!(Command::new("cp").arg("-r").arg(from).arg(to).status().unwrap().success());
+        self.shared.late.lock().unwrap().insert(name.to_owned());
+    }
+
+    /// From now on a repository is read as it is.
+    pub(crate) fn catch_up(&self, name: &str) {
+        self.shared.late.lock().unwrap().remove(name);
     }
 
     /// Method and path of every request until now.
     pub(crate) fn requests(&self) -> Vec<String> {
-        self.shared.requests.lock().unwrap().clone()
+        let paths = |request: &String| request.split('?').next().unwrap().to_owned();
+        self.shared.requests.lock().unwrap().iter().map(paths).collect()
+    }
+
+    /// How many requests until now have this in their method, path and query.
+    pub(crate) fn count(&self, what: &str) -> usize {
+        self.shared.requests.lock().unwrap().iter().filter(|request| request.contains(what)).count()
+    }
+
+    /// Waits until there were so many requests with this in their method, path and query.
+    pub(crate) fn wait_for(&self, what: &str, count: usize) {
+        let there = |requests: &mut Vec<String>| {
+            requests.iter().filter(|request| request.contains(what)).count() < count
+        };
+        let requests = self.shared.requests.lock().unwrap();
+        let (requests, waited) = self.shared.changed.wait_timeout_while(requests, DEADLINE, there).unwrap();
+        assert!(!waited.timed_out(), "waited in vain for {count} of {what}; there are {requests:#?}");
     }
 }
 
 impl Shared {
+    fn replica(&self, name: &str) -> PathBuf {
+        self.root.with_extension("late").join(name)
+    }
+
     fn serve(&self, stream: TcpStream) {
-        let mut reader = BufReader::new(stream.try_clone().unwrap());
-        let mut writer = stream.try_clone().unwrap();
-        while let Some(request) = read_request(&mut reader, &mut writer) {
-            self.requests.lock().unwrap().push(format!("{} {}", request.method, request.path));
-            let trouble = *self.trouble.lock().unwrap();
-            let is_push = request.method == "POST" && request.path.ends_with("/git-receive-pack");
-            let answered = match trouble {
-                Trouble::Hang => return self.hung.lock().unwrap().push(stream),
-                Trouble::Error => respond(&mut writer, "500 Internal Server Error", &[], b""),
-                _ if !self.allowed(&request) => {
-                    let challenge = [("WWW-Authenticate".to_owned(), "Basic realm=\"git\"".to_owned())];
-                    respond(&mut writer, "401 Unauthorized", &challenge, b"")
-                }
-                Trouble::DropAfterPush if is_push => {
-                    *self.trouble.lock().unwrap() = Trouble::None;
-                    self.run_backend(&request);
-                    return;
-                }
-                Trouble::DropAfterPush | Trouble::None => {
-                    let (status, headers, body) = self.run_backend(&request);
-                    respond(&mut writer, &status, &headers, &body)
-                }
-            };
-            if answered.is_err() {
-                return;
+        let stream: Box<dyn Stream> = match &self.tls {
+            Some(config) => Box::new(StreamOwned::new(ServerConnection::new(config.clone()).unwrap(), stream)),
+            None => Box::new(stream),
+        };
+        let mut connection = BufReader::new(stream);
+        while let Some(request) = read_request(&mut connection) {
+            self.requests.lock().unwrap().push(format!("{} {}?{}", request.method, request.path, request.query));
+            self.changed.notify_all();
+            match self.answer(&request, &mut connection) {
+                Then::GoOn => {}
+                Then::Close => return,
+                Then::Hang => return self.hung.lock().unwrap().push(connection),
             }
         }
+    }
+
+    /// Answers, or does not.
+    fn answer(&self, request: &Request, connection: &mut Connection) -> Then {
+        let trouble = *self.trouble.lock().unwrap();
+        let is_push = request.is_push();
+        let done = |answer: Answer, connection: &mut Connection| Then::after(respond(connection, &answer));
+        match trouble {
+            Trouble::Hang => Then::Hang,
+            Trouble::HangPush { branch, applied } if is_push && request.names(branch) => {
+                if applied {
+                    self.run_backend(request);
+                }
+                Then::Hang
+            }
+            Trouble::HangPushOnce { applied } if is_push => {
+                if applied {
+                    self.run_backend(request);
+                }
+                *self.trouble.lock().unwrap() = Trouble::None;
+                Then::Hang
+            }
+            Trouble::Say(status, body) => {
+                let headers = vec![("Content-Type".to_owned(), "text/plain".to_owned())];
+                done(Answer { status: status.to_owned(), headers, body: body.into() }, connection)
+            }
+            Trouble::Redirect(to) => {
+                let location = format!("http://{to}{}?{}", request.path, request.query);
+                let headers = vec![("Location".to_owned(), location)];
+                done(Answer { status: "301 Moved Permanently".to_owned(), headers, body: Vec::new() }, connection)
+            }
+            _ if !self.allowed(request) => {
+                let headers = vec![("WWW-Authenticate".to_owned(), "Basic realm=\"git\"".to_owned())];
+                done(Answer { status: "401 Unauthorized".to_owned(), headers, body: Vec::new() }, connection)
+            }
+            Trouble::RefusePush { reason, said, times } if is_push => {
+                let left = times.saturating_sub(1);
+                *self.trouble.lock().unwrap() =
+                    if left == 0 { Trouble::None } else { Trouble::RefusePush { reason, said, times: left } };
+                done(refusal(request, reason, said), connection)
+            }
+            Trouble::DropAfterPush if is_push => {
+                *self.trouble.lock().unwrap() = Trouble::None;
+                self.run_backend(request);
+                Then::Close
+            }
+            _ => {
+                let answer = self.run_backend(request);
+                if request.is_pack() { self.send_pack(trouble, &answer, connection) } else { done(answer, connection) }
+            }
+        }
+    }
+
+    fn send_pack(&self, trouble: Trouble, answer: &Answer, connection: &mut Connection) -> Then {
+        let length = answer.body.len();
+        let (now, later) = match trouble {
+            Trouble::Slow { pieces, pause_ms } => {
+                let pause = Duration::from_millis(pause_ms);
+                return Then::after(respond_slowly(connection, answer, length.div_ceil(pieces), pause));
+            }
+            Trouble::Cut { bytes } | Trouble::Hold { bytes } if length > bytes => answer.body.split_at(bytes),
+            _ => return Then::after(respond(connection, answer)),
+        };
+        let head = head(answer);
+        let stream = connection.get_mut();
+        if stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(now)).and_then(|()| stream.flush()).is_err() {
+            return Then::Close;
+        }
+        if matches!(trouble, Trouble::Cut { .. }) {
+            *self.trouble.lock().unwrap() = Trouble::None;
+            return Then::Close;
+        }
+        let held = self.trouble.lock().unwrap();
+        let held = self.changed.wait_timeout_while(held, DEADLINE, |now| matches!(now, Trouble::Hold { .. })).unwrap();
+        drop(held);
+        Then::after(stream.write_all(later).and_then(|()| stream.flush()))
     }
 
     fn allowed(&self, request: &Request) -> bool {
         self.authorization.as_ref().is_none_or(|expected| request.header("authorization") == Some(expected))
     }
 
+    /// Where the repository of a request is read or written.
+    fn root_for(&self, request: &Request) -> PathBuf {
+        let name = request.path.trim_start_matches('/').split('/').next().unwrap_or_default();
+        let is_read = !request.is_push() && !request.query.contains("git-receive-pack");
+        if is_read && self.late.lock().unwrap().contains(name) {
+            return self.replica("");
+        }
+        self.root.clone()
+    }
+
     /// Runs the CGI program; its status line, headers and body.
-    fn run_backend(&self, request: &Request) -> (String, Vec<(String, String)>, Vec<u8>) {
-        let mut command = hermetic_git(&self.root);
+    fn run_backend(&self, request: &Request) -> Answer {
+        let root = self.root_for(request);
+        let mut command = hermetic_git(&root);
         let environment = command.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
         let environment: Vec<_> = environment.collect();
         command = Command::new(&self.backend);
-        command.env_clear().envs(environment).env("GIT_PROJECT_ROOT", &self.root).env("GIT_HTTP_EXPORT_ALL", "1");
+        command.env_clear().envs(environment).env("GIT_PROJECT_ROOT", &root).env("GIT_HTTP_EXPORT_ALL", "1");
         command.env("REQUEST_METHOD", &request.method).env("PATH_INFO", &request.path);
         command.env("QUERY_STRING", &request.query).env("REMOTE_USER", "bot").env("REMOTE_ADDR", "127.0.0.1");
         for (variable, header) in [
@@ -148,16 +324,16 @@ impl Shared {
         // A program that answered without reading everything is no concern of ours.
         let _ = feeder.join().unwrap();
         let split = output.windows(4).position(|window| window == b"\r\n\r\n").unwrap_or(output.len());
-        let mut status = "200 OK".to_owned();
-        let mut headers = Vec::new();
+        let mut answer = Answer { status: "200 OK".to_owned(), headers: Vec::new(), body: Vec::new() };
         for (name, value) in String::from_utf8_lossy(&output[..split]).lines().filter_map(|line| line.split_once(": "))
         {
             match name {
-                "Status" => status = value.to_owned(),
-                _ => headers.push((name.to_owned(), value.to_owned())),
+                "Status" => answer.status = value.to_owned(),
+                _ => answer.headers.push((name.to_owned(), value.to_owned())),
             }
         }
-        (status, headers, output.get(split + 4..).unwrap_or_default().to_vec())
+        answer.body = output.get(split + 4..).unwrap_or_default().to_vec();
+        answer
     }
 }
 
@@ -165,32 +341,61 @@ impl Request {
     fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(each, _)| each == name).map(|(_, value)| value.as_str())
     }
+
+    fn is_push(&self) -> bool {
+        self.method == "POST" && self.path.ends_with("/git-receive-pack")
+    }
+
+    /// Whether a pack is asked for.
+    fn is_pack(&self) -> bool {
+        let asks = self.body.windows(5).any(|window| window == b"want ");
+        self.method == "POST" && self.path.ends_with("/git-upload-pack") && (asks || self.header("content-encoding").is_some())
+    }
+
+    /// Whether a push names this branch.
+    fn names(&self, branch: &str) -> bool {
+        let name = format!("refs/heads/{branch}");
+        self.body.windows(name.len()).any(|window| window == name.as_bytes())
+    }
 }
 
-fn read_request(reader: &mut impl BufRead, writer: &mut impl Write) -> Option<Request> {
+/// Git's own report that a branch was refused, on the channels of its side band.
+fn refusal(request: &Request, reason: &str, said: &str) -> Answer {
+    let packet = |bytes: &[u8]| [format!("{:04x}", bytes.len() + 4).as_bytes(), bytes].concat();
+    let text = String::from_utf8_lossy(&request.body);
+    let name = text.split("refs/heads/").nth(1).unwrap().split(['\0', ' ', '\n']).next().unwrap();
+    let status = [packet(b"unpack ok\n"), packet(format!("ng refs/heads/{name} {reason}\n").as_bytes()), b"0000".to_vec()];
+    let band = |channel: u8, bytes: &[u8]| packet(&[&[channel], bytes].concat());
+    let said = if said.is_empty() { Vec::new() } else { band(2, format!("{said}\n").as_bytes()) };
+    let body = [said, band(1, &status.concat()), b"0000".to_vec()].concat();
+    let headers = vec![("Content-Type".to_owned(), "application/x-git-receive-pack-result".to_owned())];
+    Answer { status: "200 OK".to_owned(), headers, body }
+}
+
+fn read_request(connection: &mut Connection) -> Option<Request> {
     let mut line = String::new();
-    reader.read_line(&mut line).ok().filter(|length| *length > 0)?;
+    connection.read_line(&mut line).ok().filter(|length| *length > 0)?;
     let mut words = line.split_whitespace();
     let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let mut headers = Vec::new();
     loop {
         let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
+        connection.read_line(&mut line).ok()?;
         let Some((name, value)) = line.trim_end().split_once(':') else { break };
         headers.push((name.to_lowercase(), value.trim().to_owned()));
     }
     let mut request = Request { method, path: path.to_owned(), query: query.to_owned(), headers, body: Vec::new() };
     if request.header("expect").is_some() {
-        writer.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").ok()?;
+        connection.get_mut().write_all(b"HTTP/1.1 100 Continue\r\n\r\n").ok()?;
     }
     if request.header("transfer-encoding").is_some() {
         loop {
             let mut size = String::new();
-            reader.read_line(&mut size).ok()?;
+            connection.read_line(&mut size).ok()?;
             let size = usize::from_str_radix(size.trim(), 16).ok()?;
             let mut chunk = vec![0; size + 2];
-            reader.read_exact(&mut chunk).ok()?;
+            connection.read_exact(&mut chunk).ok()?;
             if size == 0 {
                 break;
             }
@@ -198,17 +403,37 @@ fn read_request(reader: &mut impl BufRead, writer: &mut impl Write) -> Option<Re
         }
     } else if let Some(length) = request.header("content-length").and_then(|length| length.parse().ok()) {
         request.body = vec![0; length];
-        reader.read_exact(&mut request.body).ok()?;
+        connection.read_exact(&mut request.body).ok()?;
     }
     Some(request)
 }
 
-fn respond(writer: &mut impl Write, status: &str, headers: &[(String, String)], body: &[u8]) -> std::io::Result<()> {
-    let mut head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n", body.len());
-    for (name, value) in headers {
+fn head(answer: &Answer) -> String {
+    let mut head = format!("HTTP/1.1 {}\r\nContent-Length: {}\r\n", answer.status, answer.body.len());
+    for (name, value) in &answer.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
-    head.push_str("\r\n");
-    writer.write_all(&[head.as_bytes(), body].concat())?;
-    writer.flush()
+    head + "\r\n"
+}
+
+fn respond(connection: &mut Connection, answer: &Answer) -> std::io::Result<()> {
+    let stream = connection.get_mut();
+    stream.write_all(&[head(answer).as_bytes(), &answer.body].concat())?;
+    stream.flush()
+}
+
+fn respond_slowly(
+    connection: &mut Connection,
+    answer: &Answer,
+    piece: usize,
+    pause: Duration,
+) -> std::io::Result<()> {
+    let stream = connection.get_mut();
+    stream.write_all(head(answer).as_bytes())?;
+    for piece in answer.body.chunks(piece.max(1)) {
+        std::thread::sleep(pause);
+        stream.write_all(piece)?;
+        stream.flush()?;
+    }
+    Ok(())
 }

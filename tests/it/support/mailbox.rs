@@ -235,7 +235,7 @@ fn hear(client: &mut Client) -> std::io::Result<Option<String>> {
 }
 
 /// A certificate to `localhost` with its key, and the authority that vouches for it.
-fn certified() -> (Arc<ServerConfig>, String) {
+pub(crate) fn certified() -> (Arc<ServerConfig>, String) {
     let (authority_key, key) = (rcgen::KeyPair::generate().unwrap(), rcgen::KeyPair::generate().unwrap());
     let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
     authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
