@@ -6,6 +6,7 @@ use super::aside::{self, ASIDE, Aside, absent, head_at, set_branch};
 use super::fault::object_fault;
 use super::mirror::{Mirror, Writing};
 use super::paths::check_branches;
+use super::refusal;
 use crate::providers::Fault;
 use git2::Oid;
 use std::collections::BTreeMap;
@@ -81,7 +82,7 @@ impl Mirror {
         if !fetched.success && self.mend_after(&fetched.stderr).await? {
             fetched = self.git(&arguments, deadline, &doing).await?;
         }
-        if !fetched.success {
+        if !fetched.success || refusal::is_shallow(&fetched.stderr) {
             return Err(self.explain(&fetched, &doing));
         }
         self.warn_if_moved(&fetched.stderr);
@@ -132,10 +133,10 @@ impl Mirror {
                 set_branch(repository, &format!("refs/heads/{branch}"), *head)?;
             }
             for name in &dead {
-                repository.find_reference(name).and_then(|mut dead| dead.delete()).or_else(absent)?;
                 // With the lock files of a process that was killed.
-                let name = name.strip_prefix(ASIDE).and_then(|name| name.trim_start_matches('/').split('/').next());
-                drop(name.map(|name| std::fs::remove_dir_all(folder.join(name))));
+                let of = name.strip_prefix(ASIDE).and_then(|name| name.trim_start_matches('/').split('/').next());
+                drop(of.map(|of| std::fs::remove_dir_all(folder.join(of))));
+                repository.find_reference(name).and_then(|mut dead| dead.delete()).or_else(absent)?;
             }
             Ok(())
         })

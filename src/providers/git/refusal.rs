@@ -41,8 +41,8 @@ const HOOK: &str = "do what the hook or rule demands, or let the engine's identi
 const PASSING: [&str; 5] = ["error: 429", "rate limit", "Rate limit", "too many requests", "Too Many Requests"];
 
 /// What lasts, of calls in general. The first row that fits counts.
-const OF_REMOTES: [Known; 17] = [
-    Known { words: &["shallow update not allowed", "from a shallow repository", "source repository is shallow, reject"], hint: SHALLOW },
+const OF_REMOTES: [Known; 18] = [
+    Known { words: &["shallow update not allowed", "from a shallow repository", "shallow roots are not allowed"], hint: SHALLOW },
     Known { words: &["certificate has expired", "certificate is not yet valid"], hint: "have the server's certificate renewed, or set this machine's clock" },
     Known {
         words: &[
@@ -55,6 +55,7 @@ const OF_REMOTES: [Known; 17] = [
             "match target host name",
             "certificate verify locations",
             "reading ca cert file",
+            "Problem with the SSL CA cert",
         ],
         hint: CA,
     },
@@ -73,6 +74,7 @@ const OF_REMOTES: [Known; 17] = [
     Known { words: &["dubious ownership"], hint: "run as the repository's owner, or add it to safe.directory of the engine's user" },
     Known { words: &["bad config line", "bad numeric config", "bad boolean config"], hint: "correct the git configuration of the engine's user" },
     Known { words: &["unable to find remote helper", "' not allowed", "Protocol \"", "is not supported"], hint: "write the URL with https, ssh or as a path" },
+    Known { words: &["not valid: is this a git repository", "invalid server response", "invalid ls-refs response"], hint: "what answers there is no git server, but a page to sign in, say: correct the repository's URL in the rules" },
     Known { words: &["error: 404", "error: 410", "access denied or repository not exported"], hint: URL },
     Known {
         words: &[
@@ -207,6 +209,11 @@ pub(super) fn sha256(url: &str) -> Fault {
         format!("{url} is a SHA-256 repository: its object ids have 64 digits, and Tidegate works with SHA-1 repositories, whose ids have 40"),
         "name a SHA-1 repository; `git init --object-format=sha1` makes one",
     )
+}
+
+/// Whether git said, though it did not fail, that it left out a branch because the remote's history is cut off.
+pub(super) fn is_shallow(said: &str) -> bool {
+    line_with(said, OF_REMOTES[0].words).is_some()
 }
 
 /// Where a redirect led.

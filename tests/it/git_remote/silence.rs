@@ -133,7 +133,7 @@ async fn while_one_clones_the_others_wait_for_it_and_it_is_told_how_far_it_is() 
     let told = wait_until("both to be told", async || {
         mirrors.tell_calls().unwrap();
         let told = Mirrors::calls_told(&root.path().join("mirrors"));
-        let is_far = told.iter().any(|call| call.progress.as_ref().is_some_and(|progress| progress.contains(" %, ")));
+        let is_far = told.iter().any(|call| call.progress.as_ref().is_some_and(|progress| progress.contains(" %")));
         (told.len() == 2 && is_far).then_some(told)
     })
     .await;

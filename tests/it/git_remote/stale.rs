@@ -116,14 +116,19 @@ async fn a_push_whose_answer_was_lost_is_one_commit_though_it_cannot_be_read_yet
     let mirror = mirrors(root.path()).mirror(&server.url("", "image.git")).unwrap();
     server.lag("image.git");
     server.set_trouble(Trouble::DropAfterPush);
-    let pushing = Arc::clone(&mirror);
-    let pushing = tokio::spawn(async move { pushing.forward(&tag("dev", "run-1", "v2"), NO_LIMIT).await });
-    // It was read again as it had been, and pushed again in vain.
-    tokio::task::block_in_place(|| server.wait_for("GET /image.git/info/refs?service=git-receive-pack", 3));
+    // It is read again as it was, and pushed again: the server says that it is there.
+    let commit = commit_of(mirror.forward(&tag("dev", "run-1", "v2"), SOON).await.unwrap());
+    assert_eq!(remote.head("dev"), Some(commit));
+    let mirror = mirrors(&root.path().join("other")).mirror(&server.url("", "image.git")).unwrap();
+    // Another process that knows nothing is refused by the server until what it reads has caught up.
+    let asked = server.count("GET /image.git/info/refs?service=git-receive-pack");
+    let pushing = tokio::spawn(async move { mirror.forward(&tag("dev", "run-2", "v3"), NO_LIMIT).await });
+    tokio::task::block_in_place(|| server.wait_for("GET /image.git/info/refs?service=git-receive-pack", asked + 3));
+    assert!(!pushing.is_finished());
     server.catch_up("image.git");
     let commit = commit_of(pushing.await.unwrap().unwrap());
     assert_eq!(remote.head("dev"), Some(commit));
-    assert_eq!(remote.log("dev"), ["Pin run-1", "Begin"]);
+    assert_eq!(remote.log("dev"), ["Pin run-2", "Pin run-1", "Begin"]);
 }
 
 fn watched(url: &str, known: &str) -> WatchWork {

@@ -10,6 +10,7 @@ mod gates;
 mod hostile;
 mod looking;
 mod notices;
+mod remotes;
 mod rules_files;
 mod rules_repository;
 mod sandbox;
