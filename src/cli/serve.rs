@@ -56,6 +56,7 @@ impl Serve {
     pub(super) async fn execute(self, config: &Path) -> anyhow::Result<()> {
         private::close();
         let house = waiting_for_room(|| House::open(config)).await?;
+        say_what_git_does_not_get(&house);
         let stop = CancellationToken::new();
         let told = stop.clone();
         tokio::spawn(async move {
@@ -94,7 +95,6 @@ pub(super) async fn serve(
     if house.settings.rules.repository().is_none() {
         house.load_rules_files().await?.refused.iter().for_each(|refused| tracing::error!("{refused}"));
     }
-    say_what_git_does_not_get(&house);
     let sandbox = house.settings.sandbox()?;
     if !sandbox.is_on() {
         tracing::warn!("`sandbox = \"none\"`: commands of repositories can do all that this server can");
@@ -152,7 +152,10 @@ fn say_what_git_does_not_get(house: &House) {
     let dropped = dropped(own.iter().map(String::as_str), &given);
     if !dropped.is_empty() {
         let dropped = dropped.join(", ");
-        tracing::warn!(dropped, "git does not get these variables of this server: give it those that it needs as [git_environment]");
+        tracing::warn!(
+            dropped,
+            "git does not get these variables of this server: give it those that it needs as [git_environment]"
+        );
     }
 }
 

@@ -115,7 +115,8 @@ impl Simulation {
                 break;
             }
             let Tools { mirrors, quarantine, .. } = &self.scratch.tools;
-            let outcome = watch(&look, Watching { mirrors, looks: &Places::new(1), fetches: &Places::new(1), quarantine }).await;
+            let outcome =
+                watch(&look, Watching { mirrors, looks: &Places::new(1), fetches: &Places::new(1), quarantine }).await;
             self.take_in(Event::Outcome { effect, outcome }).await?;
         }
         Ok(clause)

@@ -146,10 +146,7 @@ async fn bring_all(merge: &Merge, work: &StepWork, tools: &Tools) -> Result<(), 
         }
         mirror.fetch(&[merge.branch.clone(), work.branch.clone()], time_left(work)).await?;
         let gone = "the branch was force-pushed: verify its new head, and promote that";
-        mirror
-            .commit_info(commit.as_str())
-            .await
-            .map_err(|_| not_on(&merge.branch, commit, (&mirror, work), gone))?;
+        mirror.commit_info(commit.as_str()).await.map_err(|_| not_on(&merge.branch, commit, (&mirror, work), gone))?;
     }
     Ok(())
 }

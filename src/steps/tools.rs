@@ -83,7 +83,11 @@ impl Tools {
         }
         mirror.fetch(std::slice::from_ref(&work.branch), time_left(work)).await?;
         let gone = "the branch was force-pushed: the push that did it starts a run of its own";
-        mirror.commit_info(commit.as_str()).await.map(drop).map_err(|_| not_on(&work.branch, commit, (mirror, work), gone))
+        mirror
+            .commit_info(commit.as_str())
+            .await
+            .map(drop)
+            .map_err(|_| not_on(&work.branch, commit, (mirror, work), gone))
     }
 
     /// A fresh folder for this step; what an earlier try left in it is removed.

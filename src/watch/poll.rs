@@ -165,7 +165,8 @@ async fn look(work: &WatchWork, with: Watching<'_>, try_unread: bool) -> Result<
         let seen = match unfetched.get(branch) {
             Some(fault) => Err(fault.clone()),
             None if !has(&mirror, commit).await? => {
-                let answered = format!("{branch} of {} was at {commit} a moment ago, and now an older one came", mirror.url());
+                let answered =
+                    format!("{branch} of {} was at {commit} a moment ago, and now an older one came", mirror.url());
                 Err(Fault::retry(format!("{answered}: what answers lags behind")))
             }
             None => read(work, (&mirror, with.quarantine), (stage, later), commit).await,

@@ -173,12 +173,17 @@ fn trouble(
         .filter_map(|repository| Some((&repository.repository, repository.unreachable.as_ref()?)));
     let failed = report.failed.iter().map(|run| {
         let hint = run.hint.as_ref().map_or_else(String::new, |hint| format!("\n{:indent$}{hint}", ""));
-        format!("  {:<stage$} {:<name$} {} {}{hint}", run.stage, run.run, paint(&run.state, Tone::Bad), words::first_line(&run.reason))
+        format!(
+            "  {:<stage$} {:<name$} {} {}{hint}",
+            run.stage,
+            run.run,
+            paint(&run.state, Tone::Bad),
+            words::first_line(&run.reason)
+        )
     });
-    let unreachable =
-        unreachable.map(|(name, error)| {
-            format!("  {name} {}: {}", paint("cannot be reached", Tone::Bad), words::first_line(error))
-        });
+    let unreachable = unreachable.map(|(name, error)| {
+        format!("  {name} {}: {}", paint("cannot be reached", Tone::Bad), words::first_line(error))
+    });
     let unread = report.repositories.iter().flat_map(|repository| {
         let name = &repository.repository;
         repository.unread.iter().map(move |(at, unread)| {

@@ -57,9 +57,7 @@ impl Fetches {
     fn goes_on(&self, name: &str) -> bool {
         let Some((process, number)) = name.split_once('-') else { return false };
         match (process.parse::<u32>(), number.parse()) {
-            (Ok(process), Ok(number)) if process == std::process::id() => {
-                self.going_on().contains(&number)
-            }
+            (Ok(process), Ok(number)) if process == std::process::id() => self.going_on().contains(&number),
             (Ok(process), _) => i32::try_from(process).ok().and_then(Pid::from_raw).is_some_and(lives),
             _ => false,
         }
@@ -85,7 +83,12 @@ pub(super) fn set_branch(repository: &Repository, name: &str, head: Oid) -> Resu
     match repository.reference(name, head, true, "fetched") {
         Err(error) if error.code() != ErrorCode::Locked => {
             let mut above: Vec<String> = name.match_indices('/').skip(2).map(|(at, _)| name[..at].to_owned()).collect();
-            above.extend(repository.references_glob(&format!("{name}/*"))?.names().filter_map(|name| Some(name.ok()?.to_owned())));
+            above.extend(
+                repository
+                    .references_glob(&format!("{name}/*"))?
+                    .names()
+                    .filter_map(|name| Some(name.ok()?.to_owned())),
+            );
             for name in above {
                 repository.find_reference(&name).and_then(|mut gone| gone.delete()).or_else(absent)?;
             }

@@ -56,8 +56,7 @@ pub(super) fn is_ssh(remote: &Remote) -> bool {
 pub(super) fn ssh_command(extra: &[(String, String)], silence: Duration) -> Option<String> {
     let is_set = extra.iter().any(|(name, _)| matches!(name.as_str(), "GIT_SSH_COMMAND" | "GIT_SSH"));
     let (connect, alive) = (whole_seconds(silence), whole_seconds(silence / 3));
-    let command =
-        format!("ssh -o ConnectTimeout={connect} -o ServerAliveInterval={alive} -o ServerAliveCountMax=3");
+    let command = format!("ssh -o ConnectTimeout={connect} -o ServerAliveInterval={alive} -o ServerAliveCountMax=3");
     (!is_set).then_some(command)
 }
 

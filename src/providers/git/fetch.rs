@@ -39,7 +39,8 @@ impl Mirror {
             Ok(first) => first,
             Err(_) => {
                 let _waits = self.waits("waiting for the clone that goes on");
-                let busy = |_| Fault::retry(format!("the clone of {} goes on, and the deadline has passed", self.url()));
+                let busy =
+                    |_| Fault::retry(format!("the clone of {} goes on, and the deadline has passed", self.url()));
                 timeout_at(deadline, self.first.lock()).await.map_err(busy)?
             }
         };

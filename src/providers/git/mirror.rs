@@ -297,7 +297,8 @@ impl Mirror {
         let name = format!("refs/heads/{branch}");
         let moved = async {
             let writing = self.writing(Instant::now() + NOTE_PATIENCE).await?;
-            self.change_refs(&writing, move |repository| repository.reference(&name, commit, true, "pushed").map(drop)).await
+            self.change_refs(&writing, move |repository| repository.reference(&name, commit, true, "pushed").map(drop))
+                .await
         };
         // The next fetch says it again, so that a failure here costs time, or a read that is older is not doubted.
         if let Err(fault) = moved.await {

@@ -90,7 +90,10 @@ mod tests {
     #[test]
     fn how_far_it_is_is_told_from_what_it_complains_of() {
         let mut said = Said::default();
-        assert_eq!(said.take(b"remote: Counting objects:  50% (5/10)   \rremote: Countin").as_deref(), Some("counting objects 50 %"));
+        assert_eq!(
+            said.take(b"remote: Counting objects:  50% (5/10)   \rremote: Countin").as_deref(),
+            Some("counting objects 50 %")
+        );
         assert_eq!(said.take(b"g objects: 100% (10/10), done.\n").as_deref(), Some("counting objects 100 %"));
         let receiving = b"Receiving objects:  37% (370/1000), 120.00 MiB | 5.00 MiB/s\r";
         assert_eq!(said.take(receiving).as_deref(), Some("37 %, 120.00 MiB"));

@@ -60,7 +60,9 @@ impl Mirror {
         paths::check_branches(&[branch.to_owned()])?;
         let propose = Arc::new(propose);
         let publishing = self.publishing(branch);
-        let busy = |_| Fault::retry(format!("another push to {branch} of {} goes on, and the deadline has passed", self.url()));
+        let busy = |_| {
+            Fault::retry(format!("another push to {branch} of {} goes on, and the deadline has passed", self.url()))
+        };
         let _alone = timeout_at(deadline, publishing.lock()).await.map_err(busy)?;
         // The head as last seen is good enough to try: the push proves it. Any other answer needs a fresh head.
         let mut believed = self.believed_head(branch).await?;

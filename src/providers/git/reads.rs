@@ -117,7 +117,13 @@ impl Reads {
             _ if lag.is_zero() => false,
             _ => {
                 let known = short(known);
-                tracing::info!(url, branch, read = what, known, "a read is older than what is known to be there: it is doubted");
+                tracing::info!(
+                    url,
+                    branch,
+                    read = what,
+                    known,
+                    "a read is older than what is known to be there: it is doubted"
+                );
                 let doing = format!("reading {branch} as {what}, which is older than {known}, known to be there");
                 let shown = self.calls.begin(&self.mirror, CallKind::Doubt, &doing, lag);
                 state.doubt = Some(Doubt { read, since: Instant::now(), _shown: shown });

@@ -30,9 +30,11 @@ const KEY: &str = "give the engine's user an ssh key that may read and push this
                    in [git_environment] of tidegate.toml";
 const CA: &str = "name the file with your CA's certificate as GIT_SSL_CAINFO in [git_environment] of tidegate.toml, or have the \
                   server's certificate mended";
-const SHALLOW: &str = "name a repository that has the whole history, or complete this one: `git fetch --unshallow` in it";
+const SHALLOW: &str =
+    "name a repository that has the whole history, or complete this one: `git fetch --unshallow` in it";
 const URL: &str = "correct the repository's URL in the rules, or create the repository";
-const SIGNING: &str = "the branch wants signed commits: set `signing` of [identity] in tidegate.toml, and let the forge know the key";
+const SIGNING: &str =
+    "the branch wants signed commits: set `signing` of [identity] in tidegate.toml, and let the forge know the key";
 const BRANCH: &str = "let the engine's identity push to this branch past its branch protection, or stop protecting it from that identity";
 const HOOK: &str = "do what the hook or rule demands, or let the engine's identity push to this branch (branch protection, hooks, \
                     permissions)";
@@ -42,8 +44,14 @@ const PASSING: [&str; 5] = ["error: 429", "rate limit", "Rate limit", "too many 
 
 /// What lasts, of calls in general. The first row that fits counts.
 const OF_REMOTES: [Known; 18] = [
-    Known { words: &["shallow update not allowed", "from a shallow repository", "shallow roots are not allowed"], hint: SHALLOW },
-    Known { words: &["certificate has expired", "certificate is not yet valid"], hint: "have the server's certificate renewed, or set this machine's clock" },
+    Known {
+        words: &["shallow update not allowed", "from a shallow repository", "shallow roots are not allowed"],
+        hint: SHALLOW,
+    },
+    Known {
+        words: &["certificate has expired", "certificate is not yet valid"],
+        hint: "have the server's certificate renewed, or set this machine's clock",
+    },
     Known {
         words: &[
             "certificate verification failed",
@@ -59,22 +67,58 @@ const OF_REMOTES: [Known; 18] = [
         ],
         hint: CA,
     },
-    Known { words: &["Received HTTP code 407", "Could not resolve proxy", "error: 407"], hint: "correct the proxy in [git_environment] of tidegate.toml: https_proxy, with its user and password" },
-    Known { words: &["unable to update url base from redirection"], hint: "the repository has moved: correct its URL in the rules" },
-    Known { words: &["Permission denied (", "Too many authentication failures", "Load key", "UNPROTECTED PRIVATE KEY"], hint: KEY },
+    Known {
+        words: &["Received HTTP code 407", "Could not resolve proxy", "error: 407"],
+        hint: "correct the proxy in [git_environment] of tidegate.toml: https_proxy, with its user and password",
+    },
+    Known {
+        words: &["unable to update url base from redirection"],
+        hint: "the repository has moved: correct its URL in the rules",
+    },
+    Known {
+        words: &["Permission denied (", "Too many authentication failures", "Load key", "UNPROTECTED PRIVATE KEY"],
+        hint: KEY,
+    },
     Known {
         words: &["IDENTIFICATION HAS CHANGED"],
         hint: "its key is another than before: make sure that it is the right host, then replace the key in the known hosts of the engine's user",
     },
-    Known { words: &["Host key verification failed"], hint: "add the host's key to the known hosts of the engine's user" },
-    Known { words: &["no matching host key type", "no matching key exchange", "no matching cipher"], hint: "the host is too old for this ssh: allow what it offers in ~/.ssh/config of the engine's user" },
-    Known { words: &["cannot run ssh", "cannot exec 'ssh'"], hint: "install an ssh client (openssh-client) beside git" },
-    Known { words: &["Authentication failed", "could not read Username", "could not read Password", "error: 401"], hint: CREDENTIALS },
-    Known { words: &["error: 403", "Permission denied", "Access denied", "marked as read only", "key is read only"], hint: CREDENTIALS },
-    Known { words: &["dubious ownership"], hint: "run as the repository's owner, or add it to safe.directory of the engine's user" },
-    Known { words: &["bad config line", "bad numeric config", "bad boolean config"], hint: "correct the git configuration of the engine's user" },
-    Known { words: &["unable to find remote helper", "' not allowed", "Protocol \"", "is not supported"], hint: "write the URL with https, ssh or as a path" },
-    Known { words: &["not valid: is this a git repository", "invalid server response", "invalid ls-refs response"], hint: "what answers there is no git server, but a page to sign in, say: correct the repository's URL in the rules" },
+    Known {
+        words: &["Host key verification failed"],
+        hint: "add the host's key to the known hosts of the engine's user",
+    },
+    Known {
+        words: &["no matching host key type", "no matching key exchange", "no matching cipher"],
+        hint: "the host is too old for this ssh: allow what it offers in ~/.ssh/config of the engine's user",
+    },
+    Known {
+        words: &["cannot run ssh", "cannot exec 'ssh'"],
+        hint: "install an ssh client (openssh-client) beside git",
+    },
+    Known {
+        words: &["Authentication failed", "could not read Username", "could not read Password", "error: 401"],
+        hint: CREDENTIALS,
+    },
+    Known {
+        words: &["error: 403", "Permission denied", "Access denied", "marked as read only", "key is read only"],
+        hint: CREDENTIALS,
+    },
+    Known {
+        words: &["dubious ownership"],
+        hint: "run as the repository's owner, or add it to safe.directory of the engine's user",
+    },
+    Known {
+        words: &["bad config line", "bad numeric config", "bad boolean config"],
+        hint: "correct the git configuration of the engine's user",
+    },
+    Known {
+        words: &["unable to find remote helper", "' not allowed", "Protocol \"", "is not supported"],
+        hint: "write the URL with https, ssh or as a path",
+    },
+    Known {
+        words: &["not valid: is this a git repository", "invalid server response", "invalid ls-refs response"],
+        hint: "what answers there is no git server, but a page to sign in, say: correct the repository's URL in the rules",
+    },
     Known { words: &["error: 404", "error: 410", "access denied or repository not exported"], hint: URL },
     Known {
         words: &[
@@ -102,25 +146,62 @@ const OF_PUSHES: [Known; 8] = [
         hint: "the change carries what looks like a secret: take it out of the commits that are brought, or allow it at the forge",
     },
     // "Signed-off-by" is a line of a message, and no signature.
-    Known { words: &["signed-off-by", "sign-off", "signed off"], hint: "the hook wants a `Signed-off-by` line, which commits of Tidegate have not: let the engine's identity pass" },
     Known {
-        words: &["verified signature", "must be signed", "signed commit", "not signed", "unsigned", "gpg key", "gpg signature", "valid signature", "commit signature"],
+        words: &["signed-off-by", "sign-off", "signed off"],
+        hint: "the hook wants a `Signed-off-by` line, which commits of Tidegate have not: let the engine's identity pass",
+    },
+    Known {
+        words: &[
+            "verified signature",
+            "must be signed",
+            "signed commit",
+            "not signed",
+            "unsigned",
+            "gpg key",
+            "gpg signature",
+            "valid signature",
+            "commit signature",
+        ],
         hint: SIGNING,
     },
     // GitHub's GH007; GitLab's push rules.
     Known {
-        words: &["gh007", "private email", "committer's email", "author's email", "is not a member of", "email address is not"],
+        words: &[
+            "gh007",
+            "private email",
+            "committer's email",
+            "author's email",
+            "is not a member of",
+            "email address is not",
+        ],
         hint: "set `name` and `email` of [identity] in tidegate.toml to those of an account that the forge knows",
     },
-    Known { words: &["branch is currently checked out", "checked out branch"], hint: "push to a bare repository, or have it follow its branch (receive.denyCurrentBranch)" },
+    Known {
+        words: &["branch is currently checked out", "checked out branch"],
+        hint: "push to a bare repository, or have it follow its branch (receive.denyCurrentBranch)",
+    },
     // GitHub's GH006 and GH013; GitLab; Bitbucket; Azure's TF402455.
     Known {
-        words: &["gh006", "protected branch", "through a pull request", "through pull requests", "use a pull request", "pushes to this branch are not permitted"],
+        words: &[
+            "gh006",
+            "protected branch",
+            "through a pull request",
+            "through pull requests",
+            "use a pull request",
+            "pushes to this branch are not permitted",
+        ],
         hint: BRANCH,
     },
     // Gerrit; GitLab; a repository whose files belong to somebody else.
     Known {
-        words: &["prohibited by gerrit", "not permitted: update", "not allowed to push", "do not have permission", "insufficient permission", "permission denied"],
+        words: &[
+            "prohibited by gerrit",
+            "not permitted: update",
+            "not allowed to push",
+            "do not have permission",
+            "insufficient permission",
+            "permission denied",
+        ],
         hint: "give the engine's identity the right to push to this branch",
     },
 ];
@@ -143,8 +224,17 @@ const MAY_PASS: [&str; 14] = [
     "remote failure",
 ];
 /// What a refusal says that was meant.
-const MEANT: [&str; 9] =
-    ["declined", "denied", "denying", "protected", "prohibited", "not permitted", "not allowed", "forbidden", "violation"];
+const MEANT: [&str; 9] = [
+    "declined",
+    "denied",
+    "denying",
+    "protected",
+    "prohibited",
+    "not permitted",
+    "not allowed",
+    "forbidden",
+    "violation",
+];
 
 /// What a failed call to a remote means, by what git complained of.
 pub(super) fn of_remote(url: &str, doing: &str, said: &str) -> Fault {
@@ -155,7 +245,10 @@ pub(super) fn of_remote(url: &str, doing: &str, said: &str) -> Fault {
             format!("push a first commit to '{branch}', or correct the branch of this stage in the rules"),
         );
     }
-    if ["mismatched algorithms", "object format", "unknown repository extension"].iter().any(|words| said.contains(words)) {
+    if ["mismatched algorithms", "object format", "unknown repository extension"]
+        .iter()
+        .any(|words| said.contains(words))
+    {
         return sha256(url);
     }
     let error = |line: &str| whole(format!("{doing} ({url}): git said: {}", shorten(line)), said);
@@ -206,7 +299,9 @@ pub(super) fn of_push(url: &str, branch: &str, line: &str, said: &str) -> Refusa
 /// A repository with the longer object names.
 pub(super) fn sha256(url: &str) -> Fault {
     Fault::fail(
-        format!("{url} is a SHA-256 repository: its object ids have 64 digits, and Tidegate works with SHA-1 repositories, whose ids have 40"),
+        format!(
+            "{url} is a SHA-256 repository: its object ids have 64 digits, and Tidegate works with SHA-1 repositories, whose ids have 40"
+        ),
         "name a SHA-1 repository; `git init --object-format=sha1` makes one",
     )
 }
@@ -307,14 +402,54 @@ mod tests {
     #[test]
     fn what_forges_refuse_has_the_remedy_that_fits() {
         let cases = [
-            ("protected branch hook declined", "remote: error: GH006: Protected branch update failed for refs/heads/main.\nremote: error: Changes must be made through a pull request.", "GH006", BRANCH),
-            ("push declined due to repository rule violations", "remote: error: GH013: Repository rule violations found for refs/heads/main.\nremote: \nremote: - Commits must have verified signatures.\nremote:   Found 1 violation:", "verified signatures", SIGNING),
-            ("push declined due to repository rule violations", "remote: error: GH013: Repository rule violations found\nremote: - GITHUB PUSH PROTECTION\nremote:   - Push cannot contain secrets", "PUSH PROTECTION", OF_PUSHES[1].hint),
-            ("pre-receive hook declined", "remote: error: GH001: Large files detected.\nremote: error: File a is 120.00 MB; this exceeds GitHub's file size limit of 100.00 MB", "GH001", OF_PUSHES[0].hint),
-            ("pre-receive hook declined", "remote: \nremote: ========\nremote: GitLab: You are not allowed to push code to protected branches on this project.\nremote: ========", "You are not allowed", BRANCH),
-            ("pre-receive hook declined", "remote: GitLab: Commit must be signed with a GPG key", "must be signed", SIGNING),
-            ("pre-receive hook declined", "remote: GitLab: Committer's email 'x@y' does not follow the pattern", "Committer's email", OF_PUSHES[4].hint),
-            ("pre-receive hook declined", "remote: commits need a Signed-off-by line", "Signed-off-by", OF_PUSHES[2].hint),
+            (
+                "protected branch hook declined",
+                "remote: error: GH006: Protected branch update failed for refs/heads/main.\nremote: error: Changes must be made through a pull request.",
+                "GH006",
+                BRANCH,
+            ),
+            (
+                "push declined due to repository rule violations",
+                "remote: error: GH013: Repository rule violations found for refs/heads/main.\nremote: \nremote: - Commits must have verified signatures.\nremote:   Found 1 violation:",
+                "verified signatures",
+                SIGNING,
+            ),
+            (
+                "push declined due to repository rule violations",
+                "remote: error: GH013: Repository rule violations found\nremote: - GITHUB PUSH PROTECTION\nremote:   - Push cannot contain secrets",
+                "PUSH PROTECTION",
+                OF_PUSHES[1].hint,
+            ),
+            (
+                "pre-receive hook declined",
+                "remote: error: GH001: Large files detected.\nremote: error: File a is 120.00 MB; this exceeds GitHub's file size limit of 100.00 MB",
+                "GH001",
+                OF_PUSHES[0].hint,
+            ),
+            (
+                "pre-receive hook declined",
+                "remote: \nremote: ========\nremote: GitLab: You are not allowed to push code to protected branches on this project.\nremote: ========",
+                "You are not allowed",
+                BRANCH,
+            ),
+            (
+                "pre-receive hook declined",
+                "remote: GitLab: Commit must be signed with a GPG key",
+                "must be signed",
+                SIGNING,
+            ),
+            (
+                "pre-receive hook declined",
+                "remote: GitLab: Committer's email 'x@y' does not follow the pattern",
+                "Committer's email",
+                OF_PUSHES[4].hint,
+            ),
+            (
+                "pre-receive hook declined",
+                "remote: commits need a Signed-off-by line",
+                "Signed-off-by",
+                OF_PUSHES[2].hint,
+            ),
             ("prohibited by Gerrit: not permitted: update", "", "prohibited by Gerrit", OF_PUSHES[7].hint),
             ("pre-receive hook declined", "remote: come back on Monday", "come back on Monday", HOOK),
             ("deny updating a hidden ref", "", "hidden ref", ""),
@@ -342,7 +477,11 @@ mod tests {
         for (reason, said) in cases {
             let (kind, error, _) = push(reason, said);
             assert_eq!(kind, "passing", "{error}");
-            assert!(error.contains(reason) && error.ends_with(said.lines().last().unwrap_or(reason)) || said.lines().count() < 2, "{error}");
+            assert!(
+                error.contains(reason) && error.ends_with(said.lines().last().unwrap_or(reason))
+                    || said.lines().count() < 2,
+                "{error}"
+            );
         }
         assert_eq!(push("failed to update ref", "").0, "race");
         let oversized = push("unpacker error", "remote: fatal: pack exceeds maximum allowed size (1 GiB)");
@@ -354,18 +493,44 @@ mod tests {
         let banner = "@@@@@@@@@@@@@@\n@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @\n@@@@@@@@@@@@@@\nIT IS POSSIBLE\nHost key verification failed.\nfatal: Could not read from remote repository.\n\nPlease make sure";
         let cases = [
             (banner, "IDENTIFICATION HAS CHANGED", "another than before"),
-            ("Warning: Permanently added 'h' to the list of known hosts.\ngit@h: Permission denied (publickey).\nfatal: Could not read from remote repository.", "(publickey)", "ssh key"),
-            ("fatal: unable to access 'https://h/x/': server certificate verification failed. CAfile: none CRLfile: none", "CAfile", "GIT_SSL_CAINFO"),
-            ("fatal: unable to access 'https://h/x/': SSL certificate problem: unable to get local issuer certificate", "issuer", "GIT_SSL_CAINFO"),
-            ("remote: Not Found\nfatal: repository 'https://h/x/' not found", "' not found", "correct the repository's URL"),
+            (
+                "Warning: Permanently added 'h' to the list of known hosts.\ngit@h: Permission denied (publickey).\nfatal: Could not read from remote repository.",
+                "(publickey)",
+                "ssh key",
+            ),
+            (
+                "fatal: unable to access 'https://h/x/': server certificate verification failed. CAfile: none CRLfile: none",
+                "CAfile",
+                "GIT_SSL_CAINFO",
+            ),
+            (
+                "fatal: unable to access 'https://h/x/': SSL certificate problem: unable to get local issuer certificate",
+                "issuer",
+                "GIT_SSL_CAINFO",
+            ),
+            (
+                "remote: Not Found\nfatal: repository 'https://h/x/' not found",
+                "' not found",
+                "correct the repository's URL",
+            ),
             ("fatal: unable to access 'https://h/x/': The requested URL returned error: 403", "403", "credentials"),
-            ("fatal: unable to access 'https://h/x/': Received HTTP code 407 from proxy after CONNECT", "407", "https_proxy"),
-            ("warning: redirecting to https://new/x/\nfatal: could not read Username for 'https://new': terminal prompts disabled", "Username", "it has moved to https://new/x/"),
+            (
+                "fatal: unable to access 'https://h/x/': Received HTTP code 407 from proxy after CONNECT",
+                "407",
+                "https_proxy",
+            ),
+            (
+                "warning: redirecting to https://new/x/\nfatal: could not read Username for 'https://new': terminal prompts disabled",
+                "Username",
+                "it has moved to https://new/x/",
+            ),
             (" ! [rejected] dev -> x (shallow update not allowed)", "shallow", "--unshallow"),
             ("fatal: mismatched algorithms: client sha1; server sha256", "SHA-256 repository", "SHA-1"),
         ];
         for (said, helps, hint) in cases {
-            let Fault::Fail { error, hint: told } = of_remote("https://h/x", "fetching dev", said) else { panic!("{said}") };
+            let Fault::Fail { error, hint: told } = of_remote("https://h/x", "fetching dev", said) else {
+                panic!("{said}")
+            };
             let first = error.lines().next().unwrap_or_default();
             assert!(first.contains(helps) && told.contains(hint), "{error}; {told}");
             assert!(said.lines().count() < 2 || error.contains(said.lines().next().unwrap_or_default()), "{error}");

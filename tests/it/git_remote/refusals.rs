@@ -48,7 +48,11 @@ async fn what_a_hook_says_in_several_lines_is_kept_and_answered_with_what_fits()
     let (remote, server) = served(root.path());
     let mirror = mirrors(root.path()).mirror(&server.url("", "image.git")).unwrap();
     let cases = [
-        ("echo '====' >&2; echo 'policy 7:' >&2; echo 'commits must be signed' >&2", "must be signed", "`signing` of [identity]"),
+        (
+            "echo '====' >&2; echo 'policy 7:' >&2; echo 'commits must be signed' >&2",
+            "must be signed",
+            "`signing` of [identity]",
+        ),
         ("echo 'GH006: Protected branch update failed' >&2", "GH006", "branch protection"),
         ("echo 'File a.bin is too large' >&2", "too large", "Git LFS"),
         ("echo 'GH009: Secrets detected!' >&2", "GH009", "looks like a secret"),

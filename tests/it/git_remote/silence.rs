@@ -158,7 +158,9 @@ async fn a_remote_that_accepts_and_says_nothing_is_given_up_after_the_silence() 
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let mirrors = impatient(root.path(), SHORT);
-    for url in [format!("http://{address}/x.git"), format!("git://{address}/x.git"), format!("ssh://git@{address}/x.git")] {
+    for url in
+        [format!("http://{address}/x.git"), format!("git://{address}/x.git"), format!("ssh://git@{address}/x.git")]
+    {
         let mirror = mirrors.mirror(&url).unwrap();
         let begun = Instant::now();
         let outcome = mirror.heads(&["dev".to_owned()], NO_LIMIT).await;

@@ -14,7 +14,10 @@ use crate::support::repo::TestRepo;
 
 /// The server's program, which needs its full path; none where it is not installed, and the tests say so.
 fn sshd() -> Option<PathBuf> {
-    let found = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/sbin/sshd"].into_iter().map(PathBuf::from).find(|path| path.exists());
+    let found = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/sbin/sshd"]
+        .into_iter()
+        .map(PathBuf::from)
+        .find(|path| path.exists());
     if found.is_none() {
         println!("left out: there is no sshd (openssh-server)");
     }
@@ -98,23 +101,30 @@ async fn over_ssh_a_key_is_let_in_and_every_refusal_says_what_to_do() {
     let commit = commit_of(mirror.forward(&tag("dev", "run-1", "v2"), SOON).await.unwrap());
     assert_eq!(remote.head("dev"), Some(commit));
 
-    let (error, hint) = failure(sshd.mirrors(root.path(), "stranger", "known").mirror(&url).unwrap().heads(&dev, SOON).await);
+    let (error, hint) =
+        failure(sshd.mirrors(root.path(), "stranger", "known").mirror(&url).unwrap().heads(&dev, SOON).await);
     assert!(error.contains("Permission denied (publickey"), "{error}");
     assert!(hint.contains("ssh key") && hint.contains("GIT_SSH_COMMAND"), "{hint}");
 
     std::fs::write(sshd.folder.join("nobody"), "").unwrap();
-    let (error, hint) = failure(sshd.mirrors(root.path(), "client", "nobody").mirror(&url).unwrap().heads(&dev, SOON).await);
+    let (error, hint) =
+        failure(sshd.mirrors(root.path(), "client", "nobody").mirror(&url).unwrap().heads(&dev, SOON).await);
     assert!(error.contains("Host key verification failed") && hint.contains("add the host's key"), "{error}; {hint}");
 
     let other = std::fs::read_to_string(sshd.folder.join("stranger.pub")).unwrap();
     std::fs::write(sshd.folder.join("other"), format!("[127.0.0.1]:{} {other}", sshd.port)).unwrap();
-    let (error, hint) = failure(sshd.mirrors(root.path(), "client", "other").mirror(&url).unwrap().heads(&dev, SOON).await);
+    let (error, hint) =
+        failure(sshd.mirrors(root.path(), "client", "other").mirror(&url).unwrap().heads(&dev, SOON).await);
     let first = error.lines().next().unwrap();
-    assert!(first.contains("IDENTIFICATION HAS CHANGED") && hint.contains("make sure that it is the right host"), "{error}");
+    assert!(
+        first.contains("IDENTIFICATION HAS CHANGED") && hint.contains("make sure that it is the right host"),
+        "{error}"
+    );
     assert!(error.lines().count() > 5, "the whole banner stands below it");
 
     let absent = format!("{url}-absent");
-    let (error, hint) = failure(sshd.mirrors(root.path(), "client", "known").mirror(&absent).unwrap().heads(&dev, SOON).await);
+    let (error, hint) =
+        failure(sshd.mirrors(root.path(), "client", "known").mirror(&absent).unwrap().heads(&dev, SOON).await);
     assert!(hint.contains("correct the repository's URL"), "{error}; {hint}");
 }
 

@@ -193,6 +193,7 @@ async fn a_branch_that_a_replica_does_not_have_yet_is_not_gone() {
     remote.git(&["update-ref", "-d", "refs/heads/qa"]);
     let begun = Instant::now();
     assert_eq!(mirror.heads(&qa, SOON).await.unwrap(), there, "it was there a moment ago");
-    wait_until("the branch to be gone", async || mirror.heads(&qa, SOON).await.unwrap()["qa"].is_none().then_some(())).await;
+    wait_until("the branch to be gone", async || mirror.heads(&qa, SOON).await.unwrap()["qa"].is_none().then_some(()))
+        .await;
     assert!(begun.elapsed() >= lag);
 }

@@ -21,7 +21,11 @@ fn status_with(delivery: &Delivery, parts: &[&str]) -> String {
         if parts.iter().all(|part| status.contains(part)) {
             return status;
         }
-        assert!(std::time::Instant::now() < deadline, "waited in vain for {parts:?}\n{status}\n{}", delivery.server_log());
+        assert!(
+            std::time::Instant::now() < deadline,
+            "waited in vain for {parts:?}\n{status}\n{}",
+            delivery.server_log()
+        );
         std::thread::sleep(std::time::Duration::from_millis(200));
     }
 }

@@ -22,23 +22,39 @@ pub(crate) enum Trouble {
     /// Requests are read and never answered.
     Hang,
     /// Pushes to this branch are applied, or not, and never answered.
-    HangPush { branch: &'static str, applied: bool },
+    HangPush {
+        branch: &'static str,
+        applied: bool,
+    },
     /// The next push is applied, or not, and never answered; once.
-    HangPushOnce { applied: bool },
+    HangPushOnce {
+        applied: bool,
+    },
     /// Every request is answered with this status and body.
     Say(&'static str, &'static str),
     /// Every request is answered with a redirect to the same path at another place.
     Redirect(SocketAddr),
     /// The next pushes, so many, are answered with git's own report of a refusal, and with this on standard error.
-    RefusePush { reason: &'static str, said: &'static str, times: usize },
+    RefusePush {
+        reason: &'static str,
+        said: &'static str,
+        times: usize,
+    },
     /// The next push is applied, and the connection closed without an answer; once.
     DropAfterPush,
     /// Packs are sent in so many pieces with a pause before each.
-    Slow { pieces: usize, pause_ms: u64 },
+    Slow {
+        pieces: usize,
+        pause_ms: u64,
+    },
     /// The connection is closed after so many bytes of the next pack that is larger; once.
-    Cut { bytes: usize },
+    Cut {
+        bytes: usize,
+    },
     /// After so many bytes of a pack nothing comes until the trouble is another.
-    Hold { bytes: usize },
+    Hold {
+        bytes: usize,
+    },
 }
 
 /// A server of all repositories below a directory.
@@ -174,9 +190,8 @@ impl HttpGit {
 
     /// Waits until there were so many requests with this in their method, path and query.
     pub(crate) fn wait_for(&self, what: &str, count: usize) {
-        let there = |requests: &mut Vec<String>| {
-            requests.iter().filter(|request| request.contains(what)).count() < count
-        };
+        let there =
+            |requests: &mut Vec<String>| requests.iter().filter(|request| request.contains(what)).count() < count;
         let requests = self.shared.requests.lock().unwrap();
         let (requests, waited) = self.shared.changed.wait_timeout_while(requests, DEADLINE, there).unwrap();
         assert!(!waited.timed_out(), "waited in vain for {count} of {what}; there are {requests:#?}");
@@ -268,7 +283,8 @@ impl Shared {
         };
         let head = head(answer);
         let stream = connection.get_mut();
-        if stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(now)).and_then(|()| stream.flush()).is_err() {
+        if stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(now)).and_then(|()| stream.flush()).is_err()
+        {
             return Then::Close;
         }
         if matches!(trouble, Trouble::Cut { .. }) {
@@ -349,7 +365,9 @@ impl Request {
     /// Whether a pack is asked for.
     fn is_pack(&self) -> bool {
         let asks = self.body.windows(5).any(|window| window == b"want ");
-        self.method == "POST" && self.path.ends_with("/git-upload-pack") && (asks || self.header("content-encoding").is_some())
+        self.method == "POST"
+            && self.path.ends_with("/git-upload-pack")
+            && (asks || self.header("content-encoding").is_some())
     }
 
     /// Whether a push names this branch.
@@ -364,7 +382,8 @@ fn refusal(request: &Request, reason: &str, said: &str) -> Answer {
     let packet = |bytes: &[u8]| [format!("{:04x}", bytes.len() + 4).as_bytes(), bytes].concat();
     let text = String::from_utf8_lossy(&request.body);
     let name = text.split("refs/heads/").nth(1).unwrap().split(['\0', ' ', '\n']).next().unwrap();
-    let status = [packet(b"unpack ok\n"), packet(format!("ng refs/heads/{name} {reason}\n").as_bytes()), b"0000".to_vec()];
+    let status =
+        [packet(b"unpack ok\n"), packet(format!("ng refs/heads/{name} {reason}\n").as_bytes()), b"0000".to_vec()];
     let band = |channel: u8, bytes: &[u8]| packet(&[&[channel], bytes].concat());
     let said = if said.is_empty() { Vec::new() } else { band(2, format!("{said}\n").as_bytes()) };
     let body = [said, band(1, &status.concat()), b"0000".to_vec()].concat();
@@ -422,12 +441,7 @@ fn respond(connection: &mut Connection, answer: &Answer) -> std::io::Result<()> 
     stream.flush()
 }
 
-fn respond_slowly(
-    connection: &mut Connection,
-    answer: &Answer,
-    piece: usize,
-    pause: Duration,
-) -> std::io::Result<()> {
+fn respond_slowly(connection: &mut Connection, answer: &Answer, piece: usize, pause: Duration) -> std::io::Result<()> {
     let stream = connection.get_mut();
     stream.write_all(head(answer).as_bytes())?;
     for piece in answer.body.chunks(piece.max(1)) {
