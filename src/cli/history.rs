@@ -7,6 +7,7 @@ use clap::Args;
 use super::{
     Asking, House,
     output::{Output, Tone, paint, say},
+    words::first_line,
 };
 use crate::engine::{
     Attribution, Command, Delivery, EffectId, Event, Outcome, Principal, Recorded, RulesOrigin, StepOutcome, Written,
@@ -129,28 +130,32 @@ fn outcome_words(effect: &EffectId, outcome: &Outcome, paint: Painter) -> String
                 Some(head) => format!("{stage} {} \"{}\"", head.commit.short(), head.subject),
                 None => format!("{stage} has no branch"),
             });
-            let unread = unread
-                .iter()
-                .map(|(stage, unread)| format!("{stage} {} cannot be read: {}", unread.commit.short(), unread.error));
+            let unread = unread.iter().map(|(stage, unread)| {
+                format!("{stage} {} cannot be read: {}", unread.commit.short(), first_line(&unread.error))
+            });
             format!("{what} was seen: {}", heads.chain(unread).collect::<Vec<_>>().join(", "))
         }
-        Outcome::Unreachable { error } => format!("{what} cannot be reached: {error}"),
+        Outcome::Unreachable { error } => format!("{what} cannot be reached: {}", first_line(error)),
         Outcome::Fired => format!("the time of {what} has come"),
         Outcome::Step(StepOutcome::Pending { progress, .. }) => {
             format!("{what} goes on: {}", progress.as_deref().unwrap_or("it was started"))
         }
         Outcome::Step(StepOutcome::Done { .. }) => format!("{what} {}", paint("done", Tone::Good)),
-        Outcome::Step(StepOutcome::Retry { error, .. }) => format!("{what} is tried again: {error}"),
-        Outcome::Step(StepOutcome::Failed { error, .. }) => format!("{what} {}: {error}", paint("failed", Tone::Bad)),
+        Outcome::Step(StepOutcome::Retry { error, .. }) => format!("{what} is tried again: {}", first_line(error)),
+        Outcome::Step(StepOutcome::Failed { error, .. }) => {
+            format!("{what} {}: {}", paint("failed", Tone::Bad), first_line(error))
+        }
         Outcome::Authors(Attribution::Told(Written { authors, unknown })) => {
             let others = if unknown.is_empty() { "" } else { ", and not all are known" };
             format!("{what}: git said who wrote it: {}{others}", authors.iter().cloned().collect::<Vec<_>>().join(", "))
         }
-        Outcome::Authors(Attribution::Retry { error, .. }) => format!("{what}: git is asked again later: {error}"),
+        Outcome::Authors(Attribution::Retry { error, .. }) => {
+            format!("{what}: git is asked again later: {}", first_line(error))
+        }
         Outcome::Notice(Delivery::Delivered) => format!("{what} {}", paint("was delivered", Tone::Good)),
-        Outcome::Notice(Delivery::Retry { error, .. }) => format!("{what} is sent again later: {error}"),
+        Outcome::Notice(Delivery::Retry { error, .. }) => format!("{what} is sent again later: {}", first_line(error)),
         Outcome::Notice(Delivery::Failed { error, .. }) => {
-            format!("{what} {}: {error}", paint("was not delivered", Tone::Bad))
+            format!("{what} {}: {}", paint("was not delivered", Tone::Bad), first_line(error))
         }
         Outcome::Step(StepOutcome::Cancelled) => format!("{what} was cancelled"),
     }

@@ -56,7 +56,7 @@ pub(super) fn first_line(said: &str) -> &str {
 /// What something waits for, since when and until when, seen from `now_ms`: the same words in every command.
 pub(super) fn waits(for_what: &str, since_ms: i64, until_ms: Option<i64>, now_ms: i64) -> String {
     let until = until_ms.map_or_else(String::new, |until_ms| format!(", until {}", explain::time(until_ms)));
-    format!("{}, since {}{until}", paint(for_what, Tone::Busy), before(now_ms, since_ms))
+    format!("{}, since {}{until}", paint(first_line(for_what), Tone::Busy), before(now_ms, since_ms))
 }
 
 /// Who or what can end a wait: the same words in every command.

@@ -6,6 +6,7 @@ use crate::{
     cli::{
         House,
         output::{Output, Tone, paint, say},
+        words,
     },
     engine::{Run, RunId, RunState, StepState, explain},
     rules::{StepId, SystemName},
@@ -69,9 +70,10 @@ impl Progress {
                 if before != Some(run.state) && run.state.is_ended() && run.state != RunState::Done {
                     let reason = run.reason.clone().unwrap_or_default();
                     lines.push(format!(
-                        "{} {}: {reason}",
+                        "{} {}: {}",
                         head(run),
-                        paint(&format!("{:?}", run.state).to_uppercase(), Tone::Bad)
+                        paint(&format!("{:?}", run.state).to_uppercase(), Tone::Bad),
+                        words::first_line(&reason)
                     ));
                 }
             }

@@ -182,10 +182,10 @@ fn text(conditions: &[Condition]) -> String {
             Verdict::NotYet => {
                 let earliest = condition.earliest_ms.map(|at_ms| format!(", not before {}", explain::time(at_ms)));
                 let by = paint(&format!("(by {})", condition.ended_by), Tone::Quiet);
-                format!("{}{} {by}", condition.what, earliest.unwrap_or_default())
+                format!("{}{} {by}", words::first_line(&condition.what), earliest.unwrap_or_default())
             }
             Verdict::Passed | Verdict::Refused => {
-                format!("{}, {}", condition.what, words::ago(condition.since_ms))
+                format!("{}, {}", words::first_line(&condition.what), words::ago(condition.since_ms))
             }
         };
         lines.push(format!("  {mark} {name:<width$}  {what}"));

@@ -41,7 +41,8 @@ impl Shown {
         let run = &self.run;
         let mut lines =
             vec![format!("{}  {}  {}", paint(run.id.as_str(), Tone::Strong), run.stage, words::run_state(run.state))];
-        lines.extend(run.reason.iter().map(|reason| format!("  {reason}")));
+        // The step that failed has the whole of it.
+        lines.extend(run.reason.iter().map(|reason| format!("  {}", words::first_line(reason))));
         lines.push(format!("  because  {}, {}", words::cause(&run.cause, &run.subject), words::ago(run.created_ms)));
         for (repository, commit) in &run.set {
             lines.push(format!("  of       {repository} {}", commit.short()));

@@ -1,6 +1,7 @@
 //! What is read of a remote may be older than what is known: a replica, a cache or a mirror answered that lags behind what the
 //! server has acknowledged. A read that is an ancestor of the known head, or was the head until a moment ago, is doubted: the
-//! known one is kept, and the branch looked at again. It is believed when it stays so for `lag`; then somebody went back.
+//! known one is kept, and the branch looked at again. It is believed when it stays so for `lag`, or when the side of the remote
+//! that takes pushes says the same; then somebody went back.
 //! What is known is the mirror's own branch, so that it survives a restart.
 
 use super::calls::{CallKind, Calling, Calls};
@@ -11,6 +12,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+/// How often the side that takes pushes is asked about a doubted read.
+const ASK_EVERY: Duration = Duration::from_secs(30);
 /// How many heads that were replaced a moment ago are remembered of one branch.
 const MOST_REPLACED: usize = 64;
 
@@ -39,6 +42,8 @@ struct Doubt {
     /// None where there was no such branch.
     read: Option<Oid>,
     since: Instant,
+    /// When the side that takes pushes was last asked.
+    asked: Option<Instant>,
     /// Shows it to who looks.
     _shown: Calling,
 }
@@ -90,6 +95,27 @@ impl Reads {
         self.doubt(branch, None, known, true).then_some(known)
     }
 
+    /// The read of a branch that is doubted, when it is time to ask the side that takes pushes.
+    pub(super) fn to_ask(&self, branch: &str) -> Option<Oid> {
+        let mut branches = self.branches();
+        let doubt = branches.get_mut(branch)?.doubt.as_mut()?;
+        if doubt.asked.is_some_and(|asked| asked.elapsed() < ASK_EVERY) {
+            return None;
+        }
+        doubt.asked = Some(Instant::now());
+        doubt.read
+    }
+
+    /// Notes that a doubted read is as it is: the side that takes pushes says so.
+    pub(super) fn is_proved(&self, branch: &str, read: Oid) {
+        let mut branches = self.branches();
+        let state = branches.entry(branch.to_owned()).or_default();
+        if state.doubt.take_if(|doubt| doubt.read == Some(read)).is_some() {
+            tracing::warn!(url = self.url, branch, %read, "a branch was taken back: the server that takes pushes says so");
+            (state.seen, state.believed) = (Some(read), Some(read));
+        }
+    }
+
     fn was_replaced(&self, branch: &str, read: Oid) -> bool {
         let branches = self.branches();
         let mut replaced = branches.get(branch).into_iter().flat_map(|known| &known.replaced);
@@ -126,7 +152,7 @@ impl Reads {
                 );
                 let doing = format!("reading {branch} as {what}, which is older than {known}, known to be there");
                 let shown = self.calls.begin(&self.mirror, CallKind::Doubt, &doing, lag);
-                state.doubt = Some(Doubt { read, since: Instant::now(), _shown: shown });
+                state.doubt = Some(Doubt { read, since: Instant::now(), asked: None, _shown: shown });
                 true
             }
         }

@@ -14,6 +14,8 @@ use tokio::time::{Instant, timeout};
 
 /// No limit, for what goes on while bytes arrive: silence ends what hangs. A year is longer than any clone.
 pub const NO_LIMIT: Duration = Duration::from_secs(365 * 24 * 3_600);
+/// How long the side that takes pushes is asked about a doubted read: a look waits meanwhile.
+const PROOF_DEADLINE: Duration = Duration::from_secs(10);
 /// How many hex digits a commit of SHA-1 has.
 const SHA1_DIGITS: usize = 40;
 
@@ -43,7 +45,11 @@ impl Mirror {
             Some(heads) => heads,
             None => {
                 let heads = self.ask_heads(branches, deadline).await?;
-                self.newest_known(heads).await?
+                if self.remote.directory.is_some() {
+                    heads
+                } else {
+                    self.newest_known(&self.prove(heads, deadline).await?).await?
+                }
             }
         };
         for (branch, head) in &heads {
@@ -52,15 +58,34 @@ impl Mirror {
         Ok(heads)
     }
 
+    /// These heads, after the side of the remote that takes pushes was asked about those that are doubted.
+    async fn prove(
+        &self,
+        heads: BTreeMap<String, Option<String>>,
+        deadline: Instant,
+    ) -> Result<BTreeMap<String, Option<String>>, Fault> {
+        self.newest_known(&heads).await?;
+        for branch in heads.keys() {
+            let Some(read) = self.reads.to_ask(branch) else { continue };
+            let arguments = ["push", "--dry-run", "--porcelain", "--no-verify", "--no-recurse-submodules", "--"];
+            let mut arguments: Vec<String> = arguments.map(str::to_owned).into();
+            arguments.extend([self.remote.url.clone(), format!("{read}:refs/heads/{branch}")]);
+            let deadline = deadline.min(Instant::now() + PROOF_DEADLINE);
+            // Without an answer, or the right to push, there is no proof.
+            let asked = self.git(&arguments, deadline, &format!("asking whether {branch} was taken back")).await;
+            if asked.is_ok_and(|asked| asked.stdout.lines().any(|line| line.starts_with("=\t"))) {
+                self.reads.is_proved(branch, read);
+            }
+        }
+        Ok(heads)
+    }
+
     /// These heads, or where the mirror has newer ones, those.
     async fn newest_known(
         &self,
-        heads: BTreeMap<String, Option<String>>,
+        heads: &BTreeMap<String, Option<String>>,
     ) -> Result<BTreeMap<String, Option<String>>, Fault> {
-        let (reads, is_here) = (Arc::clone(&self.reads), self.remote.directory.is_some());
-        if is_here {
-            return Ok(heads);
-        }
+        let (reads, heads) = (Arc::clone(&self.reads), heads.clone());
         self.with_repository(move |repository| {
             let newest = |(branch, read): (String, Option<String>)| {
                 let known = head_at(repository, &format!("refs/heads/{branch}"))?;

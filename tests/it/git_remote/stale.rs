@@ -55,6 +55,8 @@ async fn a_branch_that_was_really_taken_back_is_believed_after_the_lag() {
     let mirror = mirrors.mirror(&server.url("", "image.git")).unwrap();
     mirror.fetch(&dev(), SOON).await.unwrap();
     remote.set_branch("dev", &begin);
+    // Nobody may push there: the server cannot be asked for a proof.
+    remote.git(&["config", "http.receivepack", "false"]);
     let begun = Instant::now();
     assert_eq!(mirror.heads(&dev(), SOON).await.unwrap()["dev"].as_ref(), Some(&second));
     let told = wait_until("the doubt to be told", async || {
@@ -72,8 +74,27 @@ async fn a_branch_that_was_really_taken_back_is_believed_after_the_lag() {
     .await;
     assert!(begun.elapsed() >= lag, "{:?}", begun.elapsed());
     mirror.fetch(&dev(), SOON).await.unwrap();
+    remote.git(&["config", "http.receivepack", "true"]);
     let ours = commit_of(mirror.forward(&tag("dev", "run-1", "v2"), SOON).await.unwrap());
     assert_eq!(mirror.commit_info(&ours).await.unwrap().parents, [begin], "it goes on from there");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_branch_that_was_taken_back_is_believed_at_once_where_the_server_that_takes_pushes_says_so() {
+    let root = tempfile::tempdir().unwrap();
+    let (remote, server) = served(root.path());
+    let begin = remote.head("dev").unwrap();
+    let mirror = mirrors(root.path()).mirror(&server.url("", "image.git")).unwrap();
+    let second = remote.commit("dev", "Go on", &[("a", "1")]);
+    mirror.fetch(&dev(), SOON).await.unwrap();
+    for _ in 0..2 {
+        remote.set_branch("dev", &begin);
+        assert_eq!(mirror.heads(&dev(), SOON).await.unwrap()["dev"].as_ref(), Some(&begin), "back");
+        mirror.fetch(&dev(), SOON).await.unwrap();
+        remote.set_branch("dev", &second);
+        assert_eq!(mirror.heads(&dev(), SOON).await.unwrap()["dev"].as_ref(), Some(&second), "and forth");
+        mirror.fetch(&dev(), SOON).await.unwrap();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -81,7 +102,7 @@ async fn a_forced_push_to_elsewhere_is_news_at_once_and_the_head_before_it_is_do
     let root = tempfile::tempdir().unwrap();
     let (remote, server) = served(root.path());
     let mirror = mirrors(root.path()).mirror(&server.url("", "image.git")).unwrap();
-    let before = remote.commit("dev", "Go on", &[("a", "1")]);
+    remote.commit("dev", "Go on", &[("a", "1")]);
     mirror.fetch(&dev(), SOON).await.unwrap();
     server.lag("image.git");
     remote.commit("other", "Begin anew", &[("a", "2")]);
@@ -91,7 +112,7 @@ async fn a_forced_push_to_elsewhere_is_news_at_once_and_the_head_before_it_is_do
     assert_eq!(mirror.heads(&dev(), SOON).await.unwrap()["dev"].as_ref(), Some(&elsewhere));
     mirror.fetch(&dev(), SOON).await.unwrap();
     // A replica that has not seen it yet answers.
-    remote.set_branch("dev", &before);
+    server.fall_back("image.git");
     assert_eq!(mirror.heads(&dev(), SOON).await.unwrap()["dev"].as_ref(), Some(&elsewhere));
 }
 

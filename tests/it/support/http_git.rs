@@ -172,6 +172,11 @@ impl HttpGit {
         self.shared.late.lock().unwrap().insert(name.to_owned());
     }
 
+    /// From now on a repository is read as it was when it was put behind before.
+    pub(crate) fn fall_back(&self, name: &str) {
+        self.shared.late.lock().unwrap().insert(name.to_owned());
+    }
+
     /// From now on a repository is read as it is.
     pub(crate) fn catch_up(&self, name: &str) {
         self.shared.late.lock().unwrap().remove(name);
