@@ -113,6 +113,7 @@ impl Driver {
         tasks.shutdown().await;
         telling.shutdown().await;
         self.tell_waits(&InUse::default());
+        self.tell_calls();
         Ok(())
     }
 
@@ -123,15 +124,19 @@ impl Driver {
         self.tell_waits(&told);
         loop {
             sleep(TELL_EVERY).await;
-            if let Err(error) = self.tools.mirrors.tell_calls() {
-                tracing::debug!(%error, "which calls to remotes go on cannot be told");
-            }
+            self.tell_calls();
             let now = self.steps.now();
             // Nobody waits as a rule, and then there is nothing to be told.
             if now != told && !(now.waiting.is_empty() && told.waiting.is_empty()) {
                 self.tell_waits(&now);
                 told = now;
             }
+        }
+    }
+
+    fn tell_calls(&self) {
+        if let Err(error) = self.tools.mirrors.tell_calls() {
+            tracing::debug!(%error, "which calls to remotes go on cannot be told");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use rustix::process::Pid;
+use rustix::process::{Pid, test_kill_process};
 
 /// What we read of a line of `/proc/PID/stat`.
 pub(crate) struct Stat {
@@ -63,6 +63,12 @@ pub(crate) fn children(parent: i32) -> Vec<Pid> {
     all().iter().filter(is_child).filter_map(|stat| Pid::from_raw(stat.pid)).collect()
 }
 
+/// Whether there is such a process; one that may not be signalled is one.
+pub(crate) fn lives(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| !matches!(test_kill_process(pid), Err(rustix::io::Errno::SRCH)))
+}
+
 /// The processor time that a process and all its descendants have used, in clock ticks; 0 where nobody can tell.
 pub(crate) fn work_of(pid: i32) -> u64 {
     let (mut worked, mut pending) = (0, vec![pid]);
@@ -89,6 +95,12 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
+
+    #[test]
+    fn who_lives_is_told_from_who_does_not() {
+        assert!(lives(std::process::id()) && lives(1));
+        assert!(!lives(2_000_000_000) && !lives(u32::MAX) && !lives(0));
+    }
 
     #[test]
     fn a_process_name_may_hold_anything() {

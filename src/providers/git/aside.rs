@@ -1,9 +1,8 @@
 //! The refs that fetches write to, and what is left of those that were killed: refs, lock files, halves of packs.
 
 use super::fault::{disk_fault, object_fault};
-use crate::providers::Fault;
+use crate::providers::{Fault, process_table};
 use git2::{ErrorCode, Oid, Repository};
-use rustix::process::{Pid, test_kill_process};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -58,15 +57,10 @@ impl Fetches {
         let Some((process, number)) = name.split_once('-') else { return false };
         match (process.parse::<u32>(), number.parse()) {
             (Ok(process), Ok(number)) if process == std::process::id() => self.going_on().contains(&number),
-            (Ok(process), _) => i32::try_from(process).ok().and_then(Pid::from_raw).is_some_and(lives),
+            (Ok(process), _) => process_table::lives(process),
             _ => false,
         }
     }
-}
-
-/// Whether there is such a process; one that may not be signalled is one.
-fn lives(process: Pid) -> bool {
-    !matches!(test_kill_process(process), Err(rustix::io::Errno::SRCH))
 }
 
 /// Where a ref is, if there is one.

@@ -1,7 +1,7 @@
 //! What is being asked of remotes at this moment, for those who look: which call, since when, how far it is, when it was last
 //! heard of. It is told in a file beside the mirrors, which `status` reads; where nothing takes long there is none.
 
-use crate::providers::{Fault, files};
+use crate::providers::{Fault, files, process_table};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -42,6 +42,14 @@ pub struct Call {
     pub heard_ms: i64,
     /// How long nothing may be heard of it; 0 where it waits for another call.
     pub patience_ms: i64,
+}
+
+/// What the file says.
+#[derive(Serialize, Deserialize)]
+struct Told {
+    /// Whose calls these are: where it has ended, they have ended with it.
+    process: u32,
+    calls: Vec<Call>,
 }
 
 /// The calls that go on.
@@ -88,7 +96,7 @@ impl Calls {
         }
         let path = root.join(FILE_NAME);
         if !calls.is_empty() {
-            files::write_json(&path, &calls)?;
+            files::write_json(&path, &Told { process: std::process::id(), calls: calls.clone() })?;
         } else if let Err(error) = std::fs::remove_file(&path)
             && error.kind() != std::io::ErrorKind::NotFound
         {
@@ -99,10 +107,11 @@ impl Calls {
     }
 }
 
-/// What was told in the file below `root`; nothing where it cannot be read.
+/// What was told in the file below `root` and can go on; nothing where it cannot be read.
 #[must_use]
 pub(super) fn told(root: &Path) -> Vec<Call> {
-    files::read_json(&root.join(FILE_NAME)).ok().flatten().unwrap_or_default()
+    let told: Option<Told> = files::read_json(&root.join(FILE_NAME)).ok().flatten();
+    told.filter(|told| process_table::lives(told.process)).map(|told| told.calls).unwrap_or_default()
 }
 
 impl Calling {
@@ -137,4 +146,26 @@ fn now_ms() -> i64 {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // What these mutexes guard is whole after every statement.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_of_a_process_that_has_ended_have_ended_with_it() {
+        let root = tempfile::tempdir().expect("a folder");
+        let calls = Arc::new(Calls::default());
+        let calling = calls.begin("image.git", CallKind::Wait, "waiting", Duration::ZERO);
+        lock(&calls.going_on).values_mut().for_each(|call| call.since_ms -= WORTH_TELLING_MS);
+        calls.tell(root.path()).expect("written");
+        assert_eq!(told(root.path()).iter().map(|call| call.doing.as_str()).collect::<Vec<_>>(), ["waiting"]);
+        let path = root.path().join(FILE_NAME);
+        let dead = Told { process: 2_000_000_000, calls: told(root.path()) };
+        files::write_json(&path, &dead).expect("written");
+        assert_eq!(told(root.path()), []);
+        drop(calling);
+        calls.tell(root.path()).expect("removed");
+        assert!(!path.exists());
+    }
 }

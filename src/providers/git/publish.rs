@@ -63,7 +63,10 @@ impl Mirror {
         let busy = |_| {
             Fault::retry(format!("another push to {branch} of {} goes on, and the deadline has passed", self.url()))
         };
+        let waits =
+            publishing.try_lock().is_err().then(|| self.waits(&format!("waiting for another push to {branch}")));
         let _alone = timeout_at(deadline, publishing.lock()).await.map_err(busy)?;
+        drop(waits);
         // The head as last seen is good enough to try: the push proves it. Any other answer needs a fresh head.
         let mut believed = self.believed_head(branch).await?;
         let mut tried: BTreeMap<Oid, Oid> = BTreeMap::new();

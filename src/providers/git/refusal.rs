@@ -39,15 +39,24 @@ const BRANCH: &str = "let the engine's identity push to this branch past its bra
 const HOOK: &str = "do what the hook or rule demands, or let the engine's identity push to this branch (branch protection, hooks, \
                     permissions)";
 
+/// What git says where the remote's history is cut off.
+const IS_SHALLOW: &[&str] =
+    &["shallow update not allowed", "from a shallow repository", "shallow roots are not allowed"];
+
 /// What may pass, said over HTTP, though it has the words of what does not.
 const PASSING: [&str; 5] = ["error: 429", "rate limit", "Rate limit", "too many requests", "Too Many Requests"];
 
 /// What lasts, of calls in general. The first row that fits counts.
-const OF_REMOTES: [Known; 18] = [
+const OF_REMOTES: [Known; 20] = [
     Known {
-        words: &["shallow update not allowed", "from a shallow repository", "shallow roots are not allowed"],
-        hint: SHALLOW,
+        words: &["error: 413"],
+        hint: "the server, or a proxy before it, takes no push so large: raise its limit (`client_max_body_size` of nginx), or push over ssh",
     },
+    Known {
+        words: &["bad line length character"],
+        hint: "something at the host prints a text at sign-in, or is no git server: have it be silent",
+    },
+    Known { words: IS_SHALLOW, hint: SHALLOW },
     Known {
         words: &["certificate has expired", "certificate is not yet valid"],
         hint: "have the server's certificate renewed, or set this machine's clock",
@@ -72,7 +81,7 @@ const OF_REMOTES: [Known; 18] = [
         hint: "correct the proxy in [git_environment] of tidegate.toml: https_proxy, with its user and password",
     },
     Known {
-        words: &["unable to update url base from redirection"],
+        words: &["unable to update url base from redirection", "error: 301", "error: 302", "error: 307", "error: 308"],
         hint: "the repository has moved: correct its URL in the rules",
     },
     Known {
@@ -308,7 +317,7 @@ pub(super) fn sha256(url: &str) -> Fault {
 
 /// Whether git said, though it did not fail, that it left out a branch because the remote's history is cut off.
 pub(super) fn is_shallow(said: &str) -> bool {
-    line_with(said, OF_REMOTES[0].words).is_some()
+    line_with(said, IS_SHALLOW).is_some()
 }
 
 /// Where a redirect led.

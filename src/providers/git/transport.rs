@@ -48,7 +48,7 @@ impl Mirror {
                 if self.remote.directory.is_some() {
                     heads
                 } else {
-                    self.newest_known(&self.prove(heads, deadline).await?).await?
+                    self.newest_known_or_proved(&heads, deadline).await?
                 }
             }
         };
@@ -58,13 +58,13 @@ impl Mirror {
         Ok(heads)
     }
 
-    /// These heads, after the side of the remote that takes pushes was asked about those that are doubted.
-    async fn prove(
+    /// These heads, or where the mirror has newer ones, those: unless the side of the remote that takes pushes says the same.
+    async fn newest_known_or_proved(
         &self,
-        heads: BTreeMap<String, Option<String>>,
+        heads: &BTreeMap<String, Option<String>>,
         deadline: Instant,
     ) -> Result<BTreeMap<String, Option<String>>, Fault> {
-        self.newest_known(&heads).await?;
+        let mut newest = self.newest_known(heads).await?;
         for branch in heads.keys() {
             let Some(read) = self.reads.to_ask(branch) else { continue };
             let arguments = ["push", "--dry-run", "--porcelain", "--no-verify", "--no-recurse-submodules", "--"];
@@ -75,9 +75,10 @@ impl Mirror {
             let asked = self.git(&arguments, deadline, &format!("asking whether {branch} was taken back")).await;
             if asked.is_ok_and(|asked| asked.stdout.lines().any(|line| line.starts_with("=\t"))) {
                 self.reads.is_proved(branch, read);
+                newest.insert(branch.clone(), Some(read.to_string()));
             }
         }
-        Ok(heads)
+        Ok(newest)
     }
 
     /// These heads, or where the mirror has newer ones, those.

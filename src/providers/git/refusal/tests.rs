@@ -134,6 +134,12 @@ fn the_line_that_helps_comes_first_and_nothing_is_lost() {
         ),
         (" ! [rejected] dev -> x (shallow update not allowed)", "shallow", "--unshallow"),
         ("fatal: mismatched algorithms: client sha1; server sha256", "SHA-256 repository", "SHA-1"),
+        (
+            "error: RPC failed; HTTP 413 curl 22 The requested URL returned error: 413\nfatal: the remote end hung up unexpectedly",
+            "413",
+            "client_max_body_size",
+        ),
+        ("fatal: protocol error: bad line length character: Welc", "Welc", "prints a text"),
     ];
     for (said, helps, hint) in cases {
         let Fault::Fail { error, hint: told } = of_remote("https://h/x", "fetching dev", said) else {
