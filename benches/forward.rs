@@ -9,6 +9,8 @@
     reason = "a bench; it uses parts of the tests' support"
 )]
 
+#[path = "../tests/it/support/certificate.rs"]
+mod certificate;
 #[path = "../tests/it/support/http_git.rs"]
 mod http_git;
 #[path = "../tests/it/support/repo.rs"]

@@ -1,8 +1,8 @@
 //! Bare mirrors, one per repository, kept warm below one directory. A mirror is a cache: one that is found broken is replaced by
-//! an empty one. Who changes its refs holds the mirror's lock for that moment, and for no call to a remote: a mutex between the
-//! tasks of this process and a file lock between processes, since a command line may run beside a server. A `*.lock` file found
-//! below the lock was therefore left by a process that was killed, and is removed; but for those of fetches, which have
-//! refs of their own. Reading, making objects and pushing need no lock.
+//! an empty one. Who changes its refs holds the mirror's lock for that moment, and for no call to a remote: a mutex between
+//! the tasks of this process, and a file lock between processes, since a command line may run beside a server. So a `*.lock`
+//! file below the lock was left by a process that was killed, and is removed; but for those of fetches, which have refs of
+//! their own. Reading, making objects and pushing need no lock.
 
 use super::aside::{self, Fetches};
 use super::calls::{self, Call, CallKind, Calling, Calls};

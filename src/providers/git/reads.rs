@@ -132,7 +132,7 @@ impl Reads {
             return false;
         }
         let (url, lag) = (&self.url, self.lag);
-        let what = read.map_or_else(|| "gone".to_owned(), |read| short(read));
+        let what = read.map_or_else(|| "gone".to_owned(), short);
         match &state.doubt {
             Some(doubt) if doubt.read == read && doubt.since.elapsed() >= lag => {
                 tracing::warn!(url, branch, read = what, known = %known, "a branch was taken back: it has been read so for {lag:?}");

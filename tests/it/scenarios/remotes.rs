@@ -56,6 +56,24 @@ fn server_heard_push(server: &HttpGit) {
 }
 
 #[test]
+fn a_server_that_is_killed_while_its_push_waits_for_an_answer_finds_it_by_its_key() {
+    for applied in [true, false] {
+        let (mut delivery, server) = over_http("");
+        delivery.serve();
+        let before = delivery.image.log("dev").len();
+        server.set_trouble(Trouble::HangPush { branch: "dev", applied });
+        delivery.software.commit("dev", "Sell more", &[NEW_VERSION]);
+        server_heard_push(&server);
+        delivery.kill();
+        server.set_trouble(Trouble::None);
+        delivery.serve();
+        delivery.done("package", "dev");
+        delivery.quiet();
+        assert_eq!(delivery.image.log("dev").len(), before + 1, "one commit, applied: {applied}");
+    }
+}
+
+#[test]
 fn one_push_that_is_read_late_is_delivered_once() {
     let (mut delivery, server) = over_http("");
     delivery.serve();

@@ -1,7 +1,7 @@
 //! Git over smart HTTP: `git http-backend` behind a small server that can be silent, slow, cut, late to replicate, refuse and
 //! redirect on demand, over TLS too.
 
-use super::mailbox::certified;
+use super::certificate::certified;
 use super::repo::hermetic_git;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use std::collections::BTreeSet;

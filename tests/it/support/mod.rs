@@ -1,5 +1,6 @@
 //! What the tests stand on.
 
+pub(crate) mod certificate;
 pub(crate) mod hook;
 pub(crate) mod http_git;
 pub(crate) mod mailbox;
