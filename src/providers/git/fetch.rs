@@ -80,7 +80,11 @@ impl Mirror {
         arguments.extend(branches.iter().map(|branch| format!("+refs/heads/{branch}:{prefix}{branch}")));
         let doing = format!("{doing} {}", branches.join(", "));
         let mut fetched = self.git(&arguments, deadline, &doing).await?;
-        if !fetched.success && self.mend_after(&fetched.stderr).await? {
+        // What looks broken once may have been broken on its way.
+        for is_sure in [false, true] {
+            if fetched.success || !self.mend_after(&fetched.stderr, is_sure).await? {
+                break;
+            }
             fetched = self.git(&arguments, deadline, &doing).await?;
         }
         if !fetched.success || refusal::is_shallow(&fetched.stderr) {
@@ -91,10 +95,10 @@ impl Mirror {
         self.take_in(&writing, aside, branches).await
     }
 
-    /// Mends what git complained of in the mirror itself; says whether trying again is worth it.
-    pub(super) async fn mend_after(&self, complaint: &str) -> Result<bool, Fault> {
+    /// Mends what git complained of in the mirror itself, when it `is_sure`; says whether trying again is worth it.
+    pub(super) async fn mend_after(&self, complaint: &str, is_sure: bool) -> Result<bool, Fault> {
         let writing = self.writing(Instant::now() + LOCK_PATIENCE).await?;
-        self.mend(&writing, complaint)
+        self.mend(&writing, complaint, is_sure)
     }
 
     /// Moves the branches to what was fetched, but where what is known is newer; says where they are.

@@ -307,22 +307,26 @@ impl Mirror {
         self.reads.saw(branch, Some(commit));
     }
 
-    /// Mends what git complained of in the mirror itself; says whether trying again is worth it.
-    pub(super) fn mend(&self, _: &Writing<'_>, complaint: &str) -> Result<bool, Fault> {
+    /// Mends what git complained of in the mirror itself; says whether trying again is worth it. It is made anew where it cannot
+    /// be opened, or where the complaint of broken objects `is_sure`: a pack may have been broken on its way.
+    pub(super) fn mend(&self, _: &Writing<'_>, complaint: &str, is_sure: bool) -> Result<bool, Fault> {
         const BROKEN: [&str; 6] =
             ["corrupt", "bad object", "unable to read", "missing blob", "missing tree", "missing commit"];
-        let local: Vec<_> = complaint.lines().filter(|line| !line.starts_with("remote:")).collect();
+        // A server's words are about its own objects, and askpass is what asks for a password.
+        let is_ours = |line: &&str| !line.starts_with("remote:") && !line.contains("askpass");
+        let local: Vec<_> = complaint.lines().filter(is_ours).collect();
         let said = |phrase: &str| local.iter().any(|line| line.contains(phrase));
         if said(".lock': File exists") {
             remove_lock_files(&self.directory).map_err(|error| disk_fault("mending", &self.directory, &error))?;
             return Ok(true);
         }
-        if said("cannot lock ref") || BROKEN.iter().any(|phrase| said(phrase)) || !self.is_whole() {
+        let is_broken = BROKEN.iter().any(|phrase| said(phrase));
+        if (is_broken && is_sure) || !self.is_whole() {
             tracing::warn!(url = self.remote.url, complaint, "the mirror is broken and is made anew");
             self.replace()?;
             return Ok(true);
         }
-        Ok(false)
+        Ok(is_broken)
     }
 
     /// Creates the mirror when it is not there, and again when it cannot be opened or trusted.

@@ -103,7 +103,7 @@ impl Mirror {
                 }
                 Pushed::Raced => {}
                 Pushed::InDoubt { fault, complaint } => {
-                    self.mend_after(&complaint).await?;
+                    self.mend_after(&complaint, !doubts.is_empty()).await?;
                     doubts.push(fault);
                     if doubts.len() > MOST_DOUBTS {
                         break;

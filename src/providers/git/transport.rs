@@ -45,7 +45,8 @@ impl Mirror {
             Some(heads) => heads,
             None => {
                 let heads = self.ask_heads(branches, deadline).await?;
-                if self.remote.directory.is_some() {
+                // Without a mirror nothing is known.
+                if self.remote.directory.is_some() || !self.directory.join("HEAD").is_file() {
                     heads
                 } else {
                     self.newest_known_or_proved(&heads, deadline).await?

@@ -73,6 +73,8 @@ async fn what_a_server_answers_says_what_to_do_and_is_not_tried_again() {
     let root = tempfile::tempdir().unwrap();
     let (_remote, server) = served(root.path());
     let mirror = mirrors(root.path()).mirror(&server.url("", "image.git")).unwrap();
+    mirror.fetch(&dev(), SOON).await.unwrap();
+    let head = mirror.heads(&dev(), SOON).await.unwrap()["dev"].clone().unwrap();
     let cases = [
         ("401 Unauthorized", "credentials"),
         ("403 Forbidden", "credentials"),
@@ -87,6 +89,7 @@ async fn what_a_server_answers_says_what_to_do_and_is_not_tried_again() {
             // Git itself drops what comes with a 401.
             assert!(error.contains("Room 7.") || status.starts_with("401"), "{status}: the whole of it: {error}");
         }
+        assert!(mirror.commit_info(&head).await.is_ok(), "{status}: what is in the mirror stays");
     }
     for status in ["429 Too Many Requests", "500 Internal Server Error", "502 Bad Gateway", "503 Service Unavailable"] {
         server.set_trouble(Trouble::Say(status, "Later.\n"));
