@@ -24,6 +24,8 @@ pub(super) struct Result {
     /// The names of packages, images and templates, which are content; how many reports.
     artifacts: BTreeSet<String>,
     reports: usize,
+    /// How many steps wait for a build, each under its key, which says when its run was made.
+    builds: usize,
     /// Run, stage, state, who approved.
     pub(super) runs: Vec<(String, String, String, Vec<String>)>,
     /// Stage → how many releases were made.
@@ -90,6 +92,7 @@ fn read_objects(root: &Path, result: &mut Result) {
                 // What another effect was writing when the kill came: it belongs to nobody, and goes when it is old.
                 false if name.starts_with(".partial/") => {}
                 false if name.starts_with("reports/") => result.reports += 1,
+                false if name.starts_with("images/by-step/") => result.builds += 1,
                 // The index by inputs names the inputs, and they hold the tarball's address in this folder.
                 false if name.starts_with("images/by-inputs/") => {}
                 false => drop(result.artifacts.insert(name)),
