@@ -24,7 +24,7 @@ use super::{
 use crate::{
     driver::{Breakpoints, Driver, now_ms},
     engine::Command,
-    providers::git::dropped,
+    providers::git::{dropped, git_version},
     rules::SystemName,
     store::{DriverLock, StoreError},
 };
@@ -94,6 +94,9 @@ pub(super) async fn serve(
     let seen = stamps(&house);
     if house.settings.rules.repository().is_none() {
         house.load_rules_files().await?.refused.iter().for_each(|refused| tracing::error!("{refused}"));
+    }
+    if let Err(fault) = git_version(&house.git_options().program) {
+        tracing::error!("promotions and rollbacks will fail: {fault}");
     }
     let sandbox = house.settings.sandbox()?;
     if !sandbox.is_on() {

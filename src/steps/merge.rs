@@ -15,7 +15,7 @@ use crate::{
     engine::{Brings, CommitId, Made, Moved, StepWork, Unmoved, plan::Merge},
     providers::{
         Fault,
-        git::{CheckedMerge, MergeChange, Merged, Pin},
+        git::{CheckedMerge, Conflict, MergeChange, Merged, Pin, conflicts_said},
     },
     rules::RuleName,
 };
@@ -69,7 +69,7 @@ async fn check(merge: &Merge, work: &StepWork, tools: &Tools, log: &StepLog) -> 
     let mirror = tools.mirror(work, &merge.repository)?;
     bring_all(merge, work, tools).await?;
     match mirror.check_merge(&change(merge, work), time_left(work)).await? {
-        CheckedMerge::Conflict { paths } => Err(conflict(merge, work, &paths)),
+        CheckedMerge::Conflict { conflicts } => Err(conflict(merge, work, &conflicts)),
         CheckedMerge::AlreadyContained { head } => {
             log.line(&format!("{} holds {} already", work.branch, merge.commit.short())).await;
             for requirement in &merge.requires {
@@ -103,7 +103,7 @@ async fn make(merge: &Merge, work: &StepWork, tools: &Tools, log: &StepLog) -> R
     bring_all(merge, work, tools).await?;
     let change = change(merge, work);
     let made = match mirror.merge(&change, time_left(work)).await? {
-        Merged::Conflict { paths } => return Err(conflict(merge, work, &paths)),
+        Merged::Conflict { conflicts } => return Err(conflict(merge, work, &conflicts)),
         Merged::AlreadyContained { head } => {
             log.line(&format!("{} holds {} already: nothing to merge", work.branch, merge.commit.short())).await;
             let carried = moved::carried(&merge.makers, &mirror, merge.commit.as_str(), &head).await?;
@@ -167,15 +167,10 @@ fn change(merge: &Merge, work: &StepWork) -> MergeChange {
     }
 }
 
-fn conflict(merge: &Merge, work: &StepWork, paths: &[String]) -> Fault {
+fn conflict(merge: &Merge, work: &StepWork, conflicts: &[Conflict]) -> Fault {
+    let (repository, from, to) = (&merge.repository, &merge.branch, &work.branch);
     Fault::fail(
-        format!(
-            "{} {} and {} changed the same lines of {}",
-            merge.repository,
-            merge.branch,
-            work.branch,
-            paths.join(", ")
-        ),
-        format!("merge {} into {} by hand, push it, then `tidegate retry {}`", work.branch, merge.branch, work.run),
+        format!("{repository} {from} and {to} cannot be merged: {}", conflicts_said(conflicts)),
+        format!("merge {to} into {from} by hand, push it, then `tidegate retry {}`", work.run),
     )
 }

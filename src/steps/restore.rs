@@ -19,7 +19,7 @@ use crate::{
     },
     providers::{
         Fault,
-        git::{CheckedMerge, Mirror, Pin, RestoreChange, Restored},
+        git::{CheckedMerge, Conflict, Mirror, Pin, RestoreChange, Restored, conflicts_said},
     },
     rules::RuleName,
 };
@@ -73,7 +73,7 @@ async fn check(restore: &Restore, work: &StepWork, tools: &Tools, log: &StepLog)
     let mirror = tools.mirror(work, &restore.repository)?;
     if let Some(change) = change(restore, work, tools, &mirror).await? {
         match mirror.check_restore(&change, time_left(work)).await? {
-            CheckedMerge::Conflict { paths } => return Err(conflict(restore, work, &paths)),
+            CheckedMerge::Conflict { conflicts } => return Err(conflict(restore, work, &conflicts)),
             CheckedMerge::AlreadyContained { .. } => log.line("there is nothing to bring back").await,
             CheckedMerge::Clean { .. } => log.line(&format!("{} can go back", restore.repository)).await,
         }
@@ -89,7 +89,7 @@ async fn make(restore: &Restore, work: &StepWork, tools: &Tools, log: &StepLog) 
         return Ok(Progress::made(Made::Unmoved(Box::default()), [("changed", Value::from(false))], Vec::new()));
     };
     let (made, parent) = match mirror.restore(&change, time_left(work)).await? {
-        Restored::Conflict { paths } => return Err(conflict(restore, work, &paths)),
+        Restored::Conflict { conflicts } => return Err(conflict(restore, work, &conflicts)),
         Restored::NothingToChange { head } => {
             log.line(&format!("{} has that content already", work.branch)).await;
             let carried = moved::carried(&restore.makers, &mirror, &change.to, &head).await?;
@@ -163,9 +163,11 @@ async fn change(
     }))
 }
 
-fn conflict(restore: &Restore, work: &StepWork, paths: &[String]) -> Fault {
+fn conflict(restore: &Restore, work: &StepWork, conflicts: &[Conflict]) -> Fault {
+    let (repository, branch) = (&restore.repository, &work.branch);
+    let said = conflicts_said(conflicts);
     Fault::fail(
-        format!("somebody changed in {} {} what is to go away: {}", restore.repository, work.branch, paths.join(", ")),
+        format!("somebody changed in {repository} {branch} what is to go away: {said}"),
         format!("undo it there by hand, push it, then `tidegate retry {}`", work.run),
     )
 }

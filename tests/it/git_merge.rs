@@ -3,7 +3,7 @@
 use crate::git::{SOON, message, mirrors, pin};
 use crate::support::repo::TestRepo;
 use serde_json::json;
-use tidegate::providers::git::{CheckedMerge, MergeChange, Merged, Pin};
+use tidegate::providers::git::{CheckedMerge, Clash, Conflict, MergeChange, Merged, Pin};
 
 fn config(tag: &str, size: &str, name: &str) -> String {
     format!("{{\n  \"tag\": \"{tag}\",\n  \"size\": {size},\n  \"name\": \"{name}\"\n}}\n")
@@ -22,6 +22,10 @@ fn parted(root: &std::path::Path, qa_size: &str, dev_name: &str) -> TestRepo {
     remote.commit("dev", "Pin v3", &[("config.json", &config("v3", "1", dev_name)), ("new.txt", "new")]);
     remote.commit("qa", "Pin v2", &[("config.json", &config("v2", qa_size, "a")), ("qa.txt", "qa")]);
     remote
+}
+
+pub(crate) fn same_lines(path: &str) -> Vec<Conflict> {
+    vec![Conflict { clash: Clash::SameLines, paths: vec![path.to_owned()] }]
 }
 
 fn both() -> [String; 2] {
@@ -77,7 +81,7 @@ async fn a_real_conflict_names_its_files_and_pushes_nothing() {
     let mirror = mirrors(root.path()).mirror(&remote.url()).unwrap();
     mirror.fetch(&both(), SOON).await.unwrap();
     let change = promotion(&remote.head("dev").unwrap(), "promote-1");
-    assert_eq!(mirror.merge(&change, SOON).await.unwrap(), Merged::Conflict { paths: vec!["config.json".to_owned()] });
+    assert_eq!(mirror.merge(&change, SOON).await.unwrap(), Merged::Conflict { conflicts: same_lines("config.json") });
     assert_eq!(remote.head("qa"), head);
 }
 

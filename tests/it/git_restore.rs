@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::git::{SOON, message, mirrors, place};
 use crate::support::repo::TestRepo;
-use tidegate::providers::git::{CheckedMerge, MergeChange, Merged, Pin, RestoreChange, Restored};
+use tidegate::providers::git::{CheckedMerge, Clash, Conflict, MergeChange, Merged, Pin, RestoreChange, Restored};
 
 fn config(tag: &str, size: &str) -> String {
     format!("{{\n  \"tag\": \"{tag}\",\n  \"size\": {size}\n}}\n")
@@ -97,9 +97,10 @@ async fn a_change_of_what_is_to_go_away_is_a_conflict_and_pushes_nothing() {
     let mirror = mirrors(root.path()).mirror(&remote.url()).unwrap();
     mirror.fetch(&["qa".to_owned()], SOON).await.unwrap();
     let change = back(&good, &bad, "rollback-1");
-    let paths = vec!["bad.txt".to_owned()];
-    assert_eq!(mirror.check_restore(&change, SOON).await.unwrap(), CheckedMerge::Conflict { paths: paths.clone() });
-    assert_eq!(mirror.restore(&change, SOON).await.unwrap(), Restored::Conflict { paths });
+    let conflicts = vec![Conflict { clash: Clash::ChangedAndRemoved, paths: vec!["bad.txt".to_owned()] }];
+    let checked = mirror.check_restore(&change, SOON).await.unwrap();
+    assert_eq!(checked, CheckedMerge::Conflict { conflicts: conflicts.clone() });
+    assert_eq!(mirror.restore(&change, SOON).await.unwrap(), Restored::Conflict { conflicts });
     assert_eq!(remote.head("qa"), Some(head));
 }
 

@@ -11,6 +11,8 @@ mod git_archive;
 mod git_contents;
 mod git_edit;
 mod git_merge;
+mod git_merge_kinds;
+mod git_merge_random;
 mod git_mirror;
 mod git_proof;
 mod git_remote;

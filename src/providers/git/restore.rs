@@ -2,11 +2,16 @@
 //! is to go away is the merge's ancestor and what is to come back is its other side, so that whatever others pushed
 //! meanwhile stays.
 
+use super::ancestors::{self, Side};
+use super::conflict::Conflict;
 use super::fault::object_fault;
-use super::merge::{CheckedMerge, Combined, Pin, combined, pinned_values, with_pins};
+use super::merge::{CheckedMerge, combined};
+use super::merge_tree::Combined;
 use super::message::CommitMessage;
 use super::mirror::Mirror;
 use super::paths;
+use super::pins::{Pin, pinned_values, with_pins};
+use super::process::Git;
 use super::proof::CommitPlace;
 use super::publish::{Proposal, Published};
 use crate::providers::Fault;
@@ -52,8 +57,8 @@ pub enum Restored {
     },
     /// Somebody changed meanwhile what is to go away; nothing was pushed.
     Conflict {
-        /// The files, sorted.
-        paths: Vec<String>,
+        /// What, by reason.
+        conflicts: Vec<Conflict>,
     },
 }
 
@@ -64,12 +69,13 @@ impl Mirror {
         change.message.check()?;
         let (place, effect) = (change.message.place(&change.branch), change.message.effect());
         let (identity, proofs) = (Arc::clone(&self.identity), self.history.proofs().clone());
+        let git = Arc::clone(&self.git);
         let message = change.message.clone().going_back(&change.to, &change.from);
         let change = RestoreChange { message, ..change.clone() };
         let propose = move |repository: &Repository, head: Oid| {
-            Ok(match restored_tree(repository, head, &change)? {
+            Ok(match restored_tree(&git, repository, head, &change)? {
                 None => Proposal::Settled(Restored::NothingToChange { head: head.to_string() }),
-                Some(Combined::Conflict(paths)) => Proposal::Settled(Restored::Conflict { paths }),
+                Some(Combined::Conflict(conflicts)) => Proposal::Settled(Restored::Conflict { conflicts }),
                 Some(Combined::Clean(tree)) => Proposal::Push(change.message.commit(
                     repository,
                     (&identity, &proofs),
@@ -92,11 +98,11 @@ impl Mirror {
     pub async fn check_restore(&self, change: &RestoreChange, deadline: Duration) -> Result<CheckedMerge, Fault> {
         let deadline = Instant::now() + deadline;
         let head = self.fresh_head(&change.branch, deadline).await?;
-        let change = change.clone();
+        let (change, git) = (change.clone(), Arc::clone(&self.git));
         self.with_repository(move |repository| {
-            Ok(match restored_tree(repository, head, &change)? {
+            Ok(match restored_tree(&git, repository, head, &change)? {
                 None => CheckedMerge::AlreadyContained { head: head.to_string() },
-                Some(Combined::Conflict(paths)) => CheckedMerge::Conflict { paths },
+                Some(Combined::Conflict(conflicts)) => CheckedMerge::Conflict { conflicts },
                 Some(Combined::Clean(tree)) => CheckedMerge::Clean { head: head.to_string(), tree: tree.to_string() },
             })
         })
@@ -119,15 +125,23 @@ impl Mirror {
 }
 
 /// What the branch comes to; `None` when that is what it has.
-fn restored_tree(repository: &Repository, head: Oid, change: &RestoreChange) -> Result<Option<Combined>, Fault> {
+fn restored_tree(
+    git: &Git,
+    repository: &Repository,
+    head: Oid,
+    change: &RestoreChange,
+) -> Result<Option<Combined>, Fault> {
     let (from, to) = (paths::tree_of(repository, &change.from)?, paths::tree_of(repository, &change.to)?);
-    let restore = || -> Result<Option<Combined>, git2::Error> {
-        let pins = pinned_values(repository, &to, &change.pins);
-        let base = with_pins(repository, from, &pins)?;
-        let ours = repository.find_commit(head)?.tree()?;
-        let before = ours.id();
-        let combined = combined(repository, &base, ours, &to, &pins)?;
-        Ok(Some(combined).filter(|combined| !matches!(combined, Combined::Clean(tree) if *tree == before)))
+    let ours = paths::tree_of(repository, &head.to_string())?;
+    let before = ours.id();
+    let told = paths::find_commit(repository, &change.to)?.id();
+    let pins = pinned_values(repository, &to, &change.pins);
+    let sides = || -> Result<_, git2::Error> {
+        let ours = Side { tree: with_pins(repository, ours, &pins)?, told: head };
+        Ok((with_pins(repository, from, &pins)?, ours, Side { tree: to, told }))
     };
-    restore().map_err(|error| object_fault(&error))
+    let (base, ours, theirs) = sides().map_err(|error| object_fault(&error))?;
+    let pair = ancestors::pair_above(repository, &base, &ours, &theirs)?;
+    let combined = combined(git, repository, &pair, &pins)?;
+    Ok(Some(combined).filter(|combined| !matches!(combined, Combined::Clean(tree) if *tree == before)))
 }
