@@ -26,6 +26,20 @@ struct Counts {
     same_tree: AtomicUsize,
     both_stop: AtomicUsize,
     no_driver: AtomicUsize,
+    /// git says that there is a conflict, and ends as if there were none.
+    contradicted: AtomicUsize,
+    /// Of these, those whose tree has conflict markers.
+    marked: AtomicUsize,
+}
+
+/// What git makes of a pair.
+#[derive(Debug)]
+enum Git {
+    /// It gives a tree.
+    Merges(String),
+    /// It gives a tree and says that there is a conflict.
+    Contradicts(String),
+    Stops,
 }
 
 #[test]
@@ -40,11 +54,11 @@ fn merges_are_those_of_git() {
     let counts = Counts::default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let told = TestRunner::new(config).run(&stories(TOGETHER), |stories| runtime.block_on(check(&stories, &counts)));
-    let Counts { same_tree, both_stop, no_driver } = &counts;
-    let (same_tree, both_stop, no_driver) = (same_tree.load(Relaxed), both_stop.load(Relaxed), no_driver.load(Relaxed));
-    println!(
-        "{same_tree} merged to the same tree, {both_stop} stopped by both, {no_driver} stopped for want of a driver"
-    );
+    let Counts { same_tree, both_stop, no_driver, contradicted, marked } = &counts;
+    let [same_tree, both_stop, no_driver, contradicted, marked] =
+        [same_tree, both_stop, no_driver, contradicted, marked].map(|count| count.load(Relaxed));
+    println!("{same_tree} merged to the same tree, {both_stop} stopped by both, {no_driver} stopped for want of a driver,");
+    println!("{contradicted} stopped where git says conflict and ends well, {marked} of them with markers in the tree");
     if let Err(failure) = told {
         panic!("{failure}");
     }
@@ -63,21 +77,23 @@ async fn check(stories: &[Story], counts: &Counts) -> Result<(), TestCaseError> 
         let expected = expected(&work, number);
         let found = found(&mirror, &work, number, story).await;
         match (&expected, &found) {
-            (Some(tree), CheckedMerge::Clean { tree: ours, .. }) if tree == ours => {
-                counts.same_tree.fetch_add(1, Relaxed);
-            }
-            (Some(tree), CheckedMerge::AlreadyContained { .. })
+            (Git::Merges(tree), CheckedMerge::Clean { tree: ours, .. }) if tree == ours => add(&counts.same_tree),
+            (Git::Merges(tree), CheckedMerge::AlreadyContained { .. })
                 if *tree == tree_of(&work, &format!("settled-qa{number}")) =>
             {
-                counts.same_tree.fetch_add(1, Relaxed);
+                add(&counts.same_tree);
             }
-            (None, CheckedMerge::Conflict { .. }) => {
-                counts.both_stop.fetch_add(1, Relaxed);
+            (Git::Stops, CheckedMerge::Conflict { .. }) => add(&counts.both_stop),
+            (Git::Contradicts(tree), CheckedMerge::Conflict { .. }) => {
+                add(&counts.contradicted);
+                if run(&work, &["grep", "-q", "^<<<<<<< ", tree], b"").status.success() {
+                    add(&counts.marked);
+                }
             }
-            (Some(_), CheckedMerge::Conflict { conflicts })
+            (Git::Merges(_), CheckedMerge::Conflict { conflicts })
                 if conflicts.iter().all(|each| matches!(each.clash, Clash::NoDriver { .. })) =>
             {
-                counts.no_driver.fetch_add(1, Relaxed);
+                add(&counts.no_driver);
             }
             (expected, CheckedMerge::Conflict { conflicts }) => {
                 let why = conflicts_said(conflicts);
@@ -89,18 +105,25 @@ async fn check(stories: &[Story], counts: &Counts) -> Result<(), TestCaseError> 
     Ok(())
 }
 
-/// What git makes of it with qa in the work tree; `None` when it stops.
-fn expected(work: &Path, number: usize) -> Option<String> {
+fn add(count: &AtomicUsize) {
+    count.fetch_add(1, Relaxed);
+}
+
+/// What git makes of it with qa in the work tree.
+fn expected(work: &Path, number: usize) -> Git {
     let [dev, qa] = ["dev", "qa"].map(|branch| format!("settled-{branch}{number}"));
     git(work, &["checkout", "--quiet", "--force", "--detach", &qa], b"");
-    let merged = run(work, &["merge-tree", "--write-tree", &qa, &dev], b"");
+    let merged = run(work, &["merge-tree", "--write-tree", "--messages", &qa, &dev], b"");
+    let said = String::from_utf8_lossy(&merged.stdout);
+    let tree = said.lines().next().unwrap_or_default().to_owned();
     match merged.status.code() {
-        Some(0) => Some(String::from_utf8(merged.stdout).unwrap().trim().to_owned()),
-        Some(1) => None,
+        Some(0) if said.contains("CONFLICT") => Git::Contradicts(tree),
+        Some(0) => Git::Merges(tree),
+        Some(1) => Git::Stops,
         _ => {
             let said = String::from_utf8_lossy(&merged.stderr);
             assert!(said.contains("unrelated histories"), "{said}");
-            None
+            Git::Stops
         }
     }
 }

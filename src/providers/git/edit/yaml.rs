@@ -61,6 +61,9 @@ fn insert(document: &Document<'_>, parent: &Node, key: &str, value: &Value) -> R
     }
     let key = scalar(key, None);
     let Some(last) = entries.last() else {
+        if !flow {
+            return Ok(begin(document, &key, value));
+        }
         let inside = parent.start + 1..parent.end - 1;
         return Ok(splice(text, inside, &format!("{key}: {}", inline(value, None))));
     };
@@ -69,15 +72,28 @@ fn insert(document: &Document<'_>, parent: &Node, key: &str, value: &Value) -> R
         return Ok(splice(text, end..end, &format!(", {key}: {}", inline(value, None))));
     }
     let newline = document.newline;
-    let rendered = match value {
-        Value::Object(fields) if !fields.is_empty() => {
-            block_lines(value, last.column + document.step, document.step, newline)
-        }
-        other => format!(" {}", inline(other, None)),
-    };
+    let rendered = entry_value(document, value, last.column);
     let line_end = line_end(text, end);
     let indent = " ".repeat(last.column);
     Ok(splice(text, line_end..line_end, &format!("{newline}{indent}{key}:{rendered}")))
+}
+
+/// The first entry of a file that has none, below what is there.
+fn begin(document: &Document<'_>, key: &str, value: &Value) -> String {
+    let Document { text, newline, .. } = document;
+    let rendered = entry_value(document, value, 0);
+    let (before, after) = if text.is_empty() || text.ends_with('\n') { ("", *newline) } else { (*newline, "") };
+    format!("{text}{before}{key}:{rendered}{after}")
+}
+
+/// What stands behind the colon of a new key in a block mapping at this column.
+fn entry_value(document: &Document<'_>, value: &Value, column: usize) -> String {
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            block_lines(value, column + document.step, document.step, document.newline)
+        }
+        other => format!(" {}", inline(other, None)),
+    }
 }
 
 fn remove(text: &str, parent: &Node, key: &str) -> Result<String, EditError> {

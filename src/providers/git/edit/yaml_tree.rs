@@ -6,12 +6,16 @@ use super::error::{EditError, UNTOUCHABLE_HINT, line_and_column};
 use saphyr::Scalar;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 use serde_json::Value;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// A bound on nesting, so that hostile input cannot exhaust the stack.
 const DEEPEST_NESTING: usize = 100;
 /// A bound on nodes with aliases resolved, so that a small text cannot grow without end.
 const MOST_NODES: usize = 1_000_000;
+/// How much is parsed again because of tabs.
+const MOST_REREAD_BYTES: usize = 16 << 20;
 
 /// A parsed document and how it is laid out.
 pub(super) struct Document<'text> {
@@ -61,10 +65,7 @@ pub(super) fn lost() -> EditError {
 
 impl<'text> Document<'text> {
     pub(super) fn parse(text: &'text str) -> Result<Self, EditError> {
-        let offsets = text.char_indices().map(|(offset, _)| offset).chain([text.len()]).collect();
-        let mut builder =
-            Builder { text, offsets, events: Parser::new_from_str(text), anchors: BTreeMap::new(), nodes: 0 };
-        let root = builder.document()?;
+        let root = root(text)?;
         let step = nested_step(&root).unwrap_or(2);
         Ok(Self { text, root, step, newline: line_ending(text) })
     }
@@ -123,8 +124,27 @@ fn nested_step(node: &Node) -> Option<usize> {
     })
 }
 
+/// The root of a text. The parser takes no tab between a colon and a plain value, which YAML 1.2 allows: it is given spaces
+/// there, which take as many bytes.
+fn root(text: &str) -> Result<Node, EditError> {
+    let mut spaced = Cow::Borrowed(text);
+    for _ in 0..=MOST_REREAD_BYTES / text.len().max(1) {
+        let offsets = spaced.char_indices().map(|(offset, _)| offset).chain([spaced.len()]).collect();
+        let events = Parser::new_from_str(&spaced);
+        let mut builder =
+            Builder { text: &spaced, offsets, events, anchors: BTreeMap::new(), nodes: 0, refused_tabs: None };
+        let root = builder.document();
+        let Some(tabs) = builder.refused_tabs.take() else { return root };
+        let spaces = " ".repeat(tabs.len());
+        spaced.to_mut().replace_range(tabs, &spaces);
+    }
+    Err(EditError::new("there are too many tabs between keys and values", "write spaces there"))
+}
+
 struct Builder<'text> {
     text: &'text str,
+    /// Tabs between a colon and a value at which the parser gave up.
+    refused_tabs: Option<Range<usize>>,
     /// The byte offset of every character.
     offsets: Vec<usize>,
     events: Parser<'text, saphyr_parser::StrInput<'text>>,
@@ -139,6 +159,11 @@ impl<'text> Builder<'text> {
             Some(Ok(event)) => Ok(event),
             Some(Err(error)) => {
                 let marker = error.marker();
+                if error.info().starts_with("':' must be followed by a valid YAML whitespace") {
+                    let end = self.offset(marker.index());
+                    let start = self.text[..end].trim_end_matches(['\t', ' ']).len();
+                    self.refused_tabs = Some(start..end).filter(|_| self.text[start..end].contains('\t'));
+                }
                 let problem = format!("not YAML: {}", error.info());
                 Err(EditError::at(marker.line().max(1), marker.col() + 1, problem, hint))
             }
@@ -155,25 +180,31 @@ impl<'text> Builder<'text> {
         Err(EditError::at(line, column, problem, hint))
     }
 
+    /// The one document that says something; others may be there that are empty, say behind a last `---`. A file that says
+    /// nothing is a mapping without entries, which get their place at its end.
     fn document(&mut self) -> Result<Node, EditError> {
         let mut root = None;
+        let mut begun = None;
         loop {
             match self.next()? {
                 (Event::StreamEnd, _) => break,
-                (Event::DocumentStart(_), span) if root.is_some() => {
-                    return self.refuse(
-                        span,
-                        "the file holds more than one YAML document",
-                        "keep one document in the file",
-                    );
+                (Event::DocumentStart(_), span) => begun = Some(span),
+                (Event::StreamStart | Event::DocumentEnd | Event::Nothing, _) => {}
+                (event, span) => {
+                    let node = self.node(event, span, 0)?;
+                    if node.start == node.end && node.content_is_null() {
+                        continue;
+                    }
+                    if root.replace(node).is_some() {
+                        let problem = "the file holds more than one YAML document";
+                        return self.refuse(begun.unwrap_or(span), problem, "keep one document in the file");
+                    }
                 }
-                (Event::StreamStart | Event::DocumentStart(_) | Event::DocumentEnd | Event::Nothing, _) => {}
-                (event, span) => root = Some(self.node(event, span, 0)?),
             }
         }
-        root.ok_or_else(|| {
-            EditError::at(1, 1, "the file is empty, but a mapping is expected", "write a first key into it")
-        })
+        let (start, end) = (self.text.len(), self.text.len());
+        let content = Content::Mapping { entries: Vec::new(), flow: false };
+        Ok(root.unwrap_or(Node { start, end, anchored: false, quote: None, content }))
     }
 
     fn node(&mut self, event: Event<'text>, span: Span, depth: usize) -> Result<Node, EditError> {
@@ -211,7 +242,7 @@ impl<'text> Builder<'text> {
         tag: Option<std::borrow::Cow<'text, saphyr_parser::Tag>>,
         span: Span,
     ) -> Result<Node, EditError> {
-        let start = self.offset(span.start.index());
+        let mut start = self.offset(span.start.index());
         let mut end = self.offset(span.end.index()).max(start);
         let quote = match style {
             ScalarStyle::SingleQuoted => Some('\''),
@@ -224,6 +255,9 @@ impl<'text> Builder<'text> {
             None if empty && !self.text[start..].starts_with('&') => end = start,
             None => end = start + self.text[start..end].trim_end().len(),
         }
+        if matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) {
+            (start, end) = self.block_scalar(start, end, value.trim().is_empty());
+        }
         let resolved = match Scalar::parse_from_cow_and_metadata(value.clone(), style, tag.as_ref()) {
             Some(Scalar::Null) => Value::Null,
             Some(Scalar::Boolean(flag)) => Value::from(flag),
@@ -234,6 +268,22 @@ impl<'text> Builder<'text> {
             None => Value::from(value.as_ref()),
         };
         Ok(Node { start, end, anchored: false, quote, content: Content::Scalar(resolved) })
+    }
+
+    /// Where a block scalar is. The parser says where its text is, and of one without text what comes next; blank lines that
+    /// the header keeps (`|+`, `>2+`) are its own.
+    fn block_scalar(&self, start: usize, end: usize, blank: bool) -> (usize, usize) {
+        let from_header = blank && self.text[start..end].starts_with(['|', '>']);
+        let header_end = if from_header { end } else { self.text[..start].trim_end().len() };
+        let (start, end) = if blank { (start.min(header_end), header_end) } else { (start, end) };
+        let header = self.text[..header_end].rsplit('\n').next().unwrap_or_default();
+        let mark = header.split_whitespace().take_while(|word| !word.starts_with('#')).last();
+        if !mark.is_some_and(|mark| mark.starts_with(['|', '>']) && mark.contains('+')) {
+            return (start, end);
+        }
+        let rest = &self.text[end..];
+        let own = &rest[..rest.len() - rest.trim_start().len()];
+        (start, end + own[..own.rfind('\n').unwrap_or(0)].trim_end_matches('\r').len())
     }
 
     fn sequence(&mut self, start: usize, depth: usize) -> Result<Node, EditError> {
