@@ -81,7 +81,8 @@ fn yaml_that_cannot_be_edited_safely_is_refused() {
         ("a: 1\n---\nb: 2\n", "/a", "more than one YAML document"),
         ("a: 1\na: 2\n", "/a", "the key 'a' is there twice"),
         ("a: [1\n", "/a", "not YAML"),
-        ("", "/a", "the file is empty"),
+        ("~\n", "/a", "the file is empty"),
+        ("a:\tb: c\n", "/a", "mapping values are not allowed"),
         ("- 1\n", "/a", "the file is a list of 1"),
     ] {
         let error = edit::set("values.yaml", text.as_bytes(), &change(pointer)).unwrap_err();
@@ -109,6 +110,74 @@ fn toml_edits_keep_the_files_own_style() {
     let error = edit::set("c.toml", b"a = \n", &[("/a".to_owned(), json!(1))]).unwrap_err();
     assert_eq!(error.place.map(|(line, _)| line), Some(1), "{error:?}");
     assert!(edit::set("c.toml", b"a = 1\n", &[("/a".to_owned(), Value::Null)]).unwrap_err().problem.contains("null"));
+}
+
+#[test]
+fn toml_keeps_line_endings_comments_and_the_end_of_the_file() {
+    for (text, pointer, value, expected) in [
+        // Strings of several lines in files with CRLF.
+        ("a = \"\"\"\r\none\r\n\"\"\"\r\nb = 1\r\n", "/b", json!(2), "a = \"\"\"\r\none\r\n\"\"\"\r\nb = 2\r\n"),
+        ("b = 1\r\na = '''\r\none\r\ntwo'''\r\n", "/b", json!(2), "b = 2\r\na = '''\r\none\r\ntwo'''\r\n"),
+        ("a = \"\"\"\none\r\n\"\"\"\nb = 1\n", "/b", json!(2), "a = \"\"\"\none\r\n\"\"\"\nb = 2\n"),
+        ("a = \"\"\"\r\nx\"\"\"\r\nb = 1\r\n", "/a", json!("y"), "a = \"y\"\r\nb = 1\r\n"),
+        ("[t]\r\na = 1 # c\r\n", "/t/b", json!("1\n2"), "[t]\r\na = 1 # c\r\nb = \"1\\n2\"\r\n"),
+        // What stands above a table.
+        ("# about t\n[t]\n", "/t", json!({"a": 1}), "# about t\n[t]\na = 1\n"),
+        ("x = 1\n# about t\n[t] # side\na = 1\n", "/t", json!({}), "x = 1\n# about t\n[t] # side\n"),
+        ("# about t\n[t]\n\n# about u\n[u]\n", "/t/a", json!(1), "# about t\n[t]\na = 1\n\n# about u\n[u]\n"),
+        ("# only\n", "/a", json!(1), "# only\na = 1\n"),
+        ("# only\r\n", "/a/b", json!(1), "# only\r\n[a]\r\nb = 1\r\n"),
+        ("", "/a", json!(1), "a = 1\n"),
+        // The last line ends, or does not, as before.
+        ("a = 1 # one", "/a", json!(2), "a = 2 # one"),
+        ("a = 1", "/b", json!(2), "a = 1\nb = 2"),
+        ("a = 1\r\nb = 2", "/c/d", json!(3), "a = 1\r\nb = 2\r\n\r\n[c]\r\nd = 3"),
+        ("\u{feff}a = 1\n", "/a", json!(2), "\u{feff}a = 2\n"),
+        // Dotted keys, quoted keys, inline tables, lists of tables.
+        ("a.b.c = 1\na.b.d = 2\n", "/a/b/e", json!(3), "a.b.c = 1\na.b.d = 2\na.b.e = 3\n"),
+        ("\"a b\" = 1\n'c' = 2\n", "/c", json!(3), "\"a b\" = 1\n'c' = 3\n"),
+        ("t = { a = 1 } # x\n", "/t/b", json!(2), "t = { a = 1, b = 2 } # x\n"),
+        ("[[p]]\nn = 1\n\n# two\n[[p]]\nn = 2\n", "/p/1/m", json!(3), "[[p]]\nn = 1\n\n# two\n[[p]]\nn = 2\nm = 3\n"),
+        ("a = [\r\n  1, # x\r\n]\r\n", "/a/0", json!(2), "a = [\r\n  2, # x\r\n]\r\n"),
+    ] {
+        assert_eq!(set("Config.toml", text, &[(pointer, value)]), expected, "{text:?}");
+    }
+}
+
+#[test]
+fn yaml_of_the_field_is_edited_in_place() {
+    for (text, pointer, value, expected) in [
+        // An empty document behind or before the one that says something.
+        ("a: 1\n---\n", "/b", json!(2), "a: 1\nb: 2\n---\n"),
+        ("---\na: 1\n---\n# end\n", "/a", json!(2), "---\na: 2\n---\n# end\n"),
+        ("---\n---\na: 1\n", "/a", json!(2), "---\n---\na: 2\n"),
+        // Blank lines that a block scalar keeps are its own.
+        ("a: |+\n  x\n\n", "/b", json!(2), "a: |+\n  x\n\nb: 2\n"),
+        ("m:\n  a: |2+ # c\n    x\n\nn: 2\n", "/m/c", json!(2), "m:\n  a: |2+ # c\n    x\n\n  c: 2\nn: 2\n"),
+        ("a: >+\r\n  x\r\n\r\n\r\n# c\r\n", "/b", json!(2), "a: >+\r\n  x\r\n\r\n\r\nb: 2\r\n# c\r\n"),
+        ("a: |+\n  x\n\nb: 1\n", "/a", json!("z"), "a: z\nb: 1\n"),
+        ("a: |+\n\n\n", "/b", json!(2), "a: |+\n\n\nb: 2\n"),
+        ("a: |\n\nb: 1\n", "/a", json!("z"), "a: z\n\nb: 1\n"),
+        ("l:\n- |\n  x\n- >- # c\n  z\n", "/l/0", json!("k"), "l:\n- k\n- >- # c\n  z\n"),
+        // Tabs between colon and value.
+        ("a:\t1\nb:\tx # c\n", "/a", json!(2), "a:\t2\nb:\tx # c\n"),
+        ("a:\t \tx y\nb:\t-1\nc: \"q:\tz\"\n", "/d", json!(3), "a:\t \tx y\nb:\t-1\nc: \"q:\tz\"\nd: 3\n"),
+        ("{a:\t1, b:\tx}\n", "/b", json!(3), "{a:\t1, b:\t3}\n"),
+        ("a:\t|\n  b:\tx\nc: 2\n", "/c", json!(3), "a:\t|\n  b:\tx\nc: 3\n"),
+        // Files that say nothing.
+        ("# only\n", "/a/b", json!(1), "# only\na:\n  b: 1\n"),
+        ("# only", "/a", json!(1), "# only\na: 1"),
+        ("---\r\n# only\r\n", "/a", json!(1), "---\r\n# only\r\na: 1\r\n"),
+        ("", "/a", json!(1), "a: 1\n"),
+        // Neighbours.
+        ("\u{feff}# c\na: 1\n", "/a", json!(2), "\u{feff}# c\na: 2\n"),
+        ("a: |\n  x", "/b", json!(2), "a: |\n  x\nb: 2"),
+        ("'a b': 1\n\"c\": 2\n", "/a b", json!(3), "'a b': 3\n\"c\": 2\n"),
+        ("a: &x\n  b: 1\nc:\n  <<: *x\n  d: 1\n", "/c/d", json!(3), "a: &x\n  b: 1\nc:\n  <<: *x\n  d: 3\n"),
+        ("a: {x: 1, # c\n  y: 2,}\n", "/a/z", json!(3), "a: {x: 1, # c\n  y: 2, z: 3,}\n"),
+    ] {
+        assert_eq!(set("values.yaml", text, &[(pointer, value)]), expected, "{text:?}");
+    }
 }
 
 fn key() -> impl Strategy<Value = String> {
@@ -218,9 +287,30 @@ proptest! {
     }
 
     #[test]
-    fn a_toml_leaf_changes_alone(original in object(), new in value(), pick in 0..64usize) {
-        let text = toml::to_string(&original).unwrap();
+    fn a_toml_leaf_changes_alone(original in object(), new in value(), pick in 0..64usize, newline in newline()) {
+        let text = toml::to_string(&original).unwrap().replace('\n', newline);
         check_leaf("c.toml", &text, &original, pick, &new, |text| toml::from_str(text).unwrap());
+    }
+
+    #[test]
+    fn a_yaml_leaf_behind_tabs_changes_alone(original in object(), new in value(), pick in 0..64usize) {
+        // What a block scalar keeps stands before and behind all.
+        let kept = "above: |+\n  1\n\n";
+        let text = format!("{kept}{}m: |+\n  2\n\n", commented_yaml(&original, 0, "\n").replace(": ", ":\t"));
+        let view = |text: &str| {
+            let mut whole = serde_json::Map::new();
+            for pointer in original.as_object().unwrap().keys() {
+                let value = edit::get("c.yaml", text.as_bytes(), &format!("/{pointer}")).unwrap().unwrap();
+                whole.insert(pointer.clone(), value);
+            }
+            Value::Object(whole)
+        };
+        prop_assume!(!original.as_object().unwrap().contains_key("above") && !original.as_object().unwrap().contains_key("m"));
+        let strings_have_tabs = original.to_string().contains(": ") || original.to_string().contains('#');
+        prop_assume!(!strings_have_tabs && !new.to_string().contains(": "));
+        check_leaf("c.yaml", &text, &original, pick, &new, view);
+        let edited = set("c.yaml", &text, &[("/added", new)]);
+        prop_assert!(edited.starts_with(kept) && edited.contains("m: |+\n  2\n\nadded:"), "{}", edited);
     }
 
     #[test]

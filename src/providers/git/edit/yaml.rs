@@ -47,7 +47,8 @@ fn replace(document: &Document<'_>, path: &[String], value: &Value) -> Result<St
         format!(" {}", inline(value, node.quote))
     };
     // A value on the key's line keeps the white space before it; all others are rewritten from the colon.
-    let own_line = text[entry.colon_end..node.end].contains('\n') || node.start == node.end || block;
+    let whole = node.start == node.end || node.start == entry.colon_end || block;
+    let own_line = text[entry.colon_end..node.end].contains('\n') || whole;
     let (start, rendered) =
         if own_line { (entry.colon_end, rendered.as_str()) } else { (node.start, rendered.trim_start_matches(' ')) };
     Ok(splice(text, start..node.end.max(start), rendered))

@@ -270,20 +270,20 @@ impl<'text> Builder<'text> {
         Ok(Node { start, end, anchored: false, quote, content: Content::Scalar(resolved) })
     }
 
-    /// Where a block scalar is. The parser says where its text is, and of one without text what comes next; blank lines that
-    /// the header keeps (`|+`, `>2+`) are its own.
+    /// Where a block scalar is, from its header on. The parser says where its text is, and of one without text what comes next;
+    /// blank lines that the header keeps (`|+`, `>2+`) are its own.
     fn block_scalar(&self, start: usize, end: usize, blank: bool) -> (usize, usize) {
         let from_header = blank && self.text[start..end].starts_with(['|', '>']);
         let header_end = if from_header { end } else { self.text[..start].trim_end().len() };
         let (start, end) = if blank { (start.min(header_end), header_end) } else { (start, end) };
-        let header = self.text[..header_end].rsplit('\n').next().unwrap_or_default();
-        let mark = header.split_whitespace().take_while(|word| !word.starts_with('#')).last();
-        if !mark.is_some_and(|mark| mark.starts_with(['|', '>']) && mark.contains('+')) {
-            return (start, end);
+        let line = self.text[..header_end].rfind('\n').map_or(0, |at| at + 1);
+        let Some(mark) = header_mark(&self.text[line..header_end]).map(|at| line + at) else { return (start, end) };
+        if !self.text[mark..header_end].split('#').next().unwrap_or_default().contains('+') {
+            return (mark, end);
         }
         let rest = &self.text[end..];
         let own = &rest[..rest.len() - rest.trim_start().len()];
-        (start, end + own[..own.rfind('\n').unwrap_or(0)].trim_end_matches('\r').len())
+        (mark, end + own[..own.rfind('\n').unwrap_or(0)].trim_end_matches('\r').len())
     }
 
     fn sequence(&mut self, start: usize, depth: usize) -> Result<Node, EditError> {
@@ -353,6 +353,14 @@ impl Node {
     fn content_is_null(&self) -> bool {
         matches!(self.content, Content::Scalar(Value::Null))
     }
+}
+
+/// Where in its line a block scalar's header (`|`, `>2+`) begins.
+fn header_mark(line: &str) -> Option<usize> {
+    line.rmatch_indices(['|', '>']).map(|(at, _)| at).find(|at| {
+        let rest = line[at + 1..].trim_start_matches(|each: char| each.is_ascii_digit() || "+-".contains(each)).trim();
+        rest.is_empty() || rest.starts_with('#')
+    })
 }
 
 /// The length of the quoted scalar that `text` begins with (a tag or anchor may stand before it).
