@@ -57,7 +57,9 @@ fn merges_are_those_of_git() {
     let Counts { same_tree, both_stop, no_driver, contradicted, marked } = &counts;
     let [same_tree, both_stop, no_driver, contradicted, marked] =
         [same_tree, both_stop, no_driver, contradicted, marked].map(|count| count.load(Relaxed));
-    println!("{same_tree} merged to the same tree, {both_stop} stopped by both, {no_driver} stopped for want of a driver,");
+    println!(
+        "{same_tree} merged to the same tree, {both_stop} stopped by both, {no_driver} stopped for want of a driver,"
+    );
     println!("{contradicted} stopped where git says conflict and ends well, {marked} of them with markers in the tree");
     if let Err(failure) = told {
         panic!("{failure}");

@@ -6,6 +6,9 @@ use git2::{FileMode, Oid, Repository, Tree};
 /// How many lines are tried, the nearest to the path first.
 const MOST_TRIED: usize = 500;
 
+/// Paths, and what an attribute is for each.
+pub(super) type Values = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// A tree for one path.
 pub(super) struct Trial {
     /// The tree: `0/…/.gitattributes` has the last line that might decide, `1/…` the one before.
@@ -55,7 +58,7 @@ pub(super) fn decisive(trial: &Trial, values: &[(Vec<u8>, Vec<u8>)]) -> Option<S
 }
 
 /// Paths and values of what `git check-attr -z` prints of one attribute.
-pub(super) fn values(output: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+pub(super) fn values(output: &[u8]) -> Values {
     let fields: Vec<&[u8]> = output.split(|byte| *byte == 0).collect();
     fields.chunks_exact(3).map(|said| (said[0].to_vec(), said[2].to_vec())).collect()
 }

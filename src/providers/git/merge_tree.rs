@@ -2,7 +2,7 @@
 //! git would run a merge driver of somebody's settings, or would not look for all renames.
 
 use super::ancestors::Pair;
-use super::attribute_line;
+use super::attribute_line::{self, Values};
 use super::conflict::{Clash, Conflict, shown};
 use super::local::{self, Question};
 use super::process::Git;
@@ -87,7 +87,7 @@ impl Asking<'_> {
     }
 
     /// What the attributes say of how each path is merged.
-    fn merge_attributes(&self, paths: &[&[u8]]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Fault> {
+    fn merge_attributes(&self, paths: &[&[u8]]) -> Result<Values, Fault> {
         if paths.is_empty() {
             return Ok(Vec::new());
         }

@@ -7,13 +7,35 @@ use std::collections::BTreeMap;
 
 /// Names are bytes: some are hard to read, and one is not UTF-8.
 const NAMES: [&[u8]; 14] = [
-    b"a", b"b", b"dir/a", b"dir/b", b"dir/sub/c", b"new/a", b"new/b", b"new/sub/c", b"sp ace", "\u{fc}".as_bytes(),
-    b"\xff\xfe", b"q\"uote", b"dir/x.lock", b"x.po",
+    b"a",
+    b"b",
+    b"dir/a",
+    b"dir/b",
+    b"dir/sub/c",
+    b"new/a",
+    b"new/b",
+    b"new/sub/c",
+    b"sp ace",
+    "\u{fc}".as_bytes(),
+    b"\xff\xfe",
+    b"q\"uote",
+    b"dir/x.lock",
+    b"x.po",
 ];
 const FOLDERS: [&[u8]; 5] = [b"dir", b"dir/sub", b"new", b"other dir", b"new/dir"];
 const ATTRIBUTES: [&[u8]; 13] = [
-    b"* text=auto", b"*.lock -merge", b"*.po merge=translations", b"a merge=union", b"b binary", b"dir/* merge=union",
-    b"[attr]mine -merge", b"x.po mine", b"dir/sub/** merge", b"a !merge", b"* eol=crlf", b"\"sp ace\" merge=union",
+    b"* text=auto",
+    b"*.lock -merge",
+    b"*.po merge=translations",
+    b"a merge=union",
+    b"b binary",
+    b"dir/* merge=union",
+    b"[attr]mine -merge",
+    b"x.po mine",
+    b"dir/sub/** merge",
+    b"a !merge",
+    b"* eol=crlf",
+    b"\"sp ace\" merge=union",
     b"* merge=ours",
 ];
 
@@ -63,7 +85,8 @@ pub(super) fn stories(many: usize) -> impl Strategy<Value = Vec<Story>> {
 }
 
 fn story() -> impl Strategy<Value = Story> {
-    let begin = prop::collection::vec((select(&NAMES[..]), 0..6u8).prop_map(|(name, text)| Change::Add(name, text)), 2..9);
+    let begin =
+        prop::collection::vec((select(&NAMES[..]), 0..6u8).prop_map(|(name, text)| Change::Add(name, text)), 2..9);
     let begin = (begin, prop::collection::vec(change(), 0..3)).prop_map(|(files, more)| [files, more].concat());
     let steps = prop_oneof![
         9 => (any::<bool>(), prop::collection::vec(change(), 1..4)).prop_map(|(dev, changes)| Step::Commit(dev, changes)),
@@ -71,8 +94,12 @@ fn story() -> impl Strategy<Value = Story> {
         1 => Just(Step::Cross),
     ];
     let apart = prop::bool::weighted(0.03);
-    (any::<bool>(), apart, begin, prop::collection::vec(steps, 1..8))
-        .prop_map(|(pinned, apart, begin, steps)| Story { pinned, apart, begin, steps })
+    (any::<bool>(), apart, begin, prop::collection::vec(steps, 1..8)).prop_map(|(pinned, apart, begin, steps)| Story {
+        pinned,
+        apart,
+        begin,
+        steps,
+    })
 }
 
 fn change() -> impl Strategy<Value = Change> {
@@ -141,7 +168,9 @@ impl State {
                 let at = at.index(lines.len().max(1));
                 lines.get_mut(at).into_iter().for_each(|each| *each = line(text));
             }),
-            Change::Insert(file, at, text) => self.lines(file, |lines| lines.insert(at.index(lines.len() + 1), line(text))),
+            Change::Insert(file, at, text) => {
+                self.lines(file, |lines| lines.insert(at.index(lines.len() + 1), line(text)))
+            }
             Change::Cut(file, at) => self.lines(file, |lines| {
                 if !lines.is_empty() {
                     lines.remove(at.index(lines.len()));
@@ -263,7 +292,9 @@ impl Story {
                 );
                 stream.extend(head.into_bytes());
                 for (count, parent) in parents.iter().enumerate() {
-                    stream.extend(format!("{} :{}\n", if count == 0 { "from" } else { "merge" }, mark(*parent)).into_bytes());
+                    stream.extend(
+                        format!("{} :{}\n", if count == 0 { "from" } else { "merge" }, mark(*parent)).into_bytes(),
+                    );
                 }
                 stream.extend(b"deleteall\n");
                 let config = format!(
