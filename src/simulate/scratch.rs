@@ -80,7 +80,7 @@ impl Scratch {
         }
         let tools = Tools {
             secrets: originals.secrets.clone(),
-            mirrors: Mirrors::open(root.join("mirrors"), originals.git.clone())?,
+            mirrors: Mirrors::open(root.join("mirrors"), originals.git.clone())?.without_fetching_contents(),
             objects: DirectoryObjects::open_over(&originals.data.join("objects"), &root.join("objects"))?,
             builder: Box::new(ForeseenBuilder::new(placeholders)),
             // Nobody is told of what is only supposed.

@@ -12,6 +12,7 @@ use super::{
     foresight::{Ahead, Certainty, Foreseen, NOT_MADE, Told},
     given::time_left,
     step::{Act, Progress, Step},
+    taking::taking,
 };
 use crate::{
     engine::{Artifact, Digest, Made, Phase, StepOutcome, StepWork, explain},
@@ -278,8 +279,10 @@ async fn poll(
 /// What is to be built, from the run's commit, and the digest of all that goes into it.
 async fn request(bake: &Bake, work: &StepWork, tools: &Tools) -> Result<(BuildRequest, String), Fault> {
     let (mirror, commit) = tools.source(work).await?;
+    let taking = taking(bake.lfs, bake.submodules);
     let read = async |path: &str| {
-        mirror.read_file(commit.as_str(), path).await?.ok_or_else(|| {
+        let read = tools.mirrors.read_file(&mirror, commit.as_str(), path, taking, time_left(work)).await?;
+        read.ok_or_else(|| {
             Fault::fail(
                 format!("there is no `{path}` at {}", commit.short()),
                 "add it, or name the right file in the rules",

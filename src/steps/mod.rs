@@ -23,6 +23,7 @@ mod secrets;
 mod step;
 mod step_log;
 mod synth;
+mod taking;
 mod tools;
 mod verify;
 

@@ -1,6 +1,6 @@
 //! `synth`: the template that is to be deployed, whole, stored under its digest.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use async_trait::async_trait;
 use serde_json::{Map, Value, json};
@@ -10,6 +10,7 @@ use super::{
     foresight::{Ahead, Certainty, Foreseen, NOT_MADE, Told, placeholder_digest, text},
     given::time_left,
     step::{Act, Progress, Step, nothing_proceeds},
+    taking::taking,
 };
 use crate::{
     engine::{Artifact, CommitId, Digest, Made, StepWork},
@@ -64,7 +65,7 @@ async fn make(synth: &Synth, work: &StepWork, tools: &Tools, log: &StepLog) -> R
     let (mirror, commit) = tools.source(work).await?;
     let (name, text) = if synth.command.is_empty() {
         let path = synth.template.as_deref().unwrap_or_default();
-        let bytes = mirror.read_file(commit.as_str(), path).await?.ok_or_else(|| {
+        let bytes = read(synth, path, work, tools, (&mirror, &commit)).await?.ok_or_else(|| {
             Fault::fail(
                 format!("there is no template `{path}` at {}", commit.short()),
                 "add it, or correct `template` in the rules",
@@ -78,7 +79,7 @@ async fn make(synth: &Synth, work: &StepWork, tools: &Tools, log: &StepLog) -> R
         String::from_utf8(text).map_err(|_| Fault::fail(format!("{name} is not UTF-8"), "a template is text"))?;
     let document =
         Document::parse(&name, &text).map_err(|finding| Fault::fail(finding.message.clone(), finding.place()))?;
-    let template = with_parameters(document.value, &synth.parameters, &mirror, &commit).await?;
+    let template = with_parameters(document.value, synth, work, tools, (&mirror, &commit)).await?;
     let mut bytes = serde_json::to_vec_pretty(&template).expect("JSON values always serialise");
     bytes.push(b'\n');
     let digest = Digest::of(&bytes);
@@ -92,17 +93,31 @@ async fn make(synth: &Synth, work: &StepWork, tools: &Tools, log: &StepLog) -> R
     ))
 }
 
+/// A file of the repository.
+async fn read(
+    synth: &Synth,
+    path: &str,
+    work: &StepWork,
+    tools: &Tools,
+    (mirror, commit): (&Arc<Mirror>, &CommitId),
+) -> Result<Option<Vec<u8>>, Fault> {
+    let taking = taking(synth.lfs, synth.submodules);
+    tools.mirrors.read_file(mirror, commit.as_str(), path, taking, time_left(work)).await
+}
+
 async fn run_command(
     synth: &Synth,
     work: &StepWork,
     tools: &Tools,
-    (mirror, commit): (&Mirror, &CommitId),
+    (mirror, commit): (&Arc<Mirror>, &CommitId),
     log: &StepLog,
 ) -> Result<(String, Vec<u8>), Fault> {
     let scratch = tools.scratch(work)?;
     let (tree, home) = (scratch.path().join("tree"), scratch.path().join("home"));
     std::fs::create_dir_all(&home).map_err(|error| Fault::retry(format!("making {}: {error}", home.display())))?;
-    mirror.checkout_into(commit.as_str(), &tree).await?;
+    let taking = taking(synth.lfs, synth.submodules);
+    let said = tools.mirrors.checkout(mirror, commit.as_str(), &tree, taking, time_left(work)).await?;
+    log.output(said.as_bytes()).await;
     let context = work.context();
     let template_fault =
         |error: crate::rules::TemplateError| Fault::fail(error.to_string(), "correct the template in the rules");
@@ -214,18 +229,19 @@ fn made_by_cdk(tree: &Path) -> Result<Option<String>, Fault> {
 /// Writes the values of the repository's files into the template as the defaults of its parameters.
 async fn with_parameters(
     mut template: Value,
-    parameters: &BTreeMap<String, String>,
-    mirror: &Mirror,
-    commit: &CommitId,
+    synth: &Synth,
+    work: &StepWork,
+    tools: &Tools,
+    (mirror, commit): (&Arc<Mirror>, &CommitId),
 ) -> Result<Value, Fault> {
-    for (name, reference) in parameters {
+    for (name, reference) in &synth.parameters {
         let (path, pointer) = reference.split_once('#').ok_or_else(|| {
             Fault::fail(
                 format!("parameter {name}: `{reference}` names no value"),
                 "write `file#/pointer`, as in `config.json#/ami`",
             )
         })?;
-        let bytes = mirror.read_file(commit.as_str(), path).await?;
+        let bytes = read(synth, path, work, tools, (mirror, commit)).await?;
         let file = bytes.map(|bytes| document::parse(path, &bytes)).transpose()?;
         let value = file.as_ref().and_then(|file| file.pointer(pointer)).ok_or_else(|| {
             Fault::fail(

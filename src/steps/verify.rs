@@ -1,5 +1,7 @@
 //! `verify`: whether what was deployed works. Until it does, it is asked again, as often as the step's retry allows.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
@@ -14,7 +16,7 @@ use crate::{
     engine::{CommitId, StepWork},
     providers::{
         Fault,
-        git::Mirror,
+        git::{Mirror, Taking},
         http_check::{self, Check},
         process,
     },
@@ -93,7 +95,7 @@ impl InTree<'_> {
     /// Runs it to its end.
     pub(super) async fn run(
         self,
-        (mirror, commit): (&Mirror, &CommitId),
+        (mirror, commit): (&Arc<Mirror>, &CommitId),
         work: &StepWork,
         tools: &Tools,
         log: &StepLog,
@@ -103,7 +105,8 @@ impl InTree<'_> {
         let scratch = tools.scratch(work)?;
         let (tree, home) = (scratch.path().join("tree"), scratch.path().join("home"));
         std::fs::create_dir_all(&home).map_err(|error| Fault::retry(format!("making {}: {error}", home.display())))?;
-        mirror.checkout_into(commit.as_str(), &tree).await?;
+        let said = tools.mirrors.checkout(mirror, commit.as_str(), &tree, Taking::PLAIN, time_left(work)).await?;
+        log.output(said.as_bytes()).await;
         log.line(&format!("$ {}", arguments.join(" "))).await;
         let finished = process::run(&process::Command {
             arguments,

@@ -15,24 +15,50 @@ const DEEPEST: usize = 200;
 const LARGEST_RECORD: usize = 32 << 20;
 /// The largest file that is read to be understood or changed, in bytes.
 const LARGEST_DOCUMENT: usize = 16 << 20;
-/// The largest file that is packed or checked out, in bytes: it is in memory meanwhile.
+/// The largest file of a tree that is packed or checked out, in bytes: git has it in memory meanwhile.
 const LARGEST_FILE: usize = 1 << 30;
+/// How many bytes the files of a tree that is packed or checked out may have in all.
+pub(super) const MOST_BYTES: u64 = 64 << 30;
 /// How many sound trees are remembered.
 const MOST_KNOWN: usize = 10_000;
 
 /// The content of a file that is to be understood or changed.
 pub(super) fn document(repository: &Repository, blob: Oid) -> Result<Vec<u8>, Fault> {
-    within(repository, blob, LARGEST_DOCUMENT)
-}
-
-/// The content of a file that is only handed on.
-pub(super) fn content(repository: &Repository, blob: Oid) -> Result<Vec<u8>, Fault> {
-    within(repository, blob, LARGEST_FILE)
-}
-
-fn within(repository: &Repository, blob: Oid, most: usize) -> Result<Vec<u8>, Fault> {
-    check_size(repository, blob, most, "file")?;
+    check_size(repository, blob, LARGEST_DOCUMENT, "file")?;
     Ok(repository.find_blob(blob).map_err(|error| object_fault(&error))?.content().to_vec())
+}
+
+/// Refuses a file that is elsewhere and too large to be understood.
+pub(super) fn check_document(bytes: u64) -> Result<(), Fault> {
+    if bytes <= LARGEST_DOCUMENT as u64 {
+        return Ok(());
+    }
+    Err(Fault::fail(
+        format!("the file has {bytes} bytes; {LARGEST_DOCUMENT} at most are read"),
+        "name a smaller file in the rules",
+    ))
+}
+
+/// Refuses a file that is too large to be handed on.
+pub(super) fn check_content(bytes: usize) -> Result<(), Fault> {
+    if bytes <= LARGEST_FILE {
+        return Ok(());
+    }
+    Err(Fault::fail(
+        format!("the file has {bytes} bytes; {LARGEST_FILE} at most are packed or checked out"),
+        "keep large files out of git: with Git LFS, or in an object store",
+    ))
+}
+
+/// Refuses files that are too much together.
+pub(super) fn check_total(bytes: u64) -> Result<(), Fault> {
+    if bytes <= MOST_BYTES {
+        return Ok(());
+    }
+    Err(Fault::fail(
+        format!("the files have more than {MOST_BYTES} bytes in all"),
+        "keep large files out of git: with Git LFS, or in an object store",
+    ))
 }
 
 /// Refuses an object that is too large to be read.

@@ -1,4 +1,4 @@
-//! Patterns of `.gitattributes` (gitattributes(5), gitignore(5)) in the terms of `globset`, whose automata no pattern makes
+//! Patterns of `exclude`, which mean what those of `.gitattributes` mean (gitattributes(5), gitignore(5)), in the terms of `globset`, whose automata no pattern makes
 //! slow. Git's own matcher, `wildmatch.c`, says what they mean; a test compares the two.
 
 use crate::providers::Fault;
@@ -20,21 +20,15 @@ pub(super) fn set(globs: &[Glob], what: impl Display) -> Result<GlobSet, Fault> 
 
 /// A pattern that counts from a folder.
 pub(super) fn path(pattern: &str) -> Option<Glob> {
-    build(&translated(pattern, true)?)
-}
-
-/// A pattern for a name, in whatever folder.
-pub(super) fn name(pattern: &str) -> Option<Glob> {
-    build(&format!("{FOLDERS}{}", translated(pattern, false)?))
+    build(&translated(pattern)?)
 }
 
 fn build(glob: &str) -> Option<Glob> {
     GlobBuilder::new(glob).literal_separator(true).backslash_escape(true).build().ok()
 }
 
-/// The pattern as `globset` writes it; `None` for one that is malformed, which matches nothing. `across`: whether `**` is
-/// for folders, as it is in paths.
-fn translated(pattern: &str, across: bool) -> Option<String> {
+/// The pattern as `globset` writes it; `None` for one that is malformed, which matches nothing.
+fn translated(pattern: &str) -> Option<String> {
     let is_special = |character: &char| matches!(character, '*' | '?' | '[' | '\\');
     let pattern: Vec<char> = pattern.chars().collect();
     // Git compares what stands before the first special character by itself, so that stars after it stand at a beginning.
@@ -46,7 +40,7 @@ fn translated(pattern: &str, across: bool) -> Option<String> {
         match character {
             '*' => {
                 let more = rest.iter().take_while(|next| **next == '*').count();
-                let folders = across && more > 0 && (at - 1 == beginning || pattern[at - 2] == '/');
+                let folders = more > 0 && (at - 1 == beginning || pattern[at - 2] == '/');
                 at += more;
                 match &rest[more..] {
                     ['/', ..] if folders => {
@@ -175,5 +169,111 @@ impl Set {
         glob.extend(has('-').then_some('-'));
         glob.push(']');
         glob
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use proptest::prelude::*;
+    use std::{
+        io::Write,
+        process::{Command, Stdio},
+    };
+
+    fn matches(pattern: &str, path: &str) -> bool {
+        super::path(pattern).is_some_and(|glob| set(&[glob], "a test").unwrap().is_match(path))
+    }
+
+    #[test]
+    fn patterns_match_as_in_git() {
+        for (pattern, path, expected) in [
+            ("*.md", "a.md", true),
+            ("*.md", "docs/a.md", false),
+            ("**/*.md", "docs/deep/a.md", true),
+            ("**/*.md", "a.md", true),
+            ("docs/**", "docs/a/b", true),
+            ("docs/**", "docs", false),
+            ("a?c", "abc", true),
+            ("a[0-9]c", "a5c", true),
+            ("a[!0-9]c", "a5c", false),
+            ("a[]-]c", "a-c", true),
+            ("a[^]]c", "a]c", false),
+            ("a[[:digit:]x]c", "a7c", true),
+            ("a[[:word:]]c", "awc", false),
+            ("a[c", "a[c", false),
+            ("\\*", "*", true),
+            ("\\*", "x", false),
+            ("a\\", "a", false),
+            ("{a,b}", "a", false),
+            ("{a,b}", "{a,b}", true),
+        ] {
+            assert_eq!(matches(pattern, path), expected, "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn hostile_patterns_take_no_longer() {
+        let name = "a".repeat(2_000);
+        let stars = "*a".repeat(500);
+        for (pattern, expected) in [
+            (stars.clone(), true),
+            (format!("{stars}b"), false),
+            (format!("{}b", "**/".repeat(500)), false),
+            (format!("{}b", "?*".repeat(500)), false),
+            (format!("{}b", "[!b]*".repeat(300)), false),
+        ] {
+            assert_eq!(matches(&pattern, &name), expected, "{pattern}");
+        }
+        assert!(!matches("**/a/**/a/**/a/**/a/**/a/**/b", &"a/".repeat(1_000)));
+    }
+
+    /// What `git check-attr` says of each path.
+    fn git_matches(folder: &std::path::Path, paths: &[String]) -> Vec<bool> {
+        let mut git = Command::new("git");
+        git.args(["check-attr", "--stdin", "-z", "export-ignore"]).current_dir(folder);
+        git.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
+        let mut git = git.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        git.stdin.take().unwrap().write_all((paths.join("\0") + "\0").as_bytes()).unwrap();
+        let said = String::from_utf8(git.wait_with_output().unwrap().stdout).unwrap();
+        let values: Vec<bool> = said.split('\0').skip(2).step_by(3).map(|value| value == "set").collect();
+        assert_eq!(values.len(), paths.len(), "{said:?}");
+        values
+    }
+
+    fn pattern() -> impl Strategy<Value = String> {
+        let piece = prop_oneof![
+            8 => prop::sample::select(vec!["a", "b", "ab", ".", "-", "ä", "{", "}", ",", "!", "^", "]"]),
+            8 => prop::sample::select(vec!["*", "?", "/", "**", "**/", "/**/", "/**", "***", "\\"]),
+            4 => prop::sample::select(vec!["[ab]", "[!a]", "[^b]", "[a-b]", "[b-a]", "[]a]", "[!]]", "[a-]", "[-a]", "[[:alpha:]]"]),
+            2 => prop::sample::select(vec!["[[:punct:]b]", "[[:x:]]", "[[:a]", "[\\]a]", "[a-\\b]", "[", "[ä]", "[!ä]", "[/]", "[.-b]"]),
+        ];
+        let pattern = prop::collection::vec(piece, 1..7).prop_map(|pieces| pieces.concat());
+        // A slash at an end is taken off before: it counts as the same folder.
+        pattern.prop_filter("no slash at an end", |pattern| !pattern.starts_with('/') && !pattern.ends_with('/'))
+    }
+
+    fn path() -> impl Strategy<Value = String> {
+        "[ab.\\-ä{},!^\\]\\[*\\\\]{1,3}(/[abä\\-]{1,2}){0,3}".prop_filter("a path that git keeps as it is", |path| {
+            path.split('/').all(|part| part != "." && part != "..")
+        })
+    }
+
+    proptest! {
+        // Each case starts git once, for many paths.
+        #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn git_says_the_same(pattern in pattern(), paths in prop::collection::vec(path(), 100)) {
+            let folder = tempfile::tempdir().unwrap();
+            let init = Command::new("git").args(["init", "-q", "--template="]).current_dir(&folder).status().unwrap();
+            prop_assert!(init.success());
+            std::fs::write(folder.path().join(".gitattributes"), format!("/{pattern} export-ignore\n")).unwrap();
+            for (path, expected) in paths.iter().zip(git_matches(folder.path(), &paths)) {
+                prop_assert_eq!(matches(&pattern, path), expected, "{} on {}", pattern, path);
+            }
+        }
     }
 }

@@ -77,6 +77,8 @@ pub struct Mirrors {
     patience: Duration,
     lag: Duration,
     mirrors: Mutex<BTreeMap<String, Arc<Mirror>>>,
+    /// Whether LFS objects and submodules may be fetched.
+    pub(super) fetches_contents: bool,
 }
 
 /// One repository's warm bare mirror, and all that is done with that repository.
@@ -87,7 +89,7 @@ pub struct Mirror {
     pub(super) identity: Arc<Identity>,
     pub(super) forges: Arc<BTreeSet<String>>,
     pub(super) history: Arc<History>,
-    patience: Duration,
+    pub(super) patience: Duration,
     lag: Duration,
     writer: tokio::sync::Mutex<()>,
     /// Held by who fetches into the empty mirror.
@@ -116,7 +118,15 @@ impl Mirrors {
         let calls = Arc::new(Calls::default());
         let git = Arc::new(Git { program, environment, silence, calls, ssh: OnceCell::new() });
         let (identity, forges) = (Arc::new(identity), Arc::new(forges));
-        Ok(Self { root, identity, proofs, forges, git, patience, lag, mirrors: Mutex::default() })
+        let (mirrors, fetches_contents) = (Mutex::default(), true);
+        Ok(Self { root, identity, proofs, forges, git, patience, lag, mirrors, fetches_contents })
+    }
+
+    /// The same, where LFS objects and submodules are never fetched: what needs them fails.
+    #[must_use]
+    pub fn without_fetching_contents(mut self) -> Self {
+        self.fetches_contents = false;
+        self
     }
 
     /// The mirror of the repository at `url`: a path, or a `file`, `http(s)`, `ssh` or scp-like URL. It is created

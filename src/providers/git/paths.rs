@@ -26,6 +26,17 @@ pub(super) fn check(path: &str) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Refuses the name of a file or folder that would lead elsewhere. All other bytes are names.
+pub(super) fn check_name(name: &[u8], path: &[u8]) -> Result<(), Fault> {
+    if matches!(name, b"" | b"." | b"..") || name.contains(&b'/') || name.eq_ignore_ascii_case(b".git") {
+        return Err(Fault::fail(
+            format!("the tree has an entry '{}', which is not the name of a file", path.escape_ascii()),
+            "push a commit without it",
+        ));
+    }
+    Ok(())
+}
+
 /// Refuses what git does not take for the name of a branch.
 pub(super) fn check_branches(branches: &[String]) -> Result<(), Fault> {
     match branches.iter().find(|branch| !git2::Reference::is_valid_name(&format!("refs/heads/{branch}"))) {

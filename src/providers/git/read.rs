@@ -1,15 +1,12 @@
 //! What is read from commits that are in the mirror.
 
 use super::bounds;
-use super::fault::{disk_fault, object_fault};
+use super::fault::object_fault;
 use super::mirror::Mirror;
 use super::paths;
 use super::trailers;
 use crate::providers::Fault;
-use git2::{DiffOptions, ObjectType, Oid, Repository, Tree};
-use std::fs;
-use std::os::unix::fs::{OpenOptionsExt, symlink};
-use std::path::{Component, Path, PathBuf};
+use git2::{DiffOptions, Oid, Repository, Tree};
 
 /// More changed paths than this are not listed: they match every filter.
 const MOST_CHANGED_PATHS: usize = 2_000;
@@ -98,18 +95,6 @@ impl Mirror {
         })
         .await
     }
-
-    /// Writes the files of a commit below `directory`, which is created and must be empty. Submodules become empty
-    /// directories. A symbolic link that leads out of the tree is refused.
-    pub async fn checkout_into(&self, commit: &str, directory: &Path) -> Result<(), Fault> {
-        let (commit, directory) = (commit.to_owned(), directory.to_owned());
-        self.long_with_repository(move |repository| {
-            fs::create_dir_all(&directory).map_err(|error| disk_fault("creating", &directory, &error))?;
-            let tree = paths::tree_of(repository, &commit)?;
-            write_tree(repository, &tree, &directory, Path::new(""))
-        })
-        .await
-    }
 }
 
 /// Whether `newer` is or descends from `older`.
@@ -140,62 +125,4 @@ pub(super) fn changed_between(
     paths.sort_unstable();
     paths.dedup();
     Ok(paths)
-}
-
-fn write_tree(repository: &Repository, tree: &Tree<'_>, root: &Path, below: &Path) -> Result<(), Fault> {
-    for entry in tree {
-        let name = String::from_utf8_lossy(entry.name_bytes()).into_owned();
-        paths::check(&name)?;
-        let inside = below.join(&name);
-        let target = root.join(&inside);
-        let written = match (entry.kind(), entry.filemode()) {
-            (Some(ObjectType::Tree), _) => {
-                fs::create_dir(&target).map_err(|error| disk_fault("creating", &target, &error))?;
-                let folder = repository.find_tree(entry.id()).map_err(|error| object_fault(&error))?;
-                write_tree(repository, &folder, root, &inside)?;
-                Ok(())
-            }
-            (Some(ObjectType::Blob), 0o120_000) => {
-                let link =
-                    PathBuf::from(String::from_utf8_lossy(&bounds::content(repository, entry.id())?).into_owned());
-                if leaves(below, &link) {
-                    return Err(Fault::fail(
-                        format!(
-                            "the symbolic link '{}' leads to '{}', outside of the repository",
-                            inside.display(),
-                            link.display()
-                        ),
-                        "let it lead to a file of the repository, or remove it",
-                    ));
-                }
-                symlink(&link, &target)
-            }
-            (Some(ObjectType::Blob), mode) => write_file(&target, &bounds::content(repository, entry.id())?, mode),
-            _ => fs::create_dir(&target),
-        };
-        written.map_err(|error| disk_fault("writing", &target, &error))?;
-    }
-    Ok(())
-}
-
-fn write_file(target: &Path, content: &[u8], mode: i32) -> std::io::Result<()> {
-    let permissions = if mode == 0o100_755 { 0o755 } else { 0o644 };
-    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(permissions).open(target)?;
-    std::io::Write::write_all(&mut file, content)
-}
-
-/// Whether a link in the folder `below` could lead out of the tree. `..` counts only at its beginning, where the
-/// folders are known to be real; after a name it could be that of another link's target, and is refused.
-fn leaves(below: &Path, link: &Path) -> bool {
-    let mut depth = below.components().count();
-    let mut named = false;
-    for component in link.components() {
-        match component {
-            Component::Normal(_) => named = true,
-            Component::CurDir => {}
-            Component::ParentDir if depth > 0 && !named => depth -= 1,
-            Component::ParentDir | Component::RootDir | Component::Prefix(_) => return true,
-        }
-    }
-    false
 }

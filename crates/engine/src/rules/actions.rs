@@ -58,6 +58,50 @@ pub struct Package {
     /// Paths that are left out, besides those that `.gitattributes` marks `export-ignore`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub exclude: Vec<String>,
+    /// What becomes of Git LFS pointers in the tree.
+    #[serde(default, skip_serializing_if = "Lfs::is_default")]
+    pub lfs: Lfs,
+    /// What becomes of submodules in the tree.
+    #[serde(default, skip_serializing_if = "Submodules::is_default")]
+    pub submodules: Submodules,
+}
+
+/// What becomes of Git LFS pointers, which stand in a tree for files that are elsewhere.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Lfs {
+    /// The files are fetched from the repository's LFS server.
+    Fetch,
+    /// The pointers are taken as they are.
+    Pointers,
+    /// The step fails, and names them.
+    #[default]
+    Refuse,
+}
+
+impl Lfs {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// What becomes of submodules, which stand in a tree for commits of other repositories.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Submodules {
+    /// Their commits are fetched from the repositories that `.gitmodules` names, and theirs.
+    Fetch,
+    /// They are empty folders.
+    Leave,
+    /// The step fails, and names them.
+    #[default]
+    Refuse,
+}
+
+impl Submodules {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The formats of an archive.
@@ -100,6 +144,12 @@ pub struct Bake {
     /// Whether the commands of its components may use the network; without it there is none in the sandbox.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub network: bool,
+    /// What becomes of Git LFS pointers among the file and the components that it reads.
+    #[serde(default, skip_serializing_if = "Lfs::is_default")]
+    pub lfs: Lfs,
+    /// What becomes of submodules that hold files that it reads.
+    #[serde(default, skip_serializing_if = "Submodules::is_default")]
+    pub submodules: Submodules,
 }
 
 /// How the template is made.
@@ -125,6 +175,12 @@ pub struct Synth {
     /// The secrets of `tidegate.toml` that `command` is given, each as a file: `NPM_TOKEN_FILE` says where `npm-token` is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<SecretName>,
+    /// What becomes of Git LFS pointers among the files that it reads, or that `command` is given.
+    #[serde(default, skip_serializing_if = "Lfs::is_default")]
+    pub lfs: Lfs,
+    /// What becomes of submodules that are in the tree that `command` is given, or hold files that it reads.
+    #[serde(default, skip_serializing_if = "Submodules::is_default")]
+    pub submodules: Submodules,
 }
 
 /// What is checked of the template, and what fails it.
