@@ -10,6 +10,7 @@ mod git_ancestry;
 mod git_archive;
 mod git_contents;
 mod git_edit;
+mod git_elsewhere;
 mod git_merge;
 mod git_merge_kinds;
 mod git_merge_random;

@@ -110,10 +110,8 @@ impl Mirror {
     /// When the commit is not there, and when its tree cannot be packed.
     pub async fn archive_identity(&self, commit: &str, options: &ArchiveOptions) -> Result<String, Fault> {
         let (id, options, attributes) = (commit.to_owned(), options.clone(), own_attributes(self)?);
-        self.long_with_repository(move |repository| {
-            Ok(options.identity(&id, &survey(repository, &id)?, &attributes))
-        })
-        .await
+        self.long_with_repository(move |repository| Ok(options.identity(&id, &survey(repository, &id)?, &attributes)))
+            .await
     }
 }
 
@@ -229,7 +227,9 @@ impl<'path, W: Write> Tar<'path, W> {
             self.builder.append(&header, &mut content)?;
             match content.limit() {
                 0 => Ok(()),
-                left => Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{left} bytes of a file are missing"))),
+                left => {
+                    Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{left} bytes of a file are missing")))
+                }
             }
         })();
         written.map_err(|error| disk_fault("writing", self.path, &error))

@@ -83,7 +83,8 @@ impl Mirrors {
         wanted: Wanted,
     ) -> Result<Gathered, Fault> {
         let folder = Folder::beside(place)?;
-        let mut gathering = Gathering { mirrors: self, wanted: &wanted, folder: &folder.0, made: 0, warnings: String::new() };
+        let mut gathering =
+            Gathering { mirrors: self, wanted: &wanted, folder: &folder.0, made: 0, warnings: String::new() };
         let top = gathering.layer(mirror, commit, Vec::new(), 0).await;
         let top = top.map_err(|fault| fault.while_trying(mirror.url()))?;
         Ok(Gathered { top, warnings: gathering.warnings, wanted, _folder: folder })
@@ -134,7 +135,9 @@ impl Gathering<'_> {
         self.made += 1;
         if self.made > MOST_SUBMODULES || depth > DEEPEST {
             return Err(Fault::fail(
-                format!("there are more than {MOST_SUBMODULES} submodules, or they are nested more than {DEEPEST} deep"),
+                format!(
+                    "there are more than {MOST_SUBMODULES} submodules, or they are nested more than {DEEPEST} deep"
+                ),
                 "leave some out with `exclude`, or write `submodules: leave`",
             ));
         }
@@ -235,25 +238,26 @@ impl Gathered {
     }
 
     fn layer(&self, layer: &Layer, prefix: &[u8], taker: &mut dyn Taker) -> Result<(), Fault> {
-        layer.each(prefix, &self.wanted.exclude, &mut |path, entry, content| {
-            match (entry.kind, layer.below.get(&entry.path)) {
-                (Kind::Folder, Some(below)) => {
-                    taker.folder(path, false)?;
-                    self.layer(below, path, taker)
-                }
-                (Kind::Folder, None) => taker.folder(path, layer.survey.submodules.contains_key(&entry.path)),
-                (Kind::Link, _) => taker.link(path, &entry.link),
-                (Kind::File { executable }, _) => {
-                    let (size, short) = (entry.size_bytes, short_content(entry, content, &layer.spool)?);
-                    let pointer = short.as_deref().and_then(Pointer::parse);
-                    match (pointer.filter(|_| self.wanted.taking.lfs == Lfs::Fetch), short) {
-                        (Some(pointer), _) => {
-                            let mut object = layer.objects.open(&pointer)?;
-                            taker.file(path, executable, pointer.size_bytes, &mut object)
-                        }
-                        (None, Some(short)) => taker.file(path, executable, size, &mut short.as_slice()),
-                        (None, None) => taker.file(path, executable, size, content),
+        layer.each(prefix, &self.wanted.exclude, &mut |path, entry, content| match (
+            entry.kind,
+            layer.below.get(&entry.path),
+        ) {
+            (Kind::Folder, Some(below)) => {
+                taker.folder(path, false)?;
+                self.layer(below, path, taker)
+            }
+            (Kind::Folder, None) => taker.folder(path, layer.survey.submodules.contains_key(&entry.path)),
+            (Kind::Link, _) => taker.link(path, &entry.link),
+            (Kind::File { executable }, _) => {
+                let (size, short) = (entry.size_bytes, short_content(entry, content, &layer.spool)?);
+                let pointer = short.as_deref().and_then(Pointer::parse);
+                match (pointer.filter(|_| self.wanted.taking.lfs == Lfs::Fetch), short) {
+                    (Some(pointer), _) => {
+                        let mut object = layer.objects.open(&pointer)?;
+                        taker.file(path, executable, pointer.size_bytes, &mut object)
                     }
+                    (None, Some(short)) => taker.file(path, executable, size, &mut short.as_slice()),
+                    (None, None) => taker.file(path, executable, size, content),
                 }
             }
         })
@@ -266,7 +270,9 @@ impl Layer {
         let mut found = Elsewhere::default();
         self.each(prefix, exclude, &mut |path, entry, content| {
             match entry.kind {
-                Kind::Folder if self.survey.submodules.contains_key(&entry.path) => found.submodules.push(path.to_vec()),
+                Kind::Folder if self.survey.submodules.contains_key(&entry.path) => {
+                    found.submodules.push(path.to_vec())
+                }
                 Kind::File { .. } => {
                     let pointer = short_content(entry, content, &self.spool)?.as_deref().and_then(Pointer::parse);
                     found.pointers.extend(pointer.map(|pointer| (path.to_vec(), pointer)));

@@ -52,7 +52,12 @@ pub(super) struct Bench<'git> {
 
 impl<'git> Bench<'git> {
     /// Makes it at `directory`, over the objects of a repository. `attributes` win over those of trees.
-    pub(super) fn make(git: &'git Git, directory: PathBuf, repository: &Path, attributes: &[u8]) -> Result<Self, Fault> {
+    pub(super) fn make(
+        git: &'git Git,
+        directory: PathBuf,
+        repository: &Path,
+        attributes: &[u8],
+    ) -> Result<Self, Fault> {
         let made = || {
             for folder in ["objects", "refs", "info"] {
                 fs::create_dir_all(directory.join(folder))?;

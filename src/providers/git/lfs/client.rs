@@ -5,7 +5,7 @@ use super::super::read::shorten;
 use super::super::remote::Credentials;
 use super::endpoint::Endpoint;
 use super::{Pointer, Store};
-use crate::providers::{Fault, files};
+use crate::providers::Fault;
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
 use serde::Deserialize;
@@ -108,7 +108,8 @@ fn ended(done: Option<Result<Result<(), Fault>, tokio::task::JoinError>>) -> Res
 async fn ask(endpoint: &mut Endpoint, batch: &[Pointer], deadline: Instant) -> Result<Answer, Fault> {
     let objects: Vec<_> =
         batch.iter().map(|pointer| json!({ "oid": pointer.oid, "size": pointer.size_bytes })).collect();
-    let question = json!({ "operation": "download", "transfers": ["basic"], "objects": objects, "hash_algo": "sha256" });
+    let question =
+        json!({ "operation": "download", "transfers": ["basic"], "objects": objects, "hash_algo": "sha256" });
     let tried = format!("asking the LFS server {} for {} objects", endpoint.url, batch.len());
     let address = format!("{}/objects/batch", endpoint.url);
     let mut response = None;

@@ -208,7 +208,9 @@ mod tests {
         assert_eq!(named("https://git.example:9000/lfs/", repository).as_deref(), Ok("https://git.example:9000/lfs"));
         assert_eq!(named("https://a:b@git.example/lfs", repository).as_deref(), Ok("https://git.example/lfs"));
         assert!(named("https://git.example/lfs", "git@git.example:acme/shop").is_ok());
-        for url in ["https://evil.example/lfs", "http://git.example/lfs", "file:///srv/lfs", "https://git.example@evil/"] {
+        for url in
+            ["https://evil.example/lfs", "http://git.example/lfs", "file:///srv/lfs", "https://git.example@evil/"]
+        {
             assert!(named(url, repository).is_err(), "{url}");
         }
     }
