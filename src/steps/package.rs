@@ -114,7 +114,8 @@ async fn fetches(package: &Package, ahead: &Ahead<'_>) -> Result<Option<(String,
         return Ok(None);
     }
     let scratch = tools.scratch(work)?;
-    let place = (scratch.path(), time_left(work));
+    let place = scratch.path().join("archive");
+    let place = (place.as_path(), time_left(work));
     let paths = tools.mirrors.archive_fetches(&mirror, commit.as_str(), &named.options, place).await?;
     Ok((!paths.is_empty()).then(|| (named.tag, several(&paths))))
 }

@@ -10,7 +10,7 @@ use super::{
     foresight::{Ahead, Certainty, Foreseen, NOT_MADE, Told, placeholder_digest, text},
     given::time_left,
     step::{Act, Progress, Step, nothing_proceeds},
-    taking::taking,
+    taking::{several, taking},
 };
 use crate::{
     engine::{Artifact, CommitId, Digest, Made, StepWork},
@@ -21,7 +21,7 @@ use crate::{
         process,
     },
     report::document::Document,
-    rules::{Synth, template::render},
+    rules::{Lfs, Submodules, Synth, template::render},
 };
 
 /// As much of a command's output as is kept; a template of CloudFormation's greatest size fits many times.
@@ -40,25 +40,64 @@ impl Step for SynthStep<'_> {
         nothing_proceeds()
     }
 
+    /// A command runs where it is wanted, on a copy; a simulation fetches nothing that only the real one would.
     async fn foresee(&self, ahead: Ahead<'_>) -> Foreseen {
-        if self.0.command.is_empty() || ahead.foresight.run_commands {
-            return ahead.really(self).await;
+        let command = self.0.command.join(" ");
+        if !command.is_empty() && !ahead.foresight.run_commands {
+            let note = format!("`{command}` was not run: `--run-commands` runs it on a copy");
+            return not_made(&ahead, &command, note);
         }
-        let (command, StepWork { run, step, .. }) = (self.0.command.join(" "), &ahead.work);
-        let what = format!("the digest of what `{command}` makes in {run}");
-        let digest = ahead.stands_for(placeholder_digest(&format!("{run} {step}")), what);
-        let uri = format!("{NOT_MADE}template/{run}/{step}");
-        let template_digest = Digest::new(digest.as_str());
-        let artifact = Artifact::of_digest("template", &template_digest, &uri);
-        let outputs = [("template", Value::from(uri)), ("template_digest", Value::from(digest))];
-        let note = format!("`{command}` was not run: `--run-commands` runs it on a copy");
-        let made = Made::Synthesised { template_digest };
-        Foreseen { note: Some(note), ..Foreseen::done(Certainty::Foreseen, made, outputs, vec![artifact]) }
+        match fetches(self.0, &ahead).await {
+            Ok(None) => ahead.really(self).await,
+            Ok(Some(paths)) => {
+                let note = format!("{paths} would be fetched for the template, and a simulation fetches nothing");
+                not_made(&ahead, &command, note)
+            }
+            Err(fault) => Foreseen::failed(fault),
+        }
     }
 
     fn tell(&self, _: &StepWork, outputs: &Map<String, Value>) -> Told {
         Told::Template { digest: text(outputs, "template_digest").to_owned() }
     }
+}
+
+/// A template that is not there.
+fn not_made(ahead: &Ahead<'_>, command: &str, note: String) -> Foreseen {
+    let StepWork { run, step, .. } = &ahead.work;
+    let what = match command {
+        "" => format!("the digest of the template of {run}"),
+        command => format!("the digest of what `{command}` makes in {run}"),
+    };
+    let digest = ahead.stands_for(placeholder_digest(&format!("{run} {step}")), what);
+    let uri = format!("{NOT_MADE}template/{run}/{step}");
+    let template_digest = Digest::new(digest.as_str());
+    let artifact = Artifact::of_digest("template", &template_digest, &uri);
+    let outputs = [("template", Value::from(uri)), ("template_digest", Value::from(digest))];
+    let made = Made::Synthesised { template_digest };
+    Foreseen { note: Some(note), ..Foreseen::done(Certainty::Foreseen, made, outputs, vec![artifact]) }
+}
+
+/// What would have to be fetched for the template; none when nothing has to be.
+async fn fetches(synth: &Synth, ahead: &Ahead<'_>) -> Result<Option<String>, Fault> {
+    if synth.lfs != Lfs::Fetch && synth.submodules != Submodules::Fetch {
+        return Ok(None);
+    }
+    let Ahead { work, tools, .. } = ahead;
+    let (mirror, commit) = tools.source(work).await?;
+    let (scratch, taking) = (tools.scratch(work)?, taking(synth.lfs, synth.submodules));
+    let place = scratch.path().join("tree");
+    let place = (place.as_path(), time_left(work));
+    let mut paths = tools.mirrors.checkout_fetches(&mirror, commit.as_str(), taking, place).await?;
+    if synth.command.is_empty() {
+        let files = synth.parameters.values().filter_map(|of| of.split_once('#')).map(|(file, _)| file);
+        let read: Vec<&str> = files.chain(synth.template.as_deref()).collect();
+        let holds = |path: &str, file: &str| {
+            file.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        paths.retain(|path| read.iter().any(|file| holds(path, file)));
+    }
+    Ok((!paths.is_empty()).then(|| several(&paths)))
 }
 
 async fn make(synth: &Synth, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
