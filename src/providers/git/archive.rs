@@ -196,14 +196,25 @@ fn write_file(gathered: &Gathered, format: ArchiveFormat, path: &Path) -> Result
 /// The entries of an archive on their way into a packer.
 struct Tar<'path, W: Write> {
     builder: tar::Builder<W>,
+    /// A folder that nothing in it has followed yet: only empty ones have entries.
+    folder: Option<Vec<u8>>,
     path: &'path Path,
 }
 
 impl<'path, W: Write> Tar<'path, W> {
     fn filled(gathered: &Gathered, packer: W, path: &'path Path) -> Result<W, Fault> {
-        let mut tar = Self { builder: tar::Builder::new(packer), path };
+        let mut tar = Self { builder: tar::Builder::new(packer), folder: None, path };
         gathered.hand_over(&mut tar)?;
+        tar.follow(b"")?;
         tar.builder.into_inner().map_err(|error| disk_fault("writing", path, &error))
+    }
+
+    /// Appends the folder before, when what follows is not in it.
+    fn follow(&mut self, path: &[u8]) -> Result<(), Fault> {
+        match self.folder.take().filter(|folder| !path.starts_with(folder)) {
+            Some(folder) => self.append(tar::EntryType::Directory, 0o755, (&folder, b""), (0, &mut io::empty())),
+            None => Ok(()),
+        }
     }
 
     /// Names are bytes, so they are written as they are; the builder's own ways would make paths of them.
@@ -250,19 +261,19 @@ impl<'path, W: Write> Tar<'path, W> {
 }
 
 impl<W: Write> Taker for Tar<'_, W> {
-    fn folder(&mut self, path: &[u8], empty: bool) -> Result<(), Fault> {
-        if !empty {
-            return Ok(());
-        }
-        let path = [path, b"/"].concat();
-        self.append(tar::EntryType::Directory, 0o755, (&path, b""), (0, &mut io::empty()))
+    fn folder(&mut self, path: &[u8]) -> Result<(), Fault> {
+        self.follow(path)?;
+        self.folder = Some([path, b"/"].concat());
+        Ok(())
     }
 
     fn link(&mut self, path: &[u8], target: &[u8]) -> Result<(), Fault> {
+        self.follow(path)?;
         self.append(tar::EntryType::Symlink, 0o777, (path, target), (0, &mut io::empty()))
     }
 
     fn file(&mut self, path: &[u8], executable: bool, size_bytes: u64, content: &mut dyn Read) -> Result<(), Fault> {
+        self.follow(path)?;
         let mode = if executable { 0o755 } else { 0o644 };
         self.append(tar::EntryType::Regular, mode, (path, b""), (size_bytes, content))
     }

@@ -66,7 +66,7 @@ struct Files<'root> {
 }
 
 impl Taker for Files<'_> {
-    fn folder(&mut self, path: &[u8], _: bool) -> Result<(), Fault> {
+    fn folder(&mut self, path: &[u8]) -> Result<(), Fault> {
         let target = self.root.join(as_path(path));
         fs::create_dir(&target).map_err(|error| disk_fault("creating", &target, &error))
     }

@@ -60,8 +60,8 @@ struct Layer {
 
 /// Takes what is handed over.
 pub(super) trait Taker {
-    /// A folder; `empty` says that nothing follows that is in it.
-    fn folder(&mut self, path: &[u8], empty: bool) -> Result<(), Fault>;
+    /// A folder; what is in it follows.
+    fn folder(&mut self, path: &[u8]) -> Result<(), Fault>;
     fn link(&mut self, path: &[u8], target: &[u8]) -> Result<(), Fault>;
     fn file(&mut self, path: &[u8], executable: bool, size_bytes: u64, content: &mut dyn Read) -> Result<(), Fault>;
 }
@@ -243,10 +243,10 @@ impl Gathered {
             layer.below.get(&entry.path),
         ) {
             (Kind::Folder, Some(below)) => {
-                taker.folder(path, false)?;
+                taker.folder(path)?;
                 self.layer(below, path, taker)
             }
-            (Kind::Folder, None) => taker.folder(path, layer.survey.submodules.contains_key(&entry.path)),
+            (Kind::Folder, None) => taker.folder(path),
             (Kind::Link, _) => taker.link(path, &entry.link),
             (Kind::File { executable }, _) => {
                 let (size, short) = (entry.size_bytes, short_content(entry, content, &layer.spool)?);

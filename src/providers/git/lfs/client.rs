@@ -4,7 +4,7 @@
 use super::super::read::shorten;
 use super::super::remote::Credentials;
 use super::endpoint::Endpoint;
-use super::{Pointer, Store};
+use super::store::{Pointer, Store};
 use crate::providers::Fault;
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url};
