@@ -123,7 +123,7 @@ pub(super) async fn bring(mirror: &Mirror, commit: &str, (allowed, deadline): (b
         let error = format!("commit {commit} of {} would be fetched, and nothing is fetched here", mirror.url());
         return Err(Fault::fail(error, "it is fetched when the step is really done"));
     }
-    let writing = mirror.writing(deadline).await?;
+    // The refs are ours alone, so that no lock is held for the network.
     let kept = format!("+{commit}:refs/tidegate/submodules/{commit}");
     let all = "+refs/heads/*:refs/tidegate/submodules/heads/*".to_owned();
     // A server that hands out no commit by its name may have it in a branch.
@@ -131,7 +131,8 @@ pub(super) async fn bring(mirror: &Mirror, commit: &str, (allowed, deadline): (b
     for wanted in [kept, all] {
         let options = [
             "fetch",
-            "--quiet",
+            "--progress",
+            "--force",
             "--no-tags",
             "--no-write-fetch-head",
             "--no-auto-maintenance",
@@ -155,7 +156,6 @@ pub(super) async fn bring(mirror: &Mirror, commit: &str, (allowed, deadline): (b
             }
         }
     }
-    drop(writing);
     let quoted = if said.is_empty() { String::new() } else { format!("; git said: {}", super::read::shorten(&said)) };
     Err(Fault::fail(
         format!("commit {commit} is not in {}{quoted}", mirror.url()),

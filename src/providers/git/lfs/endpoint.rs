@@ -139,7 +139,7 @@ impl Asking {
         let address = url.as_str();
         let said = self.ask(&["config", "-z", "--get-urlmatch", "http", address], b"", deadline).await;
         let said = said.unwrap_or_default();
-        let variables = environment::variables(&self.remote, &self.git.environment);
+        let variables = environment::variables(&self.remote, &self.git.environment, self.git.silence);
         let variable = |names: &[&str]| names.iter().find_map(|name| variables.get(*name)).cloned();
         let set = |key: &str, names: &[&str]| variable(names).or_else(|| setting(&said, key));
         let mut client = Client::builder().user_agent("tidegate").connect_timeout(CONNECT_DEADLINE).read_timeout(QUIET);
@@ -170,7 +170,9 @@ impl Asking {
     async fn ask(&self, arguments: &[&str], question: &[u8], deadline: Instant) -> Option<Vec<u8>> {
         let mut command = Command::new(&self.git.program);
         command.args(arguments).current_dir(&self.directory).env_clear();
-        command.envs(environment::variables(&self.remote, &self.git.environment)).env("GIT_DIR", &self.directory);
+        command
+            .envs(environment::variables(&self.remote, &self.git.environment, self.git.silence))
+            .env("GIT_DIR", &self.directory);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
         let asked = async {
             let mut child = command.spawn().ok()?;
