@@ -66,6 +66,9 @@ pub(super) trait Taker {
     fn file(&mut self, path: &[u8], executable: bool, size_bytes: u64, content: &mut dyn Read) -> Result<(), Fault>;
 }
 
+/// Is given the full path of an entry, and its content.
+type Each<'each> = dyn FnMut(&[u8], &Entry, &mut dyn Read) -> Result<(), Fault> + 'each;
+
 /// What a tree says but does not hold.
 #[derive(Default)]
 struct Elsewhere {
@@ -285,12 +288,7 @@ impl Layer {
     }
 
     /// Goes through what is not left out, by full paths.
-    fn each(
-        &self,
-        prefix: &[u8],
-        exclude: &GlobSet,
-        each: &mut dyn FnMut(&[u8], &Entry, &mut dyn Read) -> Result<(), Fault>,
-    ) -> Result<(), Fault> {
+    fn each(&self, prefix: &[u8], exclude: &GlobSet, each: &mut Each<'_>) -> Result<(), Fault> {
         let disk = |error: io::Error| disk_fault("reading", &self.spool, &error);
         let mut entries = Entries::new(BufReader::with_capacity(256 << 10, File::open(&self.spool).map_err(disk)?));
         let mut left_out: Option<Vec<u8>> = None;
