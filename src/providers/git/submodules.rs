@@ -19,10 +19,10 @@ pub(super) fn url_of(mirror: &Mirror, config: &[u8], path: &[u8]) -> Result<Stri
     };
     let entries = || config.split(|byte| *byte == 0).filter_map(|entry| split(entry, b'\n'));
     let is_path = |key: &&[u8], value: &[u8]| key.ends_with(b".path") && value == path;
-    let named = entries().filter(|(key, value)| is_path(key, value)).next_back();
+    let named = entries().rfind(|(key, value)| is_path(key, value));
     let (key, _) = named.ok_or_else(undeclared)?;
     let key = [key.strip_suffix(b"path").unwrap_or(key), b"url"].concat();
-    let (_, url) = entries().filter(|(name, _)| *name == key).next_back().ok_or_else(undeclared)?;
+    let (_, url) = entries().rfind(|(name, _)| *name == key).ok_or_else(undeclared)?;
     let url = std::str::from_utf8(url).map_err(|_| undeclared())?;
     allowed(&mirror.remote, url).map_err(|fault| fault.while_trying(&format!("the submodule '{}'", shown(path))))
 }
