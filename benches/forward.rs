@@ -17,6 +17,7 @@ mod http_git;
 mod repo;
 
 use std::{
+    collections::BTreeSet,
     fmt::Write as _,
     io::Write as _,
     path::{Path, PathBuf},
@@ -28,15 +29,22 @@ use http_git::HttpGit;
 use repo::hermetic_git;
 use serde_json::json;
 use tidegate::providers::git::{
-    CommitMessage, FileEdit, ForwardChange, Forwarded, GitOptions, Identity, Mirrors, Proofs,
+    CommitMessage, FileEdit, ForwardChange, Forwarded, GitOptions, Identity, MirrorLoad, Mirrors, Proofs, Upkeep,
+    mirrors_on_disk,
 };
 
+/// How many pins a mirror is measured after, and after how many a server looks whether to pack it: one pin in two seconds.
+const PINS: usize = 10_000;
+const PINS_A_ROUND: usize = 300;
 /// How often the quick ways are measured, and the slow ones.
 const QUICK: usize = 15;
 const SLOW: usize = 3;
 const DEADLINE: Duration = Duration::from_secs(120);
 
 fn main() {
+    if std::env::args().any(|argument| argument == "mirror") {
+        return after_many_pins();
+    }
     let folder = tempfile::tempdir().unwrap();
     let server = HttpGit::start(folder.path(), None);
     println!(
@@ -54,6 +62,75 @@ fn main() {
         "fresh clone ÷ ours, large: {:.1} (target 10)",
         large.clone.as_secs_f64() / large.ours_moved.as_secs_f64()
     );
+}
+
+/// A mirror after many forward commits, kept in order as `serve` does it and left alone, beside a new one: what each holds, and
+/// what the next forward commits and the opening of it take, in turns. The many are written as forward commits write them, into
+/// mirror and remote, without the pushes in between.
+fn after_many_pins() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let kinds = [("new", 0, false), ("kept in order", PINS, true), ("left alone", PINS, false)];
+    let ways = kinds.map(|(name, pins, kept)| {
+        let (root, remote) = (folder.path().join(name), folder.path().join(name).join("image.git"));
+        make_repository(&remote, 2_000, 500);
+        let url = remote.display().to_string();
+        let mirrors = open_mirrors(&root);
+        let (mirror, mut upkeep) = (mirrors.mirror(&url).unwrap(), Upkeep::default());
+        runtime.block_on(mirror.fetch(&["dev".to_owned()], DEADLINE)).unwrap();
+        let directory = mirrors_on_disk(&root.join("mirrors")).unwrap().remove(0).directory;
+        let (named, mut packing) = (BTreeSet::from([url.clone()]), Duration::ZERO);
+        for number in 0..pins {
+            for repository in [&directory, &remote] {
+                write_pin(repository, number);
+            }
+            if kept && number % PINS_A_ROUND == 0 {
+                packing += timed(|| runtime.block_on(upkeep.round(&mirrors, &named, true, 0)));
+            }
+        }
+        // A server packs its own.
+        git(&remote, &["gc", "--quiet"]);
+        if kept {
+            println!("looking at it and packing it, in all: {:.1} s", packing.as_secs_f64());
+        }
+        (format!("{name}, {pins} pins"), root, url, mirror, directory)
+    });
+    let (mut pins, mut openings) = ([const { Vec::new() }; 3], [const { Vec::new() }; 3]);
+    for number in 0..=QUICK {
+        for (way, (_, root, url, mirror, _)) in ways.iter().enumerate() {
+            let change = change(number + 1);
+            pins[way].push(timed(|| drop(runtime.block_on(mirror.forward(&change, DEADLINE)).unwrap())));
+            openings[way].push(timed(|| drop(open_mirrors(root).mirror(url).unwrap())));
+        }
+    }
+    println!("| mirror | loose objects | packs | size | forward commit | opening it |");
+    println!("|---|---|---|---|---|---|");
+    for ((name, .., directory), (pins, openings)) in ways.into_iter().zip(pins.into_iter().zip(openings)) {
+        let MirrorLoad { loose, packs, bytes } = MirrorLoad::of(&directory).unwrap();
+        let [pin, opening] = [pins, openings].map(|times| median(times).as_secs_f64() * 1e3);
+        println!("| {name} | {loose} | {packs} | {:.1} MB | {pin:.0} ms | {opening:.0} ms |", bytes as f64 / 1e6);
+    }
+}
+
+fn open_mirrors(root: &Path) -> Mirrors {
+    let identity = Identity { name: "Tidegate".to_owned(), email: "tidegate@localhost".to_owned() };
+    Mirrors::open(root.join("mirrors"), GitOptions::new(identity, Proofs::with(&[7; 32]))).unwrap()
+}
+
+/// A commit on top of dev that changes one value, as loose objects.
+fn write_pin(directory: &Path, number: usize) {
+    let repository = git2::Repository::open_bare(directory).unwrap();
+    let head = repository.find_reference("refs/heads/dev").unwrap().peel_to_commit().unwrap();
+    let blob = repository.blob(config(number + 1_000_000).as_bytes()).unwrap();
+    let mut update = git2::build::TreeUpdateBuilder::new();
+    let tree =
+        update.upsert("config.json", blob, git2::FileMode::Blob).create_updated(&repository, &head.tree().unwrap());
+    let tree = repository.find_tree(tree.unwrap()).unwrap();
+    let time = git2::Time::new(1_767_225_600, 0);
+    let who = git2::Signature::new("Tidegate", "tidegate@localhost", &time).unwrap();
+    let message =
+        format!("Pin\n\nTidegate-Run: bench\nTidegate-Key: written/{number}\nTidegate-Proof: {number:064x}\n");
+    repository.commit(Some("refs/heads/dev"), &who, &who, &message, &tree, &[&head]).unwrap();
 }
 
 struct Figures {

@@ -93,6 +93,19 @@ pub(super) fn known(channels: &BTreeMap<ChannelName, ChannelSettings>) -> Known 
     channels.iter().map(|(name, settings)| (name.clone(), kind(settings))).collect()
 }
 
+/// The files that hold the channels' secrets, by channel.
+pub(super) fn secret_files(
+    channels: &BTreeMap<ChannelName, ChannelSettings>,
+) -> impl Iterator<Item = (&ChannelName, &Path)> {
+    channels.iter().filter_map(|(name, settings)| {
+        let file = match settings {
+            ChannelSettings::Smtp(smtp) => &smtp.password_file,
+            ChannelSettings::Webhook(webhook) => &webhook.secret_file,
+        };
+        Some((name, file.as_deref()?))
+    })
+}
+
 /// Makes the paths absolute: relative ones are from the settings' folder.
 pub(super) fn absolute(channels: &mut BTreeMap<ChannelName, ChannelSettings>, folder: &Path) {
     for settings in channels.values_mut() {

@@ -51,7 +51,7 @@ pub(super) fn mistakes_in(mistakes: &rules::Mistakes, output: Output) -> anyhow:
 }
 
 /// The people and groups that rules ask and the settings do not have, where they list people at all: nobody could answer.
-fn asked_but_unknown<'rules>(rules: &'rules Rules, access: &Access) -> BTreeSet<&'rules String> {
+pub(super) fn asked_but_unknown<'rules>(rules: &'rules Rules, access: &Access) -> BTreeSet<&'rules String> {
     if access.people.is_empty() {
         return BTreeSet::new();
     }

@@ -8,6 +8,7 @@ pub mod channels;
 mod check;
 pub mod demo;
 pub mod demo_service;
+pub mod doctor;
 mod explain;
 mod freeze;
 mod history;
@@ -37,6 +38,7 @@ mod secrets;
 mod serve;
 pub mod settings;
 mod signals;
+pub mod signing;
 mod simulate;
 mod stats;
 pub mod status;
@@ -44,6 +46,7 @@ mod take_back;
 mod trace;
 mod unboxed;
 mod unlock;
+mod upkeep;
 mod verify_log;
 mod veto;
 mod withdraw;
@@ -147,6 +150,8 @@ enum Command {
     Stats(stats::Stats),
     /// Show the lattice as it was at a past moment or event
     Replay(replay::Replay),
+    /// Look whether all is well, and say what to do where it is not
+    Doctor(doctor::Doctor),
     /// Check that the log is as it was written, and that all that follows from it does
     VerifyLog(verify_log::VerifyLog),
     #[command(hide = true)]
@@ -205,6 +210,7 @@ impl Cli {
             Command::Explain(explain) => explain.execute(&config, output).await,
             Command::Stats(stats) => stats.execute(&config, output).await,
             Command::Replay(replay) => replay.execute(&config, output).await,
+            Command::Doctor(doctor) => doctor.execute(&config, output).await,
             Command::VerifyLog(verify_log) => verify_log.execute(&config, output).await,
             Command::ImageBuilderWorker { job } => Ok(image_builder::run_worker(&job).await?),
             Command::DemoService { version_file, port } => Ok(demo_service::serve(port, &version_file).await?),

@@ -19,6 +19,8 @@ use super::{
     in_force::{Brought, RulesWatch},
     private,
     signals::told_to_stop,
+    signing::try_it,
+    upkeep::keep_up,
     words,
 };
 use crate::{
@@ -104,6 +106,11 @@ pub(super) async fn serve(
     } else if let Err(missing) = sandbox.probe() {
         tracing::error!("steps that run commands will fail: {missing}");
     }
+    if let Some(signer) = house.settings.signer()
+        && let Err(fault) = try_it(&signer).await
+    {
+        tracing::error!("commits will fail until they can be signed: {}", fault.whole());
+    }
     let breakpoints = match breakpoints {
         Some(socket) => Breakpoints::connect(&socket)
             .await
@@ -135,6 +142,7 @@ pub(super) async fn serve(
         }
         None => tokio::spawn(reload_rules(house.clone(), seen, pause, stop.clone())),
     };
+    let mut upkeep = tokio::spawn(keep_up(house.clone(), tools));
     let mut driven = pin!(driver.drive(stop));
     let driven = tokio::select! {
         driven = &mut driven => driven,
@@ -143,8 +151,13 @@ pub(super) async fn serve(
             ended.context("what brings rules into force broke off; tidegate ends")?;
             driven.await
         }
+        ended = &mut upkeep => {
+            ended.context("what keeps the mirrors in order broke off; tidegate ends")?;
+            driven.await
+        }
     };
     reload.abort();
+    upkeep.abort();
     Ok(driven?)
 }
 

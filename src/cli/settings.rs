@@ -16,14 +16,15 @@ use super::{
     channels::{self, ChannelSettings},
     rules_from::RulesFrom,
     secrets::{self, SecretSettings},
+    signing::{Signers, Signing},
 };
 use crate::{
     engine::{Access, Grant, Naming, Permission, Person, Principal, Refused},
     providers::{
-        git::{self, GitOptions, Proofs},
+        git::{self, GitOptions, Proofs, Signer},
         sandbox::{Limits, Sandbox, SandboxKind},
     },
-    rules::{ChannelName, Here, SecretName, Span, SystemName},
+    rules::{ChannelName, Here, SecretName, Span, SystemName, repository_key},
 };
 
 /// The file's name where none is given.
@@ -53,6 +54,9 @@ pub struct Settings {
     /// Who commits for Tidegate.
     #[serde(default)]
     pub identity: Identity,
+    /// Whose signatures count where rules say `require_signatures`.
+    #[serde(default)]
+    pub signers: Signers,
     /// People, by the name that they go by here.
     #[serde(default)]
     pub people: BTreeMap<String, Person>,
@@ -82,17 +86,20 @@ pub struct Settings {
 
 /// Who commits for Tidegate.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct Identity {
     /// The name.
     pub name: String,
     /// The e-mail address.
     pub email: String,
+    /// With what these commits are signed; unless it is set, they are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signing: Option<Signing>,
 }
 
 impl Default for Identity {
     fn default() -> Self {
-        Self { name: "Tidegate".to_owned(), email: "tidegate@localhost".to_owned() }
+        Self { name: "Tidegate".to_owned(), email: "tidegate@localhost".to_owned(), signing: None }
     }
 }
 
@@ -166,6 +173,10 @@ impl Settings {
         settings.scratch = folder.join(&settings.scratch);
         for path in &mut settings.tools {
             *path = folder.join(&*path);
+        }
+        settings.signers.resolve(folder);
+        if let Some(signing) = &mut settings.identity.signing {
+            signing.resolve(folder);
         }
         settings.check_scratch().with_context(|| format!("{} is not as it should be", path.display()))?;
         settings.file.clone_from(&path);
@@ -304,12 +315,20 @@ impl Settings {
     #[must_use]
     pub fn git_options(&self, proofs: Proofs) -> GitOptions {
         let identity = git::Identity { name: self.identity.name.clone(), email: self.identity.email.clone() };
-        let mut options = GitOptions::new(identity, proofs);
+        let mut options = GitOptions::new(identity, proofs.signed_by(self.signer()));
         options.forges = self.authors.forges.clone();
         options.environment = self.git_environment.clone().into_iter().collect();
         let duration = |span: Span| Duration::from_millis(u64::try_from(span.as_ms()).unwrap_or_default());
         (options.silence, options.lag) = (duration(self.git.silence), duration(self.git.lag));
+        options.key = repository_key;
+        options.signers = self.signers.known();
         options
+    }
+
+    /// What signs our commits, where they are signed.
+    pub(super) fn signer(&self) -> Option<Signer> {
+        let environment = self.git_environment.clone().into_iter().collect();
+        self.identity.signing.as_ref().map(|signing| signing.signer(environment))
     }
 
     /// The database.

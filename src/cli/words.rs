@@ -53,6 +53,18 @@ pub(super) fn first_line(said: &str) -> &str {
     said.lines().next().unwrap_or_default()
 }
 
+/// A size as people read it.
+pub(super) fn bytes(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
+    let mut size = bytes as f64 / 1_000.0;
+    let mut unit = 0;
+    while size >= 999.5 && unit + 1 < UNITS.len() {
+        size /= 1_000.0;
+        unit += 1;
+    }
+    if size < 9.95 { format!("{size:.1} {}", UNITS[unit]) } else { format!("{size:.0} {}", UNITS[unit]) }
+}
+
 /// What something waits for, since when and until when, seen from `now_ms`: the same words in every command.
 pub(super) fn waits(for_what: &str, since_ms: i64, until_ms: Option<i64>, now_ms: i64) -> String {
     let until = until_ms.map_or_else(String::new, |until_ms| format!(", until {}", explain::time(until_ms)));

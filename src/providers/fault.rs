@@ -35,6 +35,15 @@ impl Fault {
         Self::Fail { error: error.into(), hint: hint.into() }
     }
 
+    /// What came back and what to do, in one line.
+    #[must_use]
+    pub fn whole(&self) -> String {
+        match self {
+            Self::Fail { error, hint } if !hint.is_empty() => format!("{error}; {hint}"),
+            Self::Fail { error, .. } | Self::Retry { error, .. } => error.clone(),
+        }
+    }
+
     /// The same fault with what was being tried put before it.
     #[must_use]
     pub fn while_trying(self, what: &str) -> Self {

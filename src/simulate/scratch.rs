@@ -62,13 +62,14 @@ impl Scratch {
             rules.repositories.keys().map(|name| (name.clone(), heads(state, &rules, name))).collect();
         let mut known = BTreeMap::new();
         for (name, repository) in &mut rules.repositories {
-            let mirror = Mirrors::directory_in(&originals.data.join("mirrors"), &repository.url)?.join("objects");
+            let key = originals.git.key;
+            let mirror = Mirrors::directory_in(&originals.data.join("mirrors"), &repository.url, key)?.join("objects");
             let brought = originals.brought.iter().filter(|(of, _)| of == name).map(|(_, objects)| objects.clone());
             let lenders: Vec<PathBuf> =
                 Some(mirror).filter(|mirror| mirror.is_dir()).into_iter().chain(brought).collect();
             let directory = root.join("repositories").join(format!("{name}.git"));
             let url = directory.display().to_string();
-            let own_mirror = Mirrors::directory_in(&root.join("mirrors"), &url)?;
+            let own_mirror = Mirrors::directory_in(&root.join("mirrors"), &url, key)?;
             for directory in [directory, own_mirror] {
                 let branches = branches.get(name).cloned().unwrap_or_default();
                 borrow(&Borrowed { directory, lenders: lenders.clone(), branches })?;

@@ -118,8 +118,19 @@ impl Simulation {
             let outcome =
                 watch(&look, Watching { mirrors, looks: &Places::new(1), fetches: &Places::new(1), quarantine }).await;
             self.take_in(Event::Outcome { effect, outcome }).await?;
+            if let Some(why) = self.not_taken(repository, stage, &commit) {
+                // Another look would wait until that changes.
+                self.notes.push(format!("{short} is not taken: {why}"));
+                break;
+            }
         }
         Ok(clause)
+    }
+
+    /// Why a head cannot be read, if that is so.
+    fn not_taken(&self, repository: &RepositoryName, stage: &StageName, commit: &str) -> Option<String> {
+        let unread = self.system.repositories.get(repository)?.unread.get(stage)?;
+        (unread.commit.as_str() == commit).then(|| unread.error.clone())
     }
 
     /// The pending watch of a repository.
@@ -128,7 +139,7 @@ impl Simulation {
             |effect: &&Effect| matches!(&effect.kind, EffectKind::Watch { repository: of } if of == repository);
         let effect = self.system.due.values().find(is_its);
         match effect.and_then(|effect| Some((effect.id.clone(), work(&self.system, effect).ok()?))) {
-            Some((id, Work::Watch(look))) => Ok((id, look)),
+            Some((id, Work::Watch(look))) => Ok((id, *look)),
             _ => Err(Refused::Unknown {
                 what: format!("{repository} is not watched"),
                 hint: "`tidegate serve` watches it".to_owned(),

@@ -7,7 +7,7 @@ use super::{
     StepLog, Tools,
     foresight::{Ahead, Foreseen, Told},
     given::time_left,
-    moved, require,
+    moved, require, signatures,
     step::{Act, Progress, Step, nothing_proceeds},
     tools::{message, not_on},
 };
@@ -71,6 +71,7 @@ async fn check(merge: &Merge, work: &StepWork, tools: &Tools, log: &StepLog) -> 
     match mirror.check_merge(&change(merge, work), time_left(work)).await? {
         CheckedMerge::Conflict { conflicts } => Err(conflict(merge, work, &conflicts)),
         CheckedMerge::AlreadyContained { head } => {
+            signatures::demand(work, &mirror, &merge.repository, &head).await?;
             log.line(&format!("{} holds {} already", work.branch, merge.commit.short())).await;
             for requirement in &merge.requires {
                 let file = mirror.read_file(&head, &requirement.file).await?;
@@ -79,7 +80,8 @@ async fn check(merge: &Merge, work: &StepWork, tools: &Tools, log: &StepLog) -> 
             let carried = moved::carried(&merge.makers, &mirror, merge.commit.as_str(), &head).await?;
             Ok(would_bring(carried))
         }
-        CheckedMerge::Clean { tree, .. } => {
+        CheckedMerge::Clean { head, tree } => {
+            signatures::demand(work, &mirror, &merge.repository, &head).await?;
             for requirement in &merge.requires {
                 let file = mirror.read_file_of_tree(&tree, &requirement.file).await?;
                 require::demand(requirement, file.as_deref(), work)?;
@@ -105,6 +107,7 @@ async fn make(merge: &Merge, work: &StepWork, tools: &Tools, log: &StepLog) -> R
     let made = match mirror.merge(&change, time_left(work)).await? {
         Merged::Conflict { conflicts } => return Err(conflict(merge, work, &conflicts)),
         Merged::AlreadyContained { head } => {
+            signatures::demand(work, &mirror, &merge.repository, &head).await?;
             log.line(&format!("{} holds {} already: nothing to merge", work.branch, merge.commit.short())).await;
             let carried = moved::carried(&merge.makers, &mirror, merge.commit.as_str(), &head).await?;
             let brought = Brings { carried, ..Brings::default() };
@@ -115,6 +118,7 @@ async fn make(merge: &Merge, work: &StepWork, tools: &Tools, log: &StepLog) -> R
         Merged::Committed { commit } | Merged::AlreadyThere { commit } => commit,
     };
     log.line(&format!("merged as {made}")).await;
+    signatures::demand(work, &mirror, &merge.repository, &made).await?;
     for (file, pointer) in &merge.kept {
         log.line(&format!("`{pointer}` in {file} stays as {} has it: its own rules make it anew", work.stage)).await;
     }

@@ -20,6 +20,7 @@ mod releases;
 mod require;
 mod restore;
 mod secrets;
+mod signatures;
 mod step;
 mod step_log;
 mod synth;

@@ -8,7 +8,7 @@ use super::{
     commit::parent_of,
     foresight::{Ahead, Foreseen, Told},
     given::time_left,
-    moved,
+    moved, signatures,
     step::{Act, Progress, Step, nothing_proceeds},
     tools::{commit_place, message},
 };
@@ -74,8 +74,14 @@ async fn check(restore: &Restore, work: &StepWork, tools: &Tools, log: &StepLog)
     if let Some(change) = change(restore, work, tools, &mirror).await? {
         match mirror.check_restore(&change, time_left(work)).await? {
             CheckedMerge::Conflict { conflicts } => return Err(conflict(restore, work, &conflicts)),
-            CheckedMerge::AlreadyContained { .. } => log.line("there is nothing to bring back").await,
-            CheckedMerge::Clean { .. } => log.line(&format!("{} can go back", restore.repository)).await,
+            CheckedMerge::AlreadyContained { head } => {
+                signatures::demand(work, &mirror, &restore.repository, &head).await?;
+                log.line("there is nothing to bring back").await;
+            }
+            CheckedMerge::Clean { head, .. } => {
+                signatures::demand(work, &mirror, &restore.repository, &head).await?;
+                log.line(&format!("{} can go back", restore.repository)).await;
+            }
         }
     }
     Ok(Progress::done([], Vec::new()))
@@ -91,6 +97,7 @@ async fn make(restore: &Restore, work: &StepWork, tools: &Tools, log: &StepLog) 
     let (made, parent) = match mirror.restore(&change, time_left(work)).await? {
         Restored::Conflict { conflicts } => return Err(conflict(restore, work, &conflicts)),
         Restored::NothingToChange { head } => {
+            signatures::demand(work, &mirror, &restore.repository, &head).await?;
             log.line(&format!("{} has that content already", work.branch)).await;
             let carried = moved::carried(&restore.makers, &mirror, &change.to, &head).await?;
             let unmoved = Unmoved { head: Some(CommitId::new(head.as_str())), brought: brought(&change, carried) };
@@ -105,6 +112,7 @@ async fn make(restore: &Restore, work: &StepWork, tools: &Tools, log: &StepLog) 
         }
     };
     log.line(&format!("brought back as {made}")).await;
+    signatures::demand(work, &mirror, &restore.repository, &made).await?;
     let paths = mirror.few_changed_paths(&parent, &made).await?;
     let carried = moved::carried(&restore.makers, &mirror, &change.to, &made).await?;
     let moved = Moved {

@@ -12,7 +12,7 @@ use crate::{
     providers::{
         Fault,
         commit_status::CommitStatuses,
-        git::{CommitMessage, CommitPlace, Mirror, Mirrors},
+        git::{CommitMessage, CommitPlace, Mirror, Mirrors, REPOSITORY_TRAILER, SYSTEM_TRAILER},
         image_builder::ImageBuilder,
         objects::DirectoryObjects,
         quarantine::Quarantine,
@@ -140,7 +140,8 @@ pub(super) fn commit_place(work: &StepWork, repository: &RepositoryName) -> Comm
 /// What a commit of ours says: where it comes from, so that it can be traced, and its key, so that it is made once.
 pub(super) fn message(work: &StepWork, repository: &RepositoryName, subject: String, source: &str) -> CommitMessage {
     let mut trailers = vec![
-        ("Tidegate-System".to_owned(), work.system.to_string()),
+        (SYSTEM_TRAILER.to_owned(), work.system.to_string()),
+        (REPOSITORY_TRAILER.to_owned(), repository.to_string()),
         ("Tidegate-Run".to_owned(), work.run.to_string()),
         ("Tidegate-Source".to_owned(), source.to_owned()),
     ];

@@ -4,6 +4,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::{Read as _, Seek as _, Write as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -48,9 +49,7 @@ impl DriverLock {
     /// # Errors
     /// [`LockError::Held`] names the process that has it.
     pub fn take(database: &Path) -> Result<Self, LockError> {
-        let mut path = database.as_os_str().to_owned();
-        path.push(".driver");
-        let path = PathBuf::from(path);
+        let path = path_of(database);
         let unusable = |error| LockError::Unusable { path: path.clone(), error };
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(unusable)?;
@@ -62,6 +61,36 @@ impl DriverLock {
         write_holder(&mut file).map_err(unusable)?;
         Ok(Self { _file: file })
     }
+}
+
+impl DriverLock {
+    /// Who drives with a database now; nobody when there is no answer. The lock is not touched: who takes it at this moment
+    /// is not in the way.
+    #[must_use]
+    pub fn holder(database: &Path) -> Option<String> {
+        let mut file = File::open(path_of(database)).ok()?;
+        let inode = file.metadata().ok()?.ino();
+        let locks = std::fs::read_to_string("/proc/locks").ok()?;
+        is_locked(&locks, inode).then(|| holder(&mut file))
+    }
+}
+
+/// Whether the kernel's list of locks (proc(5)) has one that is held of a file, as in
+/// `1: FLOCK  ADVISORY  WRITE 7142 fe:00:3801 0 EOF`.
+fn is_locked(locks: &str, inode: u64) -> bool {
+    locks.lines().any(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        // One that waits has an arrow before its kind.
+        let place = words.iter().find(|word| word.matches(':').count() == 2);
+        words.get(1) == Some(&"FLOCK")
+            && place.and_then(|place| place.rsplit(':').next()).is_some_and(|number| number == inode.to_string())
+    })
+}
+
+fn path_of(database: &Path) -> PathBuf {
+    let mut path = database.as_os_str().to_owned();
+    path.push(".driver");
+    PathBuf::from(path)
 }
 
 /// What the lock file says.

@@ -23,6 +23,8 @@ use crate::{
 
 /// How long the mirror's lock is waited for when commits are kept.
 const KEEP_DEADLINE: Duration = Duration::from_secs(30);
+/// How long verifying the signatures of a push may take.
+const SIGNATURES_DEADLINE: Duration = Duration::from_secs(120);
 /// The longest pause between two looks at a repository that cannot be reached.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// How often a branch that could not be read is tried again, though nothing was pushed to it.
@@ -253,6 +255,7 @@ async fn describe(
         None => false,
     };
     seen.pins = pins_of(work, mirror, stage, before.as_deref().filter(|_| is_there), &seen).await?;
+    let seen_before = before.clone().filter(|_| is_there);
     let (since, lost) = match before {
         Some(before) if is_there => {
             seen.forced = !mirror.is_ancestor(&before, commit).await?;
@@ -262,15 +265,16 @@ async fn describe(
         Some(_) => (later, true),
         None => (later, false),
     };
+    if work.require_signatures.contains(stage) {
+        let known: Vec<String> = seen_before.into_iter().collect();
+        signed(work, mirror, stage, &known, commit).await?;
+    }
     if since.is_empty() {
         // What was in the last stage before anybody looked is what everything is compared with.
         seen.others_wrote = lost;
         return Ok(seen);
     }
-    let others = work.branches.iter().filter(|(other, _)| *other != stage).map(|(_, branch)| branch);
-    let places: Vec<CommitPlace> =
-        work.branches.get(stage).into_iter().chain(others).map(|branch| place(work, branch)).collect();
-    let new = mirror.new_commits(&places, &since, commit).await?;
+    let new = mirror.new_commits(&places(work, stage), &since, commit).await?;
     seen.authors = new.authors.iter().map(|author| printable_line(author)).collect();
     seen.others_wrote = lost || !new.complete;
     seen.keys = new.keys.iter().map(|key| StepKey::new(key.as_str())).collect();
@@ -312,16 +316,34 @@ async fn made_from(
 ) -> Result<CommitSet, Fault> {
     let step = pinner.as_str().split_once('/').unwrap_or_default();
     // What a merge brought was written on another stage's branch.
-    let others = work.branches.iter().filter(|(other, _)| *other != stage).map(|(_, branch)| branch);
-    let branches = work.branches.get(stage).into_iter().chain(others);
-    let places: Vec<CommitPlace> = branches.map(|branch| place(work, branch)).collect();
-    let of = mirror.made_from(&places, commit, step, (file, values)).await?;
+    let of = mirror.made_from(&places(work, stage), commit, step, (file, values)).await?;
     let named = of.iter().filter_map(|of| of.split_once('@'));
     let named = named.filter_map(|(name, commit)| Some((RepositoryName::new(name).ok()?, CommitId::new(commit))));
     Ok(named.collect())
 }
 
-fn place(work: &WatchWork, branch: &str) -> CommitPlace {
+/// Refuses a head that brings a commit which is neither ours nor signed by anybody who is listed.
+async fn signed(
+    work: &WatchWork,
+    mirror: &Mirror,
+    stage: &StageName,
+    known: &[String],
+    commit: &str,
+) -> Result<(), Fault> {
+    match mirror.unsigned(&places(work, stage), known, commit, SIGNATURES_DEADLINE).await? {
+        None => Ok(()),
+        Some(unsigned) => {
+            let branch = work.branches.get(stage).map_or(stage.as_str(), String::as_str);
+            Err(unsigned.refused(work.repository.as_str(), branch))
+        }
+    }
+}
+
+/// Where commits of ours are made: first in this stage, then in the others.
+fn places(work: &WatchWork, stage: &StageName) -> Vec<CommitPlace> {
+    let others = work.branches.iter().filter(|(other, _)| *other != stage).map(|(_, branch)| branch);
+    let branches = work.branches.get(stage).into_iter().chain(others);
     let (system, repository) = (work.system.to_string(), work.repository.to_string());
-    CommitPlace { system, repository, branch: branch.to_owned() }
+    let place = CommitPlace { system, repository, branch: String::new() };
+    branches.map(|branch| CommitPlace { branch: branch.clone(), ..place.clone() }).collect()
 }

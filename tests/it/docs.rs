@@ -40,7 +40,8 @@ fn the_rules_by_example_load() {
 
 #[test]
 fn every_example_of_rules_and_settings_loads() {
-    for document in ["docs/gates.md", "docs/git.md", "docs/notifications.md", "docs/rules.md", "docs/security.md"] {
+    for document in ["gates", "git", "notifications", "rules", "security", "signing"] {
+        let document = &format!("docs/{document}.md");
         let text = read(document);
         for block in blocks(&text, "yaml").into_iter().filter(|block| block.contains("version: 1")) {
             rules::load(document, block).unwrap_or_else(|mistakes| panic!("{mistakes}"));

@@ -16,7 +16,8 @@ fn is_ancestor(story: &Story, commit: &str, of: &str) -> bool {
 }
 
 fn found(story: &Story, commit: &str, among: &[String]) -> Found {
-    let directory = Mirrors::directory_in(&story.root.path().join("mirrors"), &story.remote.url()).unwrap();
+    let directory =
+        Mirrors::directory_in(&story.root.path().join("mirrors"), &story.remote.url(), str::to_owned).unwrap();
     let sought = Sought {
         commit: commit.to_owned(),
         places: BRANCHES.map(place).into(),

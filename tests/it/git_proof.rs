@@ -108,6 +108,32 @@ async fn another_installation_proves_nothing() {
     assert_eq!(format!("{:?}", Proofs::with(&[7; 32])), "Proofs(…)");
 }
 
+#[tokio::test]
+async fn a_commit_of_another_system_here_is_that_systems_and_no_forgery() {
+    let root = tempfile::tempdir().unwrap();
+    let remote = remote(root.path());
+    let begin = remote.head("dev").unwrap();
+    let mirror = mirrors(root.path()).mirror(&remote.url()).unwrap();
+    let mut change = pin("dev", "shop/run-1", "config.json", &[("/tag", json!("v2"))]);
+    // The other system has its own name, and calls the repository otherwise.
+    (change.message.system, change.message.repository) = ("shop".to_owned(), "base".to_owned());
+    change.message.trailers = [("Tidegate-System", "shop"), ("Tidegate-Repository", "base")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+    let Forwarded::Committed { commit, .. } = mirror.forward(&change, SOON).await.unwrap() else { panic!() };
+    let new = new_since(&mirror, &remote, &begin).await;
+    assert_eq!((new.keys.len(), new.complete), (0, true), "it is no step of this system");
+    assert_eq!(new.authors, BTreeSet::from(["Tidegate for shop <tidegate@example.org>".to_owned()]));
+    let unsigned = mirror.unsigned(&[place("dev")], std::slice::from_ref(&begin), &commit, SOON).await.unwrap();
+    assert_eq!(unsigned, None, "it has its proof");
+
+    // Whoever says so without the proof is who they are.
+    let forged = remote.git(&["cat-file", "commit", &commit]).replacen("Pin shop", "Pin Shop", 1);
+    remote.set_branch("dev", &remote.write_commit(&(forged + "\n")));
+    let new = new_since(&mirror, &remote, &begin).await;
+    assert_eq!(new.authors, BTreeSet::from(["Tidegate <tidegate@example.org>".to_owned()]));
+}
+
 /// Who wrote commits of Ada's with these committers, in order.
 async fn written_with(root: &Path, forges: &[&str], committers: &[&str]) -> Vec<String> {
     let remote = remote(root);
@@ -182,6 +208,7 @@ async fn seen(
         reachable: true,
         interval_ms: 1_000,
         pins: BTreeMap::new(),
+        require_signatures: BTreeSet::new(),
     };
     let (mirrors, looks) = (mirrors(root), Places::new(1));
     let quarantine = Quarantine::open(root.join("begun")).unwrap();

@@ -353,6 +353,23 @@ fn triggers_schedules_windows_and_urls_are_checked() {
     assert!(one("count: 1", "count: 0").contains("from 1 to 20"));
     assert!(one("poll: 30s", "poll: 30").contains("expected a text"));
     assert!(one("queue: supersede", "queue: superseed").contains("did you mean `supersede`?"));
+    let stages = "webshop.git, require_signatures: [dev, que] }";
+    assert!(one("webshop.git }", stages).contains("there is no stage `que`"));
+}
+
+#[test]
+fn one_repository_has_one_name_however_its_url_is_written() {
+    for other in [
+        "git@github.com:acme/webshop",
+        "ssh://git@GitHub.com:22/acme/webshop.git/",
+        "https://github.com/acme/%77ebshop",
+    ] {
+        let found = spoilt("https://github.com/acme/webshop-image.git", other);
+        let expected = "`software` is this repository already, as https://github.com/acme/webshop.git: one repository has one name";
+        assert!(found.len() == 1 && found[0].contains(expected), "{other}: {found:#?}");
+    }
+    let same = spoilt("https://github.com/acme/webshop-image.git", "https://github.com/acme/webshop.git");
+    assert!(same[0].contains("`software` has this URL already"), "{same:#?}");
 }
 
 proptest! {

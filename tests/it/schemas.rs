@@ -5,7 +5,7 @@ use std::path::Path;
 use schemars::{JsonSchema, schema_for};
 use serde_json::Value;
 use tidegate::{
-    cli::{demo::report::DemoReport, settings::Settings, status::report::StatusReport},
+    cli::{demo::report::DemoReport, doctor::finding::Diagnosis, settings::Settings, status::report::StatusReport},
     report::json::Report,
     simulate::report::Prediction,
 };
@@ -70,6 +70,7 @@ fn schema_of_the_demo_and_of_status_fit_what_the_program_prints() {
     let status = tidegate(&["--config", config, "status"]);
     fits(&status_schema, &status);
     assert_eq!(status[0]["targets"][2]["verified"], true);
+    fits(&schema_file::<Diagnosis>("doctor.schema.json"), &tidegate(&["--config", config, "doctor"]));
     let past = tidegate(&["--config", first["config"].as_str().unwrap(), "replay", "--seq", "20"]);
     fits(&status_schema, &past);
 }

@@ -15,7 +15,7 @@ use crate::{
         explain::{Ancestry, Landing},
     },
     providers::git::{CommitPlace, Found, Landed, Mirrors, Sought, ancestry, commit_with_prefix},
-    rules::{RepositoryName, Rules, StageName, SystemName},
+    rules::{RepositoryName, Rules, StageName, SystemName, repository_key},
     store::{self, Store, Traced},
 };
 
@@ -88,7 +88,8 @@ fn landing(landed: &Landed) -> Landing {
 }
 
 fn mirror_of(house: &House, rules: &Rules, name: &RepositoryName) -> anyhow::Result<PathBuf> {
-    Ok(Mirrors::directory_in(&house.settings.data.join("mirrors"), &rules.repositories[name].url)?)
+    let mirrors = house.settings.data.join("mirrors");
+    Ok(Mirrors::directory_in(&mirrors, &rules.repositories[name].url, repository_key)?)
 }
 
 /// The repository, where it is said, and the beginning of the commit: `image@193772ea94`.

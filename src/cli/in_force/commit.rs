@@ -18,7 +18,7 @@ use crate::{
         Fault,
         git::{Folder, FolderFile, FolderLimits, Mirror, Mirrors, NO_LIMIT},
     },
-    rules::{Loaded, Mistakes, SystemName, printable_line},
+    rules::{Loaded, Mistakes, SystemName, printable_line, repository_key},
 };
 
 /// The longest pause between two looks at a repository that cannot be reached.
@@ -290,11 +290,11 @@ impl House {
 
     /// The systems whose rules in force are from a repository.
     async fn systems_from(&self, repository: &str) -> anyhow::Result<BTreeSet<SystemName>> {
-        let mut from = BTreeSet::new();
+        let (mut from, key) = (BTreeSet::new(), repository_key(repository));
         for system in self.readable_systems().await? {
             let is_from = self.ledger.read(&system, |state| {
                 let origin = state.rules.as_ref().and_then(|rules| rules.origin.as_ref());
-                origin.is_some_and(|origin| origin.repository == repository)
+                origin.is_some_and(|origin| repository_key(&origin.repository) == key)
             });
             from.extend(is_from.await?.then_some(system));
         }

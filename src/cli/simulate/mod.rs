@@ -22,7 +22,7 @@ use super::{
 use crate::{
     driver::now_ms,
     engine::{Command, Digest, Principal, RunId, System, explain},
-    providers::git::commit_in,
+    providers::git::{GitOptions, commit_in},
     rules::{Loaded, RepositoryName, RuleName, Rules, StageName},
     simulate::{
         Originals, Question, Supposed, predict,
@@ -251,7 +251,8 @@ impl Simulate {
             run_commands: how.run_commands,
             originals: Originals {
                 data: house.settings.data.clone(),
-                git: house.git_options(),
+                // What is foreseen is signed by nobody: a key may ask for a touch.
+                git: GitOptions { proofs: house.proofs().clone(), ..house.git_options() },
                 sandbox: house.settings.sandbox()?,
                 secrets: secrets::files(&house.settings.secrets),
                 brought,

@@ -13,6 +13,7 @@ use crate::{
     },
     engine::{System, explain},
     providers::git::{Call, CallKind, Mirrors},
+    rules::repository_key,
 };
 
 /// What is heard of more often goes on well.
@@ -53,7 +54,7 @@ pub(in crate::cli) fn of(house: &House, urls: &[(String, String)]) -> Vec<Remote
     if calls.is_empty() {
         return Vec::new();
     }
-    let name_of = |url: &str| Mirrors::directory_in(Path::new(""), url).ok();
+    let name_of = |url: &str| Mirrors::directory_in(Path::new(""), url, repository_key).ok();
     let named = urls.iter().filter_map(|(name, url)| Some((name, name_of(url)?))).collect::<Vec<_>>();
     let of = |(name, mirror): &(&String, std::path::PathBuf)| {
         let calls = calls.iter().filter(|call| Path::new(&call.mirror) == mirror);

@@ -71,7 +71,10 @@ impl Mirror {
                 let commit = repository.find_commit(id).map_err(|error| object_fault(&error))?;
                 match key_of(&commit) {
                     Some(_) if history.is_ours(repository, &places, id)? => carried.extend(source_of(&commit)),
-                    key => new.take_in(&commit, key.is_some(), &others),
+                    key => {
+                        let elsewhere = history.made_elsewhere(repository, &places, &commit)?;
+                        new.take_in(&commit, (key.is_some(), elsewhere), &others);
+                    }
                 }
             }
             let mut incomplete = doubts;
@@ -96,7 +99,7 @@ impl Mirror {
             for id in commits.into_iter().take(MOST_COMMITS) {
                 let commit = repository.find_commit(id).map_err(|error| object_fault(&error))?;
                 if changes(&commit, &folder).map_err(|error| object_fault(&error))? {
-                    new.take_in(&commit, key_of(&commit).is_some(), &others);
+                    new.take_in(&commit, (key_of(&commit).is_some(), None), &others);
                 }
             }
             let mut incomplete = BTreeSet::new();
@@ -120,32 +123,16 @@ impl Mirror {
         let (history, others) = (self.history.clone(), self.others());
         self.with_repository(move |repository| {
             let head = paths::find_commit(repository, &head)?.id();
-            let known: Vec<Oid> = known
-                .iter()
-                .filter_map(|commit| paths::find_commit(repository, commit).ok())
-                .map(|commit| commit.id())
-                .collect();
-            let mut ids = between(repository, &known, head).map_err(|error| object_fault(&error))?;
-            let mut merged = Vec::new();
-            for id in &ids {
-                let commit = repository.find_commit(*id).map_err(|error| object_fault(&error))?;
-                if commit.parent_count() > 1
-                    && key_of(&commit).is_some()
-                    && history.is_ours(repository, &places[..1], *id)?
-                {
-                    merged.extend(commit.parent_ids().skip(1));
-                }
-            }
-            if !merged.is_empty() {
-                merged.extend(known);
-                ids = between(repository, &merged, head).map_err(|error| object_fault(&error))?;
-            }
+            let ids = new_ids(repository, &history, &places, &known, head)?;
             let mut new = NewCommits { complete: ids.len() <= MOST_COMMITS, ..NewCommits::default() };
             for id in ids.into_iter().take(MOST_COMMITS) {
                 let commit = repository.find_commit(id).map_err(|error| object_fault(&error))?;
                 match key_of(&commit) {
                     Some(key) if history.is_ours(repository, &places, id)? => new.keys.push(key),
-                    key => new.take_in(&commit, key.is_some(), &others),
+                    key => {
+                        let elsewhere = history.made_elsewhere(repository, &places, &commit)?;
+                        new.take_in(&commit, (key.is_some(), elsewhere), &others);
+                    }
                 }
             }
             new.keys.reverse();
@@ -204,9 +191,14 @@ impl Mirror {
 }
 
 impl NewCommits {
-    /// Takes in who wrote a commit that is not ours, whatever it says. Our name without a proof is one like any other.
-    fn take_in(&mut self, commit: &Commit<'_>, has_key: bool, others: &Others) {
+    /// Takes in who wrote a commit that was not made here, whatever it says. Our name without a proof is one like any other. One
+    /// that we made for another system is that system's: who wrote what it was made from is not known here.
+    fn take_in(&mut self, commit: &Commit<'_>, (has_key, elsewhere): (bool, Option<String>), others: &Others) {
         let (author, committer) = (commit.author(), commit.committer());
+        if let Some(system) = elsewhere {
+            let email = String::from_utf8_lossy(author.email_bytes()).trim().to_owned();
+            return self.add(format!("Tidegate for {system} <{email}>"));
+        }
         if others.identity.is(&author) || others.identity.is(&committer) {
             others.history.doubt_name(commit.id());
         } else if has_key {
@@ -217,14 +209,42 @@ impl NewCommits {
             people.push(named(&committer));
         }
         people.extend(co_authors(&String::from_utf8_lossy(commit.message_bytes())));
-        for person in people {
-            if self.authors.len() < MOST_AUTHORS || self.authors.contains(&person) {
-                self.authors.insert(person);
-            } else {
-                self.complete = false;
-            }
+        people.into_iter().for_each(|person| self.add(person));
+    }
+
+    fn add(&mut self, person: String) {
+        if self.authors.len() < MOST_AUTHORS || self.authors.contains(&person) {
+            self.authors.insert(person);
+        } else {
+            self.complete = false;
         }
     }
+}
+
+/// The commits at or below `head` and neither at nor below one of `known`, newest first, without what merges of ours brought
+/// to the first of `places`; at most one more than are read.
+pub(super) fn new_ids(
+    repository: &Repository,
+    history: &History,
+    places: &[CommitPlace],
+    known: &[String],
+    head: Oid,
+) -> Result<Vec<Oid>, Fault> {
+    let known = known.iter().filter_map(|commit| paths::find_commit(repository, commit).ok());
+    let known: Vec<Oid> = known.map(|commit| commit.id()).collect();
+    let ids = between(repository, &known, head).map_err(|error| object_fault(&error))?;
+    let mut merged = Vec::new();
+    for id in &ids {
+        let commit = repository.find_commit(*id).map_err(|error| object_fault(&error))?;
+        if commit.parent_count() > 1 && key_of(&commit).is_some() && history.is_ours(repository, &places[..1], *id)? {
+            merged.extend(commit.parent_ids().skip(1));
+        }
+    }
+    if merged.is_empty() {
+        return Ok(ids);
+    }
+    merged.extend(known);
+    between(repository, &merged, head).map_err(|error| object_fault(&error))
 }
 
 /// The new commits, newest first, and at most one more than are read.
@@ -239,7 +259,7 @@ fn between(repository: &Repository, known: &[Oid], head: Oid) -> Result<Vec<Oid>
     walk.take(MOST_COMMITS + 1).collect()
 }
 
-fn named(signature: &Signature<'_>) -> String {
+pub(super) fn named(signature: &Signature<'_>) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
     format!("{} <{}>", text(signature.name_bytes()), text(signature.email_bytes()))
 }

@@ -22,3 +22,12 @@ pub(super) fn disk_fault(doing: &str, path: &Path, error: &io::Error) -> Fault {
         _ => Fault::retry(message),
     }
 }
+
+/// The beginning of a long text, for a message.
+pub(super) fn shorten(text: &str) -> String {
+    const MOST_CHARACTERS: usize = 600;
+    match text.char_indices().nth(MOST_CHARACTERS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}

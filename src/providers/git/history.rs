@@ -2,9 +2,9 @@
 
 use super::fault::object_fault;
 use super::proof::{CommitPlace, Proofs};
-use super::trailers::{self, KEY_TRAILER, RESTORES_TRAILER, TAKES_AWAY_TRAILER};
+use super::trailers::{self, KEY_TRAILER, REPOSITORY_TRAILER, RESTORES_TRAILER, SYSTEM_TRAILER, TAKES_AWAY_TRAILER};
 use crate::providers::Fault;
-use git2::{Oid, Repository};
+use git2::{Commit, Oid, Repository};
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -132,7 +132,10 @@ impl History {
                 if self.is_ours(repository, places, id)? {
                     return Ok(Some(id));
                 }
-                self.doubt(id);
+                let commit = repository.find_commit(id).map_err(|error| object_fault(&error))?;
+                if self.made_elsewhere(repository, places, &commit)?.is_none() {
+                    self.doubt(id);
+                }
             }
             for parent in &seen.parents {
                 if met.insert(*parent) {
@@ -173,6 +176,28 @@ impl History {
             }
         }
         Ok(false)
+    }
+
+    /// The system of this installation that made a commit on the branch of one of these places, where that is another than
+    /// theirs, or calls the repository otherwise. The proof is of what the commit says of that.
+    pub(super) fn made_elsewhere(
+        &self,
+        repository: &Repository,
+        places: &[CommitPlace],
+        commit: &Commit<'_>,
+    ) -> Result<Option<String>, Fault> {
+        let said = trailers::read(&String::from_utf8_lossy(commit.message_bytes()));
+        let value = |name: &str| said.iter().find(|(said, _)| said == name).map(|(_, value)| value.clone());
+        let Some(system) = value(SYSTEM_TRAILER) else { return Ok(None) };
+        let called = value(REPOSITORY_TRAILER);
+        for place in places {
+            let called = called.clone().unwrap_or_else(|| place.repository.clone());
+            let elsewhere = CommitPlace { system: system.clone(), repository: called, branch: place.branch.clone() };
+            if elsewhere != *place && self.proofs.is_ours(&elsewhere, repository, commit.id())? {
+                return Ok(Some(system));
+            }
+        }
+        Ok(None)
     }
 
     /// Says once of a commit that it says that it is ours, and is not.

@@ -12,7 +12,8 @@ use super::identity::Identity;
 use super::process::Git;
 use super::proof::Proofs;
 use super::reads::Reads;
-use super::remote::Remote;
+use super::remote::{Remote, short_name};
+use super::signers::Signers;
 use super::soundness;
 use crate::providers::Fault;
 use git2::{ErrorCode, Oid, Repository, RepositoryInitOptions};
@@ -56,14 +57,22 @@ pub struct GitOptions {
     pub silence: Duration,
     /// How long what is read of a remote may be older than what is known to be there before it is believed.
     pub lag: Duration,
+    /// What a repository is known by, however its URL is written: what is the same here has one mirror.
+    pub key: KeyOf,
+    /// Whose signatures of commits count.
+    pub signers: Signers,
 }
 
+/// Gives the key of a URL without credentials.
+pub type KeyOf = fn(&str) -> String;
+
 impl GitOptions {
-    /// `git` from `PATH`, nothing added to its environment, and no forges.
+    /// `git` from `PATH`, nothing added to its environment, no forges, and every URL its own key.
     pub fn new(identity: Identity, proofs: Proofs) -> Self {
         let (forges, program) = (BTreeSet::new(), PathBuf::from("git"));
         let (environment, patience) = (Vec::new(), soundness::PATIENCE);
-        Self { identity, proofs, forges, environment, program, patience, silence: SILENCE, lag: LAG }
+        let (silence, lag, key, signers) = (SILENCE, LAG, str::to_owned, Signers::default());
+        Self { identity, proofs, forges, environment, program, patience, silence, lag, key, signers }
     }
 }
 
@@ -76,6 +85,8 @@ pub struct Mirrors {
     git: Arc<Git>,
     patience: Duration,
     lag: Duration,
+    key: KeyOf,
+    signers: Arc<Signers>,
     mirrors: Mutex<BTreeMap<String, Arc<Mirror>>>,
     /// Whether LFS objects and submodules may be fetched.
     pub(super) fetches_contents: bool,
@@ -89,6 +100,7 @@ pub struct Mirror {
     pub(super) identity: Arc<Identity>,
     pub(super) forges: Arc<BTreeSet<String>>,
     pub(super) history: Arc<History>,
+    pub(super) signers: Arc<Signers>,
     pub(super) patience: Duration,
     lag: Duration,
     writer: tokio::sync::Mutex<()>,
@@ -112,14 +124,23 @@ impl Mirrors {
     /// The mirrors below `root`, which is created when it is missing.
     pub fn open(root: impl Into<PathBuf>, options: GitOptions) -> Result<Self, Fault> {
         let root = root.into();
-        let GitOptions { identity, proofs, forges, environment, program, patience, silence, lag } = options;
         fs::create_dir_all(&root).map_err(|error| disk_fault("creating", &root, &error))?;
         let root = root.canonicalize().map_err(|error| disk_fault("opening", &root, &error))?;
+        Ok(Self::as_they_are(root, options))
+    }
+
+    /// The mirrors below `root`, which need not be there: nothing is made until one is opened.
+    #[must_use]
+    pub fn as_they_are(root: PathBuf, options: GitOptions) -> Self {
+        let GitOptions { identity, proofs, forges, mut environment, program, patience, silence, lag, key, signers } =
+            options;
+        // git itself signs nothing here: it needs the keys to verify.
+        environment.extend(signers.openpgp.iter().map(|keys| ("GNUPGHOME".to_owned(), keys.display().to_string())));
         let calls = Arc::new(Calls::default());
         let git = Arc::new(Git { program, environment, silence, calls, ssh: OnceCell::new() });
-        let (identity, forges) = (Arc::new(identity), Arc::new(forges));
+        let (identity, forges, signers) = (Arc::new(identity), Arc::new(forges), Arc::new(signers));
         let (mirrors, fetches_contents) = (Mutex::default(), true);
-        Ok(Self { root, identity, proofs, forges, git, patience, lag, mirrors, fetches_contents })
+        Self { root, identity, proofs, forges, git, patience, lag, key, signers, mirrors, fetches_contents }
     }
 
     /// The same, where LFS objects and submodules are never fetched: what needs them fails.
@@ -138,24 +159,7 @@ impl Mirrors {
             return Ok(Arc::clone(mirror));
         }
         let remote = remote_at(url)?;
-        let name = directory_name(&remote);
-        let reads = Reads::new(&remote.url, &name, self.lag, Arc::clone(&self.git.calls));
-        let mirror = Arc::new(Mirror {
-            directory: self.root.join(name),
-            remote,
-            git: Arc::clone(&self.git),
-            identity: Arc::clone(&self.identity),
-            forges: Arc::clone(&self.forges),
-            history: Arc::new(History::new(self.proofs.clone())),
-            patience: self.patience,
-            lag: self.lag,
-            writer: tokio::sync::Mutex::default(),
-            first: tokio::sync::Mutex::default(),
-            publishing: Mutex::default(),
-            fetches: Arc::default(),
-            reads: Arc::new(reads),
-            moved: OnceLock::new(),
-        });
+        let mirror = Arc::new(self.at(remote));
         mirror.ensure()?;
         mirrors.insert(url.to_owned(), Arc::clone(&mirror));
         Ok(mirror)
@@ -172,9 +176,65 @@ impl Mirrors {
         calls::told(root)
     }
 
+    /// A repository that is asked and not mirrored: nothing is made, here or there. Of what a mirror can do, only
+    /// [`Mirror::heads`] works.
+    pub fn asked_only(&self, url: &str) -> Result<Mirror, Fault> {
+        let mirror = self.at(remote_at(url)?);
+        // Where `git` is started; a remote is asked from anywhere.
+        let directory = if mirror.directory.is_dir() { mirror.directory } else { PathBuf::from("/") };
+        Ok(Mirror { directory, ..mirror })
+    }
+
+    fn at(&self, remote: Remote) -> Mirror {
+        let name = directory_name(&remote, self.key);
+        let reads = Reads::new(&remote.url, &name, self.lag, Arc::clone(&self.git.calls));
+        Mirror {
+            directory: self.root.join(name),
+            remote,
+            git: Arc::clone(&self.git),
+            identity: Arc::clone(&self.identity),
+            forges: Arc::clone(&self.forges),
+            history: Arc::new(History::new(self.proofs.clone())),
+            signers: Arc::clone(&self.signers),
+            patience: self.patience,
+            lag: self.lag,
+            writer: tokio::sync::Mutex::default(),
+            first: tokio::sync::Mutex::default(),
+            publishing: Mutex::default(),
+            fetches: Arc::default(),
+            reads: Arc::new(reads),
+            moved: OnceLock::new(),
+        }
+    }
+
     /// Where the mirror of a repository is below `root`, whether it has been made or not; nothing is touched.
-    pub fn directory_in(root: &Path, url: &str) -> Result<PathBuf, Fault> {
-        Ok(root.join(directory_name(&remote_at(url)?)))
+    pub fn directory_in(root: &Path, url: &str, key: KeyOf) -> Result<PathBuf, Fault> {
+        Ok(root.join(directory_name(&remote_at(url)?, key)))
+    }
+
+    /// Where the mirror of a repository is.
+    pub(super) fn directory(&self, url: &str) -> Result<PathBuf, Fault> {
+        Self::directory_in(&self.root, url, self.key)
+    }
+
+    /// The folder of all mirrors.
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Takes a mirror away. Who held it makes it anew.
+    pub(super) async fn remove(&self, directory: &Path) -> Result<(), Fault> {
+        lock(&self.mirrors).retain(|_, mirror| mirror.directory != directory);
+        let aside = directory.with_extension(format!("old-{}", std::process::id()));
+        fs::rename(directory, &aside).map_err(|error| disk_fault("removing", directory, &error))?;
+        let removed = tokio::task::spawn_blocking({
+            let aside = aside.clone();
+            move || fs::remove_dir_all(aside)
+        });
+        let removed = removed.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        removed.map_err(|error| disk_fault("removing", &aside, &error))?;
+        let _ = fs::remove_file(directory.with_extension("lock"));
+        Ok(())
     }
 }
 
@@ -191,11 +251,12 @@ fn remote_at(url: &str) -> Result<Remote, Fault> {
     Ok(remote)
 }
 
-/// The name of a mirror's directory: readable, and unique by the URL.
-fn directory_name(remote: &Remote) -> String {
-    let digest = Sha256::digest(remote.url.as_bytes());
+/// The name of a mirror's directory: readable, and one for each repository.
+fn directory_name(remote: &Remote, key: KeyOf) -> String {
+    let key = key(&remote.url);
+    let digest = Sha256::digest(key.as_bytes());
     let hash: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("{}-{hash}.git", remote.short_name())
+    format!("{}-{hash}.git", short_name(&key))
 }
 
 impl Mirror {
@@ -360,8 +421,7 @@ impl Mirror {
     }
 
     fn is_whole(&self) -> bool {
-        Repository::open_bare(&self.directory)
-            .is_ok_and(|repository| repository.refdb().is_ok() && repository.odb().is_ok())
+        soundness::mirror_opens(&self.directory)
     }
 
     /// Puts an empty mirror in the place of what may be there. It is made aside and renamed, so that one that was

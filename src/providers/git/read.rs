@@ -2,6 +2,7 @@
 
 use super::bounds;
 use super::fault::object_fault;
+pub(super) use super::fault::shorten;
 use super::mirror::Mirror;
 use super::paths;
 use super::trailers;
@@ -100,15 +101,6 @@ impl Mirror {
 /// Whether `newer` is or descends from `older`.
 pub(super) fn contains(repository: &Repository, newer: Oid, older: Oid) -> Result<bool, Fault> {
     Ok(newer == older || repository.graph_descendant_of(newer, older).map_err(|error| object_fault(&error))?)
-}
-
-/// The beginning of a long text, for a message.
-pub(super) fn shorten(text: &str) -> String {
-    const MOST_CHARACTERS: usize = 600;
-    match text.char_indices().nth(MOST_CHARACTERS) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
 }
 
 pub(super) fn changed_between(

@@ -50,13 +50,13 @@ impl Remote {
         let length = self.url[host..].find('/').map_or(self.url.len(), |at| host + at);
         &self.url[..length]
     }
+}
 
-    /// The last part of the path without `.git`, made of characters that are safe in a file name.
-    pub(super) fn short_name(&self) -> String {
-        let last = self.url.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or_default();
-        let safe = |each: char| if each.is_ascii_alphanumeric() || each == '-' { each } else { '_' };
-        last.trim_end_matches(".git").chars().take(40).map(safe).collect()
-    }
+/// The last part of a path or key without `.git`, made of characters that are safe in a file name.
+pub(super) fn short_name(key: &str) -> String {
+    let last = key.trim_end_matches('/').rsplit(['/', ':']).next().unwrap_or_default();
+    let safe = |each: char| if each.is_ascii_alphanumeric() || each == '-' { each } else { '_' };
+    last.trim_end_matches(".git").chars().take(40).map(safe).collect()
 }
 
 /// `text` with what may be credentials in URLs replaced.
@@ -109,7 +109,7 @@ mod tests {
         let remote = Remote::parse("https://bot:p%40ss@git.example:8443/acme/shop.git");
         assert_eq!(remote.url, "https://git.example:8443/acme/shop.git");
         assert_eq!(remote.origin(), "https://git.example:8443");
-        assert_eq!(remote.short_name(), "shop");
+        assert_eq!(short_name(&remote.url), "shop");
         let Some(Credentials { username, password }) = remote.credentials else { panic!("credentials expected") };
         assert_eq!((username.as_str(), password.as_str()), ("bot", "p@ss"));
     }

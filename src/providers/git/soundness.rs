@@ -5,6 +5,7 @@
 use super::fault::disk_fault;
 use crate::providers::Fault;
 use flate2::read::ZlibDecoder;
+use git2::Repository;
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
@@ -18,6 +19,12 @@ pub(super) const LONG: u32 = 15;
 const EXIT_BROKEN: i32 = 70;
 /// The longest header of a loose object: its kind and its size.
 const LONGEST_HEADER: u64 = 32;
+
+/// Whether libgit2 can open the mirror in a folder.
+#[must_use]
+pub fn mirror_opens(directory: &Path) -> bool {
+    Repository::open_bare(directory).is_ok_and(|repository| repository.refdb().is_ok() && repository.odb().is_ok())
+}
 
 /// The file beside a mirror that says that work in it hung.
 fn mark(directory: &Path) -> PathBuf {
@@ -50,8 +57,14 @@ pub(super) fn is_doubtful(directory: &Path) -> Result<bool, Fault> {
         for object in fs::read_dir(fan.path()).into_iter().flatten().flatten() {
             // `tmp_obj_…` of a process that was killed is read by nobody.
             let is_object = object.file_name().len() == 38;
-            if is_object && !is_whole(&object.path()).unwrap_or(false) {
-                return Ok(true);
+            if !is_object {
+                continue;
+            }
+            match is_whole(&object.path()) {
+                Ok(true) => {}
+                // It was packed meanwhile, and taken away.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Ok(false) | Err(_) => return Ok(true),
             }
         }
     }

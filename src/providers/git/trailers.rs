@@ -2,6 +2,10 @@
 
 /// The trailer by which a commit of ours is found again.
 pub const KEY_TRAILER: &str = "Tidegate-Key";
+/// The trailers that say for which system, and in which repository as its rules call it, a commit of ours was made.
+pub const SYSTEM_TRAILER: &str = "Tidegate-System";
+/// See [`SYSTEM_TRAILER`].
+pub const REPOSITORY_TRAILER: &str = "Tidegate-Repository";
 /// The trailer of a way back that names the commit whose content comes back. It says what is in the commit, together with
 /// the next: its history says too much.
 pub const RESTORES_TRAILER: &str = "Tidegate-Restores-Commit";

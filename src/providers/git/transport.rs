@@ -103,16 +103,6 @@ impl Mirror {
         .await
     }
 
-    /// Packs what has come in since the last time, at a cost that follows what is new and not what is there.
-    /// Nothing is lost when it is killed at its deadline.
-    pub async fn maintain(&self, deadline: Duration) -> Result<(), Fault> {
-        let deadline = Instant::now() + deadline;
-        let _writing = self.writing(deadline).await?;
-        let arguments = ["repack", "--quiet", "-d", "--geometric=2"].map(str::to_owned);
-        let ended = self.git(&arguments, deadline, "packing the mirror").await?;
-        if ended.success { Ok(()) } else { Err(self.explain(&ended, "packing the mirror")) }
-    }
-
     /// Asks the remote for the heads of branches, in one request.
     pub(super) async fn ask_heads(
         &self,

@@ -7,6 +7,7 @@ mod database;
 mod effects;
 mod failure;
 mod history;
+mod probe;
 mod schema;
 mod secret;
 mod standing;

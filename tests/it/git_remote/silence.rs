@@ -141,7 +141,10 @@ async fn while_one_clones_the_others_wait_for_it_and_it_is_told_how_far_it_is() 
     assert_eq!((cloning.doing.as_str(), cloning.patience_ms), ("cloning dev", 600_000));
     let waiting = told.iter().find(|call| call.kind == CallKind::Wait).unwrap();
     assert_eq!(waiting.doing, "waiting for the clone that goes on");
-    assert_eq!(Path::new(&cloning.mirror), Mirrors::directory_in(Path::new(""), &server.url("", "image.git")).unwrap());
+    assert_eq!(
+        Path::new(&cloning.mirror),
+        Mirrors::directory_in(Path::new(""), &server.url("", "image.git"), str::to_owned).unwrap()
+    );
     server.set_trouble(Trouble::None);
     for clone in clones {
         clone.await.unwrap().unwrap();

@@ -168,6 +168,7 @@ fn watched(url: &str, known: &str) -> WatchWork {
         reachable: true,
         interval_ms: 50,
         pins: BTreeMap::new(),
+        require_signatures: BTreeSet::new(),
     }
 }
 

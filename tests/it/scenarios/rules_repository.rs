@@ -189,7 +189,7 @@ fn rules_of_several_systems_that_start_one_another_without_end_are_refused() {
     let folder = devops.delivery.root().join("repositories").display().to_string();
     let back = format!(
         "version: 1\nsystem: back\nstages: {{ dev: {{ environment: D }} }}\nrepositories:\n  baked: {{ url: {folder}/image.git/ }}\n  \
-         made: {{ url: {folder}/software }}\nrules:\n  again:\n    on: {{ push: baked }}\n    steps:\n      - commit: {{ \
+         made: {{ url: 'file://{folder}//software/' }}\nrules:\n  again:\n    on: {{ push: baked }}\n    steps:\n      - commit: {{ \
          repository: made, file: seen.json, set: {{ /seen: \"{{{{commit}}}}\" }} }}\n"
     );
     devops.push("Go round", &[("promotion-rules/back.yaml", &back)]);

@@ -25,7 +25,7 @@ use crate::rules::{Action, Commit, Repository, RepositoryName, Rules, StageName,
 #[serde(tag = "work", rename_all = "snake_case")]
 pub enum Work {
     /// Look at heads.
-    Watch(WatchWork),
+    Watch(Box<WatchWork>),
     /// Start, poll or cancel a step.
     Step(Box<StepWork>),
     /// Ask git who wrote something.
@@ -110,6 +110,9 @@ pub struct WatchWork {
     /// Stage → what our commit steps pin there.
     #[serde(default)]
     pub pins: BTreeMap<StageName, Vec<PinPlace>>,
+    /// The stages whose new commits must be signed by somebody who is listed.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub require_signatures: BTreeSet<StageName>,
 }
 
 /// Where a commit step pins.
@@ -175,6 +178,9 @@ pub struct StepWork {
     /// Where rules pin in the repository that the step moves, in its stage.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pin_places: Vec<PinPlace>,
+    /// The heads since which every commit of the stage's branches must be signed, of the repositories that require it.
+    #[serde(default, skip_serializing_if = "CommitSet::is_empty")]
+    pub signed_since: CommitSet,
     /// Whether another run waits for what goes on outside under the same handle, so that it must not be ended.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shared: bool,
@@ -243,7 +249,7 @@ pub fn work(system: &System, effect: &Effect) -> Result<Work, String> {
             let (system, number) = (rules.system.clone(), *notice);
             Ok(Work::Notice(Box::new(NoticeWork { id, system, number, message })))
         }
-        EffectKind::Watch { repository } => watch_work(system, rules, repository).map(Work::Watch),
+        EffectKind::Watch { repository } => watch_work(system, rules, repository).map(Box::new).map(Work::Watch),
         EffectKind::Authors { run, step } => authors_work(system, rules, run, step),
         EffectKind::Step { run, step, phase } => {
             let run = system.run(run).ok_or_else(|| format!("there is no run {run}"))?;
@@ -253,6 +259,7 @@ pub fn work(system: &System, effect: &Effect) -> Result<Work, String> {
             let shared = is_shared(system, run, step);
             let mut work = step_work(rules, run, step, *phase)?;
             (work.deployed, work.shared) = (deployed, shared);
+            work.signed_since = signed_since(system, rules, &run.stage);
             match (&work.task, work.task.moves()) {
                 (Task::Action(Action::Commit(_)), _) => work.made_from = made_from(system, run),
                 (_, Some(repository)) => work.pin_places = pin_places(rules, &run.stage, repository),
@@ -261,6 +268,12 @@ pub fn work(system: &System, effect: &Effect) -> Result<Work, String> {
             Ok(Work::Step(Box::new(work)))
         }
     }
+}
+
+/// The heads that are known of the repositories whose commits in a stage must be signed.
+fn signed_since(system: &System, rules: &Rules, stage: &StageName) -> CommitSet {
+    let demanding = rules.repositories.iter().filter(|(_, repository)| repository.require_signatures.contains(stage));
+    demanding.filter_map(|(name, _)| Some((name.clone(), system.head(name, stage)?.commit.clone()))).collect()
 }
 
 /// Whether an active step of another run goes on under the same handle.
@@ -317,6 +330,7 @@ fn watch_work(system: &System, rules: &Rules, name: &RepositoryName) -> Result<W
         reachable: watched.unreachable.is_none(),
         interval_ms: repository.poll.unwrap_or(POLL_INTERVAL).as_ms(),
         pins: rules.stages.keys().map(|stage| (stage.clone(), pin_places(rules, stage, name))).collect(),
+        require_signatures: repository.require_signatures.iter().cloned().collect(),
     })
 }
 
@@ -375,6 +389,7 @@ pub(super) fn step_work(rules: &Rules, run: &Run, id: &StepId, phase: Phase) -> 
         pinned_by: pinned_by(run, step),
         made_from: CommitSet::new(),
         pin_places: Vec::new(),
+        signed_since: CommitSet::new(),
         shared: false,
         approved: before.iter().rev().find_map(|step| step.answers.last()).map(|answer| answer.digest.clone()),
         inputs: before

@@ -92,6 +92,9 @@ pub struct Repository {
     /// How often its branches are looked at; 10 s unless said otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub poll: Option<Span>,
+    /// The stages on whose branches every new commit must be signed with a key that `signers` in `tidegate.toml` lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub require_signatures: Vec<StageName>,
 }
 
 /// What is deployed to. One run at a time holds it.

@@ -9,6 +9,7 @@ use super::{
     mistake::{Findings, Mistakes},
     model::{Rule, Rules, Step},
     names::{RuleName, StageName},
+    spelling::repository_key,
 };
 
 /// The rules of a file, with the places in it.
@@ -18,7 +19,7 @@ pub struct Loaded {
     pub name: String,
     /// Its text.
     pub text: String,
-    /// What it says. Where two files name one repository, it must be by the same URL.
+    /// What it says. One repository may have another URL in another file.
     pub rules: Rules,
     pub(super) document: Node,
 }
@@ -99,12 +100,12 @@ fn first_rules<'rules>(way: &[(Place<'rules>, String)]) -> BTreeMap<usize, &'rul
 }
 
 fn starts<'rules>(all: &[&'rules Rules]) -> Starts<'rules> {
-    let mut pushed: BTreeMap<(&str, &str), Vec<(Place<'rules>, &'rules Rule)>> = BTreeMap::new();
+    let mut pushed: BTreeMap<(String, &str), Vec<(Place<'rules>, &'rules Rule)>> = BTreeMap::new();
     let places = || all.iter().enumerate().flat_map(|(system, rules)| places(system, rules));
     for (place, rule) in places() {
         let rules = all[place.0];
         if let Some(repository) = rule.on.push.as_ref().and_then(|name| rules.repositories.get(name)) {
-            pushed.entry((same(&repository.url), rules.branch(place.2))).or_default().push((place, rule));
+            pushed.entry((repository_key(&repository.url), rules.branch(place.2))).or_default().push((place, rule));
         }
     }
     let mut starts = Starts::new();
@@ -119,7 +120,7 @@ fn starts<'rules>(all: &[&'rules Rules]) -> Starts<'rules> {
             let Action::Commit(commit) = &commit.action else { continue };
             let Some(repository) = rules.repositories.get(&commit.repository) else { continue };
             let how = format!("{} {name}: commits to {} in {stage}", rules.system, commit.repository);
-            let at = (same(&repository.url), rules.branch(stage));
+            let at = (repository_key(&repository.url), rules.branch(stage));
             let by = pushed.get(&at).into_iter().flatten();
             let by = by.filter(|(_, next)| next.on.paths.match_any(&[&commit.file]));
             started.extend(by.map(|(next, _)| (*next, how.clone())));
@@ -139,12 +140,6 @@ fn places(system: usize, rules: &Rules) -> impl Iterator<Item = (Place<'_>, &Rul
 
 fn runs_in(step: &Step, stage: &StageName) -> bool {
     step.stages.as_ref().is_none_or(|stages| stages.contains(stage))
-}
-
-/// A URL without what two people may write differently.
-fn same(url: &str) -> &str {
-    let url = url.trim_end_matches('/');
-    url.strip_suffix(".git").unwrap_or(url)
 }
 
 /// The shortest way from a place back to itself, as the places on it and how each starts the next.

@@ -1,6 +1,6 @@
 //! Stages with their branches and demands, and repositories with their URLs.
 
-use super::{context::Check, texts};
+use super::{super::spelling::repository_key, context::Check, texts};
 
 /// The shortest interval of polls; more often would be a burden to whoever serves the repository.
 const SHORTEST_POLL_MS: i64 = 1_000;
@@ -14,12 +14,21 @@ pub(super) fn check(check: &mut Check<'_>) {
         if let Err(refused) = texts::git_url(&repository.url) {
             check.add_with_help(url.clone(), refused.message, refused.help);
         }
-        let same = rules.repositories.iter().take(index).find(|(_, other)| other.url == repository.url);
-        if let Some((other, _)) = same {
-            check.add(url.clone(), format!("`{other}` has this URL already: one repository has one name"));
+        let key = repository_key(&repository.url);
+        let same = rules.repositories.iter().take(index).find(|(_, other)| repository_key(&other.url) == key);
+        if let Some((other, of_other)) = same {
+            let has = if of_other.url == repository.url {
+                "has this URL already".to_owned()
+            } else {
+                format!("is this repository already, as {}", of_other.url)
+            };
+            check.add(url.clone(), format!("`{other}` {has}: one repository has one name"));
         }
         if repository.poll.is_some_and(|poll| poll.as_ms() < SHORTEST_POLL_MS) {
             check.add(place.field("poll").bytes.clone(), "a repository is polled every second (`1s`) at most");
+        }
+        for (index, stage) in repository.require_signatures.iter().enumerate() {
+            check.stage_exists(stage.as_str(), &place.field("require_signatures").item(index).bytes);
         }
     }
 }

@@ -1,0 +1,71 @@
+//! Whose signatures of commits count: what somebody listed, and what of it git's grade of a signature means.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+/// Whose signatures count.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Signers {
+    /// The file of ssh keys, in git's format of allowed signers.
+    pub ssh: Option<PathBuf>,
+    /// The folder with the keys of `gpg` (`GNUPGHOME`): all keys in it count.
+    pub openpgp: Option<PathBuf>,
+    /// The fingerprints of certificates, hex digits.
+    pub x509: BTreeSet<String>,
+}
+
+/// The kinds of signatures, as their first lines say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Ssh,
+    Openpgp,
+    X509,
+}
+
+impl Kind {
+    pub(super) fn of(signature: &[u8]) -> Self {
+        match signature {
+            text if text.starts_with(b"-----BEGIN SSH SIGNATURE") => Self::Ssh,
+            text if text.starts_with(b"-----BEGIN PGP ") => Self::Openpgp,
+            _ => Self::X509,
+        }
+    }
+}
+
+impl Signers {
+    /// Why a signature does not count, given git's grade and the key's fingerprint; nothing when it does.
+    pub(super) fn refuse(&self, kind: Kind, (grade, key): (&str, &str)) -> Option<String> {
+        let lists = match kind {
+            Kind::Ssh => self.ssh.is_some(),
+            Kind::Openpgp => self.openpgp.is_some(),
+            Kind::X509 => !self.x509.is_empty(),
+        };
+        if !lists {
+            let name = match kind {
+                Kind::Ssh => "ssh",
+                Kind::Openpgp => "openpgp",
+                Kind::X509 => "x509",
+            };
+            return Some(format!("it is signed, and `signers` of tidegate.toml lists nobody for {name}"));
+        }
+        let is_listed = match (kind, grade) {
+            (Kind::Ssh, "G") => true,
+            // Whether anybody vouches for a key is not asked: that it is in the folder is enough.
+            (Kind::Openpgp, "G" | "U") => true,
+            (Kind::X509, "G" | "U") => {
+                let plain = |text: &str| text.replace(':', "").to_ascii_lowercase();
+                self.x509.iter().any(|listed| plain(listed) == plain(key))
+            }
+            _ => false,
+        };
+        let by = if key.is_empty() { "a key".to_owned() } else { format!("the key {key}") };
+        match grade {
+            _ if is_listed => None,
+            "B" => Some("its signature is not of this commit: one of the two was changed".to_owned()),
+            "G" | "U" => Some(format!("it is signed with {by}, which is not listed")),
+            "X" | "Y" => Some(format!("it is signed with {by}, and signature or key have expired")),
+            "R" => Some(format!("it is signed with {by}, which was revoked")),
+            _ => Some("its signature cannot be verified: the key is not listed".to_owned()),
+        }
+    }
+}

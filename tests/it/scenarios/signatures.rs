@@ -1,0 +1,130 @@
+//! Signatures through the real program: ours where branches demand them, and others' where the rules do.
+
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use tidegate::engine::RunState;
+
+use super::{NEW_VERSION, delivery::Delivery};
+use crate::git_signing::keys::ssh_key;
+use crate::support::repo::{TestRepo, hermetic_git};
+
+/// Makes a key, lists it in `allowed_signers`, and names both.
+fn keys(delivery: &Delivery, name: &str) -> (PathBuf, PathBuf) {
+    let key = ssh_key(delivery.root(), name, "");
+    let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
+    let allowed = delivery.root().join("allowed_signers");
+    std::fs::write(&allowed, format!("* {public}")).unwrap();
+    (key, allowed)
+}
+
+/// Signs what a branch's head says anew, and puts that in its place.
+fn sign_head(remote: &TestRepo, branch: &str, key: &std::path::Path) -> String {
+    let [tree, parent, subject] = ["%T", "%P", "%s"]
+        .map(|what| remote.git(&["log", "-1", &format!("--format={what}"), branch]).trim().to_owned());
+    let mut git = hermetic_git(&remote.directory);
+    git.args(["-c", "gpg.format=ssh", "-c", &format!("user.signingKey={}", key.display()), "commit-tree", "-S"]);
+    for who in ["AUTHOR", "COMMITTER"] {
+        git.env(format!("GIT_{who}_NAME"), "Ada").env(format!("GIT_{who}_EMAIL"), "ada@example.org");
+    }
+    for parent in parent.split(' ').filter(|parent| !parent.is_empty()) {
+        git.args(["-p", parent]);
+    }
+    let made = git.args(["-m", &subject, &tree]).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let commit = String::from_utf8(made.stdout).unwrap().trim().to_owned();
+    remote.set_branch(branch, &commit);
+    commit
+}
+
+#[test]
+fn a_branch_that_demands_signatures_takes_our_signed_commits() {
+    let mut delivery = Delivery::by_hand();
+    let (key, allowed) = keys(&delivery, "bot");
+    let settings = std::fs::read_to_string(delivery.config()).unwrap();
+    let signing = format!(
+        "[identity]\nsigning = {{ format = \"ssh\", key = \"{}\" }}",
+        key.file_name().unwrap().to_str().unwrap()
+    );
+    std::fs::write(delivery.config(), settings.replace("[identity]", &signing)).unwrap();
+    // What demands signatures looks at each pushed commit.
+    let demand = format!(
+        "while read -r old new ref; do git -c gpg.ssh.allowedSignersFile={} verify-commit \"$new\" || exit 1; done",
+        allowed.display()
+    );
+    delivery.image.hook("pre-receive", &format!("#!/bin/sh\n{demand}\n"));
+    delivery.serve();
+    delivery.software.commit("dev", "Sell more", &[NEW_VERSION]);
+    delivery.done("package", "dev");
+    let text = delivery.granted(&["doctor"]);
+    assert!(text.contains("✓ signing        commits can be signed with the key "), "{text}");
+    delivery.kill();
+    std::fs::remove_file(&key).unwrap();
+    let output = delivery.command(&["doctor"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.code() == Some(1) && text.contains("✗ signing        a commit cannot be signed"), "{text}");
+    delivery.start(&[]);
+    let begun = Instant::now();
+    while !delivery.server_log().contains("commits will fail until they can be signed: ") {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", delivery.server_log());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn what_is_not_signed_is_not_carried_where_the_rules_require_it() {
+    let mut delivery = Delivery::with_rules(|rules| {
+        rules
+            .replace("software.git, poll: 1s", "software.git, poll: 1s, require_signatures: [dev, qa]")
+            .replace("to: qa,", "to: qa, start: manual,")
+            .replace("to: main,", "to: main, start: manual,")
+    });
+    let (key, _) = keys(&delivery, "ada");
+    delivery.add_settings("[signers]\nssh = \"allowed_signers\"\n");
+    let begin = sign_head(&delivery.software, "dev", &key);
+    for stage in ["qa", "main"] {
+        delivery.software.set_branch(stage, &begin);
+    }
+    delivery.serve();
+    let unread = |stage: &str| {
+        delivery.wait(&format!("{stage} to be refused"), |state| {
+            let watched = state.repositories.values().flat_map(|watched| &watched.unread);
+            watched.into_iter().find(|(at, _)| at.as_str() == stage).map(|(_, unread)| unread.clone())
+        })
+    };
+    let pushed = delivery.software.commit("dev", "Sell more", &[NEW_VERSION]);
+    let why = unread("dev").error;
+    let expected = format!(
+        "commit {} on dev of software by Ada <ada@example.org> (\"Sell more\") is not carried: it has no signature",
+        &pushed[..12]
+    );
+    assert!(why.contains(&expected), "{why}");
+    let status = delivery.status();
+    assert!(status.contains("is not carried: it has no signature"), "{status}");
+    assert!(delivery.wait("no run", |state| Some(state.runs.is_empty())), "nothing began");
+    let signed = sign_head(&delivery.software, "dev", &key);
+    delivery.ended_on("package", &signed);
+    let deliver = delivery.done("deliver", "dev");
+    assert_eq!(deliver.state, RunState::Done);
+
+    // What would be refused is foreseen to be.
+    delivery.software.set_branch("trial", &signed);
+    let trial = delivery.software.commit("trial", "Try", &[("TRIAL", "1")]);
+    let from = delivery.software.url();
+    let foreseen = delivery.granted(&["simulate", "push", "software", "dev", "--from", &from, "--commit", &trial]);
+    assert!(foreseen.contains("is not taken: commit ") && foreseen.contains("it has no signature"), "{foreseen}");
+
+    // A promotion goes onto nothing that is not signed either.
+    let unsigned = delivery.software.commit("qa", "Sneak in", &[("SNEAK", "1")]);
+    unread("qa");
+    delivery.granted(&["promote", "dev", "qa"]);
+    let failed = delivery.wait("the promotion to end", |state| {
+        let mut runs = state.runs.values().rev().filter(|run| run.id.as_str().starts_with("promote-"));
+        runs.find(|run| run.state.is_ended()).cloned()
+    });
+    let reason = failed.reason.unwrap_or_default();
+    assert!(failed.state == RunState::Failed && reason.contains("(\"Sneak in\") is not carried"), "{reason}");
+    assert_eq!(delivery.software.head("qa"), Some(unsigned), "nothing was merged onto it");
+}
