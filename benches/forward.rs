@@ -126,7 +126,8 @@ fn write_pin(directory: &Path, number: usize) {
     let tree =
         update.upsert("config.json", blob, git2::FileMode::Blob).create_updated(&repository, &head.tree().unwrap());
     let tree = repository.find_tree(tree.unwrap()).unwrap();
-    let time = git2::Time::new(1_767_225_600, 0);
+    // Each has a second of its own: where all have the same, git's walks, which end by time, read all of them.
+    let time = git2::Time::new(1_767_225_600 + number as i64, 0);
     let who = git2::Signature::new("Tidegate", "tidegate@localhost", &time).unwrap();
     let message =
         format!("Pin\n\nTidegate-Run: bench\nTidegate-Key: written/{number}\nTidegate-Proof: {number:064x}\n");
@@ -214,7 +215,7 @@ fn change(number: usize) -> ForwardChange {
             body: String::new(),
             trailers: vec![("Tidegate-Run".to_owned(), "bench".to_owned())],
             key: format!("bench/{number}"),
-            committed_at_ms: 1_767_225_600_000,
+            committed_at_ms: 1_767_300_000_000 + 1_000 * number as i64,
         },
     }
 }
