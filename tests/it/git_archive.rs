@@ -98,10 +98,13 @@ pub(crate) async fn by_us(mirrors: &Mirrors, mirror: &Arc<Mirror>, commit: &str,
     }
 }
 
-/// A tree of these `(mode, path, content)`; names are bytes.
-fn tree(repository: &Repository, entries: &[(i32, Vec<u8>, Vec<u8>)]) -> Oid {
+/// Mode, path and content; names are bytes.
+type TreeEntry = (i32, Vec<u8>, Vec<u8>);
+
+/// A tree of these.
+fn tree(repository: &Repository, entries: &[TreeEntry]) -> Oid {
     let mut builder = repository.treebuilder(None).unwrap();
-    let mut below: BTreeMap<&[u8], Vec<(i32, Vec<u8>, Vec<u8>)>> = BTreeMap::new();
+    let mut below: BTreeMap<&[u8], Vec<TreeEntry>> = BTreeMap::new();
     for (mode, path, content) in entries {
         match path.iter().position(|byte| *byte == b'/') {
             Some(at) => {
