@@ -3,6 +3,7 @@
 //! happened: no commit, artifact, approval or deployment is lost or made twice.
 
 mod debugger;
+mod remote;
 mod result;
 
 use std::{

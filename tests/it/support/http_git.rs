@@ -4,7 +4,7 @@
 use super::certificate::certified;
 use super::repo::hermetic_git;
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -42,6 +42,12 @@ pub(crate) enum Trouble {
     },
     /// The next push is applied, and the connection closed without an answer; once.
     DropAfterPush,
+    /// Every push is applied; it is answered or the connection closed; and the next requests that read its repository, so many,
+    /// are answered with what was true before.
+    Late {
+        reads: usize,
+        answered: bool,
+    },
     /// Packs are sent in so many pieces with a pause before each.
     Slow {
         pieces: usize,
@@ -73,7 +79,8 @@ struct Shared {
     tls: Option<Arc<ServerConfig>>,
     trouble: Mutex<Trouble>,
     /// The repositories that are read as they were when they were put here.
-    late: Mutex<BTreeSet<String>>,
+    /// By repository, how many more requests are answered with what was true before.
+    late: Mutex<BTreeMap<String, usize>>,
     /// Method, path and query of every request.
     requests: Mutex<Vec<String>>,
     changed: Condvar,
@@ -165,16 +172,13 @@ impl HttpGit {
 
     /// From now on a repository (`image.git`) is read as it is at this moment; what is pushed is kept, and read later.
     pub(crate) fn lag(&self, name: &str) {
-        let (from, to) = (self.shared.root.join(name), self.shared.replica(name));
-        drop(std::fs::remove_dir_all(&to));
-        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
-        assert!(Command::new("cp").arg("-r").arg(from).arg(to).status().unwrap().success());
-        self.shared.late.lock().unwrap().insert(name.to_owned());
+        self.shared.put_behind(name);
+        self.fall_back(name);
     }
 
     /// From now on a repository is read as it was when it was put behind before.
     pub(crate) fn fall_back(&self, name: &str) {
-        self.shared.late.lock().unwrap().insert(name.to_owned());
+        self.shared.late.lock().unwrap().insert(name.to_owned(), usize::MAX);
     }
 
     /// From now on a repository is read as it is.
@@ -204,6 +208,14 @@ impl HttpGit {
 }
 
 impl Shared {
+    /// Keeps a repository as it is at this moment, to be read later.
+    fn put_behind(&self, name: &str) {
+        let (from, to) = (self.root.join(name), self.replica(name));
+        drop(std::fs::remove_dir_all(&to));
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        assert!(Command::new("cp").arg("-r").arg(from).arg(to).status().unwrap().success());
+    }
+
     fn replica(&self, name: &str) -> PathBuf {
         self.root.with_extension("late").join(name)
     }
@@ -269,6 +281,12 @@ impl Shared {
                 self.run_backend(request);
                 Then::Close
             }
+            Trouble::Late { reads, answered } if is_push => {
+                self.put_behind(request.repository());
+                let answer = self.run_backend(request);
+                self.late.lock().unwrap().insert(request.repository().to_owned(), reads);
+                if answered { done(answer, connection) } else { Then::Close }
+            }
             _ => {
                 let answer = self.run_backend(request);
                 if request.is_pack() { self.send_pack(trouble, &answer, connection) } else { done(answer, connection) }
@@ -308,12 +326,15 @@ impl Shared {
 
     /// Where the repository of a request is read or written.
     fn root_for(&self, request: &Request) -> PathBuf {
-        let name = request.path.trim_start_matches('/').split('/').next().unwrap_or_default();
         let is_read = !request.is_push() && !request.query.contains("git-receive-pack");
-        if is_read && self.late.lock().unwrap().contains(name) {
-            return self.replica("");
+        let mut late = self.late.lock().unwrap();
+        match late.get_mut(request.repository()).filter(|left| is_read && **left > 0) {
+            Some(left) => {
+                *left -= 1;
+                self.replica("")
+            }
+            None => self.root.clone(),
         }
-        self.root.clone()
     }
 
     /// Runs the CGI program; its status line, headers and body.
@@ -361,6 +382,11 @@ impl Shared {
 impl Request {
     fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(each, _)| each == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The repository that it is about.
+    fn repository(&self) -> &str {
+        self.path.trim_start_matches('/').split('/').next().unwrap_or_default()
     }
 
     fn is_push(&self) -> bool {
