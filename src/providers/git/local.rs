@@ -1,6 +1,7 @@
 //! `git` asked about the objects of a mirror, on this machine alone: no remote, nobody's settings, no hooks and no merge drivers.
 //! It is asked from a thread that may block, and killed with all that it started at its deadline.
 
+use super::fault::start_fault;
 use super::process::Git;
 use crate::providers::Fault;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -78,13 +79,8 @@ pub(super) fn alone(program: &Path) -> Command {
 pub(super) fn run(mut command: Command, input: &[u8], deadline: Instant) -> Result<Answer, Fault> {
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let program = command.get_program().to_string_lossy().into_owned();
-    let mut child = command.spawn().map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => Fault::fail(
-            format!("the git program '{program}' cannot be run: {error}"),
-            "install git, or name the program in the configuration",
-        ),
-        _ => Fault::retry(format!("the git program '{program}' could not be started: {error}")),
-    })?;
+    let folder = command.get_current_dir().unwrap_or(Path::new("/")).to_owned();
+    let mut child = command.spawn().map_err(|error| start_fault(Path::new(&program), &folder, &error))?;
     let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
     let (said, ended) = mpsc::channel();
     let (output, complaint, in_time) = thread::scope(|scope| {

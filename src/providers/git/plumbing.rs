@@ -2,7 +2,7 @@
 //! user nor the mirror's own changes what it says. It ends at its deadline, when it is quiet for too long, and when what it
 //! writes grows beyond its bound.
 
-use super::fault::disk_fault;
+use super::fault::{disk_fault, start_fault};
 use super::process::Git;
 use super::read::shorten;
 use crate::providers::Fault;
@@ -128,14 +128,7 @@ impl<'git> Bench<'git> {
     }
 
     fn started(&self, command: &mut Command) -> Result<Child, Fault> {
-        let program = self.git.program.display();
-        command.spawn().map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => Fault::fail(
-                format!("the git program '{program}' cannot be run: {error}"),
-                "install git, or name the program in the configuration",
-            ),
-            _ => Fault::retry(format!("the git program '{program}' could not be started: {error}")),
-        })
+        command.spawn().map_err(|error| start_fault(&self.git.program, &self.directory, &error))
     }
 }
 

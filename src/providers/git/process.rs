@@ -4,6 +4,7 @@
 
 use super::calls::{CallKind, Calling, Calls};
 use super::environment;
+use super::fault::start_fault;
 use super::progress::Said;
 use super::remote::{Remote, redact};
 use crate::providers::{Fault, process_table};
@@ -81,7 +82,8 @@ impl Git {
         command.env("GIT_DIR", directory);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.process_group(0);
-        let child = command.spawn().map_err(|error| self.not_started(directory, &error))?;
+        let child =
+            command.spawn().map_err(|error| Unfinished::NotStarted(start_fault(&self.program, directory, &error)))?;
         let mut group = Group { child };
         let name = directory.file_name().unwrap_or_default().to_string_lossy();
         let call = self.calls.begin(&name, CallKind::Process, doing.what, self.silence);
@@ -111,22 +113,6 @@ impl Git {
             environment::ssh_command(&self.environment, self.silence).filter(|_| !is_set)
         });
         command.await.as_deref()
-    }
-
-    fn not_started(&self, directory: &Path, error: &std::io::Error) -> Unfinished {
-        let program = self.program.display();
-        if !directory.is_dir() {
-            let gone =
-                format!("the mirror {} is gone; it is made anew when its repository is looked at", directory.display());
-            return Unfinished::NotStarted(Fault::retry(gone));
-        }
-        Unfinished::NotStarted(match error.kind() {
-            std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied => Fault::fail(
-                format!("the git program '{program}' cannot be run: {error}"),
-                "install git, or name the program in the configuration",
-            ),
-            _ => Fault::retry(format!("the git program '{program}' could not be started: {error}")),
-        })
     }
 }
 
