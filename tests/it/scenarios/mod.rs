@@ -5,6 +5,7 @@ mod authors;
 mod backups;
 mod bad_input;
 mod build_once;
+mod contents;
 mod delivery;
 mod doctor;
 mod gates;
