@@ -54,12 +54,8 @@ impl Mirror {
         Ok(heads)
     }
 
-    async fn fetch_together(
-        &self,
-        branches: &[String],
-        doing: &str,
-        deadline: Instant,
-    ) -> Result<BTreeMap<String, Oid>, Fault> {
+    /// The arguments of a fetch that brings this, as `+FROM:TO`, and nothing in passing.
+    pub(super) fn fetching(&self, wanted: impl IntoIterator<Item = String>) -> Vec<String> {
         const OPTIONS: [&str; 8] = [
             "fetch",
             "--progress",
@@ -70,14 +66,23 @@ impl Mirror {
             "--no-recurse-submodules",
             "--",
         ];
+        let options = OPTIONS.map(str::to_owned).into_iter().chain([self.remote.url.clone()]);
+        options.chain(wanted).collect()
+    }
+
+    async fn fetch_together(
+        &self,
+        branches: &[String],
+        doing: &str,
+        deadline: Instant,
+    ) -> Result<BTreeMap<String, Oid>, Fault> {
         if self.fetches.is_none() {
             aside::tidy(&self.directory.join("objects/pack"), self.git.silence);
         }
         let aside = Aside::begin(&self.fetches);
-        let mut arguments: Vec<String> = OPTIONS.map(str::to_owned).into();
-        arguments.push(self.remote.url.clone());
         let prefix = &aside.prefix;
-        arguments.extend(branches.iter().map(|branch| format!("+refs/heads/{branch}:{prefix}{branch}")));
+        let wanted = branches.iter().map(|branch| format!("+refs/heads/{branch}:{prefix}{branch}"));
+        let arguments = self.fetching(wanted);
         let doing = format!("{doing} {}", branches.join(", "));
         let mut fetched = self.git(&arguments, deadline, &doing).await?;
         // What looks broken once may have been broken on its way.

@@ -60,8 +60,8 @@ impl Back {
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Effect {
     pub(super) key: String,
-    /// What it says of what it is made from. After a backup was restored, numbers of runs are given again, and another
-    /// effect may have the same key.
+    /// What it says of what it is made from. A key says when its run was made; those of before did not, and after a backup
+    /// was restored another effect could have the same one.
     pub(super) made_from: Vec<(String, String)>,
 }
 

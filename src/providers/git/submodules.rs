@@ -129,19 +129,7 @@ pub(super) async fn bring(mirror: &Mirror, commit: &str, (allowed, deadline): (b
     // A server that hands out no commit by its name may have it in a branch.
     let mut said = String::new();
     for wanted in [kept, all] {
-        let options = [
-            "fetch",
-            "--progress",
-            "--force",
-            "--no-tags",
-            "--no-write-fetch-head",
-            "--no-auto-maintenance",
-            "--no-recurse-submodules",
-            "--",
-        ];
-        let mut arguments: Vec<String> = options.map(str::to_owned).into();
-        arguments.extend([mirror.remote.url.clone(), wanted]);
-        let fetched = mirror.git(&arguments, deadline, "fetching a submodule").await?;
+        let fetched = mirror.git(&mirror.fetching([wanted]), deadline, "fetching a submodule").await?;
         let id = commit.to_owned();
         if mirror.with_repository(move |repository| Ok(paths::find_commit(repository, &id).is_ok())).await? {
             return Ok(());
