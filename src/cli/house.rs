@@ -15,7 +15,7 @@ use crate::{
         commit_status::NoCommitStatuses,
         git::{GitOptions, Mirrors, Proofs},
         image_builder::LocalImageBuilder,
-        objects::DirectoryObjects,
+        objects::Address,
         quarantine::Quarantine,
     },
     rules::SystemName,
@@ -244,7 +244,7 @@ impl House {
     /// When a folder of theirs cannot be made, or a channel is not as it must be.
     pub fn tools(&self) -> anyhow::Result<Tools> {
         let data = &self.settings.data;
-        let objects = data.join("objects");
+        let objects = Address::Directory(data.join("objects"));
         let (sandbox, scratch) = (self.settings.sandbox()?, &self.settings.scratch);
         private::folder(scratch).with_context(|| {
             format!("cannot make {}; let `scratch` name a folder that can be written to", scratch.display())
@@ -253,7 +253,7 @@ impl House {
         Ok(Tools {
             releases: Arc::new(LedgerReleases(Arc::clone(&self.ledger))),
             mirrors: Mirrors::open(data.join("mirrors"), self.git_options())?,
-            objects: DirectoryObjects::open(&objects)?,
+            objects: objects.open()?,
             channels: channels::open(&self.settings.channels)?,
             secrets: secrets::open(&self.settings.secrets)?,
             builder: Box::new(LocalImageBuilder {

@@ -20,7 +20,7 @@ use crate::{
         Fault,
         commit_status::NoCommitStatuses,
         git::{Borrowed, GitOptions, Mirrors, borrow},
-        objects::DirectoryObjects,
+        objects::{Address, DirectoryObjects, Overlay},
         quarantine::Quarantine,
         sandbox::Sandbox,
     },
@@ -79,10 +79,11 @@ impl Scratch {
         if let Some(in_force) = &mut state.rules {
             in_force.rules = Arc::new(Compiled::new(rules));
         }
+        let below = Address::Directory(originals.data.join("objects")).open_to_read()?;
         let tools = Tools {
             secrets: originals.secrets.clone(),
             mirrors: Mirrors::open(root.join("mirrors"), originals.git.clone())?.without_fetching_contents(),
-            objects: DirectoryObjects::open_over(&originals.data.join("objects"), &root.join("objects"))?,
+            objects: Arc::new(Overlay::new(below, Arc::new(DirectoryObjects::open(&root.join("objects"))?))),
             builder: Box::new(ForeseenBuilder::new(placeholders)),
             // Nobody is told of what is only supposed.
             channels: BTreeMap::new(),

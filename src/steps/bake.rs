@@ -256,7 +256,7 @@ async fn poll(
         BuildState::Available { images, digest } => {
             log.output(status.log.as_bytes()).await;
             let baked = Baked { amis: images, digest };
-            keep(&baked, inputs, &tools.objects).await?;
+            keep(&baked, inputs, &*tools.objects).await?;
             return Ok(done(&baked, request, false));
         }
         BuildState::Failed { reason } => {

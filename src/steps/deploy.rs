@@ -1,6 +1,6 @@
 //! `deploy`: the template that was approved, byte for byte, to the stage's environment on this machine.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
@@ -17,7 +17,6 @@ use crate::{
         Fault,
         image_builder::find_image,
         local_service::{DeployHandle, DeployStatus, Deployment, LocalService, read_template},
-        objects::Objects as _,
     },
     rules::{Deploy, TemplateError, template::render},
 };
@@ -62,7 +61,7 @@ async fn foreseen(deploy: &Deploy, ahead: &Ahead<'_>) -> Result<Foreseen, Fault>
         let template = String::from_utf8_lossy(&ahead.tools.objects.get(uri).await?).into_owned();
         image = read_template(&template, &parameters(deploy, work)?)?.image;
         if !ahead.is_placeholder(&image) {
-            find_image(&ahead.tools.objects, &image).await?;
+            find_image(&*ahead.tools.objects, &image).await?;
         }
     }
     let address = format!("http://{}.placeholder.invalid", work.stage);
@@ -138,5 +137,5 @@ async fn poll(handle: &str, work: &StepWork, tools: &Tools, log: &StepLog) -> Re
 
 fn service(work: &StepWork, tools: &Tools) -> LocalService {
     let environment = tools.environments.join(work.system.as_str()).join(work.stage.as_str());
-    LocalService { environment, objects: tools.objects.clone(), sandbox: tools.sandbox.clone() }
+    LocalService { environment, objects: Arc::clone(&tools.objects), sandbox: tools.sandbox.clone() }
 }

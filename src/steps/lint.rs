@@ -16,7 +16,7 @@ use crate::{
     engine::{Artifact, Digest, StepWork},
     providers::{
         Fault,
-        objects::{Objects as _, Source},
+        objects::Source,
         process::{self, Exit},
     },
     report::{

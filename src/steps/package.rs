@@ -16,7 +16,7 @@ use crate::{
     providers::{
         Fault,
         git::{self, Mirror},
-        objects::{Objects as _, Source},
+        objects::{self, Source},
     },
     rules::{ArchiveFormat, Lfs, Package, Submodules},
 };
@@ -136,9 +136,8 @@ async fn make(package: &Package, work: &StepWork, tools: &Tools, log: &StepLog) 
         true => Record { sha256: packed.sha256, size_bytes: packed.size_bytes },
         // One that was put by a try that ended before it noted what it was: what is there counts.
         false => {
-            let there = tools.objects.get(&named.object).await?;
-            let digest = Digest::of(&there);
-            Record { sha256: digest.as_str().replace("sha256:", ""), size_bytes: there.len() as u64 }
+            let (sha256, size_bytes) = objects::sha256_of(&*tools.objects, &named.object).await?;
+            Record { sha256, size_bytes }
         }
     };
     let record_bytes = serde_json::to_vec(&record).expect("plain values always serialise");

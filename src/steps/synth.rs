@@ -14,12 +14,7 @@ use super::{
 };
 use crate::{
     engine::{Artifact, CommitId, Digest, Made, StepWork},
-    providers::{
-        Fault, document,
-        git::Mirror,
-        objects::{Objects as _, Source},
-        process,
-    },
+    providers::{Fault, document, git::Mirror, objects::Source, process},
     report::document::Document,
     rules::{Lfs, Submodules, Synth, template::render},
 };

@@ -14,7 +14,7 @@ use crate::{
         commit_status::CommitStatuses,
         git::{CommitMessage, CommitPlace, Mirror, Mirrors, REPOSITORY_TRAILER, SYSTEM_TRAILER},
         image_builder::ImageBuilder,
-        objects::DirectoryObjects,
+        objects::Objects,
         quarantine::Quarantine,
         sandbox::Sandbox,
     },
@@ -28,7 +28,7 @@ pub struct Tools {
     /// How far other systems' promotions are.
     pub releases: Arc<dyn Releases>,
     /// Where artifacts, templates and reports are.
-    pub objects: DirectoryObjects,
+    pub objects: Arc<dyn Objects>,
     /// What commands of steps can be given.
     pub secrets: Secrets,
     /// What people and programs are told through.

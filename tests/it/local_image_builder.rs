@@ -10,7 +10,7 @@ use tidegate::providers::image_builder::{
     BuildHandle, BuildRequest, BuildState, BuildStatus, Image, ImageBuilder as _, LocalImageBuilder, Software, ami_id,
     find_image,
 };
-use tidegate::providers::objects::{DirectoryObjects, Objects, Source};
+use tidegate::providers::objects::{Address, DirectoryObjects, Objects, Source};
 
 use crate::local_support::{
     Arena, TIDEGATE, eventually, gone, kill, kill_if_there, processes_in, processes_with, tarball,
@@ -33,7 +33,7 @@ impl Workshop {
         let objects = DirectoryObjects::open(&arena.path().join("objects")).unwrap();
         let builder = LocalImageBuilder {
             jobs: arena.path().join("jobs"),
-            objects: objects.root().to_owned(),
+            objects: Address::Directory(objects.root().to_owned()),
             worker: [TIDEGATE, "image-builder-worker"].map(str::to_owned).to_vec(),
             sandbox: sandbox(),
         };

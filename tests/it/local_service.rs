@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate::providers::Fault;
@@ -34,7 +35,7 @@ impl Machine {
         let workshop = Workshop::new();
         let service = LocalService {
             environment: workshop.arena.path().join("dev"),
-            objects: workshop.objects.clone(),
+            objects: Arc::new(workshop.objects.clone()),
             sandbox: sandbox(),
         };
         Self { workshop, service }
@@ -208,7 +209,7 @@ async fn the_dying_deployer() {
     let directory = PathBuf::from(directory);
     let service = LocalService {
         environment: directory.join("dev"),
-        objects: DirectoryObjects::open(&directory.join("objects")).unwrap(),
+        objects: Arc::new(DirectoryObjects::open(&directory.join("objects")).unwrap()),
         sandbox: sandbox(),
     };
     let command = [TIDEGATE, "demo-service", "opt/webshop/VERSION"];

@@ -67,7 +67,12 @@ pub(crate) fn tarball(path: &Path, files: &[(&str, u32, &str)]) -> String {
     }
     let bytes = builder.into_inner().unwrap().finish().unwrap();
     fs::write(path, &bytes).unwrap();
-    Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    sha256(&bytes)
+}
+
+/// SHA-256 of bytes, in hex.
+pub(crate) fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The living processes that run in `directory` or below it.

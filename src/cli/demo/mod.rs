@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     engine::{RunState, System},
-    providers::{local_service::LocalService, objects::DirectoryObjects},
+    providers::{local_service::LocalService, objects::Address},
     rules::{StageName, SystemName},
 };
 
@@ -156,11 +156,11 @@ fn failure(state: &System) -> Option<String> {
 /// Ends the services that the demo started.
 async fn stop_services(house: &House, system: &SystemName) -> anyhow::Result<()> {
     let data: &Path = &house.settings.data;
-    let objects = DirectoryObjects::open(&data.join("objects"))?;
+    let objects = Address::Directory(data.join("objects")).open()?;
     let Ok(stages) = std::fs::read_dir(data.join("environments").join(system.as_str())) else { return Ok(()) };
     for stage in stages {
         let environment = stage?.path();
-        LocalService { environment, objects: objects.clone(), sandbox: house.settings.sandbox()? }.stop().await?;
+        LocalService { environment, objects: Arc::clone(&objects), sandbox: house.settings.sandbox()? }.stop().await?;
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::component::Component;
 use super::{BuildHandle, BuildRequest, BuildState, BuildStatus, ImageBuilder};
 use crate::providers::detached::{self, Detached};
+use crate::providers::objects::Address;
 use crate::providers::sandbox::Sandbox;
 use crate::providers::{Fault, files};
 
@@ -33,9 +34,8 @@ const LOG_EXCERPT_BYTES: u64 = 4 * 1024;
 pub struct LocalImageBuilder {
     /// Where job directories are made.
     pub jobs: PathBuf,
-    /// The root of the [`DirectoryObjects`](crate::providers::objects::DirectoryObjects) that holds the software
-    /// and gets the images.
-    pub objects: PathBuf,
+    /// The store that holds the software and gets the images. Each worker opens it for itself.
+    pub objects: Address,
     /// The program, with arguments, that calls [`run_worker`](super::run_worker) with the job directory, which is
     /// put after them.
     pub worker: Vec<String>,
@@ -47,8 +47,9 @@ pub struct LocalImageBuilder {
 impl ImageBuilder for LocalImageBuilder {
     /// Documents that cannot run here fail at once.
     async fn start(&self, request: &BuildRequest) -> Result<BuildHandle, Fault> {
-        let job = Job { request: request.clone(), objects: absolute(&self.objects)?, sandbox: self.sandbox.clone() };
-        job.check()?;
+        check(request)?;
+        let objects = self.objects.from_folder(&absolute(Path::new("."))?);
+        let job = Job { request: request.clone(), objects, sandbox: self.sandbox.clone() };
         let handle = BuildHandle(files::directory_name(&request.token));
         let directory = self.directory(&handle)?;
         files::create_directory(&directory)?;
@@ -98,7 +99,7 @@ impl ImageBuilder for LocalImageBuilder {
 impl LocalImageBuilder {
     /// Whether a request is one that can be worked on; nothing is started. What its commands do shows only when they run.
     pub fn check(request: &BuildRequest) -> Result<(), Fault> {
-        Job { request: request.clone(), objects: PathBuf::new(), sandbox: Sandbox::default() }.check()
+        check(request)
     }
 
     /// The state of a job, with a worker at work on it unless it has ended. The caller holds the start lock.
@@ -149,7 +150,7 @@ impl LocalImageBuilder {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Job {
     pub(super) request: BuildRequest,
-    pub(super) objects: PathBuf,
+    pub(super) objects: Address,
     #[serde(default)]
     pub(super) sandbox: Sandbox,
 }
@@ -160,21 +161,7 @@ impl Job {
     }
 
     pub(super) fn components(&self) -> Result<Vec<Component>, Fault> {
-        let BuildRequest { components, parameters, .. } = &self.request;
-        components.iter().map(|(name, text)| Component::parse(name, text, parameters)).collect()
-    }
-
-    fn check(&self) -> Result<(), Fault> {
-        let components = self.components()?;
-        for name in self.request.parameters.keys() {
-            if !components.iter().any(|component| component.values.contains_key(name)) {
-                return Err(Fault::fail(
-                    format!("no component of image {} declares the parameter {name}", self.request.name),
-                    "declare it in a component, or do not give it",
-                ));
-            }
-        }
-        Ok(())
+        components(&self.request)
     }
 
     /// Whether it is the same build: all but the time at which it was asked for, and the box that it runs in.
@@ -183,6 +170,24 @@ impl Job {
         let request = BuildRequest { requested_at, ..other.request.clone() };
         *self == Self { request, sandbox: self.sandbox.clone(), ..other.clone() }
     }
+}
+
+fn components(request: &BuildRequest) -> Result<Vec<Component>, Fault> {
+    let BuildRequest { components, parameters, .. } = request;
+    components.iter().map(|(name, text)| Component::parse(name, text, parameters)).collect()
+}
+
+fn check(request: &BuildRequest) -> Result<(), Fault> {
+    let components = components(request)?;
+    for name in request.parameters.keys() {
+        if !components.iter().any(|component| component.values.contains_key(name)) {
+            return Err(Fault::fail(
+                format!("no component of image {} declares the parameter {name}", request.name),
+                "declare it in a component, or do not give it",
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn state_in(directory: &Path) -> Result<BuildState, Fault> {

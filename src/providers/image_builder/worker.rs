@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::Mode;
 
 use super::component::{Component, OnFailure, Phase, Step, substitute};
 use super::local::{Job, LOG, STATUS};
 use super::{BuildState, Image, actions::Stage, ami_id, image_object, image_record};
-use crate::providers::objects::{DirectoryObjects, Objects, Source};
+use crate::providers::objects::{Objects, Source};
 use crate::providers::{Fault, archive, files};
 
 /// Builds the image of a job directory and leaves its state there. Returns when the build has ended, well or
@@ -46,7 +47,7 @@ struct Worker {
     job_directory: PathBuf,
     work: PathBuf,
     stage: Stage,
-    objects: DirectoryObjects,
+    objects: Arc<dyn Objects>,
     log: File,
     outputs: BTreeMap<String, String>,
 }
@@ -70,7 +71,7 @@ impl Worker {
             .append(true)
             .open(job_directory.join(LOG))
             .map_err(|error| files::fault("open the build's log", &error))?;
-        let objects = DirectoryObjects::open(&job.objects)?;
+        let objects = job.objects.open()?;
         Ok(Self { job_directory, work, stage, objects, log, outputs: BTreeMap::new() })
     }
 

@@ -18,6 +18,7 @@ mod template;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -27,7 +28,7 @@ pub use template::{SERVICE_TYPE, Service, read_template};
 use self::release::{Record, Release};
 use crate::providers::http_check::{Check, check};
 use crate::providers::image_builder::find_image;
-use crate::providers::objects::DirectoryObjects;
+use crate::providers::objects::Objects;
 use crate::providers::sandbox::Sandbox;
 use crate::providers::{Fault, files};
 
@@ -42,7 +43,7 @@ pub struct LocalService {
     /// The directory of the environment.
     pub environment: PathBuf,
     /// The store that the images are in.
-    pub objects: DirectoryObjects,
+    pub objects: Arc<dyn Objects>,
     /// The box that services run in.
     pub sandbox: Sandbox,
 }
@@ -124,7 +125,7 @@ impl LocalService {
     /// another template or image, fail.
     pub async fn start(&self, deployment: &Deployment) -> Result<DeployHandle, Fault> {
         let service = read_template(&deployment.template, &deployment.parameters)?;
-        let image = find_image(&self.objects, &service.image).await?;
+        let image = find_image(&*self.objects, &service.image).await?;
         let handle = DeployHandle(files::directory_name(&deployment.key));
         let release = self.release(&handle)?;
         files::create_directory(&release.directory)?;
@@ -152,7 +153,7 @@ impl LocalService {
         }
         let serving = self.current()?.map(|current| current.deployment);
         self.end_all_but(&[Some(&handle), serving.as_ref()]).await?;
-        let packed = self.objects.path_of(&image.object)?;
+        let packed = (&*self.objects, image.object.as_str());
         release.prepare(packed, &record.image_digest, &deployment.template).await?;
         release.start(record, &self.sandbox).await?;
         Ok(handle)

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::template::Service;
 use crate::providers::detached::{self, Detached, ProcessIdentity};
+use crate::providers::objects::Objects;
 use crate::providers::sandbox::{Room, Sandbox};
 use crate::providers::{Fault, archive, files, search_path};
 
@@ -67,16 +68,27 @@ impl Release {
         files::write_json(&self.directory.join(FAILURE), &reason)
     }
 
-    /// Unpacks the image, unless that was done, and keeps the template beside it.
-    pub(super) async fn prepare(&self, packed: PathBuf, digest: &str, template: &str) -> Result<(), Fault> {
+    /// Fetches and unpacks the image, an object of a store, unless that was done, and keeps the template beside it.
+    pub(super) async fn prepare(
+        &self,
+        (objects, image): (&dyn Objects, &str),
+        digest: &str,
+        template: &str,
+    ) -> Result<(), Fault> {
         let root = self.root();
         if root.is_dir() {
             return Ok(());
         }
         let partial = files::with_suffix(&root, ".partial");
         files::remove_directory(&partial)?;
-        let target = partial.clone();
-        let found = files::blocking(move || archive::unpack(&packed, &target)).await?;
+        let (target, packed) = (partial.clone(), files::with_suffix(&root, ".packed"));
+        objects.fetch_to(image, &packed).await?;
+        let unpacked = files::blocking(move || {
+            let unpacked = archive::unpack(&packed, &target);
+            let _ = fs::remove_file(&packed);
+            unpacked
+        });
+        let found = unpacked.await?;
         if found != digest {
             return Err(Fault::fail(
                 format!("the image has the digest {found}, expected {digest}"),

@@ -1,19 +1,17 @@
 //! Objects as files below one directory, for one machine. A file appears under its name only when all of it is on
 //! the disk: written beside, synced, then linked (absent) or renamed (replace) into place.
-//!
-//! A store may lie *over* another: it has what the other has, under the same names and URIs, and keeps what is put in a
-//! folder of its own. The other is only read.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read, Write};
-use std::path::{Component, Path, PathBuf};
+use std::io::{self, ErrorKind, Write};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use reqwest::Url;
 use sha2::{Digest, Sha256};
 
-use super::{Objects, Source, Stored, Version};
+use super::name;
+use super::{Objects, Reader, Source, Stored, Version, compare};
 use crate::providers::{Fault, files};
 
 /// The folder of files that are being written. Object names cannot begin with a dot.
@@ -29,68 +27,44 @@ const LOCK_WAIT: Duration = Duration::from_secs(30);
 /// A directory as an object store. URIs are `file:///…`.
 #[derive(Debug, Clone)]
 pub struct DirectoryObjects {
-    /// Where names and URIs lead.
     root: PathBuf,
-    /// Where objects are put, for a store that lies over the one at `root`.
-    over: Option<PathBuf>,
 }
 
 impl DirectoryObjects {
     /// Opens the store at `root`, which is made when it is missing.
+    ///
+    /// # Errors
+    /// When the directory can be neither made nor found.
     pub fn open(root: &Path) -> Result<Self, Fault> {
         files::create_directory(&root.join(PARTIAL))?;
         let root = fs::canonicalize(root)
             .map_err(|error| files::fault(&format!("open the object store {}", root.display()), &error))?;
         remove_old_partials(&root.join(PARTIAL));
-        Ok(Self { root, over: None })
+        Ok(Self { root })
     }
 
-    /// Opens a store that lies over the one at `root`, which is not touched and need not exist. What is put is kept in
-    /// `over`, which is made when it is missing.
-    pub fn open_over(root: &Path, over: &Path) -> Result<Self, Fault> {
-        files::create_directory(&over.join(PARTIAL))?;
+    /// Opens the store at `root` to read what is in it. The directory is not touched, and need not exist.
+    ///
+    /// # Errors
+    /// When it cannot be said where the directory is.
+    pub fn open_to_read(root: &Path) -> Result<Self, Fault> {
         let root = fs::canonicalize(root).or_else(|_| std::path::absolute(root));
-        let root = root.map_err(|error| files::fault("find the object store", &error))?;
-        Ok(Self { root, over: Some(over.to_owned()) })
+        Ok(Self { root: root.map_err(|error| files::fault("find the object store", &error))? })
     }
 
     /// The directory of the store.
+    #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// The file that holds an object, for reading it in place.
-    pub(crate) fn path_of(&self, name_or_uri: &str) -> Result<PathBuf, Fault> {
-        let name = self.name_of(name_or_uri)?;
-        let over = self.over.as_ref().map(|over| over.join(&name)).filter(|path| path.is_file());
-        Ok(over.unwrap_or_else(|| self.root.join(&name)))
-    }
-
-    /// The name of an object that is given by its name or URI.
-    fn name_of(&self, name_or_uri: &str) -> Result<String, Fault> {
-        if !name_or_uri.starts_with("file:") {
-            return Ok(checked(name_or_uri)?.to_owned());
-        }
-        let outside = || {
-            let root = self.root.display();
-            Fault::fail(
-                format!("{name_or_uri} is not an object of the store {root}"),
-                "give the URI that the store gave",
-            )
-        };
-        let path = Url::parse(name_or_uri).ok().and_then(|url| url.to_file_path().ok()).ok_or_else(outside)?;
-        let name = path.strip_prefix(&self.root).ok().and_then(Path::to_str).ok_or_else(outside)?;
-        Ok(checked(name)?.to_owned())
-    }
-
-    /// Where objects are put.
-    fn home(&self) -> &Path {
-        self.over.as_deref().unwrap_or(&self.root)
+    fn path_of(&self, name_or_uri: &str) -> Result<PathBuf, Fault> {
+        Ok(self.root.join(self.name(name_or_uri)?))
     }
 
     /// Writes the source to a partial file, on the disk before this returns.
     fn write_partial(&self, source: &OwnedSource) -> io::Result<PartialFile> {
-        let mut partial = PartialFile::create(&self.home().join(PARTIAL))?;
+        let mut partial = PartialFile::create(&self.root.join(PARTIAL))?;
         match source {
             OwnedSource::File(path) => {
                 io::copy(&mut File::open(path)?, &mut partial.file)?;
@@ -103,8 +77,8 @@ impl DirectoryObjects {
 
     /// Gives what was written its name, unless that has another and is not to be replaced.
     fn place(&self, partial: &PartialFile, path: &Path, replace: bool) -> io::Result<bool> {
-        let parent = path.parent().unwrap_or(self.home());
-        create_durably(parent, self.home())?;
+        let parent = path.parent().unwrap_or(&self.root);
+        create_durably(parent, &self.root)?;
         if replace {
             fs::rename(&partial.path, path)?;
         } else if let Err(error) = fs::hard_link(&partial.path, path) {
@@ -116,7 +90,7 @@ impl DirectoryObjects {
 
     /// A conditional put, by whoever holds the lock.
     fn replace_unchanged(&self, name: &str, seen: Option<&Version>, bytes: Vec<u8>) -> Result<bool, Fault> {
-        let path = self.home().join(self.name_of(name)?);
+        let path = self.path_of(name)?;
         let now = self.read_version(name)?;
         if now.as_ref().map(|(_, version)| version) != seen {
             return Ok(false);
@@ -137,42 +111,42 @@ impl DirectoryObjects {
         }
     }
 
-    fn store(&self, name: &str, source: &OwnedSource, replace: bool) -> Result<Stored, Fault> {
-        let (found, path) = (self.path_of(name)?, self.home().join(self.name_of(name)?));
-        let tried = format!("store {name} in {}", self.root.display());
-        let stored = |created| Ok(Stored { uri: self.uri(name)?, created });
-        if !replace && found.is_file() {
-            return if source.same_as(&found).map_err(|error| files::fault(&tried, &error))? {
-                stored(false)
-            } else {
-                Err(other_bytes(&tried))
-            };
-        }
-        let partial = self.write_partial(source).map_err(|error| files::fault(&tried, &error))?;
-        match self.place(&partial, &path, replace).map_err(|error| files::fault(&tried, &error))? {
-            true => stored(true),
-            // Somebody else put it between our look and our link.
-            false if source.same_as(&path).map_err(|error| files::fault(&tried, &error))? => stored(false),
-            false => Err(other_bytes(&tried)),
-        }
+    /// Writes the source and gives it the name, unless that is taken and not to be replaced.
+    async fn store(&self, name: &str, source: Source<'_>, replace: bool) -> Result<bool, Fault> {
+        let (store, path, source) = (self.clone(), self.path_of(name)?, OwnedSource::from(source));
+        let tried = self.storing(name);
+        files::blocking(move || {
+            let placed = store.write_partial(&source).and_then(|partial| store.place(&partial, &path, replace));
+            placed.map_err(|error| files::fault(&tried, &error))
+        })
+        .await
+    }
+
+    fn storing(&self, name: &str) -> String {
+        format!("store {name} in {}", self.root.display())
     }
 }
 
 #[async_trait]
 impl Objects for DirectoryObjects {
     async fn put_if_absent(&self, name: &str, source: Source<'_>) -> Result<Stored, Fault> {
-        let (store, name, source) = (self.clone(), name.to_owned(), OwnedSource::from(source));
-        files::blocking(move || store.store(&name, &source, false)).await
+        let uri = self.uri(name)?;
+        if !self.exists(name).await? && self.store(name, source, false).await? {
+            return Ok(Stored { uri, created: true });
+        }
+        // It was there already, or somebody else put it between our look and our link.
+        compare::same_or_refused(source, self.open(name).await?, &self.storing(name)).await?;
+        Ok(Stored { uri, created: false })
     }
 
     async fn put(&self, name: &str, source: Source<'_>) -> Result<Stored, Fault> {
-        let (store, name, source) = (self.clone(), name.to_owned(), OwnedSource::from(source));
-        files::blocking(move || store.store(&name, &source, true)).await
+        self.store(name, source, true).await?;
+        Ok(Stored { uri: self.uri(name)?, created: true })
     }
 
     async fn put_if_unchanged(&self, name: &str, seen: Option<&Version>, bytes: &[u8]) -> Result<bool, Fault> {
         let (store, name, seen, bytes) = (self.clone(), name.to_owned(), seen.cloned(), bytes.to_owned());
-        let lock = files::lock(&self.home().join(LOCK), LOCK_WAIT).await?;
+        let lock = files::lock(&self.root.join(LOCK), LOCK_WAIT).await?;
         files::blocking(move || {
             // Held here, so that it outlives a caller who gives up.
             let _lock = lock;
@@ -186,15 +160,14 @@ impl Objects for DirectoryObjects {
         files::blocking(move || store.read_version(&name)).await
     }
 
-    async fn get(&self, name_or_uri: &str) -> Result<Vec<u8>, Fault> {
+    async fn open(&self, name_or_uri: &str) -> Result<Reader, Fault> {
         let (path, tried) = (self.path_of(name_or_uri)?, format!("read the object {name_or_uri}"));
-        files::blocking(move || fs::read(path).map_err(|error| files::fault(&tried, &error))).await
-    }
-
-    async fn fetch_to(&self, name_or_uri: &str, path: &Path) -> Result<(), Fault> {
-        let (from, to) = (self.path_of(name_or_uri)?, path.to_owned());
-        let tried = format!("copy the object {name_or_uri} to {}", path.display());
-        files::blocking(move || fs::copy(from, to).map(drop).map_err(|error| files::fault(&tried, &error))).await
+        let opened = files::blocking(move || {
+            let opened = File::open(path).and_then(|file| Ok((file.metadata()?, file)));
+            opened.map_err(|error| files::fault(&tried, &error))
+        });
+        let (metadata, file) = opened.await?;
+        Ok(Reader { length_bytes: metadata.len(), bytes: Box::new(tokio::fs::File::from_std(file)) })
     }
 
     async fn exists(&self, name_or_uri: &str) -> Result<bool, Fault> {
@@ -203,23 +176,35 @@ impl Objects for DirectoryObjects {
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<String>, Fault> {
-        let roots: Vec<PathBuf> = self.over.iter().chain([&self.root]).filter(|root| root.is_dir()).cloned().collect();
-        let prefix = prefix.to_owned();
+        let (root, prefix) = (self.root.clone(), prefix.to_owned());
         files::blocking(move || {
             let mut names = Vec::new();
-            for root in &roots {
-                collect_names(root, root, &prefix, &mut names)
-                    .map_err(|error| files::fault(&format!("list the objects of {}", root.display()), &error))?;
+            match collect_names(&root, &root, &prefix, &mut names) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    return Err(files::fault(&format!("list the objects of {}", root.display()), &error));
+                }
+                _ => names.sort(),
             }
-            names.sort();
-            names.dedup();
             Ok(names)
         })
         .await
     }
 
+    fn name(&self, name_or_uri: &str) -> Result<String, Fault> {
+        if !name::is_uri(name_or_uri) {
+            return Ok(name::checked(name_or_uri)?.to_owned());
+        }
+        let path = Url::parse(name_or_uri).ok().and_then(|url| url.to_file_path().ok());
+        let below = path.as_ref().and_then(|path| path.strip_prefix(&self.root).ok()?.to_str());
+        let name = below.ok_or_else(|| name::of_another(name_or_uri, &self.root.display().to_string()))?;
+        Ok(name::checked(name)?.to_owned())
+    }
+
     fn uri(&self, name: &str) -> Result<String, Fault> {
-        uri_of(&self.root.join(self.name_of(name)?))
+        let path = self.path_of(name)?;
+        Url::from_file_path(&path)
+            .map(Into::into)
+            .map_err(|()| Fault::fail(format!("{} has no file URI", path.display()), "use an absolute path"))
     }
 }
 
@@ -234,15 +219,6 @@ impl From<Source<'_>> for OwnedSource {
         match source {
             Source::File(path) => Self::File(path.to_owned()),
             Source::Bytes(bytes) => Self::Bytes(bytes.to_owned()),
-        }
-    }
-}
-
-impl OwnedSource {
-    fn same_as(&self, path: &Path) -> io::Result<bool> {
-        match self {
-            Self::File(source) => same_bytes(File::open(source)?, File::open(path)?),
-            Self::Bytes(bytes) => same_bytes(bytes.as_slice(), File::open(path)?),
         }
     }
 }
@@ -276,58 +252,6 @@ impl Drop for PartialFile {
     }
 }
 
-fn checked(name: &str) -> Result<&str, Fault> {
-    let visible = |part: &str| !part.is_empty() && !part.starts_with('.') && part.bytes().all(|b| b.is_ascii_graphic());
-    let normal = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
-    if normal && !name.contains('\\') && name.split('/').all(visible) {
-        return Ok(name);
-    }
-    Err(Fault::fail(
-        format!("{name:?} is not an object's name"),
-        "use a relative path whose parts have no spaces or control characters and begin with no dot",
-    ))
-}
-
-fn uri_of(path: &Path) -> Result<String, Fault> {
-    Url::from_file_path(path)
-        .map(Into::into)
-        .map_err(|()| Fault::fail(format!("{} has no file URI", path.display()), "use an absolute path"))
-}
-
-fn other_bytes(tried: &str) -> Fault {
-    Fault::fail(
-        format!("{tried}: there is an object of this name with other bytes"),
-        "names are given by content, so one of the two was made wrongly; compare them, and remove the wrong one",
-    )
-}
-
-fn same_bytes(mut left: impl Read, mut right: impl Read) -> io::Result<bool> {
-    let (mut left_buffer, mut right_buffer) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
-    loop {
-        let left_length = fill(&mut left, &mut left_buffer)?;
-        let right_length = fill(&mut right, &mut right_buffer)?;
-        if left_buffer[..left_length] != right_buffer[..right_length] {
-            return Ok(false);
-        }
-        if left_length == 0 {
-            return Ok(true);
-        }
-    }
-}
-
-fn fill(reader: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut length = 0;
-    while length < buffer.len() {
-        match reader.read(&mut buffer[length..]) {
-            Ok(0) => break,
-            Ok(read) => length += read,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(length)
-}
-
 /// Makes a directory below `root` so that a power cut does not take it, and what lies in it, away.
 fn create_durably(directory: &Path, root: &Path) -> io::Result<()> {
     if directory == root || directory.is_dir() {
@@ -345,7 +269,7 @@ fn collect_names(root: &Path, directory: &Path, prefix: &str, names: &mut Vec<St
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
         let Some(name) = path.strip_prefix(root).ok().and_then(Path::to_str) else { continue };
-        if checked(name).is_err() {
+        if name::checked(name).is_err() {
             continue;
         }
         if path.is_dir() {

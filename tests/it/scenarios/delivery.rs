@@ -4,6 +4,7 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
@@ -13,7 +14,7 @@ use tidegate::{
     providers::{
         image_builder::{BuildHandle, ImageBuilder as _, LocalImageBuilder},
         local_service::LocalService,
-        objects::DirectoryObjects,
+        objects::Address,
     },
     rules::SystemName,
 };
@@ -335,7 +336,7 @@ impl Delivery {
     pub(super) fn cancel_build(&self, handle: &str) {
         let builder = LocalImageBuilder {
             jobs: self.root().join("data/image-builder"),
-            objects: self.objects(),
+            objects: Address::Directory(self.objects()),
             worker: Vec::new(),
             sandbox: sandbox::sandbox(),
         };
@@ -406,11 +407,11 @@ impl Drop for Delivery {
         self.kill();
         let Ok(stages) = std::fs::read_dir(self.root().join("data/environments/webshop")) else { return };
         // The test may have failed already: what cannot be ended is left, and the test says what it has to say.
-        let Ok(objects) = DirectoryObjects::open(&self.objects()) else { return };
+        let Ok(objects) = Address::Directory(self.objects()).open() else { return };
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
         for stage in stages.flatten() {
             let service =
-                LocalService { environment: stage.path(), objects: objects.clone(), sandbox: sandbox::sandbox() };
+                LocalService { environment: stage.path(), objects: Arc::clone(&objects), sandbox: sandbox::sandbox() };
             drop(runtime.block_on(service.stop()));
         }
     }

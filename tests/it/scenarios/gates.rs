@@ -19,6 +19,7 @@ use tidegate::{
         Fault,
         commit_status::{CommitStatus, CommitStatuses},
         image_builder::LocalImageBuilder,
+        objects::Address,
     },
 };
 use tokio_util::sync::CancellationToken;
@@ -332,7 +333,7 @@ async fn drive_with(delivery: &Delivery) -> Arc<House> {
     let data = &house.settings.data;
     tools.builder = Box::new(LocalImageBuilder {
         jobs: data.join("image-builder"),
-        objects: data.join("objects"),
+        objects: Address::Directory(data.join("objects")),
         worker: [env!("CARGO_BIN_EXE_tidegate"), "image-builder-worker"].map(str::to_owned).to_vec(),
         sandbox: sandbox(),
     });

@@ -18,6 +18,7 @@ use tidegate::{
         Fault,
         commit_status::{CommitStatus, CommitStatuses},
         image_builder::LocalImageBuilder,
+        objects::Address,
     },
     rules::{StageName, SystemName},
     store::{
@@ -154,7 +155,7 @@ impl Driving {
         let data = &house.settings.data;
         tools.builder = Box::new(LocalImageBuilder {
             jobs: data.join("image-builder"),
-            objects: data.join("objects"),
+            objects: Address::Directory(data.join("objects")),
             worker: [env!("CARGO_BIN_EXE_tidegate"), "image-builder-worker"].map(str::to_owned).to_vec(),
             sandbox: sandbox(),
         });

@@ -18,7 +18,7 @@ use tidegate::{
         git::{GitOptions, Identity, Mirrors, Proofs},
         image_builder::{BuildRequest, BuildState, LocalImageBuilder},
         local_service::LocalService,
-        objects::DirectoryObjects,
+        objects::Address,
         quarantine::Quarantine,
     },
     rules::{RepositoryName, Rules, StageName, SystemName, load},
@@ -313,16 +313,17 @@ fn git_options() -> GitOptions {
 }
 
 fn tools(data: &Path) -> Tools {
+    let objects = Address::Directory(data.join("objects"));
     Tools {
         mirrors: Mirrors::open(data.join("mirrors"), git_options()).unwrap(),
-        objects: DirectoryObjects::open(&data.join("objects")).unwrap(),
+        objects: objects.open().unwrap(),
         channels: BTreeMap::new(),
         secrets: Secrets::default(),
         statuses: Arc::new(NoCommitStatuses),
         releases: Arc::new(tidegate::steps::NoReleases),
         builder: Box::new(LocalImageBuilder {
             jobs: data.join("image-builder"),
-            objects: data.join("objects"),
+            objects,
             worker: [TIDEGATE, "image-builder-worker"].map(str::to_owned).to_vec(),
             sandbox: sandbox(),
         }),

@@ -143,7 +143,7 @@ impl Drop for Demo {
             server.wait().unwrap();
         }
         let root = self.path("demo/data");
-        let objects = tidegate::providers::objects::DirectoryObjects::open(&root.join("objects")).unwrap();
+        let objects = tidegate::providers::objects::Address::Directory(root.join("objects")).open().unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         for stage in fs::read_dir(root.join("environments/webshop")).into_iter().flatten() {
             let environment = stage.unwrap().path();
