@@ -108,6 +108,10 @@ fn asked(command: &Command) -> String {
         Command::Retry { run } => format!("let {run} go on"),
         Command::Abort { run, reason } => format!("aborted {run} {reason}"),
         Command::Unlock { target, stage } => format!("unlocked {target} in {stage}"),
+        Command::Operate { operation, target, stage } => {
+            format!("asked to {} {target} in {stage}", operation.name())
+        }
+        Command::Observe { target, stage } => format!("had {target} in {stage} looked at"),
         Command::Withdraw { run } => format!("withdrew their approval of {run}"),
         Command::Pause { reason } => format!("paused it: {reason}"),
         Command::Resume => "resumed it".to_owned(),
@@ -123,7 +127,7 @@ fn asked(command: &Command) -> String {
 
 fn outcome_words(effect: &EffectId, outcome: &Outcome, paint: Painter) -> String {
     let (what, _) = effect.as_str().rsplit_once('#').unwrap_or((effect.as_str(), ""));
-    let what = what.trim_start_matches("watch/");
+    let what = what.trim_start_matches("watch/").trim_start_matches("observe/");
     match outcome {
         Outcome::Heads { heads, unread } => {
             let heads = heads.iter().map(|(stage, head)| match head {
@@ -157,6 +161,10 @@ fn outcome_words(effect: &EffectId, outcome: &Outcome, paint: Painter) -> String
         Outcome::Notice(Delivery::Failed { error, .. }) => {
             format!("{what} {}: {}", paint("was not delivered", Tone::Bad), first_line(error))
         }
+        Outcome::Step(StepOutcome::Observed(seen)) | Outcome::Observed(seen) => {
+            format!("{what} was looked at: {}", seen.standing.name())
+        }
+        Outcome::Unobserved { error } => format!("{what} cannot be looked at: {}", first_line(error)),
         Outcome::Step(StepOutcome::Cancelled) => format!("{what} was cancelled"),
     }
 }

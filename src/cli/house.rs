@@ -266,6 +266,7 @@ impl House {
             places: self.settings.places(),
             quarantine: Quarantine::open(data.join("begun")).context("cannot note what is begun")?,
             environments: data.join("environments"),
+            jobs: data.join("jobs"),
             sandbox,
             scratch: scratch.clone(),
             logs: self.settings.logs(),

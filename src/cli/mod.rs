@@ -43,6 +43,7 @@ mod simulate;
 mod stats;
 pub mod status;
 mod take_back;
+pub mod target;
 mod trace;
 mod unboxed;
 mod unlock;
@@ -121,6 +122,9 @@ enum Command {
     Retry(retry::Retry),
     /// End a run: cancel what is active, start nothing new
     Abort(abort::Abort),
+    /// Look at what is deployed to, and provision, delete or recover it
+    #[command(subcommand)]
+    Target(target::Target),
     /// Make a broken target available again
     Unlock(unlock::Unlock),
     /// Say what would happen: commits, builds, gates, deployments, in order; nothing is touched
@@ -196,6 +200,7 @@ impl Cli {
             Command::Reject(reject) => reject.execute(&config, output).await,
             Command::Retry(retry) => retry.execute(&config, output).await,
             Command::Abort(abort) => abort.execute(&config, output).await,
+            Command::Target(target) => target.execute(&config, output).await,
             Command::Unlock(unlock) => unlock.execute(&config, output).await,
             Command::Simulate(simulate) => simulate.execute(&config, output).await,
             Command::Withdraw(withdraw) => withdraw.execute(&config, output).await,

@@ -108,7 +108,7 @@ pub(super) fn step_state(state: StepState) -> String {
 pub(super) fn cause(cause: &Cause, subject: &Subject) -> String {
     let from = match subject {
         Subject::Promotion { from } => format!(" in {from}"),
-        Subject::Rule(_) | Subject::Rollback | Subject::TakeBack | Subject::Rules => String::new(),
+        _ => String::new(),
     };
     match cause {
         Cause::Push { by: Some(run), subject, .. } => format!("{run} committed \"{subject}\""),

@@ -23,7 +23,7 @@ use trouble::{STORE_PAUSE, Trouble, Waits, apart};
 use crate::{
     engine::{Effect, EffectId, EffectKind, Event, Outcome, StepOutcome, StepWork, Work, work},
     rules::SystemName,
-    steps::{Tools, attribute, deliver, perform},
+    steps::{Tools, attribute, deliver, observe, perform},
     store::{Claimed, Ledger, RecordError, StoreError},
     watch::{Places, Watching, watch},
 };
@@ -230,6 +230,11 @@ impl Driver {
                 work.deadline_ms += now_ms() - asked_ms;
                 let done = async { Outcome::Step(self.perform_in_time(&work).await) };
                 self.unless_it_kills(effect, format!("do {} of {system}", effect.id), done).await
+            }
+            Ok(Work::Observe(work)) => {
+                let _place = self.looks.take(system.as_str()).await;
+                let seen = async { observe(&work, &self.tools).await };
+                self.unless_it_kills(effect, format!("look at {} of {system}", work.name), seen).await
             }
             Ok(Work::Notice(work)) => {
                 let _place = self.deliveries.take(system.as_str()).await;

@@ -38,6 +38,7 @@ impl Trouble {
             EffectKind::Step { .. } => Some(Outcome::Step(StepOutcome::Retry { error, after_ms: None })),
             EffectKind::Notify { .. } => Some(Outcome::Notice(Delivery::Retry { error, after_ms: None })),
             EffectKind::Authors { .. } => Some(Outcome::Authors(Attribution::Retry { error, after_ms: None })),
+            EffectKind::Observe { .. } => Some(Outcome::Unobserved { error }),
             EffectKind::Watch { .. } | EffectKind::Timer(_) => None,
         }
     }
@@ -62,6 +63,7 @@ pub(super) fn cannot_be_done(effect: &Effect, error: String) -> Outcome {
         EffectKind::Notify { .. } => Outcome::Notice(Delivery::Failed { error, hint }),
         EffectKind::Authors { .. } => Outcome::Authors(Attribution::Retry { error, after_ms: None }),
         EffectKind::Watch { .. } => Outcome::Unreachable { error },
+        EffectKind::Observe { .. } => Outcome::Unobserved { error },
         EffectKind::Timer(_) => Outcome::Fired,
     }
 }

@@ -1,6 +1,7 @@
 //! One file or folder per outside system. Providers know nothing of ours: they take plain values, talk to
 //! the outside with a deadline, and say of every failure whether to try again.
 
+pub mod act;
 mod archive;
 pub mod commit_status;
 mod detached;
@@ -10,6 +11,7 @@ pub(crate) mod files;
 pub mod git;
 pub mod http_check;
 pub mod image_builder;
+pub mod local_job;
 pub mod local_service;
 pub mod mail;
 pub mod objects;
@@ -20,6 +22,7 @@ mod redaction;
 pub mod sandbox;
 mod search_path;
 mod secret;
+pub mod targets;
 pub mod webhook;
 pub(crate) mod yaml;
 

@@ -69,7 +69,7 @@ impl Simulation {
             EffectKind::Timer(Timer::Freeze { .. }) => self.until_horizon || self.is_held_until(effect.due_ms),
             EffectKind::Step { .. } | EffectKind::Authors { .. } => true,
             EffectKind::Notify { .. } => self.until_horizon,
-            EffectKind::Watch { .. } => false,
+            EffectKind::Watch { .. } | EffectKind::Observe { .. } => false,
         };
         due().any(|effect| awaited(&effect)).then(|| due().map(|effect| effect.due_ms).min()).flatten()
     }
@@ -86,6 +86,7 @@ impl Simulation {
             | EffectKind::Authors { run, .. }
             | EffectKind::Timer(Timer::Gate { run, .. }) => self.system.run(run).map(|run| run.number),
             EffectKind::Watch { .. }
+            | EffectKind::Observe { .. }
             | EffectKind::Notify { .. }
             | EffectKind::Timer(Timer::Schedule { .. } | Timer::Freeze { .. }) => None,
         }
@@ -111,7 +112,7 @@ impl Simulation {
                 self.tell_notice(&work);
                 Outcome::Notice(Delivery::Delivered)
             }
-            Ok(Work::Watch(_)) => unreachable!("a simulation does not watch"),
+            Ok(Work::Watch(_) | Work::Observe(_)) => unreachable!("a simulation does not look outside"),
             Err(error) if matches!(effect.kind, EffectKind::Notify { .. }) => {
                 Outcome::Notice(Delivery::Failed { error, hint: String::new() })
             }
@@ -217,5 +218,5 @@ impl Simulation {
 
 /// Whether a simulation has to do with an effect: what the remotes do is not its business.
 const fn is_ours(effect: &Effect) -> bool {
-    !matches!(effect.kind, EffectKind::Watch { .. })
+    !matches!(effect.kind, EffectKind::Watch { .. } | EffectKind::Observe { .. })
 }

@@ -174,7 +174,7 @@ fn why(run: &Run, told: impl Fn(&str) -> String) -> String {
     let name = |author: &str| author.split_once(" <").map_or(author, |(name, _)| name).to_owned();
     let in_stage = match &run.subject {
         Subject::Promotion { from } => format!(" in {from}"),
-        Subject::Rule(_) | Subject::Rollback | Subject::TakeBack | Subject::Rules => String::new(),
+        _ => String::new(),
     };
     match &run.cause {
         Cause::Push { by: Some(run), subject, .. } => format!("{run} committed \"{}\"", told(subject)),

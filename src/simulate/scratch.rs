@@ -92,6 +92,7 @@ impl Scratch {
             places: root.join("places.json"),
             quarantine: Quarantine::open(root.join("begun")).map_err(|error| cannot(root, &error))?,
             environments: root.join("environments"),
+            jobs: root.join("jobs"),
             sandbox: originals.sandbox.clone(),
             scratch: root.join("steps"),
             logs: root.join("logs"),

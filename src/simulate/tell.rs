@@ -9,7 +9,10 @@ use super::{
     simulation::Simulation,
 };
 use crate::{
-    engine::{Made, Message, Moved, NoticeWork, Run, RunId, RunState, StepOutcome, StepState, StepWork, explain},
+    engine::{
+        Made, Message, Moved, NoticeWork, Observation, Run, RunId, RunState, StepOutcome, StepState, StepWork, explain,
+        plan::Task, target::plan_of,
+    },
     rules::RepositoryName,
     steps::{
         self,
@@ -32,6 +35,10 @@ impl Simulation {
                 error: self.record.told(error),
                 hint: self.record.told(hint),
             },
+            StepOutcome::Observed(observation) => {
+                let Some(says) = planned(work, &run, observation) else { return };
+                What::Step { step: work.step.to_string(), says }
+            }
             StepOutcome::Done { outputs, made, .. } => self.done(work, outputs, made).await,
         };
         self.record.of_run(self.at_ms, &run, certainty, what);
@@ -189,4 +196,21 @@ fn gate(step: &str, waiting: explain::Waiting, asks: Option<u32>) -> Gate {
 pub(super) fn used(all: BTreeMap<String, String>, events: &[Foreseen]) -> BTreeMap<String, String> {
     let text = serde_json::to_string(events).expect("plain values always serialise");
     all.into_iter().filter(|(name, _)| text.contains(name.as_str())).collect()
+}
+
+/// The plan that people would be shown: of the target as it was last seen.
+fn planned(work: &StepWork, run: &Run, observation: &Observation) -> Option<String> {
+    let Task::Plan(of) = &work.task else { return None };
+    let (target, wanted) = (work.target.as_ref()?, run.step(of)?.task.wanted()?);
+    let plan = match plan_of((&target.name, &target.settings), observation, &wanted) {
+        Ok(plan) => plan,
+        Err(refused) => return Some(refused.why),
+    };
+    let acts: Vec<&str> = plan.acts.iter().map(|act| act.name.as_str()).collect();
+    let changes = plan.class().into_iter().map(|(to, change)| format!("; {to} {}", change.said()));
+    let seen = target.seen.as_ref().map_or_else(
+        || "which was never looked at".to_owned(),
+        |seen| format!("as it was seen at {}", explain::time(seen.at_ms)),
+    );
+    Some(format!("the plan for {}, {seen}: {}{}", target.name, acts.join(", "), changes.collect::<String>()))
 }

@@ -11,7 +11,7 @@ use super::{
     StepLog, Tools,
     foresight::{Ahead, Certainty, Foreseen, NOT_MADE, Told},
     given::time_left,
-    step::{Act, Progress, Step},
+    step::{Progress, Step, Try},
     taking::taking,
 };
 use crate::{
@@ -99,18 +99,18 @@ pub(super) struct BakeStep<'rule>(pub(super) &'rule Bake);
 
 #[async_trait]
 impl Step for BakeStep<'_> {
-    async fn start(&self, on: &Act<'_>) -> Result<Progress, Fault> {
+    async fn start(&self, on: &Try<'_>) -> Result<Progress, Fault> {
         let (request, inputs) = request(self.0, on.work, on.tools).await?;
         start(self.0, request, &inputs, on.work, on.tools, on.log).await
     }
 
-    async fn poll(&self, handle: &str, on: &Act<'_>) -> Result<Progress, Fault> {
+    async fn poll(&self, handle: &str, on: &Try<'_>) -> Result<Progress, Fault> {
         let (request, inputs) = request(self.0, on.work, on.tools).await?;
         poll(handle, &request, &inputs, on.tools, on.log).await
     }
 
     /// A build that another run waits for as well goes on.
-    async fn cancel(&self, handle: &str, on: &Act<'_>) -> Result<Progress, Fault> {
+    async fn cancel(&self, handle: &str, on: &Try<'_>) -> Result<Progress, Fault> {
         if !on.work.shared {
             on.tools.builder.cancel(&BuildHandle(handle.to_owned())).await?;
         }

@@ -10,7 +10,7 @@ use super::{
     StepLog, Tools,
     foresight::{Ahead, Foreseen, Told},
     given::time_left,
-    step::{Act, Progress, Step, nothing_proceeds},
+    step::{Progress, Step, Try, nothing_proceeds},
     verify::{InTree, template_fault},
 };
 use crate::{
@@ -38,11 +38,11 @@ pub(super) struct CheckStep<'rule>(pub(super) &'rule Check);
 
 #[async_trait]
 impl Step for CheckStep<'_> {
-    async fn start(&self, on: &Act<'_>) -> Result<Progress, Fault> {
+    async fn start(&self, on: &Try<'_>) -> Result<Progress, Fault> {
         ask(self.0, on.work, on.tools, on.log).await
     }
 
-    async fn cancel(&self, _: &str, _: &Act<'_>) -> Result<Progress, Fault> {
+    async fn cancel(&self, _: &str, _: &Try<'_>) -> Result<Progress, Fault> {
         nothing_proceeds()
     }
 

@@ -8,7 +8,7 @@ use super::{
     foresight::{Ahead, Foreseen, Told},
     given::time_left,
     moved,
-    step::{Act, Progress, Step, nothing_proceeds},
+    step::{Progress, Step, Try, nothing_proceeds},
     tools::message,
 };
 use crate::{
@@ -28,11 +28,11 @@ pub(super) struct CommitStep<'rule>(pub(super) &'rule Commit);
 
 #[async_trait]
 impl Step for CommitStep<'_> {
-    async fn start(&self, on: &Act<'_>) -> Result<Progress, Fault> {
+    async fn start(&self, on: &Try<'_>) -> Result<Progress, Fault> {
         make(self.0, on.work, on.tools, on.log).await
     }
 
-    async fn cancel(&self, _: &str, _: &Act<'_>) -> Result<Progress, Fault> {
+    async fn cancel(&self, _: &str, _: &Try<'_>) -> Result<Progress, Fault> {
         nothing_proceeds()
     }
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::{
     foresight::{Ahead, Foreseen, Told},
-    step::{Act, Progress, Step, nothing_proceeds},
+    step::{Progress, Step, Try, nothing_proceeds},
 };
 use crate::{engine::StepWork, providers::Fault, rules::Kind};
 
@@ -14,14 +14,14 @@ pub(super) struct GateStep(pub(super) &'static Kind);
 
 #[async_trait]
 impl Step for GateStep {
-    async fn start(&self, _: &Act<'_>) -> Result<Progress, Fault> {
+    async fn start(&self, _: &Try<'_>) -> Result<Progress, Fault> {
         Err(Fault::fail(
             format!("`{}` is decided by the engine and has nothing to do outside", self.0.name),
             "this is a mistake in Tidegate",
         ))
     }
 
-    async fn cancel(&self, _: &str, _: &Act<'_>) -> Result<Progress, Fault> {
+    async fn cancel(&self, _: &str, _: &Try<'_>) -> Result<Progress, Fault> {
         nothing_proceeds()
     }
 

@@ -9,7 +9,7 @@ use super::{
     StepLog, Tools,
     foresight::{Ahead, Certainty, Foreseen, NOT_MADE, Told, placeholder_digest, text},
     given::{needed, time_left},
-    step::{Act, Progress, Step, nothing_proceeds},
+    step::{Progress, Step, Try, nothing_proceeds},
     synth::last_lines,
 };
 use crate::{
@@ -41,11 +41,11 @@ pub(super) struct LintStep<'rule>(pub(super) &'rule Lint);
 
 #[async_trait]
 impl Step for LintStep<'_> {
-    async fn start(&self, on: &Act<'_>) -> Result<Progress, Fault> {
+    async fn start(&self, on: &Try<'_>) -> Result<Progress, Fault> {
         check(self.0, on.work, on.tools, on.log).await
     }
 
-    async fn cancel(&self, _: &str, _: &Act<'_>) -> Result<Progress, Fault> {
+    async fn cancel(&self, _: &str, _: &Try<'_>) -> Result<Progress, Fault> {
         nothing_proceeds()
     }
 

@@ -8,7 +8,7 @@ use super::{
     foresight::{Ahead, Foreseen, Told},
     given::time_left,
     moved, require, signatures,
-    step::{Act, Progress, Step, nothing_proceeds},
+    step::{Progress, Step, Try, nothing_proceeds},
     tools::{message, not_on},
 };
 use crate::{
@@ -25,11 +25,11 @@ pub(super) struct CheckMergeStep<'plan>(pub(super) &'plan Merge);
 
 #[async_trait]
 impl Step for CheckMergeStep<'_> {
-    async fn start(&self, on: &Act<'_>) -> Result<Progress, Fault> {
+    async fn start(&self, on: &Try<'_>) -> Result<Progress, Fault> {
         check(self.0, on.work, on.tools, on.log).await
     }
 
-    async fn cancel(&self, _: &str, _: &Act<'_>) -> Result<Progress, Fault> {
+    async fn cancel(&self, _: &str, _: &Try<'_>) -> Result<Progress, Fault> {
         nothing_proceeds()
     }
 
@@ -47,11 +47,11 @@ pub(super) struct MergeStep<'plan>(pub(super) &'plan Merge);
 
 #[async_trait]
 impl Step for MergeStep<'_> {
-    async fn start(&self, on: &Act<'_>) -> Result<Progress, Fault> {
+    async fn start(&self, on: &Try<'_>) -> Result<Progress, Fault> {
         make(self.0, on.work, on.tools, on.log).await
     }
 
-    async fn cancel(&self, _: &str, _: &Act<'_>) -> Result<Progress, Fault> {
+    async fn cancel(&self, _: &str, _: &Try<'_>) -> Result<Progress, Fault> {
         nothing_proceeds()
     }
 

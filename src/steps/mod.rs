@@ -1,15 +1,16 @@
 //! One file per step kind. A step does one thing in the outside world, under its key, and says what came of it. It
 //! decides nothing: what comes next is the engine's business. Long work is started and then polled by its handle.
 
+mod act;
 mod authors;
 mod bake;
 mod check;
 mod commit;
-mod deploy;
 pub mod foresight;
 mod gate;
 mod given;
 mod lint;
+mod look;
 mod merge;
 mod moved;
 mod notify;
@@ -31,6 +32,7 @@ mod verify;
 use serde_json::{Map, Value};
 
 pub use authors::attribute;
+pub use look::observe;
 pub use notify::{Channel, Channels, DELIVERY_DEADLINE, deliver};
 pub use releases::{NoReleases, Releases};
 pub use secrets::{SecretFile, Secrets};
@@ -75,7 +77,6 @@ fn step_of(task: &Task) -> Box<dyn Step + '_> {
         Task::Action(Action::Bake(bake)) => Box::new(bake::BakeStep(bake)),
         Task::Action(Action::Synth(synth)) => Box::new(synth::SynthStep(synth)),
         Task::Action(Action::Lint(lint)) => Box::new(lint::LintStep(lint)),
-        Task::Action(Action::Deploy(deploy)) => Box::new(deploy::DeployStep(deploy)),
         Task::Action(Action::Verify(verify)) => Box::new(verify::VerifyStep(verify)),
         Task::Action(Action::Check(check)) => Box::new(check::CheckStep(check)),
         Task::Require(requirements) => Box::new(require::RequireStep(requirements)),
@@ -83,6 +84,8 @@ fn step_of(task: &Task) -> Box<dyn Step + '_> {
         Task::Merge(merge) => Box::new(merge::MergeStep(merge)),
         Task::CheckRestore(restore) => Box::new(restore::CheckRestoreStep(restore)),
         Task::Restore(restore) => Box::new(restore::RestoreStep(restore)),
+        Task::Action(Action::Deploy(_)) | Task::Operate(_) | Task::Plan(_) => Box::new(look::LookStep),
+        Task::Act(act) => Box::new(act::ActStep(act)),
         Task::Release(member) => Box::new(release::ReleaseStep(member)),
         Task::Action(Action::Approve(_)) | Task::FanIn | Task::Soak { .. } | Task::Window { .. } | Task::Consent(_) => {
             Box::new(gate::GateStep(task.kind()))

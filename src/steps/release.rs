@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{
     StepLog, Tools,
     foresight::{Ahead, Foreseen, Told},
-    step::{Act, Progress, Step, nothing_proceeds},
+    step::{Progress, Step, Try, nothing_proceeds},
 };
 use crate::{
     engine::{
@@ -28,11 +28,11 @@ pub(super) struct ReleaseStep<'plan>(pub(super) &'plan Member);
 
 #[async_trait]
 impl Step for ReleaseStep<'_> {
-    async fn start(&self, on: &Act<'_>) -> Result<Progress, Fault> {
+    async fn start(&self, on: &Try<'_>) -> Result<Progress, Fault> {
         wait(self.0, on.work, on.tools, on.log).await
     }
 
-    async fn cancel(&self, _: &str, _: &Act<'_>) -> Result<Progress, Fault> {
+    async fn cancel(&self, _: &str, _: &Try<'_>) -> Result<Progress, Fault> {
         nothing_proceeds()
     }
 

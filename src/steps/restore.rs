@@ -9,7 +9,7 @@ use super::{
     foresight::{Ahead, Foreseen, Told},
     given::time_left,
     moved, signatures,
-    step::{Act, Progress, Step, nothing_proceeds},
+    step::{Progress, Step, Try, nothing_proceeds},
     tools::{commit_place, message},
 };
 use crate::{
@@ -29,11 +29,11 @@ pub(super) struct CheckRestoreStep<'plan>(pub(super) &'plan Restore);
 
 #[async_trait]
 impl Step for CheckRestoreStep<'_> {
-    async fn start(&self, on: &Act<'_>) -> Result<Progress, Fault> {
+    async fn start(&self, on: &Try<'_>) -> Result<Progress, Fault> {
         check(self.0, on.work, on.tools, on.log).await
     }
 
-    async fn cancel(&self, _: &str, _: &Act<'_>) -> Result<Progress, Fault> {
+    async fn cancel(&self, _: &str, _: &Try<'_>) -> Result<Progress, Fault> {
         nothing_proceeds()
     }
 
@@ -51,11 +51,11 @@ pub(super) struct RestoreStep<'plan>(pub(super) &'plan Restore);
 
 #[async_trait]
 impl Step for RestoreStep<'_> {
-    async fn start(&self, on: &Act<'_>) -> Result<Progress, Fault> {
+    async fn start(&self, on: &Try<'_>) -> Result<Progress, Fault> {
         make(self.0, on.work, on.tools, on.log).await
     }
 
-    async fn cancel(&self, _: &str, _: &Act<'_>) -> Result<Progress, Fault> {
+    async fn cancel(&self, _: &str, _: &Try<'_>) -> Result<Progress, Fault> {
         nothing_proceeds()
     }
 

@@ -12,7 +12,7 @@ use super::{
     given::milliseconds,
 };
 use crate::{
-    engine::{Artifact, Made, Phase, StepOutcome, StepWork},
+    engine::{Artifact, Made, Observation, Phase, StepOutcome, StepWork, plan::Task},
     providers::Fault,
     rules::{printable, printable_line},
 };
@@ -21,15 +21,15 @@ use crate::{
 #[async_trait]
 pub(super) trait Step: Send + Sync {
     /// Does it, or starts what proceeds outside.
-    async fn start(&self, on: &Act<'_>) -> Result<Progress, Fault>;
+    async fn start(&self, on: &Try<'_>) -> Result<Progress, Fault>;
 
     /// Looks again at what was started under this handle. A kind that has only a question asks it again.
-    async fn poll(&self, _handle: &str, on: &Act<'_>) -> Result<Progress, Fault> {
+    async fn poll(&self, _handle: &str, on: &Try<'_>) -> Result<Progress, Fault> {
         self.start(on).await
     }
 
     /// Ends what proceeds outside under this handle; [`nothing_proceeds`] where nothing does.
-    async fn cancel(&self, handle: &str, on: &Act<'_>) -> Result<Progress, Fault>;
+    async fn cancel(&self, handle: &str, on: &Try<'_>) -> Result<Progress, Fault>;
 
     /// What would come of it: on copies, or assumed where the world would answer.
     async fn foresee(&self, ahead: Ahead<'_>) -> Foreseen;
@@ -39,7 +39,7 @@ pub(super) trait Step: Send + Sync {
 }
 
 /// What one try of a step works with.
-pub(super) struct Act<'work> {
+pub(super) struct Try<'work> {
     pub(super) work: &'work StepWork,
     pub(super) tools: &'work Tools,
     pub(super) log: &'work StepLog,
@@ -51,6 +51,8 @@ pub(super) enum Progress {
     Pending { handle: String, after: Duration, progress: String },
     /// It is done.
     Done { outputs: Map<String, Value>, artifacts: Vec<Artifact>, made: Made },
+    /// The target was looked at.
+    Observed(Observation),
     /// It was cancelled, or there was nothing to cancel.
     Cancelled,
 }
@@ -75,6 +77,7 @@ impl From<Progress> for StepOutcome {
                 Self::Pending { handle, after_ms: milliseconds(after), progress: Some(printable_line(&progress)) }
             }
             Progress::Done { outputs, artifacts, made } => Self::Done { outputs, artifacts, made },
+            Progress::Observed(observation) => Self::Observed(observation),
             Progress::Cancelled => Self::Cancelled,
         }
     }
@@ -89,9 +92,9 @@ pub(super) const fn nothing_proceeds() -> Result<Progress, Fault> {
 pub(super) async fn carry_out(step: &dyn Step, work: &StepWork, tools: &Tools) -> StepOutcome {
     let log = &tools.log(work);
     if work.phase == Phase::Start {
-        log.line(&format!("{} {}", work.task.kind().name, work.key)).await;
+        log.line(&format!("{} {}", said(work), work.key)).await;
     }
-    let on = Act { work, tools, log };
+    let on = Try { work, tools, log };
     let outcome = match (work.phase, &work.handle) {
         // Without a handle, nothing proceeds but in this process, where the driver has ended it already.
         (Phase::Cancel, None) => Ok(Progress::Cancelled),
@@ -108,4 +111,12 @@ pub(super) async fn carry_out(step: &dyn Step, work: &StepWork, tools: &Tools) -
     };
     log.outcome(&outcome).await;
     outcome
+}
+
+/// What a step does, in a word: its kind, or which act it is.
+fn said(work: &StepWork) -> &str {
+    match &work.task {
+        Task::Act(act) => &act.name,
+        task => task.kind().name,
+    }
 }

@@ -18,6 +18,8 @@ impl StepLog {
     /// The log of a step below `logs`; `run` is the run's unique name.
     #[must_use]
     pub fn new(logs: &Path, system: &SystemName, run: &str, step: &StepId) -> Self {
+        // What an act says stands in the log of the step that planned it.
+        let step = step.as_str().split('/').next().unwrap_or_default();
         Self { path: logs.join(system.as_str()).join(run).join(format!("{step}.log")) }
     }
 
@@ -45,7 +47,7 @@ impl StepLog {
     /// Adds how it ended.
     pub(super) async fn outcome(&self, outcome: &StepOutcome) {
         match outcome {
-            StepOutcome::Pending { .. } => {}
+            StepOutcome::Pending { .. } | StepOutcome::Observed(_) => {}
             StepOutcome::Done { outputs, .. } => {
                 for (name, value) in outputs {
                     let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);

@@ -41,8 +41,10 @@ pub struct Tools {
     pub places: PathBuf,
     /// What is begun, and what ended the program.
     pub quarantine: Quarantine,
-    /// The folder of the environments on this machine: one folder per system and stage below it.
+    /// The folder of the stacks on this machine: `system/target@stage` below it.
     pub environments: PathBuf,
+    /// The folder of the jobs on this machine: `system/target@stage` below it.
+    pub jobs: PathBuf,
     /// The box that commands of rules and repositories run in.
     pub sandbox: Sandbox,
     /// The folder for what lives no longer than a step.

@@ -9,7 +9,7 @@ use super::{
     StepLog, Tools,
     foresight::{Ahead, Foreseen, Told},
     given::time_left,
-    step::{Act, Progress, Step, nothing_proceeds},
+    step::{Progress, Step, Try, nothing_proceeds},
     synth::last_lines,
 };
 use crate::{
@@ -33,11 +33,11 @@ pub(super) struct VerifyStep<'rule>(pub(super) &'rule Verify);
 
 #[async_trait]
 impl Step for VerifyStep<'_> {
-    async fn start(&self, on: &Act<'_>) -> Result<Progress, Fault> {
+    async fn start(&self, on: &Try<'_>) -> Result<Progress, Fault> {
         check(self.0, on.work, on.tools, on.log).await
     }
 
-    async fn cancel(&self, _: &str, _: &Act<'_>) -> Result<Progress, Fault> {
+    async fn cancel(&self, _: &str, _: &Try<'_>) -> Result<Progress, Fault> {
         nothing_proceeds()
     }
 

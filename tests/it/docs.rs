@@ -40,7 +40,7 @@ fn the_rules_by_example_load() {
 
 #[test]
 fn every_example_of_rules_and_settings_loads() {
-    for document in ["gates", "git", "notifications", "rules", "security", "signing"] {
+    for document in ["gates", "git", "notifications", "rules", "security", "signing", "targets"] {
         let document = &format!("docs/{document}.md");
         let text = read(document);
         for block in blocks(&text, "yaml").into_iter().filter(|block| block.contains("version: 1")) {

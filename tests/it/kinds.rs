@@ -38,7 +38,16 @@ const BESIDES: [(&str, &[&str]); 4] = [
             "crates/engine/src/rules/check/steps.rs",
         ],
     ),
-    ("Deploy", &["crates/engine/src/engine/gate/approval.rs", "crates/engine/src/rules/check/steps.rs"]),
+    (
+        "Deploy",
+        &[
+            "crates/engine/src/engine/gate/approval.rs",
+            "crates/engine/src/engine/task.rs",
+            "crates/engine/src/rules/check/steps.rs",
+            "crates/engine/src/rules/check/targets.rs",
+            "src/cli/target/report.rs",
+        ],
+    ),
     (
         "Check",
         &[

@@ -91,7 +91,7 @@ impl Machine {
     }
 }
 
-fn deployment(key: &str, image: &str, command: &[&str]) -> Deployment {
+pub(crate) fn deployment(key: &str, image: &str, command: &[&str]) -> Deployment {
     let properties = serde_json::json!({"ImageId": image, "Command": command});
     let web = serde_json::json!({"Type": SERVICE_TYPE, "Properties": properties});
     Deployment {

@@ -25,6 +25,18 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Opt
     }
 }
 
+/// Waits until `look` sees something, outside of any runtime.
+pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(Instant::now() < until, "never seen: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// The living processes that have `marker` in their command line (its parts joined by spaces).
 pub(crate) fn processes_with(marker: &str) -> Vec<i32> {
     fs::read_dir("/proc")

@@ -24,12 +24,13 @@ const LITTLE_BYTES: u64 = 2 << 30;
 /// How long sizes are counted.
 const COUNTING: Duration = Duration::from_secs(60);
 /// The folders in the data folder, and what they are for.
-const FOLDERS: [(&str, &str); 5] = [
+const FOLDERS: [(&str, &str); 6] = [
     ("mirrors", "mirrors"),
     ("objects", "artifacts"),
     ("logs", "logs"),
     ("image-builder", "builds"),
     ("environments", "environments"),
+    ("jobs", "jobs"),
 ];
 
 /// How much room there is, and what takes how much of it.

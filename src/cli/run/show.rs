@@ -1,6 +1,7 @@
 //! `tidegate run show`: one run with its plan, what each step made, and what it waits for.
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::{
     cli::{
@@ -32,8 +33,8 @@ pub(super) struct Shown {
 }
 
 /// The outputs that a person looks for; the rest is in the JSON.
-const SHOWN_OUTPUTS: [&str; 10] =
-    ["tag", "uri", "commit", "ami", "template", "verdict", "report", "address", "status", "by"];
+const SHOWN_OUTPUTS: [&str; 12] =
+    ["tag", "uri", "commit", "ami", "template", "verdict", "report", "acts", "changes", "address", "status", "by"];
 
 impl Shown {
     /// The run for people.
@@ -84,7 +85,7 @@ impl Shown {
     fn question(&self, digest: &Digest) -> String {
         let output = |kind: &str, name: &str| {
             let step = self.run.steps.iter().find(|step| step.task.kind().name == kind)?;
-            step.outputs.get(name).map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned))
+            step.outputs.get(name).map(said).filter(|said| !said.is_empty())
         };
         let mut lines = vec![format!("\n{}", paint("To be approved", Tone::Strong)), format!("  digest    {digest}")];
         let facts = [
@@ -92,6 +93,8 @@ impl Shown {
             ("verdict", output("lint", "verdict")),
             ("warnings", output("lint", "warnings")),
             ("report", output("lint", "report")),
+            ("plan", output("plan", "acts")),
+            ("changes", output("plan", "changes")),
         ];
         lines.extend(facts.into_iter().filter_map(|(name, value)| Some(format!("  {name:<9} {}", value?))));
         let short = digest.as_str().get(..19).unwrap_or(digest.as_str());
@@ -99,6 +102,12 @@ impl Shown {
         lines.push(format!("  tidegate reject {} --reason \"…\"", self.run.id));
         lines.join("\n")
     }
+}
+
+/// An output for people: a text as it is, texts in a row.
+fn said(value: &Value) -> String {
+    let texts = value.as_array().map(|items| items.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", "));
+    texts.or_else(|| value.as_str().map(str::to_owned)).unwrap_or_else(|| value.to_string())
 }
 
 fn approver(answer: &Answer) -> String {
@@ -113,8 +122,10 @@ fn step_lines(run: &Run, step: &StepRun, lines: &mut Vec<String>) {
         _ => String::new(),
     };
     let position = run.steps.iter().position(|other| other.id == step.id).unwrap_or(0);
-    let before = position.checked_sub(1).and_then(|before| run.steps.get(before)).map(|before| &before.id);
-    let in_order = step.needs.len() <= 1 && step.needs.first() == before;
+    // The acts of a plan stand where their step stands, which waits for them without saying so.
+    let earlier = run.steps.iter().take(position).rev().find(|earlier| earlier.task.planned_by().is_none());
+    let of_plan = step.task.planned_by().and_then(|by| run.step(by)).is_some_and(|by| by.needs == step.needs);
+    let in_order = of_plan || (step.needs.len() <= 1 && step.needs.first() == earlier.map(|earlier| &earlier.id));
     let needs: Vec<&str> = step.needs.iter().map(|need| need.as_str()).collect();
     let needs = if in_order || needs.is_empty() {
         String::new()
@@ -125,8 +136,7 @@ fn step_lines(run: &Run, step: &StepRun, lines: &mut Vec<String>) {
     let indent = " ".repeat(14);
     lines.extend(step.progress.iter().map(|progress| format!("{indent}{progress}")));
     for name in SHOWN_OUTPUTS {
-        let Some(value) = step.outputs.get(name).filter(|value| value.as_str() != Some("")) else { continue };
-        let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let Some(value) = step.outputs.get(name).map(said).filter(|said| !said.is_empty()) else { continue };
         lines.push(format!("{indent}{} {value}", paint(&format!("{name:<9}"), Tone::Quiet)));
     }
     for answer in &step.answers {

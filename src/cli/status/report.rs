@@ -174,7 +174,7 @@ pub struct TargetStatus {
     pub target: String,
     /// The stage.
     pub stage: String,
-    /// UNPROVISIONED, AVAILABLE, BUSY or BROKEN.
+    /// Where it is in its life, as AVAILABLE.
     pub state: String,
     /// The run that deployed what is there.
     pub deployed_by: Option<String>,
@@ -189,6 +189,12 @@ pub struct TargetStatus {
     pub made_here: Option<String>,
     /// Why it is broken.
     pub broken: Option<String>,
+    /// Why it could not be looked at when that was last tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unseen: Option<String>,
+    /// What another hand changed there since the last run left it: the names of what is otherwise now.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<String>,
 }
 
 /// A run that goes on.
@@ -344,6 +350,7 @@ fn unread((stage, unread): (&StageName, &Unread)) -> (String, UnreadStatus) {
 fn target(state: &System, name: &str, key: &TargetKey, stage: &StageName) -> TargetStatus {
     let target = state.targets.get(key);
     let deployed = target.and_then(|target| target.deployed.as_ref());
+    let outside = target.and_then(|target| target.outside.as_ref());
     let verified =
         state.verified.get(stage).zip(deployed).is_some_and(|(verified, deployed)| verified.run == deployed.run);
     TargetStatus {
@@ -356,6 +363,8 @@ fn target(state: &System, name: &str, key: &TargetKey, stage: &StageName) -> Tar
         verified,
         made_here: deployed.and_then(|deployed| explain::made_in(state, stage, &deployed.made_here)),
         broken: target.and_then(|target| target.broken.clone()),
+        unseen: outside.and_then(|outside| outside.unseen.clone()),
+        drift: outside.into_iter().flat_map(|outside| &outside.drift).map(|change| change.name.clone()).collect(),
     }
 }
 

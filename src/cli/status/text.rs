@@ -208,6 +208,7 @@ fn trouble(
         .chain(failed)
         .chain(unreachable)
         .chain(unread)
+        .chain(targets(report, stage))
         .chain(rules(report))
         .chain(untold);
     let trouble: Vec<String> = trouble.collect();
@@ -215,4 +216,20 @@ fn trouble(
         lines.push(format!("\n{}", paint("Trouble", Tone::Strong)));
         lines.extend(trouble);
     }
+}
+
+/// The targets that cannot be looked at, and those that another hand changed.
+fn targets(report: &StatusReport, stage: usize) -> impl Iterator<Item = String> {
+    report.targets.iter().flat_map(move |target| {
+        let place = format!("  {:<stage$} {}", target.stage, target.target);
+        let unseen = target
+            .unseen
+            .as_ref()
+            .map(|why| format!("{place} {}: {}", paint("cannot be looked at", Tone::Bad), words::first_line(why)));
+        let drift = (!target.drift.is_empty()).then(|| {
+            let changed = paint("changed by another hand", Tone::Bad);
+            format!("{place} {changed}: {} (`tidegate target show`)", target.drift.join(", "))
+        });
+        unseen.into_iter().chain(drift)
+    })
 }

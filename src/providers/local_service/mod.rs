@@ -13,6 +13,7 @@
 //! after us goes on where we died, and finds every process that we started.
 
 mod release;
+mod stack;
 mod template;
 
 use std::collections::BTreeMap;
@@ -23,9 +24,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+pub use stack::LocalStacks;
 pub use template::{SERVICE_TYPE, Service, read_template};
 
 use self::release::{Record, Release};
+use crate::providers::act::forgotten;
 use crate::providers::http_check::{Check, check};
 use crate::providers::image_builder::find_image;
 use crate::providers::objects::Objects;
@@ -165,10 +168,7 @@ impl LocalService {
         let _lock = self.lock().await?;
         let release = self.release(handle)?;
         let Some(record) = release.record()? else {
-            return Err(Fault::fail(
-                format!("there is no deployment {} in {}", handle.0, self.environment.display()),
-                "its release was removed; deploy it again",
-            ));
+            return Err(forgotten(&handle.0, &self.environment.display().to_string()));
         };
         if let Some(reason) = release.failure()? {
             return Ok(DeployStatus::Failed { reason, log: release.log() });
@@ -270,6 +270,27 @@ impl LocalService {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Stops everything that runs in this environment, and removes it.
+    pub(super) async fn remove(&self) -> Result<(), Fault> {
+        self.stop().await?;
+        files::remove_directory(&self.environment)
+    }
+
+    /// The deployments that have begun and not ended, but for those of these keys.
+    pub(super) async fn others_begin(&self, ours: &[String]) -> Result<Vec<DeployHandle>, Fault> {
+        let ours: Vec<String> = ours.iter().map(|key| files::directory_name(key)).collect();
+        let serves = self.current()?.map(|current| current.deployment.0);
+        let mut others = Vec::new();
+        for release in release::releases(&self.releases_path())? {
+            let Some(name) = release.directory.file_name().and_then(|name| name.to_str()) else { continue };
+            let is_known = ours.iter().any(|own| own == name) || serves.as_deref() == Some(name);
+            if !is_known && release.failure()?.is_none() && release.process().await?.is_some() {
+                others.push(DeployHandle(name.to_owned()));
+            }
+        }
+        Ok(others)
     }
 
     /// After the switch: ends all but the current release, and removes all but it and the one before it.

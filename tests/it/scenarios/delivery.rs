@@ -346,7 +346,10 @@ impl Delivery {
 
     /// What is written of the present deployment of an environment.
     pub(super) fn current(&self, stage: &str) -> Option<Vec<u8>> {
-        std::fs::read(self.root().join("data/environments/webshop").join(stage).join("current.json")).ok()
+        std::fs::read(
+            self.root().join("data/environments/webshop").join(format!("webshop@{stage}")).join("current.json"),
+        )
+        .ok()
     }
 
     /// Waits until the newest run of a rule at a stage has ended well.
@@ -402,9 +405,9 @@ fn newest<'state>(state: &'state System, rule: &str, stage: &str) -> Option<&'st
     state.runs.values().rev().find(|run| run.subject.name() == rule && run.stage.as_str() == stage)
 }
 
-impl Drop for Delivery {
-    fn drop(&mut self) {
-        self.kill();
+impl Delivery {
+    /// Ends the services that were deployed.
+    pub(super) fn stop_services(&self) {
         let Ok(stages) = std::fs::read_dir(self.root().join("data/environments/webshop")) else { return };
         // The test may have failed already: what cannot be ended is left, and the test says what it has to say.
         let Ok(objects) = Address::Directory(self.objects()).open() else { return };
@@ -414,5 +417,12 @@ impl Drop for Delivery {
                 LocalService { environment: stage.path(), objects: Arc::clone(&objects), sandbox: sandbox::sandbox() };
             drop(runtime.block_on(service.stop()));
         }
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        self.kill();
+        self.stop_services();
     }
 }

@@ -268,6 +268,7 @@ impl Company {
             }
             Work::Authors(work) => Outcome::Authors(attribute(&work, &self.tools.mirrors).await),
             Work::Notice(_) => Outcome::Notice(Delivery::Delivered),
+            Work::Observe(_) => unreachable!("nobody asks for looks at rest"),
             Work::Watch(_) => unreachable!("watches look when they are told to"),
         };
         self.record(Event::Outcome { effect: effect.id.clone(), outcome }).await;
@@ -330,6 +331,7 @@ fn tools(data: &Path) -> Tools {
         places: data.join("places.json"),
         quarantine: Quarantine::open(data.join("begun")).unwrap(),
         environments: data.join("environments"),
+        jobs: data.join("jobs"),
         sandbox: sandbox(),
         scratch: data.with_file_name("scratch"),
         logs: data.join("logs"),

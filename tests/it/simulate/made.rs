@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use tidegate::{
-    engine::{Cause, Run, StepOutcome, StepState, StepWork, System, explain, plan::Task},
+    engine::{
+        Cause, Run, StepOutcome, StepState, StepWork, System, explain,
+        plan::{Task, Wanted},
+    },
     rules::Action,
     simulate::report::{Gate, Prediction, What},
     steps::Tools,
@@ -89,7 +92,7 @@ impl Made {
                 let amis = serde_json::from_value(outputs["amis"].clone()).unwrap();
                 return self.things.push((whose, Thing::Image { amis, reused }));
             }
-            Task::Action(Action::Deploy(_)) => {
+            Task::Act(act) if matches!(act.wanted, Wanted::Deploy(_)) => {
                 let target = run.target.as_ref().unwrap().to_string();
                 return self.things.push((whose, Thing::Deployment { target }));
             }

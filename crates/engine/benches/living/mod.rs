@@ -9,12 +9,12 @@ use serde_json::{Map, Value, json};
 use tidegate_engine::{
     engine::{
         Artifact, Attribution, Brings, Command, CommitId, Delivery, Digest, Effect, EffectKind, Event, Fact, HeadSeen,
-        Made, Moved, Outcome, Phase, Principal, Recorded, Run, Service, StepKey, StepOutcome, StepRun, System, Unmoved,
-        Written,
+        Made, Moved, Observation, Outcome, Phase, Principal, Recorded, Run, Service, Standing, StepKey, StepOutcome,
+        StepRun, System, Unmoved, Written,
         plan::{Maker, Task},
         step,
     },
-    rules::{Action, RepositoryName, Rules, StageName},
+    rules::{Action, AtTarget, RepositoryName, Rules, StageName},
 };
 
 /// A system and the branches that it watches.
@@ -139,6 +139,9 @@ impl World {
             EffectKind::Step { run, step, phase } => {
                 let run = self.system.run(run).unwrap().clone();
                 let step = run.step(step).unwrap();
+                if matches!(step.task.kind().at_target, AtTarget::Plans | AtTarget::Shows) {
+                    return Outcome::Step(StepOutcome::Observed(Observation::of(Standing::Stable)));
+                }
                 let long = step.task.kind().is_long();
                 if long && (*phase == Phase::Start || step.ticks < 4) {
                     let progress = Some("BUILDING".to_owned());
@@ -146,7 +149,9 @@ impl World {
                 }
                 Outcome::Step(self.done(&run, step))
             }
-            EffectKind::Watch { .. } | EffectKind::Timer(_) => unreachable!("nobody drives these"),
+            EffectKind::Watch { .. } | EffectKind::Observe { .. } | EffectKind::Timer(_) => {
+                unreachable!("nobody drives these")
+            }
         }
     }
 
@@ -181,7 +186,7 @@ impl World {
             Made::Moved(Box::new(Moved { commit, parent, subject, paths: None, back: false, pins: None, brought }))
         } else if matches!(*step.task, Task::CheckMerge(_)) {
             Made::Unmoved(Box::new(Unmoved { head: None, brought }))
-        } else if step.task.kind().deploys() {
+        } else if step.task.planned_by().is_some() {
             say("address", json!("http://127.0.0.1"));
             Made::Deployed(Service { address: Some("http://127.0.0.1".to_owned()), image: None })
         } else {

@@ -135,6 +135,7 @@ impl Turn<'_> {
             }
         }
         self.set_alarm(number);
+        self.look_at_the_end(number);
         self.finish_if_over(number);
     }
 
@@ -240,7 +241,9 @@ impl Turn<'_> {
             let reason = format!("{}; {reason}", run.reason.as_deref().unwrap_or_default());
             self.record_run(number, RunFact::Ending { ends_as, reason });
         }
-        let active = self.run(number).steps.iter().filter(|step| step.state == StepState::Active);
+        // What planned acts ends when they have, and the target was looked at.
+        let acted = |step: &&StepRun| step.planned.is_some() && step.task.plans();
+        let active = self.run(number).steps.iter().filter(|step| step.state == StepState::Active && !acted(step));
         let active: Vec<(StepId, bool)> = active.map(|step| (step.id.clone(), step.task.kind().is_gate())).collect();
         for (id, is_gate) in active {
             if is_gate {
@@ -299,6 +302,7 @@ impl Turn<'_> {
             Subject::Rollback => self.rollback_ended(run),
             Subject::TakeBack => self.take_back_ended(run),
             Subject::Rules => self.offer_ended(run),
+            Subject::Operation(_) => {}
             Subject::Rule(rule) if run.state == RunState::Done => {
                 if let Some(source) = &run.source {
                     let (rule, stage, commit) = (rule.clone(), run.stage.clone(), source.commit.clone());

@@ -24,14 +24,14 @@ impl System {
     /// What the question of a run is compared with. What another target verified, or another stage has, is no less new here.
     #[must_use]
     pub fn compared_with(&self, run: &Run) -> Base {
-        if run.subject == Subject::Rules {
-            // Who wrote rules came with them.
+        if matches!(run.subject, Subject::Rules | Subject::Operation(_)) {
+            // Who wrote rules came with them, and who asks for an operation wrote its question.
             return Base::new();
         }
         let before: Option<&CommitSet> = match (&run.subject, &run.target) {
             (Subject::Promotion { .. }, _) => self.promoted.get(&run.stage).map(|promoted| &promoted.set),
             (Subject::Rule(_), Some(key)) => self.targets.get(key).map(|target| &target.verified),
-            (Subject::Rule(_) | Subject::Rollback | Subject::TakeBack | Subject::Rules, _) => None,
+            (_, _) => None,
         };
         let of = |repository: &RepositoryName| match before.and_then(|before| before.get(repository)) {
             Some(commit) => vec![commit.clone()],
@@ -88,7 +88,7 @@ impl Turn<'_> {
     pub(in crate::engine) fn ask_git(&mut self, number: u64, id: &StepId) {
         let base = self.system.compared_with(self.run(number));
         let known = self.step_of(number, id).authorship.as_ref().filter(|known| known.base == base);
-        let came_with_it = self.run(number).subject == Subject::Rules;
+        let came_with_it = matches!(self.run(number).subject, Subject::Rules | Subject::Operation(_));
         let is_all = |known: &Authorship| known.written.as_ref().is_some_and(|written| written.unknown.is_empty());
         if known.is_some_and(|known| came_with_it || is_all(known)) {
             return self.tell_who_is_asked(number, id);

@@ -8,11 +8,11 @@ use super::{
     ids::{RunId, TargetKey},
     refused::Refused,
     run::{Cause, Run, RunState, Subject},
-    state::{Policy, System, TargetLife},
+    state::{Policy, System},
     step_run::StepState,
     turn::Turn,
 };
-use crate::rules::{Rule, RuleName, Rules, StageName, StepId, TargetName};
+use crate::rules::{Rule, RuleName, Rules, StageName, StepId, TargetLife, TargetName};
 
 impl Turn<'_> {
     /// Grants or refuses what somebody asks for.
@@ -34,6 +34,8 @@ impl Turn<'_> {
             Command::Retry { run } => self.retry_command(run),
             Command::Abort { run, reason } => self.abort_command(by, run, reason),
             Command::Unlock { target, stage } => self.unlock_command(target, stage),
+            Command::Operate { operation, target, stage } => self.operate_command(by, *operation, (target, stage)),
+            Command::Observe { target, stage } => self.observe_command(target, stage),
             Command::Withdraw { run } => self.withdraw_command(by, run),
             Command::Pause { reason } => self.pause_command(by, reason),
             Command::Resume => self.resume_command(by),
@@ -143,6 +145,10 @@ impl Turn<'_> {
 fn steps_to_do_again(run: &Run) -> Vec<StepId> {
     let mut again: Vec<StepId> = Vec::new();
     for step in &run.steps {
+        // Acts go with the step that planned them.
+        if step.task.planned_by().is_some() {
+            continue;
+        }
         if step.state != StepState::Done || step.needs.iter().any(|need| again.contains(need)) {
             again.push(step.id.clone());
         }
@@ -155,7 +161,7 @@ pub(super) fn known_stage(rules: &Rules, stage: &StageName) -> Result<(), Refuse
     known.then_some(()).ok_or_else(|| unknown("stage", stage.as_str(), rules.stages.keys()))
 }
 
-fn unknown<N: ToString>(kind: &str, name: &str, known: impl Iterator<Item = N>) -> Refused {
+pub(super) fn unknown<N: ToString>(kind: &str, name: &str, known: impl Iterator<Item = N>) -> Refused {
     let known: Vec<String> = known.map(|name| name.to_string()).collect();
     Refused::unknown(format!("there is no {kind} `{name}`"), format!("there are: {}", known.join(", ")))
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use smol_str::format_smolstr;
 
-use super::ids::{EffectId, RunId};
+use super::ids::{EffectId, RunId, TargetKey};
 use crate::rules::{RepositoryName, RuleName, StageName, StepId};
 
 /// One thing to be done, once, not before it is due. It names what it is about; [`super::work`] gives the whole of it.
@@ -42,6 +42,11 @@ pub enum EffectKind {
         run: RunId,
         /// The step that asks.
         step: StepId,
+    },
+    /// Look at a target that nobody holds.
+    Observe {
+        /// The target, at its stage.
+        target: TargetKey,
     },
     /// Say when it is due.
     Timer(Timer),
@@ -97,6 +102,13 @@ impl Effect {
     pub fn watch(repository: RepositoryName, seq: u64, due_ms: i64) -> Self {
         let id = EffectId::new(format_smolstr!("watch/{repository}#{seq}"));
         Self { id, due_ms, kind: EffectKind::Watch { repository } }
+    }
+
+    /// A look at a target; `seq`, the place in the log of the event that asks for it, makes it unique.
+    #[must_use]
+    pub fn observe(target: TargetKey, seq: u64, due_ms: i64) -> Self {
+        let id = EffectId::new(format_smolstr!("observe/{target}#{seq}"));
+        Self { id, due_ms, kind: EffectKind::Observe { target } }
     }
 
     /// One try of a step; `round` and `tick` make it unique.

@@ -106,8 +106,11 @@ impl StepKey {
     /// What it is of; of something else, nothing.
     #[must_use]
     pub fn parts(&self) -> Option<KeyParts<'_>> {
-        let mut parts = self.0.split('/');
+        let mut parts = self.0.splitn(3, '/');
         let (system, run, step) = (parts.next()?, parts.next()?, parts.next()?);
+        // Done anew by hand, it has its round at the end.
+        let is_round = |round: &str| round.bytes().all(|digit| digit.is_ascii_digit());
+        let step = step.rsplit_once('/').filter(|(_, round)| is_round(round)).map_or(step, |(step, _)| step);
         // The names of rules may have dots, and the number of a run has a dash before it.
         let made = run.rsplit_once('.').and_then(|(run, made)| Some((run, i64::from_str_radix(made, 16).ok()?)));
         let (run, made_ms) = made.map_or((run, None), |(run, made_ms)| (run, Some(made_ms)));

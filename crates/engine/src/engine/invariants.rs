@@ -10,11 +10,12 @@ use super::{
     ids::EffectId,
     notice::{MOST_GIVEN_UP, MOST_UNTRIED},
     run::{Run, RunState},
-    state::{Policy, System, TargetLife},
+    state::{Policy, System},
     step_run::{StepRun, StepState},
+    target::{harsher, shown},
     task::Task,
 };
-use crate::rules::{RepositoryName, StageName};
+use crate::rules::{RepositoryName, StageName, TargetLife};
 
 /// What does not hold of this state: a sentence each. Empty for every state that the engine makes.
 #[must_use]
@@ -27,6 +28,7 @@ pub fn broken(system: &System) -> Vec<String> {
         approvals_are_of_what_is_deployed(run, &mut broken);
         waiting_is_explained(system, run, &mut broken);
         skipped_gates_may_be_skipped(run, &mut broken);
+        acts_are_of_what_was_seen(system, run, &mut broken);
     }
     effects_are_accounted_for(system, &mut broken);
     notices_are_accounted_for(system, &mut broken);
@@ -64,7 +66,7 @@ fn queues_hold_who_waits(system: &System, broken: &mut Vec<String>) {
         if !places.is_sorted_by(|before, after| before < after) {
             broken.push(format!("I1: the queue of {key} is out of order: {:?}", target.queue));
         }
-        if target.holder.is_some() != (target.life == TargetLife::Busy) {
+        if target.holder.is_some() != target.life.is_held() {
             broken.push(format!("I1: {key} is {:?} and held by {:?}", target.life, target.holder));
         }
         if target.broken.is_some() != (target.life == TargetLife::Broken) {
@@ -107,6 +109,24 @@ fn approvals_are_of_what_is_deployed(run: &Run, broken: &mut Vec<String>) {
     }
 }
 
+/// I10: no act starts for a target whose standing was not seen since the run took it. I11: what runs is never harsher than
+/// what was approved.
+fn acts_are_of_what_was_seen(system: &System, run: &Run, broken: &mut Vec<String>) {
+    let target = run.target.as_ref().and_then(|key| system.targets.get(key));
+    for act in run.steps.iter().filter(|step| step.state == StepState::Active) {
+        let Some(by) = act.task.planned_by() else { continue };
+        let holds = target.is_some_and(|target| target.holder == Some(run.number));
+        if !holds || target.is_none_or(|target| target.seen_by(run).is_none()) {
+            broken.push(format!("I10: {} {} acts on what the run has not looked at", run.id, act.id));
+        }
+        let class = run.step(by).and_then(|step| step.planned.as_ref()).map(|planned| &planned.class);
+        let shown = shown(run, by).map(|(_, shown)| shown);
+        if class.zip(shown).is_some_and(|(class, shown)| !harsher(class, shown).is_empty()) {
+            broken.push(format!("I11: {} {} is harsher than what was approved", run.id, act.id));
+        }
+    }
+}
+
 /// I7: every waiting thing names what it waits for and who or what can end it.
 fn waiting_is_explained(system: &System, run: &Run, broken: &mut Vec<String>) {
     // Of a run that ends nothing starts any more.
@@ -135,7 +155,8 @@ fn effects_are_accounted_for(system: &System, broken: &mut Vec<String>) {
     for run in system.live_runs() {
         for step in &run.steps {
             let pending = step.effect.as_ref().filter(|id| system.due.contains_key(*id));
-            if step.state == StepState::Active && !step.task.kind().is_gate() && pending.is_none() {
+            let acts = step.planned.is_some() && run.acts(&step.id).any(|act| act.state != StepState::Done);
+            if step.state == StepState::Active && !step.task.kind().is_gate() && !acts && pending.is_none() {
                 broken.push(format!("I9: {} {} is active and nothing is pending for it", run.id, step.id));
             }
             // A window's is the alarm for its opening.

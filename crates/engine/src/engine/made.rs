@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{
     content::PinsSeen,
     ids::{CommitId, Digest},
+    target::Class,
     task::Task,
 };
 use crate::rules::{Moves, RuleName};
@@ -26,6 +27,8 @@ pub enum Made {
     Unmoved(Box<Unmoved>),
     /// A deployment.
     Deployed(Service),
+    /// A plan, of which people see what it does.
+    Planned(Class),
     /// A template.
     Synthesised {
         /// The digest of its bytes.
@@ -107,7 +110,7 @@ impl Made {
     pub fn moved(&self) -> Option<&Moved> {
         match self {
             Self::Moved(moved) => Some(moved),
-            Self::Nothing | Self::Unmoved(_) | Self::Deployed(_) | Self::Synthesised { .. } => None,
+            Self::Nothing | Self::Unmoved(_) | Self::Deployed(_) | Self::Planned(_) | Self::Synthesised { .. } => None,
         }
     }
 
@@ -117,7 +120,7 @@ impl Made {
         match self {
             Self::Moved(moved) => Some(&moved.commit),
             Self::Unmoved(unmoved) => unmoved.head.as_ref(),
-            Self::Nothing | Self::Deployed(_) | Self::Synthesised { .. } => None,
+            Self::Nothing | Self::Deployed(_) | Self::Planned(_) | Self::Synthesised { .. } => None,
         }
     }
 
@@ -127,7 +130,7 @@ impl Made {
         match self {
             Self::Moved(moved) => Some(&moved.brought),
             Self::Unmoved(unmoved) => Some(&unmoved.brought),
-            Self::Nothing | Self::Deployed(_) | Self::Synthesised { .. } => None,
+            Self::Nothing | Self::Deployed(_) | Self::Planned(_) | Self::Synthesised { .. } => None,
         }
     }
 
@@ -136,7 +139,16 @@ impl Made {
     pub const fn deployed(&self) -> Option<&Service> {
         match self {
             Self::Deployed(service) => Some(service),
-            Self::Nothing | Self::Moved(_) | Self::Unmoved(_) | Self::Synthesised { .. } => None,
+            Self::Nothing | Self::Moved(_) | Self::Unmoved(_) | Self::Planned(_) | Self::Synthesised { .. } => None,
+        }
+    }
+
+    /// What a plan does.
+    #[must_use]
+    pub const fn planned(&self) -> Option<&Class> {
+        match self {
+            Self::Planned(class) => Some(class),
+            Self::Nothing | Self::Moved(_) | Self::Unmoved(_) | Self::Deployed(_) | Self::Synthesised { .. } => None,
         }
     }
 
@@ -145,7 +157,7 @@ impl Made {
     pub const fn template_digest(&self) -> Option<&Digest> {
         match self {
             Self::Synthesised { template_digest } => Some(template_digest),
-            Self::Nothing | Self::Moved(_) | Self::Unmoved(_) | Self::Deployed(_) => None,
+            Self::Nothing | Self::Moved(_) | Self::Unmoved(_) | Self::Deployed(_) | Self::Planned(_) => None,
         }
     }
 

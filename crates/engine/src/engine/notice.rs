@@ -65,7 +65,8 @@ impl Happened {
         let source = run.source.as_ref();
         let rule = match &run.subject {
             Subject::Rule(rule) => Some(rule.clone()),
-            Subject::Promotion { .. } | Subject::Rollback | Subject::TakeBack | Subject::Rules => None,
+            Subject::Promotion { .. } | Subject::Rollback | Subject::TakeBack => None,
+            Subject::Rules | Subject::Operation(_) => None,
         };
         let happened = Self { stage: Some(run.stage.clone()), rule, ..Self::new(notice, summary) };
         happened

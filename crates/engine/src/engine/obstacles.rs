@@ -5,11 +5,11 @@ use super::{
     gate::approval::unseen,
     ids::{PinAt, TargetKey},
     run::{Run, RunState, Subject},
-    state::{Freeze, Pause, Pinned, Policy, System, TargetLife},
+    state::{Freeze, Pause, Pinned, Policy, System},
     step_run::{StepRun, StepState},
     task::Task,
 };
-use crate::rules::{Action, HotfixLane, Moves, RepositoryName, StepId, Window};
+use crate::rules::{Action, HotfixLane, Moves, RepositoryName, StepId, TargetLife, Window};
 
 /// One thing that keeps a step from starting or, where it has started, a gate from passing.
 #[derive(Debug, Clone, PartialEq)]
@@ -125,7 +125,9 @@ pub fn holds<'a>(system: &'a System, run: &'a Run, step: &StepRun, now_ms: i64) 
     let freezes = system.freezes.iter().filter(move |(_, freeze)| {
         heeds_freezes && freeze.is_of(&run.stage) && !freeze.overrides.contains_key(&run.id)
     });
-    let pause = system.paused.iter().map(Obstacle::Pause);
+    // A plan that was begun is not left half-way.
+    let heeds_pause = step.task.planned_by().is_none();
+    let pause = system.paused.iter().filter(move |_| heeds_pause).map(Obstacle::Pause);
     let freezes = freezes.map(|(name, freeze)| Obstacle::Freeze(name, freeze));
     let window = shut(system, run, step, now_ms).map(Obstacle::Window);
     let pin = moves.then(|| kept_out(system, run)).flatten().map(Obstacle::Pin);
@@ -165,7 +167,8 @@ fn kept_out<'a>(system: &'a System, run: &Run) -> Option<&'a Pinned> {
     let pinned = system.versions.pinned.get(&run.stage)?;
     let has_begun = || run.steps.iter().any(StepRun::is_begun_move);
     let allowed = match &run.subject {
-        Subject::TakeBack | Subject::Rules => true,
+        // A pin is of what a stage runs, and whoever operates a target by hand says so.
+        Subject::TakeBack | Subject::Rules | Subject::Operation(_) => true,
         Subject::Rollback => has_begun() || system.same_content(&run.set, &pinned.version.verified.set),
         Subject::Rule(_) => system.is_of_version(run, &pinned.version),
         // Never half of a set: what was begun before the pin is finished, and then goes back.
@@ -181,7 +184,8 @@ pub(super) fn lane<'a>(system: &'a System, run: &'a Run) -> Option<Obstacle<'a>>
     if target.policy == Policy::Parallel || target.holder == Some(run.number) {
         return None;
     }
-    if target.life == TargetLife::Broken {
+    // What is broken is recovered or deleted all the same.
+    if target.life == TargetLife::Broken && !matches!(run.subject, Subject::Operation(_)) {
         return Some(Obstacle::Broken(key, target.broken.as_deref().unwrap_or("a run failed on it")));
     }
     let first = target.queue.front().and_then(|first| system.runs.get(first));

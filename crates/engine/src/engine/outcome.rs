@@ -61,6 +61,8 @@ impl Turn<'_> {
                     self.attributed(number, &step, attribution);
                 }
             }
+            (EffectKind::Observe { target }, Outcome::Observed(seen)) => self.looked_at(&target, Ok(seen)),
+            (EffectKind::Observe { target }, Outcome::Unobserved { error }) => self.looked_at(&target, Err(error)),
             (EffectKind::Notify { notice }, Outcome::Notice(delivery)) => self.notice_outcome(notice, delivery),
             _ => unreachable!("an outcome of another kind than its effect settles nothing"),
         }
@@ -77,6 +79,7 @@ impl Turn<'_> {
                 self.record_step(number, id, polled);
                 self.poll_later(number, id, *after_ms);
             }
+            StepOutcome::Observed(observation) => self.observed(number, id, observation),
             StepOutcome::Done { .. } if self.release_waits_again(number, id) => {}
             StepOutcome::Done { outputs, artifacts, made } => self.done(number, id, outputs, artifacts, made),
             StepOutcome::Retry { error, after_ms } => self.try_again(number, id, phase, error, *after_ms),
@@ -85,7 +88,14 @@ impl Turn<'_> {
         }
     }
 
-    fn done(&mut self, number: u64, id: &StepId, outputs: &Map<String, Value>, artifacts: &[Artifact], made: &Made) {
+    pub(super) fn done(
+        &mut self,
+        number: u64,
+        id: &StepId,
+        outputs: &Map<String, Value>,
+        artifacts: &[Artifact],
+        made: &Made,
+    ) {
         let (outputs, artifacts, made) = (outputs.clone(), artifacts.to_vec(), made.clone());
         self.record_step(number, id, StepFact::Done { outputs, artifacts, made, at_ms: self.at_ms });
         self.link(number, id);
@@ -94,7 +104,7 @@ impl Turn<'_> {
     }
 
     /// Looks at a step again later, but not past its deadline: then it is cancelled.
-    fn poll_later(&mut self, number: u64, id: &StepId, after_ms: i64) {
+    pub(super) fn poll_later(&mut self, number: u64, id: &StepId, after_ms: i64) {
         let (at_ms, deadline_ms) = (self.at_ms, self.deadline_ms(number, id));
         if at_ms < deadline_ms {
             let after_ms = after_ms.max(patience_ms(self.step_of(number, id), at_ms));
@@ -166,6 +176,7 @@ impl Turn<'_> {
             StepOutcome::Pending { .. } => {
                 Some("it may still go on outside: it was told to end and did not".to_owned())
             }
+            StepOutcome::Observed(_) => None,
             StepOutcome::Retry { error, .. } | StepOutcome::Failed { error, .. } => {
                 Some(format!("it may still go on outside; cancelling it failed: {error}"))
             }
@@ -239,6 +250,7 @@ impl Turn<'_> {
                 self.made_head(number, id, &place, changed.as_deref(), None);
                 self.pins_moved(number, id, &place);
             }
+            Task::Act(act) => self.act_done(number, &act.of),
             task if task.kind().deploys() => self.deployed(number, id),
             _ => {}
         }
@@ -314,6 +326,7 @@ impl Turn<'_> {
 const fn answers(kind: &EffectKind, outcome: &Outcome) -> bool {
     match kind {
         EffectKind::Watch { .. } => matches!(outcome, Outcome::Heads { .. } | Outcome::Unreachable { .. }),
+        EffectKind::Observe { .. } => matches!(outcome, Outcome::Observed(_) | Outcome::Unobserved { .. }),
         EffectKind::Timer(_) => matches!(outcome, Outcome::Fired),
         EffectKind::Step { .. } => matches!(outcome, Outcome::Step(_)),
         EffectKind::Notify { .. } => matches!(outcome, Outcome::Notice(_)),

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
+    authorship::{Authorship, Written},
     content::CommitSet,
     leads,
     made::Made,
@@ -10,11 +11,11 @@ use super::{
     task::Member,
 };
 use crate::rules::{
-    Action, CHECK_WITHIN, Check, Conditions, Day, Promotion, RepositoryName, Requirement, Retry, Rule, Rules, Span,
-    StageName, Step, StepId,
+    Action, CHECK_WITHIN, Check, Conditions, Day, Operation, Promotion, RepositoryName, Requirement, Retry, Rule,
+    Rules, Span, StageName, Step, StepId, Target,
 };
 
-pub use super::task::{Back, Maker, Merge, Restore, Task};
+pub use super::task::{Act, Back, Maker, Merge, Restore, Task, Wanted};
 
 /// How long a step may take when its rule does not say: an hour covers a slow image build, and still ends.
 pub const STEP_TIMEOUT: Span = Span::from_secs(3_600);
@@ -56,6 +57,7 @@ pub(super) fn planned(
         answers: Vec::new(),
         void: Vec::new(),
         authorship: None,
+        planned: None,
         skippable: false,
         skipped: None,
     }
@@ -122,7 +124,61 @@ pub(super) fn of_rule(rules: &Rules, rule: &Rule, stage: &StageName, combines: b
         steps.push(planned(id.clone(), Task::Action(action.clone()), needs, timeout, *retry));
         previous = vec![id];
     }
-    with_hotfix_lane(rules, steps)
+    with_hotfix_lane(rules, with_plans_shown(steps, stage))
+}
+
+/// Has the target looked at, and its plan made, before people are asked about what is done to it: they see the plan.
+fn with_plans_shown(mut steps: Vec<StepRun>, stage: &StageName) -> Vec<StepRun> {
+    let planning: Vec<StepId> = steps.iter().filter(|step| step.task.plans()).map(|step| step.id.clone()).collect();
+    for id in planning {
+        let asks = |step: &StepRun| step.task.quorum(stage).is_some() && comes_after(&steps, &id, &step.id);
+        let Some(place) = steps.iter().position(asks) else { continue };
+        let (needs, shown) = (steps[place].needs.clone(), StepId::of_act(&id, "plan"));
+        let timeout = Span::from_ms(steps.iter().find(|step| step.id == id).map_or(0, |step| step.timeout_ms));
+        steps.insert(place, planned(shown.clone(), Task::Plan(id.clone()), needs, Some(timeout), None));
+        // Whoever is asked first sees it; what is asked later comes after that.
+        let first = &mut steps[place + 1];
+        (first.needs, first.state) = (vec![shown], StepState::Blocked);
+    }
+    steps
+}
+
+/// Whether a step comes after another, directly or through others.
+fn comes_after(steps: &[StepRun], later: &StepId, earlier: &StepId) -> bool {
+    let mut waiting = vec![later];
+    let mut seen = std::collections::BTreeSet::new();
+    while let Some(id) = waiting.pop() {
+        if id == earlier {
+            return later != earlier;
+        }
+        if seen.insert(id) {
+            waiting.extend(steps.iter().filter(|step| step.id == *id).flat_map(|step| &step.needs));
+        }
+    }
+    false
+}
+
+/// The steps of what somebody asked of a target: people are asked where the target says so.
+#[must_use]
+pub(super) fn of_operation(
+    target: &Target,
+    operation: Operation,
+    stage: &StageName,
+    by: &std::collections::BTreeSet<String>,
+) -> Vec<StepRun> {
+    let mut steps = Vec::new();
+    let mut needs = Vec::new();
+    if let Some(quorum) = target.approvals.get(&operation) {
+        let id = StepId::of_engine("approve", "");
+        let mut asks = planned(id.clone(), Task::Consent(quorum.clone()), Vec::new(), None, None);
+        let written = Some(Written { authors: by.clone(), unknown: Vec::new() });
+        asks.authorship = Some(Box::new(Authorship { written, ..Authorship::default() }));
+        steps.push(asks);
+        needs.push(id);
+    }
+    let id = StepId::of_engine(operation.name(), "");
+    steps.push(planned(id, Task::Operate(operation), needs, None, None));
+    with_plans_shown(steps, stage)
 }
 
 /// The steps of a run that begins with a fan-in, also where its rule combines nothing.

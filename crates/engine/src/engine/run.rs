@@ -12,7 +12,7 @@ use super::{
     origin::Origin,
     step_run::{StepRun, StepState},
 };
-use crate::rules::{RepositoryName, RuleName, StageName, StepId, SystemName};
+use crate::rules::{Operation, RepositoryName, RuleName, StageName, StepId, SystemName};
 
 /// One execution of a rule or a promotion.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -50,8 +50,8 @@ pub struct Run {
     pub target: Option<TargetKey>,
     /// Whether it takes the target from its start on, rather than from its first step that needs it.
     pub holds_from_start: bool,
-    /// Its steps, in the order of the plan. A plan never grows, and a boxed slice has no room to spare: a state that is
-    /// read back would otherwise keep room for four steps in every run.
+    /// Its steps, in the order of the plan; the acts of a target's plan before the step that made it. A boxed slice has no
+    /// room to spare: a state that is read back would otherwise keep room for four steps in every run.
     pub steps: Box<[StepRun]>,
     /// When it was made: milliseconds since 1970, UTC.
     pub created_ms: i64,
@@ -80,6 +80,8 @@ pub enum Subject {
     TakeBack,
     /// The question whether rules may come into force.
     Rules,
+    /// What somebody asked of a target.
+    Operation(Operation),
 }
 
 impl Subject {
@@ -92,6 +94,7 @@ impl Subject {
             Self::Rollback => "rollback",
             Self::TakeBack => "take-back",
             Self::Rules => "rules",
+            Self::Operation(operation) => operation.name(),
         }
     }
 
@@ -101,7 +104,7 @@ impl Subject {
         match self {
             Self::TakeBack => 0,
             Self::Rollback => 1,
-            Self::Promotion { .. } | Self::Rule(_) | Self::Rules => 2,
+            Self::Promotion { .. } | Self::Rule(_) | Self::Rules | Self::Operation(_) => 2,
         }
     }
 }
@@ -237,6 +240,11 @@ impl Run {
     #[must_use]
     pub fn unique_name(&self) -> String {
         format!("{}.{:x}", self.id, self.created_ms)
+    }
+
+    /// The acts of the plan that a step made for its target.
+    pub fn acts<'run>(&'run self, by: &'run StepId) -> impl Iterator<Item = &'run StepRun> {
+        self.steps.iter().filter(move |step| step.task.planned_by() == Some(by))
     }
 
     /// The step that waits for people's approval.

@@ -24,6 +24,7 @@ impl Turn<'_> {
             | EffectKind::Watch { .. }
             | EffectKind::Authors { .. }
             | EffectKind::Step { .. }
+            | EffectKind::Observe { .. }
             | EffectKind::Notify { .. } => None,
         });
         let mut stale = Vec::new();

@@ -11,6 +11,7 @@ use super::{
     content::Artifact,
     ids::{Digest, EffectId},
     made::Made,
+    target::Class,
     task::Task,
 };
 use crate::rules::{Moves, Retry, StepId};
@@ -65,12 +66,26 @@ pub struct StepRun {
     /// Who wrote what its question is about, as far as git was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorship: Option<Box<Authorship>>,
+    /// The plan for its target, once it is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub planned: Option<Box<Planned>>,
     /// Whether a hotfix skips it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub skippable: bool,
     /// Why it was skipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
+}
+
+/// The plan that a step made for its target. Its acts are steps of the run.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planned {
+    /// What it does, and to what.
+    #[serde(default, skip_serializing_if = "Class::is_empty")]
+    pub class: Class,
+    /// Whether what comes after its acts is planned when they are done.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub then_again: bool,
 }
 
 /// How far a step is.
@@ -130,7 +145,7 @@ impl StepRun {
         match self.task.kind().moves {
             Moves::Merge => matches!(self.state, StepState::Active | StepState::Done),
             Moves::Others => matches!(self.state, StepState::Done),
-            Moves::Nothing | Moves::Pins | Moves::Back | Moves::Deployment => false,
+            Moves::Nothing | Moves::Pins | Moves::Back | Moves::Deployment | Moves::Target => false,
         }
     }
 

@@ -5,7 +5,10 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{CommitId, RunId, StepKey};
-use crate::rules::{Action, Day, Paths, Quorum, RepositoryName, Requirement, RuleName, StageName, SystemName};
+use crate::rules::{
+    Action, AtTarget, Day, Deploy, Operation, Paths, Quorum, RepositoryName, Requirement, RuleName, StageName, StepId,
+    SystemName,
+};
 
 /// What a step of a plan does.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -42,6 +45,33 @@ pub enum Task {
     Restore(Restore),
     /// Waits until the promotions of all systems of a release have come as far.
     Release(Member),
+    /// Looks at the target before people are asked, and plans what that step would do to it.
+    Plan(StepId),
+    /// Does to the target what somebody asked for.
+    Operate(Operation),
+    /// One act of the plan that a step made for its target.
+    Act(Box<Act>),
+}
+
+/// One act of a plan.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Act {
+    /// The step that planned it.
+    pub of: StepId,
+    /// Which act it is, among those of its target's kind.
+    pub name: String,
+    /// What the plan was for.
+    pub wanted: Wanted,
+}
+
+/// What is wanted of a target.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wanted {
+    /// What a rule's step deploys.
+    Deploy(Deploy),
+    /// What somebody asked for.
+    Operation(Operation),
 }
 
 /// A merge of one repository's part of a set.
@@ -135,6 +165,31 @@ impl Task {
             Self::Action(Action::Commit(commit)) => Some(&commit.repository),
             Self::Merge(merge) => Some(&merge.repository),
             Self::Restore(restore) => Some(&restore.repository),
+            _ => None,
+        }
+    }
+
+    /// What it wants of its target, for a step that looks at it, plans and has the plan's acts done.
+    #[must_use]
+    pub fn wanted(&self) -> Option<Wanted> {
+        match self {
+            Self::Action(Action::Deploy(deploy)) => Some(Wanted::Deploy(deploy.clone())),
+            Self::Operate(operation) => Some(Wanted::Operation(*operation)),
+            _ => None,
+        }
+    }
+
+    /// Whether it looks at its target, plans and has the plan's acts done.
+    #[must_use]
+    pub const fn plans(&self) -> bool {
+        matches!(self.kind().at_target, AtTarget::Plans)
+    }
+
+    /// The step that planned it, for an act.
+    #[must_use]
+    pub fn planned_by(&self) -> Option<&StepId> {
+        match self {
+            Self::Act(act) => Some(&act.of),
             _ => None,
         }
     }

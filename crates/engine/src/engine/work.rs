@@ -11,14 +11,18 @@ use super::{
     effect::{Effect, EffectKind, Phase, Timer},
     event::Unread,
     heads::POLL_INTERVAL,
-    ids::{CommitId, Digest, PinnerId, RunId, StepKey},
+    ids::{CommitId, Digest, PinnerId, RunId, StepKey, TargetKey},
     leads, provenance,
     run::{Cause, Hotfix, Run, Source},
     state::{Head, Message, System},
     step_run::{StepRun, StepState},
+    target::Seen,
     task::Task,
 };
-use crate::rules::{Action, Commit, Repository, RepositoryName, Rules, StageName, StepId, SystemName, template};
+use crate::rules::{
+    Action, AtTarget, Commit, Repository, RepositoryName, Rules, StageName, StepId, SystemName, Target, TargetName,
+    template,
+};
 
 /// What is to be done, with all that it takes to do it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,10 +34,31 @@ pub enum Work {
     Step(Box<StepWork>),
     /// Ask git who wrote something.
     Authors(Box<AuthorsWork>),
+    /// Look at a target that nobody holds.
+    Observe(Box<TargetWork>),
     /// Say when it is due.
     Timer(Timer),
     /// Deliver a notice.
     Notice(Box<NoticeWork>),
+}
+
+/// A target at its stage, as whoever looks at it or acts on it has to know it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TargetWork {
+    /// The system.
+    pub system: SystemName,
+    /// The target.
+    pub name: TargetName,
+    /// The stage.
+    pub stage: StageName,
+    /// What the rules say of it.
+    pub settings: Target,
+    /// The last look at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Seen>,
+    /// The keys of acts of ours whose run goes on: what they do is no other hand's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ours: Vec<StepKey>,
 }
 
 /// A notice with all that it takes to deliver it.
@@ -181,6 +206,9 @@ pub struct StepWork {
     /// The heads since which every commit of the stage's branches must be signed, of the repositories that require it.
     #[serde(default, skip_serializing_if = "CommitSet::is_empty")]
     pub signed_since: CommitSet,
+    /// The target that it looks at or acts on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<TargetWork>,
     /// Whether another run waits for what goes on outside under the same handle, so that it must not be ended.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub shared: bool,
@@ -251,6 +279,10 @@ pub fn work(system: &System, effect: &Effect) -> Result<Work, String> {
         }
         EffectKind::Watch { repository } => watch_work(system, rules, repository).map(Box::new).map(Work::Watch),
         EffectKind::Authors { run, step } => authors_work(system, rules, run, step),
+        EffectKind::Observe { target } => {
+            let work = target_work(system, rules, target).ok_or_else(|| format!("there is no target {target}"))?;
+            Ok(Work::Observe(Box::new(work)))
+        }
         EffectKind::Step { run, step, phase } => {
             let run = system.run(run).ok_or_else(|| format!("there is no run {run}"))?;
             let target = run.target.as_ref().and_then(|key| system.targets.get(key));
@@ -259,6 +291,8 @@ pub fn work(system: &System, effect: &Effect) -> Result<Work, String> {
             let shared = is_shared(system, run, step);
             let mut work = step_work(rules, run, step, *phase)?;
             (work.deployed, work.shared) = (deployed, shared);
+            let is_at_target = work.task.kind().at_target != AtTarget::Nothing;
+            work.target = run.target.as_ref().filter(|_| is_at_target).and_then(|key| target_work(system, rules, key));
             work.signed_since = signed_since(system, rules, &run.stage);
             match (&work.task, work.task.moves()) {
                 (Task::Action(Action::Commit(_)), _) => work.made_from = made_from(system, run),
@@ -268,6 +302,23 @@ pub fn work(system: &System, effect: &Effect) -> Result<Work, String> {
             Ok(Work::Step(Box::new(work)))
         }
     }
+}
+
+/// What it takes to look at a target or to act on it.
+fn target_work(system: &System, rules: &Rules, key: &TargetKey) -> Option<TargetWork> {
+    let ((name, settings), (_, stage)) = (system.target_settings(key)?, key.target()?);
+    let outside = system.targets.get(key).and_then(|target| target.outside.as_ref());
+    let on_it = system.live_runs().filter(|run| run.target.as_ref() == Some(key));
+    let acts = on_it.flat_map(|run| run.steps.iter().map(move |step| (run, step)));
+    let acts = acts.filter(|(_, step)| step.task.planned_by().is_some() && step.started_ms.is_some());
+    Some(TargetWork {
+        system: rules.system.clone(),
+        name,
+        stage: stage.clone(),
+        settings,
+        seen: outside.and_then(|outside| outside.seen.clone()),
+        ours: acts.map(|(run, step)| run.key(&rules.system, step)).collect(),
+    })
 }
 
 /// The heads that are known of the repositories whose commits in a stage must be signed.
@@ -390,6 +441,7 @@ pub(super) fn step_work(rules: &Rules, run: &Run, id: &StepId, phase: Phase) -> 
         made_from: CommitSet::new(),
         pin_places: Vec::new(),
         signed_since: CommitSet::new(),
+        target: None,
         shared: false,
         approved: before.iter().rev().find_map(|step| step.answers.last()).map(|answer| answer.digest.clone()),
         inputs: before

@@ -29,7 +29,7 @@ pub enum Action {
     Lint(Lint),
     /// Waits for people to approve exactly what the steps before it made. Outputs: `by`, `digest`.
     Approve(Approve),
-    /// Deploys the template and image. Outputs: `deployment`, `digest`, `address`, `image`.
+    /// Deploys to the rule's target. Outputs: `deployment`; of a stack `digest`, `address`, `image`; of a job `outputs`.
     Deploy(Deploy),
     /// Checks that what was deployed works. Outputs: `status`.
     Verify(Verify),
@@ -263,13 +263,22 @@ pub struct Quorum {
     pub author_may_approve: bool,
 }
 
-/// A deployment of the approved template.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+/// A deployment to the rule's target. What it takes, the kind of the target says.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Deploy {
-    /// Parameters of the template; values are templates.
+    /// To a stack: parameters of the template; values are templates.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub parameters: BTreeMap<String, String>,
+    /// To a job: the command, which runs in a checkout of the run's commit; its words are templates.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
+    /// To a job: its variables, which the command finds as JSON in the file at `TIDEGATE_VARIABLES`; texts in them are templates.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub variables: BTreeMap<String, Value>,
+    /// Whether `command` may use the network; without it there is none in the sandbox.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub network: bool,
 }
 
 /// A check of what was deployed: exactly one of `http` and `command`.

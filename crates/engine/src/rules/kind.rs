@@ -21,6 +21,8 @@ pub struct Kind {
     pub needs_template: bool,
     /// Whether the run must hold its target from here on.
     pub holds_target: bool,
+    /// What it has to do with looking at the target and acting on it.
+    pub at_target: AtTarget,
     /// Whether a hotfix may skip it, where the rules say so.
     pub a_hotfix_may_skip: bool,
     /// What later steps may use of it.
@@ -55,6 +57,21 @@ pub enum Moves {
     Others,
     /// What is deployed.
     Deployment,
+    /// A target as a whole: into the world, or out of it.
+    Target,
+}
+
+/// What a step has to do with looking at a target and acting on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AtTarget {
+    /// Nothing.
+    Nothing,
+    /// It looks before people are asked, and shows them the plan.
+    Shows,
+    /// It looks, plans, and has the plan's acts done.
+    Plans,
+    /// It is an act of a plan.
+    Acts,
 }
 
 /// A step's part in a delivery.
@@ -226,6 +243,7 @@ impl Action {
                         part: Part::Package,
                         needs_template: false,
                         holds_target: false,
+                        at_target: AtTarget::Nothing,
                         a_hotfix_may_skip: false,
                         outputs: &[
                             Output::of("tag", Shape::Text),
@@ -245,6 +263,7 @@ impl Action {
                         part: Part::Other,
                         needs_template: false,
                         holds_target: false,
+                        at_target: AtTarget::Nothing,
                         a_hotfix_may_skip: false,
                         outputs: &[Output::of("commit", Shape::Text), Output::of("changed", Shape::Flag)],
                     }
@@ -259,6 +278,7 @@ impl Action {
                         part: Part::Image,
                         needs_template: false,
                         holds_target: false,
+                        at_target: AtTarget::Nothing,
                         a_hotfix_may_skip: false,
                         outputs: &[
                             Output::of("amis", Shape::TextByName),
@@ -278,6 +298,7 @@ impl Action {
                         part: Part::Template,
                         needs_template: false,
                         holds_target: false,
+                        at_target: AtTarget::Nothing,
                         a_hotfix_may_skip: false,
                         outputs: &[Output::of("template", Shape::Text), Output::of("template_digest", Shape::Text)],
                     }
@@ -292,6 +313,7 @@ impl Action {
                         part: Part::Report,
                         needs_template: true,
                         holds_target: false,
+                        at_target: AtTarget::Nothing,
                         a_hotfix_may_skip: false,
                         outputs: &[
                             Output::of("verdict", Shape::Text),
@@ -312,6 +334,7 @@ impl Action {
                         part: Part::Approval,
                         needs_template: false,
                         holds_target: false,
+                        at_target: AtTarget::Nothing,
                         a_hotfix_may_skip: false,
                         outputs: &[Output::of("by", Shape::Texts), Output::of("digest", Shape::Text)],
                     }
@@ -326,12 +349,14 @@ impl Action {
                         part: Part::Other,
                         needs_template: true,
                         holds_target: true,
+                        at_target: AtTarget::Plans,
                         a_hotfix_may_skip: false,
                         outputs: &[
                             Output::of("deployment", Shape::Text),
                             Output::of("digest", Shape::Text),
                             Output::of("address", Shape::Text),
                             Output::of("image", Shape::Text),
+                            Output::of("outputs", Shape::TextByName),
                         ],
                     }
                 }
@@ -345,6 +370,7 @@ impl Action {
                         part: Part::Verification,
                         needs_template: false,
                         holds_target: true,
+                        at_target: AtTarget::Nothing,
                         a_hotfix_may_skip: false,
                         outputs: &[Output::of("status", Shape::Number)],
                     }
@@ -359,6 +385,7 @@ impl Action {
                         part: Part::Other,
                         needs_template: false,
                         holds_target: false,
+                        at_target: AtTarget::Nothing,
                         a_hotfix_may_skip: true,
                         outputs: &[Output::of("answer", Shape::Text)],
                     }

@@ -14,6 +14,7 @@ use super::{
     names::{RepositoryName, RuleName, StageName, StepId, SystemName, TargetName},
     notifications::Notification,
     span::Span,
+    targets::{Operation, TargetKind},
 };
 
 /// One system's rules: what is watched, what happens on a change, and what moves between stages.
@@ -98,7 +99,7 @@ pub struct Repository {
 }
 
 /// What is deployed to. One run at a time holds it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Target {
     /// What it is.
@@ -115,6 +116,21 @@ pub struct Target {
     /// verified there.
     #[serde(default, skip_serializing_if = "OnVerifyFailure::is_nothing")]
     pub on_verify_failure: OnVerifyFailure,
+    /// How often it is looked at while no run holds it; what somebody else changed there is told. Never unless it says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observe: Option<Span>,
+    /// Whose question it is whether it may be provisioned, deleted or recovered; nobody's unless it says so.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub approvals: IndexMap<Operation, Quorum>,
+    /// The name that it had before: its life, its queue and what is deployed there are carried over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<TargetName>,
+    /// Whether a run cancels what somebody else does to the target when it takes it, rather than waiting for its end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancel_updates: bool,
+    /// Of a job: how long one that is cancelled may take to end by itself; 10 s unless it says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub grace: Option<Span>,
 }
 
 /// What becomes of a stage when what was deployed there is not verified.
@@ -144,15 +160,6 @@ pub enum OnFailure {
     Break,
     /// It is available for the next run.
     Continue,
-}
-
-/// The kinds of target.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum TargetKind {
-    /// A stack made from a template.
-    #[default]
-    Stack,
 }
 
 /// What becomes of a run that finds its target held by another.

@@ -29,6 +29,14 @@ pub struct InvalidName {
 
 /// Letters, digits, `-`, `_` and `.`, beginning with a letter or digit: safe in a path, a branch and a key.
 fn check(kind: &'static str, name: &str) -> Result<(), InvalidName> {
+    match name.split_once('/') {
+        // An act of a step: `deploy/update`. Rules cannot write such a name.
+        Some((step, act)) if kind == "step" => check_part(kind, step).and_then(|()| check(kind, act)),
+        _ => check_part(kind, name),
+    }
+}
+
+fn check_part(kind: &'static str, name: &str) -> Result<(), InvalidName> {
     let invalid = |reason| Err(InvalidName { kind, name: name.to_owned(), reason });
     if name.is_empty() {
         return invalid("it is empty");
@@ -136,5 +144,11 @@ impl StepId {
     #[must_use]
     pub fn of_engine(kind: &str, subject: &str) -> Self {
         if subject.is_empty() { Self(SmolStr::new(kind)) } else { Self(smol_str::format_smolstr!("{kind}-{subject}")) }
+    }
+
+    /// The id of a step that another planned: `deploy/update`. No step of a rule has a stroke in its name.
+    #[must_use]
+    pub fn of_act(by: &Self, act: &str) -> Self {
+        Self(smol_str::format_smolstr!("{by}/{act}"))
     }
 }

@@ -73,6 +73,8 @@ pub enum Notice {
     Withdrawn,
     /// A changed rules file has mistakes, and the last good rules stay in force.
     RulesRefused,
+    /// Somebody else changed a target since the last run left it.
+    TargetDrifted,
 }
 
 /// The names that a template may use whatever is told of.
@@ -82,7 +84,7 @@ const OF_A_RUN: [&str; 8] = ["stage", "environment", "rule", "run", "repository"
 
 impl Notice {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::ApprovalWanted,
         Self::RunDone,
         Self::RunFailed,
@@ -101,6 +103,7 @@ impl Notice {
         Self::Rejected,
         Self::Withdrawn,
         Self::RulesRefused,
+        Self::TargetDrifted,
     ];
 
     /// Its name, as rules write it.
@@ -125,6 +128,7 @@ impl Notice {
             Self::Rejected => "rejected",
             Self::Withdrawn => "withdrawn",
             Self::RulesRefused => "rules_refused",
+            Self::TargetDrifted => "target_drifted",
         }
     }
 
@@ -136,7 +140,7 @@ impl Notice {
             Self::RunDone | Self::RunFailed | Self::Deployed | Self::Promoted | Self::TargetBroken => true,
             Self::RolledBack => true,
             Self::Paused | Self::Resumed | Self::Frozen | Self::Thawed | Self::Hotfix | Self::Vetoed => false,
-            Self::RulesRefused => false,
+            Self::RulesRefused | Self::TargetDrifted => false,
         }
     }
 
@@ -174,6 +178,7 @@ impl Notice {
             Self::Rejected => &["step", "by", "reason"],
             Self::Withdrawn => &["step", "by"],
             Self::RulesRefused => &["source", "mistakes"],
+            Self::TargetDrifted => &["target", "changes", "command"],
         }
     }
 
@@ -251,6 +256,7 @@ impl Notice {
             }
             Self::Withdrawn => "{{summary}}. It asks as before.\n\nCommits: {{commits}}\nAuthors: {{authors}}\n",
             Self::RulesRefused => "{{summary}}. The last good rules stay in force.\n\n{{mistakes}}\n",
+            Self::TargetDrifted => "{{summary}}.\n\n{{changes}}\n\nTo look at it:  {{command}}\n",
         }
     }
 }

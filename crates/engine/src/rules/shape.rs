@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{
     document::{Content, Key, Node},
     mistake::{Findings, closest},
-    names::{NAME_PATTERN, StepId},
+    names::{NAME_PATTERN, RuleName},
     span::{SPAN_PATTERN, Span},
 };
 
@@ -240,7 +240,7 @@ impl<'walk> Walk<'walk> {
     fn pattern(&mut self, pattern: &str, text: &str, bytes: &Range<usize>) -> bool {
         let refusal = match pattern {
             NAME_PATTERN => {
-                StepId::new(text).err().map(|error| format!("`{text}` is not a valid name: {}", error.reason))
+                RuleName::new(text).err().map(|error| format!("`{text}` is not a valid name: {}", error.reason))
             }
             SPAN_PATTERN => text.parse::<Span>().err().map(|error| error.to_string()),
             _ => None,

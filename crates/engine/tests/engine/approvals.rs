@@ -391,7 +391,7 @@ proptest! {
             prop_assert_eq!(granted.is_ok(), expected, "{} {}: {:?}", name, what, granted);
             let state = world.state("deliver-1");
             prop_assert_eq!(state, model.over.unwrap_or(RunState::Running));
-            let deploys = world.run("deliver-1").steps[2].state == StepState::Active;
+            let deploys = world.step_state("deliver-1", "deploy") == StepState::Active;
             prop_assert_eq!(deploys, model.over == Some(RunState::Running));
             if model.over.is_none() {
                 let seats: BTreeSet<String> = seats(&world).into_iter().collect();
@@ -449,6 +449,8 @@ fn any_command() -> impl Strategy<Value = Command> {
         run().prop_map(move |run| Command::Abort { run, reason: reason() }),
         run().prop_map(|run| Command::Withdraw { run }),
         Just(super::support::unlock("shop", "main")),
+        Just(super::support::operate(tidegate_engine::rules::Operation::Delete, "shop", "main")),
+        Just(super::support::observe("shop", "main")),
         Just(Command::Pause { reason: reason() }),
         Just(Command::Resume),
         any::<bool>().prop_map(move |all| Command::Freeze {

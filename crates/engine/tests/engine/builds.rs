@@ -9,7 +9,6 @@ version: 1
 system: shop
 stages: { dev: { environment: Development }, qa: { environment: QA } }
 repositories: { image: { url: i.git }, infrastructure: { url: n.git } }
-targets: { shop: {} }
 rules:
   bake:
     on: { push: image, schedule: { cron: 0 0 3 * * *, stages: [dev] } }
@@ -18,7 +17,6 @@ rules:
       - commit: { repository: infrastructure, file: config.json, set: { /ami: '{{bake.ami}}' } }
   deliver:
     on: { push: infrastructure }
-    target: shop
     steps: [{ synth: { template: template.yaml } }]
 ";
 

@@ -57,11 +57,13 @@ fn a_run_has_passed_some_waits_at_one_and_has_others_before_it() {
         verdicts(&chain),
         [
             ("synth", Verdict::Passed),
+            ("deploy/plan", Verdict::Passed),
             ("approve", Verdict::Waiting),
             ("deploy", Verdict::NotYet),
             ("verify", Verdict::NotYet)
         ]
     );
+    let chain = &chain[1..];
     assert_eq!((chain[1].what.as_str(), chain[1].since_ms), ("approval by qa (0 of 1)", NOON_MS));
     assert!(chain[1].ended_by.contains("`tidegate approve deliver-1`"), "{}", chain[1].ended_by);
     assert_eq!((chain[2].what.as_str(), chain[2].ended_by.as_str()), ("deploy, after approve", "the steps before it"));

@@ -257,7 +257,7 @@ impl Play {
                     Some((effect.id.clone(), Outcome::Step(outcome)))
                 }
                 EffectKind::Step { .. } | EffectKind::Watch { .. } => None,
-                EffectKind::Authors { .. } | EffectKind::Notify { .. } => None,
+                EffectKind::Authors { .. } | EffectKind::Notify { .. } | EffectKind::Observe { .. } => None,
             });
             let Some((effect, outcome)) = next else { return };
             self.world.answer(&effect, outcome);

@@ -31,6 +31,7 @@ mod stats;
 mod strangers;
 mod support;
 mod take_backs;
+mod targets;
 mod versions;
 mod waits;
 mod ways_back;

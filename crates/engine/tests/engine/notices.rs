@@ -10,7 +10,9 @@ use tidegate_engine::{
     rules::{Notice, SystemName},
 };
 
-use super::support::{HOUR_MS, NOON_MS, World, abort, again, approve, failed, promote, retry, roll_back, unlock, veto};
+use super::support::{
+    HOUR_MS, NOON_MS, World, abort, again, approve, failed, observe, promote, retry, roll_back, unlock, veto,
+};
 
 const SHOP: &str = "
 version: 1
@@ -45,7 +47,7 @@ const DECISIONS: &str = "
 /// Everything is told to a webhook.
 const ALL: &str = "
 notifications:
-  - on: [approval_wanted, run_done, run_failed, deployed, promoted, target_broken, paused, frozen, rolled_back, vetoed, rules_refused]
+  - on: [approval_wanted, run_done, run_failed, deployed, promoted, target_broken, paused, frozen, rolled_back, vetoed, rules_refused, target_drifted]
     via: hook
 ";
 
@@ -152,7 +154,7 @@ fn a_failure_is_told_with_its_reason_and_a_broken_target_with_the_way_out() {
     }
     world.answers("deliver-1", "deploy", failed("no capacity"));
     let run_failed = message(&world, Notice::RunFailed);
-    assert!(run_failed.text.contains("Why:     deploy failed: no capacity"), "{}", run_failed.text);
+    assert!(run_failed.text.contains("Why:     deploy/update failed: no capacity"), "{}", run_failed.text);
     assert!(run_failed.text.contains("Next:    mend it"), "{}", run_failed.text);
     let broken = message(&world, Notice::TargetBroken);
     assert_eq!(broken.subject, "[shop] shop in dev is broken: deliver-1 failed on it");
@@ -451,6 +453,10 @@ fn every_notice_has_just_the_names_that_templates_may_use() {
         world.asked(who, approve("deliver-1"));
     }
     world.done("deliver-1", "deploy");
+    world.looks.saw.insert("image".to_owned(), "ami-1".into());
+    world.asked("ada", observe("shop", "dev"));
+    world.is_looked_at("shop@dev");
+    world.looks.saw.clear();
     world.asked("ada", promote("dev", "qa"));
     while world.live().iter().any(|run| run.starts_with("promote")) {
         let effect = world.step_effects().into_iter().find(|effect| effect.id.as_str().starts_with("promote")).unwrap();

@@ -8,15 +8,15 @@ use serde_json::{Map, Value, json};
 use tidegate_engine::{
     engine::{
         self, Artifact, Brings, Command, CommitId, CommitSet, Decision, Digest, Effect, EffectId, EffectKind, Event,
-        Fact, HeadSeen, Moved, Outcome, Phase, PinnerId, PinsSeen, Principal, Recorded, Refused, Run, RunId, RunState,
-        StepKey, StepOutcome, StepRun, StepState, Subject, System, Unmoved, Work,
+        Fact, HeadSeen, Moved, Observation, Outcome, Phase, PinnerId, PinsSeen, Principal, Recorded, Refused, Run,
+        RunId, RunState, Standing, StepKey, StepOutcome, StepRun, StepState, Subject, System, Unmoved, Work,
         explain::{self, Condition, Journey, Waiting},
         fold, invariants,
         plan::{Back, Merge, Restore, Task},
         stats::Whereabouts,
         step, work,
     },
-    rules::{Action, RepositoryName, RuleName, Rules, StageName, StepId, TargetName, load},
+    rules::{Action, Operation, RepositoryName, RuleName, Rules, StageName, StepId, TargetName, load},
 };
 
 pub(super) mod bytes;
@@ -84,6 +84,7 @@ pub(super) fn done(made: engine::Made, artifacts: Vec<Artifact>) -> StepOutcome 
             say("address", json!(service.address));
             say("image", json!(service.image));
         }
+        engine::Made::Planned(_) => {}
         engine::Made::Synthesised { template_digest } => say("template_digest", json!(template_digest)),
     }
     StepOutcome::Done { outputs, artifacts, made }
@@ -122,6 +123,10 @@ pub(super) struct World {
     pub(super) contents: contents::Contents,
     /// Whether git answers at once when it is asked.
     pub(super) git_is_quick: bool,
+    /// How every target stands.
+    pub(super) looks: Observation,
+    /// Whether targets are looked at at once before people are asked.
+    pub(super) looks_are_quick: bool,
     /// Whether what a move carries is told by what is really in the commits, or by who pushed to the stage.
     pub(super) is_exact: bool,
     /// What runs pin that make what was made before.
@@ -216,6 +221,14 @@ pub(super) fn unlock(target: &str, at: &str) -> Command {
     Command::Unlock { target: TargetName::new(target).unwrap(), stage: stage(at) }
 }
 
+pub(super) fn operate(operation: Operation, target: &str, at: &str) -> Command {
+    Command::Operate { operation, target: TargetName::new(target).unwrap(), stage: stage(at) }
+}
+
+pub(super) fn observe(target: &str, at: &str) -> Command {
+    Command::Observe { target: TargetName::new(target).unwrap(), stage: stage(at) }
+}
+
 pub(super) fn pause() -> Command {
     Command::Pause { reason: "the cloud is down".to_owned() }
 }
@@ -252,6 +265,8 @@ impl World {
             reproducible: false,
             contents: contents::Contents::default(),
             git_is_quick: true,
+            looks: Observation::of(Standing::Stable),
+            looks_are_quick: true,
             is_exact: false,
             values: BTreeMap::new(),
             commits: 0,
@@ -330,6 +345,7 @@ impl World {
                 self.whereabouts.take(&recorded, &decision, &self.system);
                 self.log.push(recorded);
                 self.facts.push(decision.facts.clone());
+                self.looks_for_people();
                 let asked = self.asks_git().into_iter().find(|effect| effect.due_ms <= self.now_ms);
                 if let Some(asked) = asked.filter(|_| self.git_is_quick) {
                     self.git_answers(&asked);
@@ -521,9 +537,13 @@ impl World {
         self.system.live_runs().map(|run| run.id.to_string()).collect()
     }
 
-    /// The effect that is pending for a step.
+    /// The effect that is pending for a step; of one that waits for an act, that of the act.
     pub(super) fn effect(&self, run: &str, step: &str) -> Effect {
-        let found = self.step(run, step);
+        let mut found = self.step(run, step);
+        if found.effect.is_none() && found.planned.is_some() {
+            let active = self.acts(run, step).into_iter().find(|act| act.state == StepState::Active);
+            found = active.unwrap_or(found);
+        }
         let id = found.effect.unwrap_or_else(|| panic!("{run} {step} is {:?} and has no effect", found.state));
         self.system.due[&id].clone()
     }
@@ -535,17 +555,74 @@ impl World {
         }
     }
 
-    /// A step answers.
+    /// A step answers; of one that plans, the act that it planned, and the looks before and after it show nothing new.
     pub(super) fn answers(&mut self, run: &str, step: &str, outcome: StepOutcome) -> Decision {
+        let found = self.step(run, step);
+        if found.task.plans() && found.planned.is_none() && self.phase(run, step) == Phase::Start {
+            self.does(run, step);
+        }
         let effect = self.effect(run, step).id;
-        self.answer(&effect, Outcome::Step(outcome))
+        let mut decision = self.answer(&effect, Outcome::Step(outcome));
+        let by = StepId::new(step).unwrap();
+        let looks = |world: &Self| {
+            let found = world.system.run(&RunId::new(run)).and_then(|run| run.step(&by)).cloned();
+            found.is_some_and(|step| step.task.plans() && step.planned.is_some() && step.effect.is_some())
+        };
+        while looks(self) && self.phase(run, step) == Phase::Poll {
+            decision = self.does(run, step);
+        }
+        decision
     }
 
-    /// A step is done, with what such a step makes.
+    /// A step is done, with what such a step makes; of one that plans, also what it planned.
     pub(super) fn done(&mut self, run: &str, step: &str) -> Decision {
+        let mut decision = self.does(run, step);
+        if self.run(run).step(&StepId::new(step).unwrap()).is_some_and(|step| step.task.plans()) {
+            while self.step_state(run, step) == StepState::Active {
+                let next = self.acts(run, step).into_iter().find(|act| act.state == StepState::Active);
+                decision = self.does(run, next.map_or_else(|| step.to_owned(), |act| act.id.to_string()).as_str());
+            }
+        }
+        decision
+    }
+
+    /// One effect of a step has the outcome that it has when all goes well.
+    pub(super) fn does(&mut self, run: &str, step: &str) -> Decision {
         let effect = self.effect(run, step);
         let outcome = self.success(&effect);
         self.answer(&effect.id, outcome)
+    }
+
+    /// The acts that a step planned.
+    pub(super) fn acts(&self, run: &str, step: &str) -> Vec<StepRun> {
+        let (run, by) = (self.run(run), StepId::new(step).unwrap());
+        run.acts(&by).cloned().collect()
+    }
+
+    /// A target that nobody holds is looked at.
+    pub(super) fn is_looked_at(&mut self, target: &str) -> Decision {
+        let looks =
+            |effect: &&Effect| matches!(&effect.kind, EffectKind::Observe { target: at } if at.to_string() == target);
+        let effect =
+            self.system.due.values().find(looks).unwrap_or_else(|| panic!("{target} is not looked at")).clone();
+        self.now_ms = self.now_ms.max(effect.due_ms);
+        self.answer(&effect.id, Outcome::Observed(self.looks.clone()))
+    }
+
+    /// Looks at targets before people are asked, as soon as that is wanted.
+    fn looks_for_people(&mut self) {
+        let looks = |effect: &Effect| match &effect.kind {
+            EffectKind::Step { run, step, .. } => {
+                let step = self.system.run(run).and_then(|run| run.step(step)).map(|step| &step.task);
+                step.is_some_and(|task| matches!(**task, Task::Plan(_))) && effect.due_ms <= self.now_ms
+            }
+            _ => false,
+        };
+        let look = self.system.due.values().find(|effect| self.looks_are_quick && looks(effect)).cloned();
+        if let Some(look) = look {
+            let outcome = self.success(&look);
+            self.answer(&look.id, outcome);
+        }
     }
 
     pub(super) fn fires(&mut self, run: &str, step: &str) -> Decision {
@@ -567,6 +644,9 @@ impl World {
         let EffectKind::Step { run, step, .. } = &effect.kind else { panic!("{effect:?}") };
         let run = self.run(run.as_str());
         let step = run.step(step).unwrap();
+        if step.task.plans() || matches!(*step.task, Task::Plan(_)) {
+            return Outcome::Step(StepOutcome::Observed(self.looks.clone()));
+        }
         let mut made = engine::Made::Nothing;
         let kind = step.task.kind().name;
         let mut artifact = Artifact { kind: kind.to_owned(), name: format!("{}/{kind}", run.id), uri: String::new() };

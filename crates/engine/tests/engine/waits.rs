@@ -130,7 +130,7 @@ fn conditions_are_said_in_words_that_people_understand() {
     assert_eq!((chain[1].verdict, chain[1].what.as_str()), (Verdict::Passed, "nobody is asked in dev"));
     let commit = world.run(&run).source.unwrap().commit;
     world.done(&run, "load");
-    let asked = &world.chain(&run)[3].what;
+    let asked = &world.chain(&run)[4].what;
     assert!(asked.contains(&format!("https://dev.example/{commit} to answer 200")), "{asked}");
     world.asked("ada", run_rule("deliver", "main"));
     let run = world.live().pop().unwrap();

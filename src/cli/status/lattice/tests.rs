@@ -44,6 +44,8 @@ fn report(stages: &[&str]) -> StatusReport {
             verified: true,
             made_here: None,
             broken: None,
+            unseen: None,
+            drift: Vec::new(),
         })
         .collect();
     report

@@ -80,6 +80,7 @@ fn due(system: &mut System, effect: &Effect) {
         }
         EffectKind::Timer(Timer::Schedule { .. } | Timer::Freeze { .. }) => {}
         EffectKind::Watch { .. } | EffectKind::Notify { .. } | EffectKind::Authors { .. } => {}
+        EffectKind::Observe { .. } => {}
     }
     system.due.insert(effect.id.clone(), effect.clone());
 }

@@ -6,13 +6,16 @@ use crate::engine::{
     content::CommitSet,
     fact::{RepositoryFact, StageFact, TargetFact},
     ids::TargetKey,
-    state::{Policy, System, TargetLife, TargetState},
+    state::{Policy, System, TargetState},
 };
-use crate::rules::{RepositoryName, StageName};
+use crate::rules::{RepositoryName, StageName, TargetLife};
 
 pub(super) fn apply_target(system: &mut System, key: &TargetKey, fact: &TargetFact) {
     if let TargetFact::Known { policy } = fact {
         return known(system, key, *policy);
+    }
+    if let TargetFact::Renamed { to } = fact {
+        return renamed(system, key, to);
     }
     let Some(target) = system.targets.get_mut(key) else { return };
     match fact {
@@ -21,15 +24,60 @@ pub(super) fn apply_target(system: &mut System, key: &TargetKey, fact: &TargetFa
         TargetFact::Left { run } => target.queue.retain(|waiting| waiting != run),
         TargetFact::Taken { run } => {
             target.queue.retain(|waiting| waiting != run);
-            (target.holder, target.life) = (Some(*run), TargetLife::Busy);
+            (target.holder, target.life, target.broken) = (Some(*run), TargetLife::Busy, None);
+            // What was seen before says nothing to the run that has it now.
+            if let Some(seen) = target.outside.as_mut().and_then(|outside| outside.seen.as_mut()) {
+                seen.by = None;
+            }
         }
-        TargetFact::Freed { life } => (target.holder, target.life) = (None, *life),
+        TargetFact::Freed { life } => {
+            (target.holder, target.life) = (None, *life);
+            gone(target);
+        }
         TargetFact::Broken { because } => {
             (target.holder, target.life, target.broken) = (None, TargetLife::Broken, Some(because.clone()));
         }
         TargetFact::Unlocked => (target.life, target.broken) = (TargetLife::Available, None),
         TargetFact::Deployed(deployed) => target.deployed = Some((**deployed).clone()),
         TargetFact::Verified { set } => target.verified.clone_from(set),
+        TargetFact::Lives { life } => {
+            target.life = *life;
+            gone(target);
+        }
+        TargetFact::Is { kind } => target.outside.get_or_insert_default().kind = *kind,
+        TargetFact::Seen(seen) => {
+            let outside = target.outside.get_or_insert_default();
+            (outside.seen, outside.unseen) = (Some((**seen).clone()), None);
+        }
+        TargetFact::Unseen { error } => target.outside.get_or_insert_default().unseen = Some(error.clone()),
+        TargetFact::Settled { saw } => {
+            let outside = target.outside.get_or_insert_default();
+            (outside.left, outside.drift) = (Some(saw.clone()), Vec::new());
+        }
+        TargetFact::Drifted { differences } => {
+            target.outside.get_or_insert_default().drift.clone_from(differences);
+        }
+        TargetFact::Renamed { .. } => {}
+    }
+}
+
+/// What is deleted holds nothing.
+fn gone(target: &mut TargetState) {
+    if target.life != TargetLife::Deleted {
+        return;
+    }
+    (target.deployed, target.verified) = (None, CommitSet::new());
+    if let Some(outside) = &mut target.outside {
+        (outside.left, outside.drift) = (None, Vec::new());
+    }
+}
+
+/// A target goes by another name: all that is known of it, and the runs that are on it.
+fn renamed(system: &mut System, from: &TargetKey, to: &TargetKey) {
+    let Some(target) = system.targets.remove(from) else { return };
+    system.targets.insert(to.clone(), target);
+    for run in system.runs.values_mut().filter(|run| run.target.as_ref() == Some(from)) {
+        run.target = Some(to.clone());
     }
 }
 
@@ -42,6 +90,7 @@ fn known(system: &mut System, key: &TargetKey, policy: Policy) {
         deployed: None,
         broken: None,
         verified: CommitSet::new(),
+        outside: None,
     };
     system.targets.entry(key.clone()).or_insert_with(new).policy = policy;
 }

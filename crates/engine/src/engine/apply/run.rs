@@ -7,7 +7,7 @@ use crate::engine::{
     made::Made,
     run::{Run, RunState},
     state::System,
-    step_run::{StepRun, StepState, VoidAnswer},
+    step_run::{Planned, StepRun, StepState, VoidAnswer},
     task::{Back, Task},
 };
 use crate::rules::StepId;
@@ -37,6 +37,8 @@ pub(super) fn apply(system: &mut System, number: u64, fact: &RunFact) {
             (run.state, run.ended_ms, run.ends_as, run.reason) = (RunState::Queued, None, None, None);
             system.ended.retain(|ended| *ended != number);
         }
+        RunFact::Planned { step, plan, acts } => planned(run, step, plan, acts),
+        RunFact::PlanDropped { step } => plan_dropped(run, step),
         RunFact::Forgotten => {
             system.runs.remove(&number);
             system.ended.retain(|ended| *ended != number);
@@ -114,6 +116,28 @@ pub(super) fn apply_step(system: &mut System, run: u64, step: &StepId, fact: &St
             }
         }
     }
+}
+
+/// The acts stand where the step that planned them stands, before it: it is done when they are.
+fn planned(run: &mut Run, by: &StepId, plan: &Planned, acts: &[StepRun]) {
+    let is_left = |step: &StepRun| step.task.planned_by() == Some(by) && step.state != StepState::Done;
+    let mut steps: Vec<StepRun> = std::mem::take(&mut run.steps).into_vec();
+    steps.retain(|step| !is_left(step));
+    let place = steps.iter().position(|step| step.id == *by).map_or(steps.len(), |place| place);
+    if let Some(step) = steps.get_mut(place) {
+        step.planned = Some(Box::new(plan.clone()));
+    }
+    steps.splice(place..place, acts.iter().cloned());
+    run.steps = steps.into_boxed_slice();
+}
+
+fn plan_dropped(run: &mut Run, by: &StepId) {
+    let mut steps: Vec<StepRun> = std::mem::take(&mut run.steps).into_vec();
+    steps.retain(|step| step.task.planned_by() != Some(by));
+    for step in steps.iter_mut().filter(|step| step.id == *by) {
+        step.planned = None;
+    }
+    run.steps = steps.into_boxed_slice();
 }
 
 fn put_back(step: &mut StepRun, state: StepState, round: u32) {

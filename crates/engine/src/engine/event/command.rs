@@ -7,7 +7,7 @@ use crate::engine::{
     ids::{Digest, RunId},
     task::Release,
 };
-use crate::rules::{RuleName, StageName, TargetName};
+use crate::rules::{Operation, RuleName, StageName, TargetName};
 
 /// What somebody asks for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -110,6 +110,22 @@ pub enum Command {
         /// Its stage.
         stage: StageName,
     },
+    /// Provision, delete or recover a target.
+    Operate {
+        /// Which of them.
+        operation: Operation,
+        /// The target.
+        target: TargetName,
+        /// Its stage.
+        stage: StageName,
+    },
+    /// Look at a target now.
+    Observe {
+        /// The target.
+        target: TargetName,
+        /// Its stage.
+        stage: StageName,
+    },
     /// Take back one's approval of what a run shows.
     Withdraw {
         /// The run that waits.
@@ -171,6 +187,8 @@ impl Command {
             Self::Run { .. }
             | Self::Promote { .. }
             | Self::Unlock { .. }
+            | Self::Operate { .. }
+            | Self::Observe { .. }
             | Self::Pause { .. }
             | Self::Resume
             | Self::Freeze { .. }
@@ -185,6 +203,7 @@ impl Command {
         match self {
             Self::Run { stage, .. } | Self::Promote { to: stage, .. } | Self::Unlock { stage, .. } => Some(stage),
             Self::Rollback { stage, .. } | Self::Pin { stage, .. } | Self::Unpin { stage } => Some(stage),
+            Self::Operate { stage, .. } | Self::Observe { stage, .. } => Some(stage),
             Self::Freeze { stage, .. } => stage.as_ref(),
             Self::TakeBack { .. } | Self::Veto { .. } | Self::LiftVeto { .. } => None,
             Self::Approve { .. }
@@ -209,6 +228,7 @@ impl Command {
             }
             Self::Rollback { .. } | Self::TakeBack { .. } | Self::Veto { .. } => Permission::Operate,
             Self::Pin { .. } | Self::Unpin { .. } => Permission::Operate,
+            Self::Operate { .. } | Self::Observe { .. } => Permission::Operate,
             Self::LiftVeto { .. } => Permission::Override,
             Self::Approve { .. } | Self::Reject { .. } | Self::Withdraw { .. } => Permission::Approve,
             Self::Pause { .. } | Self::Resume | Self::Freeze { .. } | Self::Thaw { .. } => Permission::Hold,
@@ -233,6 +253,8 @@ impl Command {
             Self::Retry { run } => format!("retry {run}"),
             Self::Abort { run, .. } => format!("abort {run}"),
             Self::Unlock { target, stage } => format!("unlock {target} in {stage}"),
+            Self::Operate { operation, target, stage } => format!("{} {target} in {stage}", operation.name()),
+            Self::Observe { target, stage } => format!("look at {target} in {stage}"),
             Self::Withdraw { run } => format!("withdraw from {run}"),
             Self::Pause { .. } => "pause it".to_owned(),
             Self::Resume => "resume it".to_owned(),

@@ -14,6 +14,7 @@ use super::{
     ids::{CommitId, Digest, EffectId, StepKey},
     made::Made,
     rules_origin::RulesOrigin,
+    target::Observation,
 };
 use crate::rules::{Quorum, Rules, StageName};
 
@@ -126,6 +127,13 @@ pub enum Outcome {
     Authors(Attribution),
     /// A notice was delivered, or not.
     Notice(Delivery),
+    /// A target that nobody holds was looked at.
+    Observed(Observation),
+    /// A target that nobody holds could not be looked at.
+    Unobserved {
+        /// What was tried and what came back.
+        error: String,
+    },
 }
 
 /// Why the head of a branch could not be read.
@@ -223,6 +231,8 @@ pub enum StepOutcome {
         /// What to do about it.
         hint: String,
     },
+    /// It looked at its target, as it was asked to.
+    Observed(Observation),
     /// It was cancelled, as it was told to be.
     Cancelled,
 }

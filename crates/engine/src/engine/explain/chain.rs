@@ -9,6 +9,7 @@ use super::question;
 use crate::{
     engine::{
         command::to_start,
+        ids::TargetKey,
         obstacles::heeded_window,
         run::{Run, RunState, Subject},
         state::System,
@@ -200,6 +201,10 @@ pub(super) fn again(system: &System, run: &Run) -> String {
         Subject::Rule(ref rule) => to_start(system, rule, &run.stage),
         Subject::Promotion { ref from } => format!("`tidegate promote {from} {}`", run.stage),
         Subject::Rules => "a push to the repository of the rules".to_owned(),
+        Subject::Operation(operation) => {
+            let target = run.target.as_ref().and_then(TargetKey::target).map_or("", |(target, _)| target.as_str());
+            format!("`tidegate target {} {target} --stage {}`", operation.name(), run.stage)
+        }
         Subject::Rollback | Subject::TakeBack => {
             format!("`tidegate rollback {} --reason …`", run.stage)
         }

@@ -86,12 +86,22 @@ pub fn run(system: &System, run: &Run) -> Option<Waiting> {
 #[must_use]
 pub fn step(system: &System, run: &Run, step: &StepRun) -> Option<Waiting> {
     let kind = step.task.kind();
+    if let Some(act) = next_act(run, step) {
+        return self::step(system, run, act);
+    }
     match step.state {
         StepState::Done | StepState::Failed | StepState::Cancelled => None,
         StepState::Blocked => Some(blocked(run, step)),
         StepState::Active if !kind.is_gate() && kind.moves != Moves::Others => Some(active(system, run, step)),
         StepState::Ready | StepState::Active => Some(kept(system, run, step)),
     }
+}
+
+/// The act that a step with a plan waits for, while it does nothing itself.
+fn next_act<'run>(run: &'run Run, step: &'run StepRun) -> Option<&'run StepRun> {
+    let acts = step.state == StepState::Active && step.planned.is_some() && step.effect.is_none();
+    let first = |state| run.acts(&step.id).find(|act| act.state == state);
+    acts.then(|| first(StepState::Active).or_else(|| first(StepState::Ready))).flatten()
 }
 
 fn blocked(run: &Run, step: &StepRun) -> Waiting {

@@ -3,17 +3,17 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::engine::{
     content::CommitSet,
     event::Unread,
+    ids::TargetKey,
     origin::{Pins, Point, Record},
-    state::{
-        Deployed, FirstSeen, HalfWay, Head, Pinned, Policy, Promoted, RolledBack, TargetLife, Unreachable, Verified,
-        Version,
-    },
+    state::{Deployed, FirstSeen, HalfWay, Head, Pinned, Policy, Promoted, RolledBack, Unreachable, Verified, Version},
+    target::{Difference, Seen},
 };
-use crate::rules::{RepositoryName, StageName};
+use crate::rules::{RepositoryName, StageName, TargetKind, TargetLife};
 
 /// What is said of a repository.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -165,6 +165,38 @@ pub enum TargetFact {
     },
     /// An operator made it available again.
     Unlocked,
+    /// Where it is in its life now, whoever holds it.
+    Lives {
+        /// Where.
+        life: TargetLife,
+    },
+    /// What kind it is.
+    Is {
+        /// The kind.
+        kind: TargetKind,
+    },
+    /// It was looked at.
+    Seen(Box<Seen>),
+    /// It could not be looked at.
+    Unseen {
+        /// What was tried and what came back.
+        error: String,
+    },
+    /// How the run that holds it left it: what differs later was changed by another hand.
+    Settled {
+        /// What was there.
+        saw: Map<String, Value>,
+    },
+    /// What another hand changed since; nothing where all is as it was left.
+    Drifted {
+        /// What.
+        differences: Vec<Difference>,
+    },
+    /// The rules call it by another name.
+    Renamed {
+        /// Its new name, at its stage.
+        to: TargetKey,
+    },
     /// Something was deployed to it.
     Deployed(Box<Deployed>),
     /// Something was verified on it.

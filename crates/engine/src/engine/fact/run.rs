@@ -12,8 +12,9 @@ use crate::engine::{
     made::Made,
     origin::Origin,
     run::{Hotfix, RunState},
-    step_run::{Answer, StepState},
+    step_run::{Answer, Planned, StepRun, StepState},
 };
+use crate::rules::StepId;
 
 /// What is said of a run.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -40,6 +41,20 @@ pub enum RunFact {
     },
     /// It is done again.
     Retried,
+    /// A step of it made the plan for its target: these steps are its acts, in the place of those that are not done.
+    Planned {
+        /// The step.
+        step: StepId,
+        /// What the plan does.
+        plan: Planned,
+        /// Its acts.
+        acts: Vec<StepRun>,
+    },
+    /// The plan of a step does not hold any more; its acts are gone with it.
+    PlanDropped {
+        /// The step.
+        step: StepId,
+    },
     /// The state keeps it no longer.
     Forgotten,
     /// It is of a hotfix.

@@ -11,13 +11,13 @@ use crate::engine::{
     ids::{Digest, RunId},
     refused::Refused,
     run::{Run, RunState},
-    state::{System, TargetLife},
+    state::System,
     step_run::{Answer, StepRun, StepState},
     task::Task,
     turn::Turn,
     work,
 };
-use crate::rules::{Action, Quorum, StepId, template};
+use crate::rules::{Action, Quorum, StepId, TargetLife, template};
 
 pub use crate::engine::gate::voice::{Voice, voices};
 pub use crate::engine::state::DeployedContent;

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::engine::{
     effect::{Effect, Timer},
-    fact::StepFact,
+    fact::{RunFact, StepFact},
     ids::Digest,
     made::Made,
     step_run::{Answer, StepRun, StepState},
@@ -50,6 +50,7 @@ impl Turn<'_> {
             Task::CheckMerge(_) | Task::Merge(_) | Task::CheckRestore(_) | Task::Restore(_) => {
                 unreachable!("only gates are opened")
             }
+            Task::Plan(_) | Task::Operate(_) | Task::Act(_) => unreachable!("only gates are opened"),
         }
     }
 
@@ -103,6 +104,7 @@ impl Turn<'_> {
             Task::CheckMerge(_) | Task::Merge(_) | Task::CheckRestore(_) | Task::Restore(_) => {
                 unreachable!("only gates of time have timers")
             }
+            Task::Plan(_) | Task::Operate(_) | Task::Act(_) => unreachable!("only gates of time have timers"),
         }
     }
 
@@ -167,7 +169,8 @@ impl Turn<'_> {
     pub(in crate::engine) fn put_back_after(&mut self, number: u64, id: &StepId, because: &str) {
         let run = self.run(number);
         let is_after = |step: &&StepRun| run.before(step).iter().any(|before| before.id == *id);
-        let after: Vec<StepId> = run.steps.iter().filter(is_after).map(|step| step.id.clone()).collect();
+        let after = run.steps.iter().filter(|step| step.task.planned_by().is_none());
+        let after: Vec<StepId> = after.filter(is_after).map(|step| step.id.clone()).collect();
         for id in after {
             self.drop_effect_of(number, &id);
             self.put_back(number, &id, because);
@@ -183,6 +186,10 @@ impl Turn<'_> {
         let step = self.step_of(number, id);
         let state = if step.needs.is_empty() { StepState::Ready } else { StepState::Blocked };
         let round = step.round + u32::from(step.started_ms.is_some());
+        let drops_plan = step.planned.is_some();
         self.record_step(number, id, StepFact::PutBack { state, round });
+        if drops_plan {
+            self.record_run(number, RunFact::PlanDropped { step: id.clone() });
+        }
     }
 }

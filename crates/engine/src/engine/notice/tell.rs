@@ -8,6 +8,7 @@ use crate::engine::{
     run::{Run, RunState, Subject},
     state::{Freeze, Pause, Veto},
     step_run::{Answer, StepRun},
+    target::Difference,
     turn::Turn,
     version::rollback::decided,
 };
@@ -74,6 +75,8 @@ impl Turn<'_> {
             (RunState::Done, Subject::Rule(_)) => of_run(Notice::RunDone, format!("{id} is done in {stage}")),
             // That they are in force is said where they come into force.
             (RunState::Done, Subject::Rules) => return,
+            // Whoever asked for it sees it at the target.
+            (RunState::Done, Subject::Operation(_)) => return,
             (RunState::Queued | RunState::Running | RunState::Ending, _) => return,
             (RunState::Aborted | RunState::Superseded | RunState::Rejected, _) => return,
         };
@@ -94,6 +97,19 @@ impl Turn<'_> {
             .with("target", target)
             .with("address", address.unwrap_or_default())
             .with("image", image.unwrap_or_default());
+        self.tell(happened);
+    }
+
+    /// Another hand changed what a target is.
+    pub(in crate::engine) fn tell_drift(&mut self, key: &TargetKey, differences: &[Difference]) {
+        let Some((target, stage)) = key.target().filter(|_| !differences.is_empty()) else { return };
+        let change = |difference: &Difference| format!("{}: {} was {}", difference.name, difference.is, difference.was);
+        let changes: Vec<String> = differences.iter().map(change).collect();
+        let summary = format!("{target} in {stage} is not as the last run left it");
+        let happened = Happened { stage: Some(stage.clone()), ..Happened::new(Notice::TargetDrifted, summary) }
+            .with("target", target.as_str())
+            .with("changes", changes.join("\n"))
+            .with("command", format!("tidegate target show {target} --stage {stage}"));
         self.tell(happened);
     }
 

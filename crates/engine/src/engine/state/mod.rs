@@ -29,7 +29,7 @@ pub use self::{
     hold::{Freeze, Override, Pause},
     notice::{GivenUp, Message, Notices, Undelivered},
     repository::{FirstSeen, Head, Pin, Unreachable, Watched},
-    target::{Deployed, DeployedContent, Policy, TargetLife, TargetState},
+    target::{Deployed, DeployedContent, Outside, Policy, TargetState},
     version::{Carried, HalfWay, Pinned, Promoted, RolledBack, Verified, Version, Versions, Veto},
 };
 

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::engine::{
     content::{Artifact, CommitSet},
     ids::{Digest, RunId},
+    target::{Difference, Seen},
 };
-use crate::rules::{QueuePolicy, RuleQueue};
+use crate::rules::{QueuePolicy, RuleQueue, TargetKind, TargetLife};
 
 /// What is deployed to, or the lane of a rule.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,21 +30,29 @@ pub struct TargetState {
     /// What was last verified on it.
     #[serde(default, skip_serializing_if = "CommitSet::is_empty")]
     pub verified: CommitSet,
+    /// How it stands outside; nothing of a lane, which stands nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outside: Option<Box<Outside>>,
 }
 
-/// Where a target is in its life. (Those between are for targets that are provisioned first.)
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum TargetLife {
-    /// Nothing has been deployed to it yet.
-    #[default]
-    Unprovisioned,
-    /// It is free.
-    Available,
-    /// A run holds it.
-    Busy,
-    /// A run failed on it; an operator makes it available again.
-    Broken,
+/// What is known of a target as it stands outside.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Outside {
+    /// What kind it is.
+    #[serde(default)]
+    pub kind: TargetKind,
+    /// The last look at it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Seen>,
+    /// Why it could not be looked at when that was last tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unseen: Option<String>,
+    /// What was there when the last run left it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<Map<String, Value>>,
+    /// What another hand changed since.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drift: Vec<Difference>,
 }
 
 /// What becomes of a run that finds a target or lane held.

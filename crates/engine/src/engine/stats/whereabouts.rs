@@ -101,7 +101,7 @@ impl Whereabouts {
                 Subject::Promotion { from } => self.promoted(run, from),
                 Subject::Rule(_) => self.deployed(run),
                 // What they bring back is pushed like anything else.
-                Subject::Rollback | Subject::TakeBack | Subject::Rules => {}
+                Subject::Rollback | Subject::TakeBack | Subject::Rules | Subject::Operation(_) => {}
             }
         }
     }

@@ -125,9 +125,15 @@ impl Fields for Approve {
 }
 
 impl Fields for Deploy {
-    fn check(&self, _: &mut Check<'_>, _: &Node) {}
+    fn check(&self, check: &mut Check<'_>, place: &Node) {
+        gates::network_is_of_a_command(check, self.network && self.command.is_empty(), place);
+    }
 
     fn templates(&self, templates: &mut Templates<'_, '_>, place: &Node) {
+        templates.texts(&self.command, Site::Text, |word| place.field("command").item(word));
+        for (name, value) in &self.variables {
+            templates.value(value, place.field("variables").field(name));
+        }
         for (name, value) in &self.parameters {
             templates.text(value, Site::Text, place.field("parameters").field(name));
         }

@@ -11,6 +11,7 @@ mod promotions;
 mod repositories;
 mod secrets;
 mod steps;
+mod targets;
 mod templates;
 mod texts;
 mod triggers;
@@ -53,6 +54,7 @@ pub(super) fn check(rules: &Rules, document: &Node, text: &str, here: Option<&He
         notifications::channels(&mut check, &here.channels);
     }
     gates::check(&mut check);
+    targets::check(&mut check);
     if rules.rules.len() > MOST_RULES {
         check.add(
             document.key("rules"),

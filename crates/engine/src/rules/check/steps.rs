@@ -1,10 +1,17 @@
 //! The steps of a rule: each has what its kind demands, and comes after what it works on.
 
 use super::{
-    super::{actions::Action, document::Node, model::Rule, template},
+    super::{
+        actions::{Action, Deploy},
+        document::Node,
+        model::Rule,
+        names::StepId,
+        template,
+    },
     context::Check,
     fields,
     order::{Steps, ordered},
+    targets,
     templates::Templates,
 };
 
@@ -19,6 +26,7 @@ pub(super) fn check(check: &mut Check<'_>, rule: &Rule, place: &Node) {
         }
         let (fields, at) = (fields::of(&step.action), place.field(step.action.kind().name));
         fields.check(check, at);
+        targets::deploys(check, rule, &step.action, at);
         follows_synth(check, &steps, index, place);
         comes_before_approvals(check, &steps, index, place);
         fields.templates(&mut Templates::of(check, &steps, index), at);
@@ -29,7 +37,9 @@ pub(super) fn check(check: &mut Check<'_>, rule: &Rule, place: &Node) {
 fn follows_synth(check: &mut Check<'_>, steps: &Steps<'_>, index: usize, place: &Node) {
     let step = &steps.rule.steps[index];
     let kind = step.action.kind();
-    if !kind.needs_template {
+    let target = steps.rule.target.as_ref().and_then(|name| check.rules.targets.get(name));
+    let takes_none = kind.deploys() && target.is_some_and(|target| !target.kind.shape().takes_template);
+    if !kind.needs_template || takes_none {
         return;
     }
     let kind = kind.name;
@@ -54,12 +64,8 @@ fn comes_before_approvals(check: &mut Check<'_>, steps: &Steps<'_>, index: usize
     let deploys = steps.rule.steps.iter().enumerate().filter(|(deploy, _)| steps.before[*deploy].contains(&index));
     for (number, deploy) in deploys {
         let Action::Deploy(of) = &deploy.action else { continue };
-        let is_named = |text: &String| {
-            let names = template::names(text).unwrap_or_default();
-            names.iter().any(|name| name.first().is_some_and(|first| first == steps.ids[index].as_str()))
-        };
         let kind = step.action.kind();
-        if kind.asks_people() || !(kind.feeds_deployment() || of.parameters.values().any(is_named)) {
+        if kind.asks_people() || !(kind.feeds_deployment() || names(of, &steps.ids[index])) {
             continue;
         }
         let unseen = steps.before[number].iter().find_map(|approval| {
@@ -82,4 +88,13 @@ fn comes_before_approvals(check: &mut Check<'_>, steps: &Steps<'_>, index: usize
             return;
         }
     }
+}
+
+/// Whether a deployment names what a step makes.
+fn names(deploy: &Deploy, step: &StepId) -> bool {
+    let is_its =
+        |names: Vec<Vec<String>>| names.iter().any(|name| name.first().is_some_and(|first| first == step.as_str()));
+    let mut texts = deploy.parameters.values().chain(&deploy.command);
+    texts.any(|text| is_its(template::names(text).unwrap_or_default()))
+        || deploy.variables.values().any(|value| is_its(template::names_within(value).unwrap_or_default()))
 }

@@ -4,20 +4,22 @@ use std::collections::BTreeSet;
 
 use tidegate_engine::{
     engine::{
-        Access, Command, CommitFact, CommitId, Delivery, Digest, EffectKind, Event, Fact, Outcome, Pins, Recorded,
-        RepositoryFact, RunId, StageFact, StepFact, StepKey, StepOutcome, Unread, fold, version::release::Release,
+        Access, Command, CommitFact, CommitId, Delivery, Digest, Effect, EffectKind, Event, Fact, Observation, Outcome,
+        Pins, Recorded, RepositoryFact, RunId, StageFact, Standing, StepFact, StepKey, StepOutcome, Unread, fold,
+        version::release::Release,
     },
-    rules::{StepId, SystemName},
+    rules::{Operation, StepId, SystemName},
 };
 
 use crate::support::{
-    HOUR_MS, World, abort, again, approve, failed, freeze, lift_veto, pause, pending, pin, repository, retry,
-    roll_back, rules, run_rule, stage, unlock, unpin,
+    HOUR_MS, World, abort, again, approve, failed, freeze, lift_veto, observe, operate, pause, pending, pin,
+    repository, retry, roll_back, rules, run_rule, stage, unlock, unpin,
     verified::{SHOP, two_versions, verified_in},
     veto,
 };
 
 const PEOPLE: &str = include_str!("people.yaml");
+const TARGETS: &str = include_str!("targets.yaml");
 
 pub(super) fn all() -> Vec<(&'static str, World)> {
     vec![
@@ -27,6 +29,7 @@ pub(super) fn all() -> Vec<(&'static str, World)> {
         ("half-way", half_way()),
         ("release", release()),
         ("rules", rules_offered()),
+        ("targets", targets()),
         ("fan-in", super::super::fan_in::combined()),
     ]
 }
@@ -95,6 +98,35 @@ fn people() -> World {
     world.asked("ada", Command::Hotfix { what: head.to_string(), reason: "it leaks".to_owned() });
     tell(&mut world);
     bounds(&mut world, &last);
+    world
+}
+
+/// A target is looked at, acted on, changed by another hand, renamed and deleted; a job fails and is done again.
+fn targets() -> World {
+    let mut world = World::new(TARGETS);
+    world.looks = Observation::of(Standing::Absent);
+    world.push("infrastructure", "main");
+    world.done("deliver-1", "synth");
+    world.asked("grace@managers", approve("deliver-1"));
+    world.does("deliver-1", "deploy");
+    world.looks = Observation::of(Standing::Stable);
+    world.done("deliver-1", "deploy");
+    world.looks.saw.insert("image".to_owned(), "ami-2".into());
+    world.is_looked_at("shop@main");
+    world.asked("ada", run_rule("clean", "dev"));
+    world.does("clean-2", "deploy");
+    world.answers("clean-2", "deploy", failed("no such file"));
+    world.asked("ada", retry("clean-2"));
+    world.asked("ada", observe("nightly", "main"));
+    let looks = |effect: &&Effect| effect.id.as_str().starts_with("observe/nightly");
+    let look = world.system.due.values().find(looks).unwrap().id.clone();
+    world.answer(&look, Outcome::Unobserved { error: "no route".to_owned() });
+    let renamed = TARGETS.replace("  shop: {", "  store: { was: shop,").replace("target: shop", "target: store");
+    world.load(rules(&renamed));
+    world.asked("ada", operate(Operation::Delete, "store", "main"));
+    world.does("delete-3", "delete");
+    world.looks = Observation::of(Standing::Absent);
+    world.done("delete-3", "delete");
     world
 }
 

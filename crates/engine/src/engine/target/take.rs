@@ -1,25 +1,21 @@
 //! Targets and lanes: one run at a time holds one (I1), and the others wait, give way or are refused.
 
-use super::{
+use super::life::{LifeMove, after};
+use super::standing::Standing;
+use crate::engine::{
     fact::TargetFact,
     ids::{RunId, TargetKey},
     obstacles::{Obstacle, lane},
     run::{Run, RunState, Subject},
-    state::{Policy, TargetLife, TargetState},
+    state::{Policy, TargetState},
     step_run::{StepRun, StepState},
     turn::Turn,
 };
-
-impl TargetState {
-    /// Where a target is in its life that nobody holds.
-    const fn at_rest(&self) -> TargetLife {
-        if self.deployed.is_some() { TargetLife::Available } else { TargetLife::Unprovisioned }
-    }
-}
+use crate::rules::{Operation, Target, TargetLife};
 
 impl Run {
     /// Whether something of it has begun that needs its target.
-    pub(super) fn has_begun_on_target(&self) -> bool {
+    pub(in crate::engine) fn has_begun_on_target(&self) -> bool {
         let begun = |step: &&StepRun| !matches!(step.state, StepState::Blocked | StepState::Ready);
         self.steps.iter().filter(begun).any(|step| step.task.kind().holds_target)
     }
@@ -28,7 +24,7 @@ impl Run {
 impl Turn<'_> {
     /// Makes sure that the target is known, with the policy that the rules give it now. Returns the run that holds it, when
     /// the policy is to refuse any other.
-    pub(super) fn prepare_target(&mut self, key: &TargetKey, policy: Policy, number: u64) -> Option<RunId> {
+    pub(in crate::engine) fn prepare_target(&mut self, key: &TargetKey, policy: Policy, number: u64) -> Option<RunId> {
         let on_it = |run: &&Run| run.target.as_ref() == Some(key) && run.number != number && !run.waits_at_fan_in();
         let target = self.system.targets.get(key);
         let (before, queue) = (target.map(|target| target.policy), target.map(|target| target.queue.clone()));
@@ -47,7 +43,7 @@ impl Turn<'_> {
 
     /// Takes the target for the run if it is free and the run is next, and says whether it has it; else the run waits in the
     /// queue. A run that gets this far takes the place of older ones that still wait, where that is the policy.
-    pub(super) fn claim_target(&mut self, number: u64) -> bool {
+    pub(in crate::engine) fn claim_target(&mut self, number: u64) -> bool {
         if lane(&self.system, self.run(number)).is_none() {
             return true;
         }
@@ -59,9 +55,25 @@ impl Turn<'_> {
         self.supersede_older(number);
         let is_next = matches!(lane(&self.system, self.run(number)), Some(Obstacle::Lane(_, None)));
         if is_next {
-            self.record_target(&key, TargetFact::Taken { run: number });
+            self.take(&key, number);
         }
         is_next
+    }
+
+    fn take(&mut self, key: &TargetKey, number: u64) {
+        let life = self.system.targets.get(key).map_or(TargetLife::Unprovisioned, |target| target.life);
+        debug_assert!(after(life, LifeMove::Taken).is_ok(), "{key} is {life:?}");
+        self.record_target(key, TargetFact::Taken { run: number });
+    }
+
+    /// Moves a target on in its life. What its life does not have is not done: the commands refuse it before.
+    pub(super) fn live(&mut self, key: &TargetKey, by: LifeMove) {
+        let life = self.system.targets.get(key).map(|target| target.life);
+        match life.map(|life| after(life, by)) {
+            Some(Ok(life)) => self.record_target(key, TargetFact::Lives { life }),
+            Some(Err(illegal)) => debug_assert!(false, "{key}: {illegal}"),
+            None => {}
+        }
     }
 
     fn place_in_queue(&self, key: &TargetKey, number: u64) -> usize {
@@ -72,7 +84,7 @@ impl Turn<'_> {
 
     /// Ends the older runs of the same subject and stage that do not hold the target: this one brings what they would have
     /// brought, and more. What is a part of a release gives way only to that release: other systems count on it.
-    pub(super) fn supersede_older(&mut self, number: u64) {
+    pub(in crate::engine) fn supersede_older(&mut self, number: u64) {
         let run = self.run(number);
         let Some(key) = &run.target else { return };
         let target = self.system.targets.get(key);
@@ -100,7 +112,7 @@ impl Turn<'_> {
     }
 
     /// Takes the run out of the queue that it waits in, and lets the next have its place.
-    pub(super) fn leave_queue(&mut self, number: u64) {
+    pub(in crate::engine) fn leave_queue(&mut self, number: u64) {
         let Some(key) = self.system.runs.get(&number).and_then(|run| run.target.clone()) else { return };
         if self.system.targets.get(&key).is_some_and(|target| target.queue.contains(&number)) {
             self.record_target(&key, TargetFact::Left { run: number });
@@ -115,10 +127,11 @@ impl Turn<'_> {
     }
 
     /// Frees what the run holds, and only that, and wakes the next in the queue.
-    pub(super) fn release_target(&mut self, run: &Run) {
+    pub(in crate::engine) fn release_target(&mut self, run: &Run) {
         let number = run.number;
         self.leave_queue(number);
         let Some(key) = &run.target else { return };
+        self.withdraw_deletion(run, key);
         let breaks = self.breaks(run) && self.goes_back_after(run).is_none();
         let Some(target) = self.system.targets.get(key).filter(|target| target.holder == Some(number)) else {
             return;
@@ -127,15 +140,35 @@ impl Turn<'_> {
             self.record_target(key, TargetFact::Broken { because: format!("{} failed on it", run.id) });
             self.tell_target_broken(run, key);
         } else {
-            let life = if run.holds_from_start { TargetLife::Available } else { target.at_rest() };
+            let life = if run.holds_from_start { TargetLife::Available } else { rests(target, run) };
             self.record_target(key, TargetFact::Freed { life });
+            self.deletion_waits(key);
             self.wake_next(key);
+        }
+    }
+
+    /// A run that was to delete a target ended before it had it.
+    fn withdraw_deletion(&mut self, run: &Run, key: &TargetKey) {
+        let life = self.system.targets.get(key).map(|target| target.life);
+        if life == Some(TargetLife::DeleteScheduled) && run.subject == Subject::Operation(Operation::Delete) {
+            self.live(key, LifeMove::DeletionWithdrawn);
+        }
+    }
+
+    /// A target is free again, and somebody asked for its deletion meanwhile.
+    fn deletion_waits(&mut self, key: &TargetKey) {
+        let deletes =
+            |run: &Run| run.subject == Subject::Operation(Operation::Delete) && run.target.as_ref() == Some(key);
+        let asked = self.system.live_runs().any(deletes);
+        let life = self.system.targets.get(key).map(|target| target.life);
+        if asked && life.is_some_and(|life| after(life, LifeMove::DeletionAsked).is_ok()) {
+            self.live(key, LifeMove::DeletionAsked);
         }
     }
 
     /// Takes a run out of the queue, and frees its target if nothing that needs it has begun: it keeps nobody from it while
     /// it waits for something else.
-    pub(super) fn give_back_target(&mut self, number: u64) {
+    pub(in crate::engine) fn give_back_target(&mut self, number: u64) {
         let run = self.run(number);
         if run.holds_from_start || run.has_begun_on_target() {
             return;
@@ -146,6 +179,7 @@ impl Turn<'_> {
         let target = self.system.targets.get(&key).filter(|target| target.holder == Some(number));
         if let Some(life) = target.map(TargetState::at_rest) {
             self.record_target(&key, TargetFact::Freed { life });
+            self.deletion_waits(&key);
             self.wake_next(&key);
         }
         if promotes && !self.promotion_moves(&stage) {
@@ -153,20 +187,60 @@ impl Turn<'_> {
         }
     }
 
-    /// Whether the run's end leaves its target broken: a step that changes the target failed, and the target's policy is to
-    /// wait for an operator then.
+    /// Whether the run's end leaves its target broken: it did something to it, and how it stands since then is not settled; or a
+    /// step that changes the target failed, and the target's policy is to wait for an operator then.
     fn breaks(&self, run: &Run) -> bool {
+        let ended_badly = run.state != RunState::Done;
+        let acted = ended_badly && run.steps.iter().any(|step| step.task.plans() && step.planned.is_some());
+        let target = run.target.as_ref().and_then(|key| self.system.targets.get(key));
+        let seen = target.and_then(|target| target.seen_by(run));
+        if acted && !matches!(seen, Some(Standing::Absent | Standing::Stable)) {
+            return true;
+        }
+        if acted && run.state == RunState::Aborted {
+            return false;
+        }
         let failed_on_it = run.steps.iter().any(|step| {
             step.task.kind().holds_target && matches!(step.state, StepState::Failed | StepState::Cancelled)
         });
         let name = run.target.as_ref().and_then(TargetKey::target);
         let target = self.system.rules().zip(name).and_then(|(rules, (name, _))| rules.targets.get(name));
-        failed_on_it && target.is_some_and(crate::rules::Target::breaks)
+        failed_on_it && target.is_some_and(Target::breaks)
     }
 
     /// Makes a broken target available again and lets the next run have it.
-    pub(super) fn unlock(&mut self, key: &TargetKey) {
+    pub(in crate::engine) fn unlock(&mut self, key: &TargetKey) {
         self.record_target(key, TargetFact::Unlocked);
         self.wake_next(key);
     }
+}
+
+impl TargetState {
+    /// Where a target is in its life that nobody holds.
+    pub(super) fn at_rest(&self) -> TargetLife {
+        if self.deployed.is_some() { TargetLife::Available } else { TargetLife::Unprovisioned }
+    }
+
+    /// How it stood when a run that holds it looked last.
+    pub(in crate::engine) fn seen_by(&self, run: &Run) -> Option<&Standing> {
+        let seen = self.outside.as_ref()?.seen.as_ref()?;
+        (seen.by.as_ref() == Some(&run.id)).then_some(&seen.observation.standing)
+    }
+}
+
+/// Where a target is in its life when the run that holds it ends, and has not broken it.
+fn rests(target: &TargetState, run: &Run) -> TargetLife {
+    let is_done = run.state == RunState::Done;
+    let absent = match target.seen_by(run) {
+        Some(standing) => *standing == Standing::Absent,
+        None => target.deployed.is_none(),
+    };
+    let by = match (target.life, is_done) {
+        (TargetLife::Provisioning, false) if absent => LifeMove::NotProvisioned,
+        (TargetLife::Deleting, true) => LifeMove::DeletionDone,
+        (TargetLife::Deleting, false) => LifeMove::DeletionFailed,
+        _ if absent => LifeMove::FreedAbsent,
+        _ => LifeMove::Freed,
+    };
+    after(target.life, by).unwrap_or_else(|_| target.at_rest())
 }
