@@ -19,6 +19,7 @@ mod init;
 mod ledger_releases;
 mod logs;
 mod moment;
+mod nudge;
 mod output;
 mod pause;
 mod pin;
@@ -119,6 +120,8 @@ enum Command {
     Reject(reject::Reject),
     /// Do the failed steps of a run again
     Retry(retry::Retry),
+    /// Look now whether there is news of a repository, a run or a target
+    Nudge(nudge::Nudges),
     /// End a run: cancel what is active, start nothing new
     Abort(abort::Abort),
     /// Make a broken target available again
@@ -195,6 +198,7 @@ impl Cli {
             Command::Approve(approve) => approve.execute(&config, output).await,
             Command::Reject(reject) => reject.execute(&config, output).await,
             Command::Retry(retry) => retry.execute(&config, output).await,
+            Command::Nudge(nudge) => nudge.execute(&config, output).await,
             Command::Abort(abort) => abort.execute(&config, output).await,
             Command::Unlock(unlock) => unlock.execute(&config, output).await,
             Command::Simulate(simulate) => simulate.execute(&config, output).await,

@@ -12,6 +12,7 @@ mod gates;
 mod hostile;
 mod looking;
 mod notices;
+mod nudges;
 mod remotes;
 mod rules_files;
 mod rules_repository;

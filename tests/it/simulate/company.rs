@@ -160,8 +160,8 @@ impl Company {
             };
             if look.branches.iter().any(|(stage, branch)| heads(stage, branch)) {
                 let Tools { mirrors, quarantine, .. } = &self.tools;
-                let outcome =
-                    watch(&look, Watching { mirrors, looks: &self.looks, fetches: &self.looks, quarantine }).await;
+                let (looks, nudged) = (&self.looks, &tokio::sync::Notify::new());
+                let outcome = watch(&look, Watching { mirrors, looks, fetches: looks, quarantine, nudged }).await;
                 self.record(Event::Outcome { effect: effect.id.clone(), outcome }).await;
             }
         }

@@ -58,6 +58,7 @@ pub(super) fn planned(
         authorship: None,
         skippable: false,
         skipped: None,
+        nudged: false,
     }
 }
 
