@@ -26,6 +26,7 @@ mod pin;
 mod private;
 mod progress;
 mod promote;
+mod provided;
 mod reject;
 mod release;
 mod replay;

@@ -1,6 +1,6 @@
 //! `deploy`: the template that was approved, byte for byte, to the stage's environment on this machine.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
@@ -38,7 +38,7 @@ impl Step for DeployStep<'_> {
     }
 
     async fn cancel(&self, handle: &str, on: &Act<'_>) -> Result<Progress, Fault> {
-        service(on.work, on.tools).cancel(&DeployHandle(handle.to_owned())).await?;
+        service(on.work, on.tools)?.cancel(&DeployHandle(handle.to_owned())).await?;
         Ok(Progress::Cancelled)
     }
 
@@ -101,13 +101,13 @@ async fn start(deploy: &Deploy, work: &StepWork, tools: &Tools, log: &StepLog) -
         .map_err(|_| Fault::fail(format!("{uri} is not UTF-8"), "it was changed after it was made"))?;
     let parameters = parameters(deploy, work)?;
     let deployment = Deployment { key: work.key.to_string(), template, parameters, deadline: time_left(work) };
-    let DeployHandle(handle) = service(work, tools).start(&deployment).await?;
+    let DeployHandle(handle) = service(work, tools)?.start(&deployment).await?;
     log.line(&format!("started {handle} beside what runs")).await;
     Ok(Progress::Pending { handle, after: POLL_EVERY, progress: "the new service starts".to_owned() })
 }
 
 async fn poll(handle: &str, work: &StepWork, tools: &Tools, log: &StepLog) -> Result<Progress, Fault> {
-    match service(work, tools).poll(&DeployHandle(handle.to_owned())).await? {
+    match service(work, tools)?.poll(&DeployHandle(handle.to_owned())).await? {
         DeployStatus::InProgress { waiting_for } => {
             Ok(Progress::Pending { handle: handle.to_owned(), after: POLL_EVERY, progress: waiting_for })
         }
@@ -135,7 +135,6 @@ async fn poll(handle: &str, work: &StepWork, tools: &Tools, log: &StepLog) -> Re
     }
 }
 
-fn service(work: &StepWork, tools: &Tools) -> LocalService {
-    let environment = tools.environments.join(work.system.as_str()).join(work.stage.as_str());
-    LocalService { environment, objects: Arc::clone(&tools.objects), sandbox: tools.sandbox.clone() }
+fn service(work: &StepWork, tools: &Tools) -> Result<LocalService, Fault> {
+    Ok(tools.providers.stacks(&work.stage)?.at(&work.system, &work.stage))
 }

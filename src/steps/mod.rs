@@ -14,6 +14,7 @@ mod merge;
 mod moved;
 mod notify;
 mod package;
+mod providers;
 mod rehearse;
 mod release;
 mod releases;
@@ -32,6 +33,9 @@ use serde_json::{Map, Value};
 
 pub use authors::attribute;
 pub use notify::{Channel, Channels, DELIVERY_DEADLINE, deliver};
+pub use providers::{
+    Choices, Chosen, Images, Jobs, Local, LocalStacks, ProviderSettings, Providers, Stacks, StageSettings,
+};
 pub use releases::{NoReleases, Releases};
 pub use secrets::{SecretFile, Secrets};
 pub use step_log::StepLog;

@@ -6,14 +6,13 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::{Channels, Releases, Secrets, StepLog, given::time_left};
+use super::{Channels, Providers, Releases, Secrets, StepLog, given::time_left};
 use crate::{
     engine::{CommitId, Hotfix, StepWork},
     providers::{
         Fault,
         commit_status::CommitStatuses,
         git::{CommitMessage, CommitPlace, Mirror, Mirrors, REPOSITORY_TRAILER, SYSTEM_TRAILER},
-        image_builder::ImageBuilder,
         objects::Objects,
         quarantine::Quarantine,
         sandbox::Sandbox,
@@ -35,14 +34,12 @@ pub struct Tools {
     pub channels: Channels,
     /// Whom to ask for the statuses of commits.
     pub statuses: Arc<dyn CommitStatuses>,
-    /// What bakes images.
-    pub builder: Box<dyn ImageBuilder>,
+    /// Who does what, by stage.
+    pub providers: Providers,
     /// The file that says who waits for a place to work.
     pub places: PathBuf,
     /// What is begun, and what ended the program.
     pub quarantine: Quarantine,
-    /// The folder of the environments on this machine: one folder per system and stage below it.
-    pub environments: PathBuf,
     /// The box that commands of rules and repositories run in.
     pub sandbox: Sandbox,
     /// The folder for what lives no longer than a step.

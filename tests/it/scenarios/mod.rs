@@ -13,6 +13,7 @@ mod hostile;
 mod looking;
 mod notices;
 mod nudges;
+mod providers;
 mod remotes;
 mod rules_files;
 mod rules_repository;

@@ -76,6 +76,42 @@ pub enum Part {
     Verification,
 }
 
+/// A kind of work that a provider does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Provided {
+    /// To deploy a stack.
+    Stack,
+    /// To run a job.
+    Job,
+    /// To build an image.
+    Image,
+}
+
+impl Provided {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Stack, Self::Job, Self::Image];
+
+    /// Its name in `tidegate.toml`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stack => "stack",
+            Self::Job => "job",
+            Self::Image => "image",
+        }
+    }
+
+    /// What its provider does.
+    #[must_use]
+    pub const fn work(self) -> &'static str {
+        match self {
+            Self::Stack => "deploys stacks",
+            Self::Job => "runs jobs",
+            Self::Image => "builds images",
+        }
+    }
+}
+
 /// A value that later steps may use, as `{{step.name}}`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Output {
@@ -160,6 +196,16 @@ impl Kind {
     #[must_use]
     pub const fn builds(&self) -> bool {
         matches!(self.part, Part::Image)
+    }
+
+    /// The work that a provider does for it; none where the step does all of it.
+    #[must_use]
+    pub const fn provided(&self) -> Option<Provided> {
+        match (self.part, self.moves) {
+            (Part::Image, _) => Some(Provided::Image),
+            (_, Moves::Deployment) => Some(Provided::Stack),
+            _ => None,
+        }
     }
 
     /// Whether it asks people.
