@@ -44,7 +44,7 @@ pub struct Tools {
     pub sandbox: Sandbox,
     /// The folder for what lives no longer than a step.
     pub scratch: PathBuf,
-    /// The folder of the steps' logs: `system/run.made/step.log`.
+    /// The folder for what steps print, `system/run.made/step.log`, until it is in the object store.
     pub logs: PathBuf,
 }
 
@@ -52,7 +52,7 @@ impl Tools {
     /// The log of a step.
     #[must_use]
     pub fn log(&self, work: &StepWork) -> StepLog {
-        StepLog::new(&self.logs, &work.system, work.key.run_name(), &work.step)
+        StepLog::new(&self.logs, Arc::clone(&self.objects), &work.system, work.key.run_name(), &work.step)
     }
 
     /// The mirror of a repository of the step's system.

@@ -52,3 +52,30 @@ fn a_mistake_in_the_settings_is_shown_in_its_place_with_what_was_meant() {
         assert!(said.contains(&format!("tidegate.toml:{line}:{place}")), "{line}:{place}: {said}");
     }
 }
+
+#[test]
+fn objects_and_logs_are_where_the_settings_say_and_logs_need_no_file_of_this_machine() {
+    let mut delivery = Delivery::by_hand();
+    delivery.add_settings("[providers]\nobjects = \"file:elsewhere\"\n");
+    delivery.serve();
+    delivery.software.commit("dev", "Sell more", &[NEW_VERSION]);
+    let run = delivery.done("package", "dev");
+    assert!(run.steps[0].outputs["uri"].as_str().unwrap().contains("/elsewhere/packages/webshop/"));
+    delivery.done("deliver", "dev");
+    let names = |folder: &str| fs::read_dir(delivery.root().join(folder)).into_iter().flatten().count();
+    assert_eq!((names("elsewhere/logs/webshop") > 2, names("data/objects")), (true, 0));
+    let printed = delivery.granted(&["logs", "package-1"]);
+    assert!(
+        printed.contains("==> package <==") && printed.contains("packed ") && printed.contains("==> pin <=="),
+        "{printed}"
+    );
+    // As on a machine where none of it ran.
+    drop(fs::remove_dir_all(delivery.root().join("data/logs")));
+    assert_eq!(delivery.granted(&["logs", "package-1"]), printed);
+    assert!(!delivery.granted(&["logs", "package-1", "pin"]).contains("==> package <=="));
+    // What lies here and is not stored yet is told after it.
+    let folder = delivery.root().join("data/logs/webshop").join(run.unique_name());
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("pin.log"), "not stored yet\n").unwrap();
+    assert!(delivery.granted(&["logs", "package-1", "pin"]).ends_with("done\nnot stored yet\n"));
+}
