@@ -265,6 +265,11 @@ impl House {
         private::folder(scratch).with_context(|| {
             format!("cannot make {}; let `scratch` name a folder that can be written to", scratch.display())
         })?;
+        if let Some(folder) = self.settings.objects_elsewhere() {
+            private::folder(&folder).with_context(|| {
+                format!("cannot make {}; let `objects` name a folder that can be written to", folder.display())
+            })?;
+        }
         let objects = self.settings.objects().open()?;
         Ok(Tools {
             releases: Arc::new(LedgerReleases(Arc::clone(&self.ledger))),

@@ -70,14 +70,14 @@ impl Nudges {
 
     /// The repositories of this URL, in all systems.
     async fn everywhere(&self, house: &House, asker: &Asker) -> anyhow::Result<Vec<Meant>> {
-        let (mut meant, key) = (Vec::new(), repository_key(&self.what));
+        let (mut meant, place) = (Vec::new(), place(&self.what));
         for system in house.visible_systems(asker).await? {
             if self.asking.system.as_ref().is_some_and(|only| *only != system) {
                 continue;
             }
             let named = house.ledger.read(&system, |state| {
                 let repositories = state.rules().into_iter().flat_map(|rules| &rules.repositories);
-                let of_url = repositories.filter(|(_, repository)| repository_key(&repository.url) == key);
+                let of_url = repositories.filter(|(_, repository)| self::place(&repository.url) == place);
                 of_url.map(|(name, _)| Nudge::Repository { repository: name.clone() }).collect::<Vec<_>>()
             });
             meant.extend(named.await?.into_iter().map(|what| (system.clone(), what)));
@@ -128,6 +128,15 @@ async fn nudge(
         Ok(entry) => Ok(Some(entry.seq)),
         Err(RecordError::Refused(Refused::Delivered { .. })) => Ok(None),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Where a repository is, however that is written: on this machine also through links and `..`.
+fn place(url: &str) -> String {
+    let path = url.strip_prefix("file://").unwrap_or(url);
+    match std::fs::canonicalize(path) {
+        Ok(path) => repository_key(&path.display().to_string()),
+        Err(_) => repository_key(url),
     }
 }
 

@@ -272,6 +272,11 @@ impl Settings {
         self.providers.objects.clone().unwrap_or_else(|| Address::Directory(self.data.join("objects")))
     }
 
+    /// The folder of the objects, where it is not in the data folder, which is looked after as a whole.
+    pub(super) fn objects_elsewhere(&self) -> Option<PathBuf> {
+        self.objects().folder().filter(|folder| !folder.starts_with(&self.data)).map(Path::to_owned)
+    }
+
     /// The people, groups and roles, whole.
     #[must_use]
     pub fn access(&self) -> Access {
@@ -300,6 +305,13 @@ impl Settings {
         if self.scratch.starts_with(&self.data) {
             bail!("`scratch` is within `data`: name a folder that is not, where commands of repositories may write");
         }
+        let near = |it: &PathBuf| it.starts_with(&self.scratch) || self.scratch.starts_with(it);
+        if let Some(objects) = self.objects_elsewhere().filter(near) {
+            let objects = objects.display();
+            bail!(
+                "`scratch` and `objects` ({objects}) share a folder, and commands of repositories may write to `scratch`"
+            );
+        }
         Ok(())
     }
 
@@ -309,12 +321,14 @@ impl Settings {
     /// When this program's own file cannot be found.
     pub fn sandbox(&self) -> anyhow::Result<Sandbox> {
         let program = std::env::current_exe().context("cannot find this program's own file")?;
-        let secrets = self.secrets.values().map(|secret| &secret.file);
+        let secrets = self.secrets.values().map(|secret| secret.file.clone());
+        let own = [&self.data, &self.scratch, &self.file].into_iter().cloned();
+        let objects = self.objects_elsewhere();
         Ok(Sandbox {
             kind: self.sandbox,
             limits: self.step_limits,
             tools: self.tools.iter().cloned().chain([program]).collect(),
-            hidden: [&self.data, &self.scratch, &self.file].into_iter().chain(secrets).cloned().collect(),
+            hidden: own.chain(objects).chain(secrets).collect(),
         })
     }
 

@@ -52,6 +52,9 @@ pub(super) fn read(config: &Path, findings: &mut Findings) -> Option<Settings> {
         findings,
     );
     permissions(&settings.data, FOR_OTHERS, "others can look into it", "go-rwx", findings);
+    if let Some(folder) = settings.objects_elsewhere() {
+        permissions(&folder, FOR_OTHERS, "others can look into it", "go-rwx", findings);
+    }
     for (name, file) in channels::secret_files(&settings.channels) {
         secret(file, &format!("the secret of the channel `{name}`"), findings);
     }

@@ -194,7 +194,8 @@ async fn a_write_that_is_killed_leaves_the_object_whole_or_absent(kind: Kind) {
         let mut process = writer("a_process_that_writes_until_it_is_killed", kind, number, place.path());
         // It says so after every write, so that each kind of write is killed in turn.
         let told = BufReader::new(process.stdout.take().unwrap()).lines();
-        let written = told.filter(|line| line.as_ref().is_ok_and(|line| line.ends_with("written"))).take(1 + number % 3);
+        let written =
+            told.filter(|line| line.as_ref().is_ok_and(|line| line.ends_with("written"))).take(1 + number % 3);
         assert_eq!(written.count(), 1 + number % 3);
         process.kill().unwrap();
         process.wait().unwrap();

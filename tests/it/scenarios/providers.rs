@@ -1,6 +1,8 @@
 //! Who does what in which stage, and where objects and logs are: as the settings say.
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt as _};
+
+use tidegate::cli::settings::Settings;
 
 use super::{NEW_VERSION, delivery::Delivery};
 
@@ -64,6 +66,10 @@ fn objects_and_logs_are_where_the_settings_say_and_logs_need_no_file_of_this_mac
     delivery.done("deliver", "dev");
     let names = |folder: &str| fs::read_dir(delivery.root().join(folder)).into_iter().flatten().count();
     assert_eq!((names("elsewhere/logs/webshop") > 2, names("data/objects")), (true, 0));
+    let mode = fs::metadata(delivery.root().join("elsewhere")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "what is kept is not for others");
+    let hidden = Settings::read(&delivery.config()).unwrap().sandbox().unwrap().hidden;
+    assert!(hidden.iter().any(|path| path.ends_with("elsewhere")), "nor for commands: {hidden:?}");
     let printed = delivery.granted(&["logs", "package-1"]);
     assert!(
         printed.contains("==> package <==") && printed.contains("packed ") && printed.contains("==> pin <=="),
@@ -78,4 +84,14 @@ fn objects_and_logs_are_where_the_settings_say_and_logs_need_no_file_of_this_mac
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("pin.log"), "not stored yet\n").unwrap();
     assert!(delivery.granted(&["logs", "package-1", "pin"]).ends_with("done\nnot stored yet\n"));
+}
+
+#[test]
+fn objects_that_commands_could_write_to_are_refused() {
+    for folder in ["scratch/objects", "scratch", "."] {
+        let delivery = Delivery::by_hand();
+        delivery.add_settings(&format!("[providers]\nobjects = \"file:{folder}\"\n"));
+        let said = delivery.refused(&["status"], 1);
+        assert!(said.contains("`scratch` and `objects`") && said.contains("share a folder"), "{folder}: {said}");
+    }
 }
