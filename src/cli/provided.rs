@@ -59,10 +59,19 @@ fn is_needed(what: Provided, stage: &StageName, rules: &[&Rules]) -> bool {
 /// # Errors
 /// When the store cannot be read.
 pub(super) async fn warn(house: &House, systems: &[SystemName]) -> anyhow::Result<()> {
+    let rules = in_force(house, systems).await?;
+    of_nothing(&house.settings, &rules).iter().for_each(|said| tracing::warn!("{said}"));
+    Ok(())
+}
+
+/// The rules in force of these systems.
+///
+/// # Errors
+/// When the store cannot be read.
+pub(super) async fn in_force(house: &House, systems: &[SystemName]) -> anyhow::Result<Vec<Rules>> {
     let mut rules = Vec::new();
     for system in systems {
         rules.extend(house.ledger.read(system, |state| state.rules().map(|rules| Rules::clone(rules))).await?);
     }
-    of_nothing(&house.settings, &rules).iter().for_each(|said| tracing::warn!("{said}"));
-    Ok(())
+    Ok(rules)
 }

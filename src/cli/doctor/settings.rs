@@ -153,7 +153,7 @@ pub(super) fn rules(settings: &Settings, findings: &mut Findings) {
 }
 
 /// What is chosen, for each stage of these rules.
-fn providers<'rules>(
+pub(super) fn providers<'rules>(
     settings: &Settings,
     rules: impl IntoIterator<Item = &'rules Rules> + Clone,
     findings: &mut Findings,
