@@ -16,6 +16,7 @@ use super::{
         read_head,
     },
     output::{Output, colours, say},
+    provided,
     rules_from::{RulesRepository, is_rules_file},
     settings::Settings,
 };
@@ -79,6 +80,7 @@ impl Check {
         let standing = if from_repository.is_some() { Standing::Repository } else { Standing::Disk };
         let checked = Checking::by(settings.as_ref(), standing).all(&files);
         let (mut all, mut bad_files) = (Vec::new(), 0);
+        let good: Vec<Rules> = checked.iter().flatten().map(|loaded| loaded.rules.clone()).collect();
         for checked in checked {
             match checked {
                 Ok(Loaded { name, rules, .. }) if output == Output::Text => {
@@ -103,8 +105,12 @@ impl Check {
                 }
             }
         }
-        if output == Output::Json {
-            output.json(&all)?;
+        match output {
+            Output::Json => output.json(&all)?,
+            Output::Text => {
+                let of_nothing = settings.as_ref().map(|settings| provided::of_nothing(settings, &good));
+                of_nothing.into_iter().flatten().try_for_each(|said| say(&format!("note: {said}")))?;
+            }
         }
         if all.is_empty() { Ok(()) } else { Err(HasMistakes { mistakes: all.len(), files: bad_files }.into()) }
     }

@@ -69,6 +69,10 @@ fn words(event: &Event, paint: Painter) -> String {
         Event::AccessLoaded { access } => {
             format!("people and roles came into force: {} people, {} grants", access.people.len(), access.grants.len())
         }
+        Event::Nudged { what, by, .. } => match by {
+            Some(by) => format!("{} asked to {}", said(by), what.clause()),
+            None => format!("there may be news: {}", what.clause()),
+        },
         Event::Command { by, command } => format!("{} {}", said(by), asked(command)),
         Event::Outcome { effect, outcome } => outcome_words(effect, outcome, paint),
     }

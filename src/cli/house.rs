@@ -1,6 +1,9 @@
 //! What every command works with: the settings, the store, and the systems in it.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context, bail};
 
@@ -14,12 +17,12 @@ use crate::{
     providers::{
         commit_status::NoCommitStatuses,
         git::{GitOptions, Mirrors, Proofs},
-        image_builder::LocalImageBuilder,
-        objects::Address,
+        objects::Objects,
         quarantine::Quarantine,
+        sandbox::Sandbox,
     },
     rules::SystemName,
-    steps::Tools,
+    steps::{Local, Providers, Tools},
     store::{Entry, Ledger, SqliteStore, Store as _},
 };
 
@@ -238,40 +241,59 @@ impl House {
         self.settings.git_options(self.proofs.clone())
     }
 
-    /// The providers on this machine.
+    /// The providers that the settings choose.
+    pub(super) fn providers(&self, objects: Arc<dyn Objects>, sandbox: Sandbox, program: &Path) -> Providers {
+        let (data, program, store) = (self.settings.data.clone(), program.to_owned(), self.settings.objects());
+        Providers::new(self.settings.choices(), Local { data, sandbox, program, store, objects })
+    }
+
+    /// What steps work with, as the settings say.
     ///
     /// # Errors
     /// When a folder of theirs cannot be made, or a channel is not as it must be.
     pub fn tools(&self) -> anyhow::Result<Tools> {
+        self.tools_of(&current_program()?)
+    }
+
+    /// The same, where another program is this one: a test's own is not.
+    ///
+    /// # Errors
+    /// Those of [`House::tools`].
+    pub fn tools_of(&self, program: &Path) -> anyhow::Result<Tools> {
         let data = &self.settings.data;
-        let objects = Address::Directory(data.join("objects"));
         let (sandbox, scratch) = (self.settings.sandbox()?, &self.settings.scratch);
         private::folder(scratch).with_context(|| {
             format!("cannot make {}; let `scratch` name a folder that can be written to", scratch.display())
         })?;
-        let program = std::env::current_exe().context("cannot find this program's own file")?;
+        if let Some(folder) = self.settings.objects_elsewhere() {
+            private::folder(&folder).with_context(|| {
+                format!("cannot make {}; let `objects` name a folder that can be written to", folder.display())
+            })?;
+        }
+        let objects = self.settings.objects().open()?;
         Ok(Tools {
             releases: Arc::new(LedgerReleases(Arc::clone(&self.ledger))),
             mirrors: Mirrors::open(data.join("mirrors"), self.git_options())?,
-            objects: objects.open()?,
+            providers: self.providers(Arc::clone(&objects), sandbox.clone(), program),
+            objects,
             channels: channels::open(&self.settings.channels)?,
             secrets: secrets::open(&self.settings.secrets)?,
-            builder: Box::new(LocalImageBuilder {
-                jobs: data.join("image-builder"),
-                objects,
-                worker: vec![program.display().to_string(), "image-builder-worker".to_owned()],
-                sandbox: sandbox.clone(),
-            }),
             statuses: Arc::new(NoCommitStatuses),
             places: self.settings.places(),
             quarantine: Quarantine::open(data.join("begun")).context("cannot note what is begun")?,
-            environments: data.join("environments"),
-            jobs: data.join("jobs"),
             sandbox,
             scratch: scratch.clone(),
             logs: self.settings.logs(),
         })
     }
+}
+
+/// This program's own file.
+///
+/// # Errors
+/// When it cannot be found.
+pub(super) fn current_program() -> anyhow::Result<PathBuf> {
+    std::env::current_exe().context("cannot find this program's own file")
 }
 
 /// Whether there is a database with something in it.

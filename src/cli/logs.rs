@@ -2,8 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    io::{IsTerminal as _, Read as _, Seek as _, SeekFrom, Write as _},
-    path::{Path, PathBuf},
+    io::{IsTerminal as _, Write as _},
+    path::Path,
     time::Duration,
 };
 
@@ -14,7 +14,11 @@ use super::{
     Asking, House,
     output::{Tone, colours, paint, say, shown},
 };
-use crate::{engine::RunId, rules::StepId};
+use crate::{
+    engine::{Run, RunId},
+    rules::StepId,
+    steps::printed,
+};
 
 /// How often a log that is followed is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -39,21 +43,22 @@ impl Logs {
     pub(super) async fn execute(self, config: &Path) -> anyhow::Result<()> {
         let mut house = House::open_to_read(config).await?;
         let system = house.system(&self.asking).await?;
-        let known = house.ledger.read(&system, |state| state.run(&self.run).cloned()).await?;
-        let known = match known {
-            Some(run) => Some(run),
-            None => house.ledger.store().run(&system, &self.run).await?,
-        };
-        let Some(run) = known else { bail!("{system} has had no run `{}`; `tidegate runs` lists them", self.run) };
-        let folder = house.settings.logs().join(system.as_str()).join(run.unique_name());
-        let mut reader = Reader { folder, step: self.step.clone(), read: BTreeMap::new(), last: None };
+        let objects = house.settings.objects().open_to_read()?;
+        let mut reader = Reader::default();
         loop {
-            let goes_on = house
-                .ledger
-                .read(&system, |state| state.run(&self.run).is_some_and(|run| !run.state.is_ended()))
-                .await?;
-            reader.print_new()?;
-            if !self.follow || !goes_on {
+            let known = house.ledger.read(&system, |state| state.run(&self.run).cloned()).await?;
+            let run = match known {
+                Some(run) => Some(run),
+                None => house.ledger.store().run(&system, &self.run).await?,
+            };
+            let Some(run) = run else { bail!("{system} has had no run `{}`; `tidegate runs` lists them", self.run) };
+            let (logs, steps) = (house.settings.logs(), in_order(&run));
+            let printed = printed(&logs, &*objects, (&system, &run.unique_name()), &steps).await?;
+            printed
+                .iter()
+                .filter(|(step, _)| self.step.as_ref().is_none_or(|only| only == step))
+                .try_for_each(|(step, log)| reader.print_new(step, log))?;
+            if !self.follow || run.state.is_ended() {
                 return reader.end();
             }
             tokio::time::sleep(LOOK_EVERY).await;
@@ -61,6 +66,13 @@ impl Logs {
             house = House::open_to_read(config).await?;
         }
     }
+}
+
+/// The steps of a run in the order in which they began; those that begin anew may have printed something before.
+fn in_order(run: &Run) -> Vec<StepId> {
+    let mut steps: Vec<_> = run.steps.iter().collect();
+    steps.sort_by_key(|step| step.started_ms.unwrap_or(i64::MAX));
+    steps.into_iter().map(|step| step.id.clone()).collect()
 }
 
 /// Prints what a step printed: as it is, but for a person without what would control the terminal.
@@ -74,55 +86,28 @@ fn print(bytes: &[u8]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads the logs of a run's steps as they grow.
+/// Prints the logs of a run's steps as they grow.
+#[derive(Default)]
 struct Reader {
-    folder: PathBuf,
-    step: Option<StepId>,
-    /// How much of each file has been read.
-    read: BTreeMap<PathBuf, u64>,
-    last: Option<PathBuf>,
+    /// How much of each has been printed.
+    printed: BTreeMap<StepId, usize>,
+    last: Option<StepId>,
 }
 
 impl Reader {
-    fn print_new(&mut self) -> anyhow::Result<()> {
-        for path in self.files()? {
-            let mut file = std::fs::File::open(&path)?;
-            let from = self.read.get(&path).copied().unwrap_or(0);
-            file.seek(SeekFrom::Start(from))?;
-            let mut bytes = Vec::new();
-            let read = file.read_to_end(&mut bytes)?;
-            if read == 0 {
-                continue;
-            }
-            if self.last.as_ref() != Some(&path) {
-                let step = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-                say(&paint(&format!("==> {step} <=="), Tone::Strong))?;
-                self.last = Some(path.clone());
-            }
-            print(&bytes)?;
-            self.read.insert(path, from + read as u64);
+    fn print_new(&mut self, step: &StepId, log: &[u8]) -> anyhow::Result<()> {
+        let from = self.printed.get(step).copied().unwrap_or(0);
+        let Some(new) = log.get(from..).filter(|new| !new.is_empty()) else { return Ok(()) };
+        if self.last.as_ref() != Some(step) {
+            say(&paint(&format!("==> {step} <=="), Tone::Strong))?;
+            self.last = Some(step.clone());
         }
+        print(new)?;
+        self.printed.insert(step.clone(), log.len());
         Ok(())
     }
 
-    /// The files in the order in which their steps began.
-    fn files(&self) -> anyhow::Result<Vec<PathBuf>> {
-        let Ok(folder) = std::fs::read_dir(&self.folder) else { return Ok(Vec::new()) };
-        let mut files = Vec::new();
-        for entry in folder {
-            let entry = entry?;
-            let path = entry.path();
-            let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            if self.step.as_ref().is_none_or(|step| step.as_str() == stem) {
-                let metadata = entry.metadata()?;
-                files.push((metadata.created().or_else(|_| metadata.modified())?, path));
-            }
-        }
-        files.sort();
-        Ok(files.into_iter().map(|(_, path)| path).collect())
-    }
-
     fn end(&self) -> anyhow::Result<()> {
-        if self.read.is_empty() { say("nothing has been printed") } else { Ok(()) }
+        if self.printed.is_empty() { say("nothing has been printed") } else { Ok(()) }
     }
 }

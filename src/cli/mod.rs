@@ -19,12 +19,14 @@ mod init;
 mod ledger_releases;
 mod logs;
 mod moment;
+mod nudge;
 mod output;
 mod pause;
 mod pin;
 mod private;
 mod progress;
 mod promote;
+mod provided;
 mod reject;
 mod release;
 mod replay;
@@ -120,6 +122,8 @@ enum Command {
     Reject(reject::Reject),
     /// Do the failed steps of a run again
     Retry(retry::Retry),
+    /// Look now whether there is news of a repository, a run or a target
+    Nudge(nudge::Nudges),
     /// End a run: cancel what is active, start nothing new
     Abort(abort::Abort),
     /// Look at what is deployed to, and provision, delete or recover it
@@ -199,6 +203,7 @@ impl Cli {
             Command::Approve(approve) => approve.execute(&config, output).await,
             Command::Reject(reject) => reject.execute(&config, output).await,
             Command::Retry(retry) => retry.execute(&config, output).await,
+            Command::Nudge(nudge) => nudge.execute(&config, output).await,
             Command::Abort(abort) => abort.execute(&config, output).await,
             Command::Target(target) => target.execute(&config, output).await,
             Command::Unlock(unlock) => unlock.execute(&config, output).await,

@@ -17,7 +17,7 @@ use super::{
     asking::Who,
     house::House,
     in_force::{Brought, RulesWatch},
-    private,
+    private, provided,
     signals::told_to_stop,
     signing::try_it,
     upkeep::keep_up,
@@ -130,6 +130,7 @@ pub(super) async fn serve(
         house.load_access(system).await?;
         say_if_ahead(&house, system).await?;
     }
+    provided::warn(&house, &read).await?;
     if let Some((who, reason)) = pause {
         begin_paused(&house, &read, who, reason).await?;
     }

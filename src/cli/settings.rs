@@ -22,9 +22,11 @@ use crate::{
     engine::{Access, Grant, Naming, Permission, Person, Principal, Refused},
     providers::{
         git::{self, GitOptions, Proofs, Signer},
+        objects::Address,
         sandbox::{Limits, Sandbox, SandboxKind},
     },
-    rules::{ChannelName, Here, SecretName, Span, SystemName, repository_key},
+    rules::{ChannelName, Here, Mistakes, SecretName, Span, StageName, SystemName, repository_key},
+    steps::{Choices, ProviderSettings, StageSettings},
 };
 
 /// The file's name where none is given.
@@ -72,6 +74,12 @@ pub struct Settings {
     /// Who may do what; while there are none, everybody may do everything.
     #[serde(default)]
     pub grants: Vec<Grant>,
+    /// Who does each kind of work, and where things are kept.
+    #[serde(default)]
+    pub providers: ProviderSettings,
+    /// What is otherwise in a stage, by its name.
+    #[serde(default)]
+    pub stages: BTreeMap<StageName, StageSettings>,
     /// How long calls of the `git` program are waited for.
     #[serde(default)]
     pub git: GitSettings,
@@ -159,8 +167,12 @@ impl Settings {
         let text = std::fs::read_to_string(path).with_context(|| {
             format!("cannot read {}; `tidegate init DIR` writes one, `--config` names another", path.display())
         })?;
-        let mut settings: Self =
-            toml::from_str(&text).with_context(|| format!("{} is not as it should be", path.display()))?;
+        let mut settings: Self = toml::from_str(&text)
+            .map_err(|error| {
+                let place = error.span().unwrap_or_default();
+                Mistakes::of_parser(&path.display().to_string(), &text, place, error.message())
+            })
+            .with_context(|| format!("{} is not as it should be", path.display()))?;
         settings
             .check_people()
             .and_then(|()| settings.check_grants())
@@ -171,6 +183,7 @@ impl Settings {
         settings.data = folder.join(&settings.data);
         settings.rules.resolve(folder).with_context(|| format!("{} is not as it should be", path.display()))?;
         settings.scratch = folder.join(&settings.scratch);
+        settings.providers.objects = settings.providers.objects.map(|objects| objects.from_folder(folder));
         for path in &mut settings.tools {
             *path = folder.join(&*path);
         }
@@ -240,7 +253,28 @@ impl Settings {
     /// What there is here, as far as rules must know it.
     #[must_use]
     pub fn here(&self) -> Here {
-        Here { channels: channels::known(&self.channels), secrets: secrets::known(&self.secrets) }
+        Here {
+            channels: channels::known(&self.channels),
+            secrets: secrets::known(&self.secrets),
+            providers: self.choices().provisions(),
+        }
+    }
+
+    /// Who does what, by stage.
+    #[must_use]
+    pub fn choices(&self) -> Choices {
+        Choices::of(&self.providers, &self.stages)
+    }
+
+    /// Where artifacts, templates and reports are.
+    #[must_use]
+    pub fn objects(&self) -> Address {
+        self.providers.objects.clone().unwrap_or_else(|| Address::Directory(self.data.join("objects")))
+    }
+
+    /// The folder of the objects, where it is not in the data folder, which is looked after as a whole.
+    pub(super) fn objects_elsewhere(&self) -> Option<PathBuf> {
+        self.objects().folder().filter(|folder| !folder.starts_with(&self.data)).map(Path::to_owned)
     }
 
     /// The people, groups and roles, whole.
@@ -271,6 +305,13 @@ impl Settings {
         if self.scratch.starts_with(&self.data) {
             bail!("`scratch` is within `data`: name a folder that is not, where commands of repositories may write");
         }
+        let near = |it: &PathBuf| it.starts_with(&self.scratch) || self.scratch.starts_with(it);
+        if let Some(objects) = self.objects_elsewhere().filter(near) {
+            let objects = objects.display();
+            bail!(
+                "`scratch` and `objects` ({objects}) share a folder, and commands of repositories may write to `scratch`"
+            );
+        }
         Ok(())
     }
 
@@ -280,12 +321,14 @@ impl Settings {
     /// When this program's own file cannot be found.
     pub fn sandbox(&self) -> anyhow::Result<Sandbox> {
         let program = std::env::current_exe().context("cannot find this program's own file")?;
-        let secrets = self.secrets.values().map(|secret| &secret.file);
+        let secrets = self.secrets.values().map(|secret| secret.file.clone());
+        let own = [&self.data, &self.scratch, &self.file].into_iter().cloned();
+        let objects = self.objects_elsewhere();
         Ok(Sandbox {
             kind: self.sandbox,
             limits: self.step_limits,
             tools: self.tools.iter().cloned().chain([program]).collect(),
-            hidden: [&self.data, &self.scratch, &self.file].into_iter().chain(secrets).cloned().collect(),
+            hidden: own.chain(objects).chain(secrets).collect(),
         })
     }
 

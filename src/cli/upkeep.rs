@@ -1,4 +1,4 @@
-//! Keeps the mirrors in order while `serve` drives: which repositories are named, and when a round is due.
+//! Keeps the mirrors and logs in order while `serve` drives: which repositories are named, and when a round is due.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,7 +7,12 @@ use std::{
 };
 
 use super::house::House;
-use crate::{driver::now_ms, providers::git::Upkeep, rules::SystemName, steps::Tools};
+use crate::{
+    driver::now_ms,
+    providers::git::Upkeep,
+    rules::SystemName,
+    steps::{Tools, store_left},
+};
 
 /// How often the mirrors are looked through: counting their files takes milliseconds.
 const EVERY: Duration = Duration::from_secs(600);
@@ -58,6 +63,7 @@ pub(super) async fn keep_up(house: Arc<House>, tools: Arc<Tools>) {
             Ok(named) => upkeep.round(&tools.mirrors, &named.urls(), named.all_read, now_ms()).await,
             Err(error) => tracing::warn!("the mirrors are not looked through now: {error:#}"),
         }
+        store_left(&tools.logs, &*tools.objects).await;
         tokio::time::sleep(EVERY).await;
     }
 }

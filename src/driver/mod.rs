@@ -11,6 +11,7 @@ use std::{
 };
 
 use tokio::{
+    sync::Notify,
     task::{AbortHandle, JoinSet},
     time::{Instant, sleep, sleep_until, timeout},
 };
@@ -58,7 +59,14 @@ pub struct Driver {
     deliveries: Places,
 }
 
-type Running = BTreeMap<(SystemName, EffectId), AbortHandle>;
+type Running = BTreeMap<(SystemName, EffectId), Task>;
+
+/// An effect that is being carried out.
+struct Task {
+    task: AbortHandle,
+    /// Told when the effect became due again.
+    nudged: Arc<Notify>,
+}
 
 impl Driver {
     /// A driver that goes by this name in the store.
@@ -157,30 +165,36 @@ impl Driver {
         for dropped in store.dropped_claims(&self.claimant, &held).await? {
             if let Some(task) = running.remove(&dropped) {
                 tracing::debug!(system = %dropped.0, effect = %dropped.1, "not wanted any more");
-                task.abort();
+                task.task.abort();
             }
         }
         let room = MOST_CLAIMS.saturating_sub(running.len());
         let limit = u32::try_from(room).unwrap_or(u32::MAX);
         for Claimed { system, effect } in store.claim_due(&self.claimant, now_ms(), limit).await? {
             let name = (system.clone(), effect.id.clone());
-            let driver = Arc::clone(self);
+            if let Some(task) = running.get(&name) {
+                task.nudged.notify_one();
+                continue;
+            }
+            let (driver, nudged) = (Arc::clone(self), Arc::new(Notify::new()));
+            let told = Arc::clone(&nudged);
             let task = tasks.spawn(async move {
-                driver.carry_out(&system, &effect).await;
+                driver.carry_out(&system, &effect, told).await;
                 (system, effect.id)
             });
-            running.insert(name, task);
+            running.insert(name, Task { task, nudged });
         }
         store.next_due_ms().await
     }
 
     /// Does one effect and records what came of it. Its claim is this driver's until then, so that whatever goes wrong on
     /// the way, it is tried again.
-    async fn carry_out(self: &Arc<Self>, system: &SystemName, effect: &Effect) {
+    async fn carry_out(self: &Arc<Self>, system: &SystemName, effect: &Effect, nudged: Arc<Notify>) {
         let mut waits = Waits::default();
         let outcome = loop {
-            let (driver, name, wanted) = (Arc::clone(self), system.clone(), effect.clone());
-            let trouble = match apart(async move { driver.outcome_between_breakpoints(&name, &wanted).await }).await {
+            let (driver, name, wanted, told) = (Arc::clone(self), system.clone(), effect.clone(), Arc::clone(&nudged));
+            let doing = async move { driver.outcome_between_breakpoints(&name, &wanted, &told).await };
+            let trouble = match apart(doing).await {
                 Ok(Ok(outcome)) => break outcome,
                 Ok(Err(error)) => Trouble::Store(error),
                 Err(trouble) => trouble,
@@ -193,12 +207,17 @@ impl Driver {
         self.record(system, effect, outcome).await;
     }
 
-    async fn outcome_between_breakpoints(&self, system: &SystemName, effect: &Effect) -> Result<Outcome, StoreError> {
+    async fn outcome_between_breakpoints(
+        &self,
+        system: &SystemName,
+        effect: &Effect,
+        nudged: &Notify,
+    ) -> Result<Outcome, StoreError> {
         let is_watch = matches!(effect.kind, EffectKind::Watch { .. });
         if !is_watch && self.breakpoints.before(system, effect).await == Resume::Twice {
-            self.outcome_of(system, effect).await?;
+            self.outcome_of(system, effect, nudged).await?;
         }
-        let outcome = self.outcome_of(system, effect).await?;
+        let outcome = self.outcome_of(system, effect, nudged).await?;
         if !is_watch {
             self.breakpoints.after(system, effect).await;
         }
@@ -209,13 +228,13 @@ impl Driver {
     ///
     /// # Errors
     /// [`StoreError`] when it could not be read what is to be done: nothing was.
-    async fn outcome_of(&self, system: &SystemName, effect: &Effect) -> Result<Outcome, StoreError> {
+    async fn outcome_of(&self, system: &SystemName, effect: &Effect, nudged: &Notify) -> Result<Outcome, StoreError> {
         Ok(match self.ledger.read(system, |state| work(state, effect)).await? {
             Ok(Work::Timer(_)) => Outcome::Fired,
             Ok(Work::Watch(work)) => {
                 let Tools { mirrors, quarantine, .. } = &*self.tools;
                 let (looks, fetches) = (&self.looks, &self.fetches);
-                watch(&work, Watching { mirrors, looks, fetches, quarantine }).await
+                watch(&work, Watching { mirrors, looks, fetches, quarantine, nudged }).await
             }
             Ok(Work::Authors(work)) => {
                 let _place = self.looks.take(system.as_str()).await;
@@ -288,7 +307,7 @@ fn forget(running: &mut Running, ended: Result<(SystemName, EffectId), tokio::ta
         Err(error) if error.is_cancelled() => {}
         Err(error) => {
             tracing::error!(%error, "an effect's task ended badly; the effect is done again when driving begins again");
-            running.retain(|_, task| !task.is_finished());
+            running.retain(|_, task| !task.task.is_finished());
         }
     }
 }

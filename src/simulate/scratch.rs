@@ -20,12 +20,12 @@ use crate::{
         Fault,
         commit_status::NoCommitStatuses,
         git::{Borrowed, GitOptions, Mirrors, borrow},
-        objects::{Address, DirectoryObjects, Overlay},
+        objects::{DirectoryObjects, Objects, Overlay},
         quarantine::Quarantine,
         sandbox::Sandbox,
     },
     rules::{RepositoryName, Rules},
-    steps::{NoReleases, Secrets, Tools, foresight::Placeholders},
+    steps::{NoReleases, Providers, Secrets, Tools, foresight::Placeholders},
 };
 
 /// A folder of copies.
@@ -38,10 +38,14 @@ pub(super) struct Scratch {
 
 /// What a simulation copies from.
 pub struct Originals {
-    /// The data folder of the settings.
-    pub data: PathBuf,
+    /// The folder of the mirrors.
+    pub mirrors: PathBuf,
     /// How git is used.
     pub git: GitOptions,
+    /// Where artifacts, templates and reports are.
+    pub objects: Arc<dyn Objects>,
+    /// Who does what, by stage.
+    pub providers: Providers,
     /// The box that commands run in.
     pub sandbox: Sandbox,
     /// What commands can be given.
@@ -63,7 +67,7 @@ impl Scratch {
         let mut known = BTreeMap::new();
         for (name, repository) in &mut rules.repositories {
             let key = originals.git.key;
-            let mirror = Mirrors::directory_in(&originals.data.join("mirrors"), &repository.url, key)?.join("objects");
+            let mirror = Mirrors::directory_in(&originals.mirrors, &repository.url, key)?.join("objects");
             let brought = originals.brought.iter().filter(|(of, _)| of == name).map(|(_, objects)| objects.clone());
             let lenders: Vec<PathBuf> =
                 Some(mirror).filter(|mirror| mirror.is_dir()).into_iter().chain(brought).collect();
@@ -79,20 +83,20 @@ impl Scratch {
         if let Some(in_force) = &mut state.rules {
             in_force.rules = Arc::new(Compiled::new(rules));
         }
-        let below = Address::Directory(originals.data.join("objects")).open_to_read()?;
+        let above = Arc::new(DirectoryObjects::open(&root.join("objects"))?);
+        let objects: Arc<dyn Objects> = Arc::new(Overlay::new(Arc::clone(&originals.objects), above));
+        let images = Arc::new(ForeseenBuilder::new(placeholders));
         let tools = Tools {
             secrets: originals.secrets.clone(),
             mirrors: Mirrors::open(root.join("mirrors"), originals.git.clone())?.without_fetching_contents(),
-            objects: Arc::new(Overlay::new(below, Arc::new(DirectoryObjects::open(&root.join("objects"))?))),
-            builder: Box::new(ForeseenBuilder::new(placeholders)),
+            providers: originals.providers.clone().foreseen(root, Arc::clone(&objects), images),
+            objects,
             // Nobody is told of what is only supposed.
             channels: BTreeMap::new(),
             statuses: Arc::new(NoCommitStatuses),
             releases: Arc::new(NoReleases),
             places: root.join("places.json"),
             quarantine: Quarantine::open(root.join("begun")).map_err(|error| cannot(root, &error))?,
-            environments: root.join("environments"),
-            jobs: root.join("jobs"),
             sandbox: originals.sandbox.clone(),
             scratch: root.join("steps"),
             logs: root.join("logs"),

@@ -2,6 +2,8 @@
 
 use std::{path::Path, sync::Arc};
 
+use tokio::sync::Notify;
+
 use super::{
     people::MOST_PEOPLE,
     question::{Supposed, Unpredictable},
@@ -115,8 +117,9 @@ impl Simulation {
                 break;
             }
             let Tools { mirrors, quarantine, .. } = &self.scratch.tools;
-            let outcome =
-                watch(&look, Watching { mirrors, looks: &Places::new(1), fetches: &Places::new(1), quarantine }).await;
+            let (places, nudged) = (&Places::new(1), &Notify::new());
+            let with = Watching { mirrors, looks: places, fetches: places, quarantine, nudged };
+            let outcome = watch(&look, with).await;
             self.take_in(Event::Outcome { effect, outcome }).await?;
             if let Some(why) = self.not_taken(repository, stage, &commit) {
                 // Another look would wait until that changes.

@@ -1,13 +1,12 @@
 //! The acts of plans, whatever they are: found by their key, started, polled and cancelled. Which provider does one, the kind of
 //! its target and its name say.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use serde_json::{Map, Value};
 
 use super::{
-    Tools,
     foresight::{Ahead, Certainty, Foreseen, NOT_MADE, Told, text},
     given::{needed, time_left},
     look::place,
@@ -124,14 +123,18 @@ impl ActStep<'_> {
         let (place, ours) = (place(target), target.ours.iter().map(ToString::to_string).collect());
         match (target.settings.kind, self.0.name.as_str(), &self.0.wanted) {
             (TargetKind::Stack, "create" | "update", Wanted::Deploy(deploy)) => {
-                Ok(tools.stacks().deploy(&place, deployment(deploy, on).await?))
+                Ok(tools.providers.stacks(&work.stage)?.deploy(&place, deployment(deploy, on).await?))
             }
-            (TargetKind::Stack, "create-empty", _) => Ok(tools.stacks().create_empty(&place)),
-            (TargetKind::Stack, "delete", _) => Ok(tools.stacks().delete(&place)),
-            (TargetKind::Stack, "recover", _) => Ok(tools.stacks().recover(&place)),
-            (TargetKind::Stack, "cancel-update", _) => Ok(tools.stacks().cancel_update(&place, ours)),
-            (TargetKind::Job, "run", Wanted::Deploy(deploy)) => Ok(tools.jobs().run(&place, job(deploy, target, on)?)),
-            (TargetKind::Job, "cancel-job", _) => Ok(tools.jobs().cancel_others(&place, ours)),
+            (TargetKind::Stack, "create-empty", _) => Ok(tools.providers.stacks(&work.stage)?.create_empty(&place)),
+            (TargetKind::Stack, "delete", _) => Ok(tools.providers.stacks(&work.stage)?.delete(&place)),
+            (TargetKind::Stack, "recover", _) => Ok(tools.providers.stacks(&work.stage)?.recover(&place)),
+            (TargetKind::Stack, "cancel-update", _) => {
+                Ok(tools.providers.stacks(&work.stage)?.cancel_update(&place, ours))
+            }
+            (TargetKind::Job, "run", Wanted::Deploy(deploy)) => {
+                Ok(tools.providers.jobs(&work.stage)?.run(&place, job(deploy, target, on)?))
+            }
+            (TargetKind::Job, "cancel-job", _) => Ok(tools.providers.jobs(&work.stage)?.cancel_others(&place, ours)),
             (kind, name, _) => Err(Fault::fail(
                 format!("{} has no act `{name}` here", kind.shape().a),
                 "another version planned it: start anew with `tidegate retry`",
@@ -145,7 +148,7 @@ impl ActStep<'_> {
         if target.settings.kind != TargetKind::Job {
             return Ok(());
         }
-        let tree = on.tools.jobs().tree(&place(target), on.work.key.as_str());
+        let tree = on.tools.providers.jobs(&on.work.stage)?.tree(&place(target), on.work.key.as_str());
         let fault = |error: std::io::Error| Fault::retry(format!("making {}: {error}", tree.display()));
         if tree.exists() {
             std::fs::remove_dir_all(&tree).map_err(fault)?;
@@ -213,7 +216,7 @@ fn job(deploy: &Deploy, target: &TargetWork, on: &Try<'_>) -> Result<JobRequest,
         variables: variables.collect::<Result<_, Fault>>()?,
         network: deploy.network,
         commit: work.source.as_ref().map_or_else(String::new, |source| source.commit.to_string()),
-        tree: on.tools.jobs().tree(&place(target), work.key.as_str()),
+        tree: on.tools.providers.jobs(&work.stage)?.tree(&place(target), work.key.as_str()),
         grace: Duration::from_millis(u64::try_from(grace).unwrap_or(0)),
     })
 }
@@ -242,20 +245,4 @@ async fn foreseen_stack(deploy: &Deploy, ahead: &Ahead<'_>) -> Result<Foreseen, 
         ("image", Value::from(image)),
     ];
     Ok(Foreseen::done(Certainty::Foreseen, made, outputs, vec![artifact]))
-}
-
-impl Tools {
-    /// The stacks of this machine.
-    pub(super) fn stacks(&self) -> crate::providers::local_service::LocalStacks {
-        crate::providers::local_service::LocalStacks {
-            environments: self.environments.clone(),
-            objects: Arc::clone(&self.objects),
-            sandbox: self.sandbox.clone(),
-        }
-    }
-
-    /// The jobs of this machine.
-    pub(super) fn jobs(&self) -> crate::providers::local_job::LocalJobs {
-        crate::providers::local_job::LocalJobs { jobs: self.jobs.clone(), sandbox: self.sandbox.clone() }
-    }
 }

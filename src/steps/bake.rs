@@ -19,7 +19,7 @@ use crate::{
     providers::{
         Fault, document,
         git::FileEdit,
-        image_builder::{BuildHandle, BuildRequest, BuildState, Software},
+        image_builder::{BuildHandle, BuildRequest, BuildState, ImageBuilder, Software},
         objects::{self, Objects, Source},
     },
     rules::{Bake, Commit, template::render_value},
@@ -106,13 +106,13 @@ impl Step for BakeStep<'_> {
 
     async fn poll(&self, handle: &str, on: &Try<'_>) -> Result<Progress, Fault> {
         let (request, inputs) = request(self.0, on.work, on.tools).await?;
-        poll(handle, &request, &inputs, on.tools, on.log).await
+        poll(handle, &request, &inputs, on).await
     }
 
     /// A build that another run waits for as well goes on.
     async fn cancel(&self, handle: &str, on: &Try<'_>) -> Result<Progress, Fault> {
         if !on.work.shared {
-            on.tools.builder.cancel(&BuildHandle(handle.to_owned())).await?;
+            on.tools.providers.images(&on.work.stage)?.cancel(&BuildHandle(handle.to_owned())).await?;
         }
         Ok(Progress::Cancelled)
     }
@@ -157,6 +157,7 @@ async fn start(
     tools: &Tools,
     log: &StepLog,
 ) -> Result<Progress, Fault> {
+    let builder = tools.providers.images(&work.stage)?;
     if bake.reuse && !work.rebuild {
         let index = by_inputs(inputs);
         if tools.objects.exists(&index).await? {
@@ -165,10 +166,10 @@ async fn start(
             let pinned = pinned(&images, &request, work, tools).await?;
             return Ok(done(pinned.unwrap_or(&images.newest), &request, true));
         }
-        request.token = build_of(inputs, &request.token, tools).await?;
+        request.token = build_of(inputs, &request.token, builder, tools).await?;
         log.line(&format!("building {}", request.token)).await;
     }
-    let BuildHandle(handle) = tools.builder.start(&request).await?;
+    let BuildHandle(handle) = builder.start(&request).await?;
     Ok(Progress::Pending { handle, after: POLL_EVERY, progress: "the build was started".to_owned() })
 }
 
@@ -216,14 +217,14 @@ async fn keep(baked: &Baked, inputs: &str, objects: &dyn Objects) -> Result<(), 
 /// The build of these inputs that a step with this key is to wait for: the one that it joined before, or the first that did
 /// not end badly. So two stages that come to the same inputs at the same time share one build, and a failed one is not
 /// found again by a step that is done anew.
-async fn build_of(inputs: &str, key: &str, tools: &Tools) -> Result<String, Fault> {
+async fn build_of(inputs: &str, key: &str, builder: &dyn ImageBuilder, tools: &Tools) -> Result<String, Fault> {
     let joined = format!("images/by-step/{}.json", Digest::of(key.as_bytes()).as_str().replace(':', "-"));
     if tools.objects.exists(&joined).await? {
         return Ok(read::<Joined>(tools, &joined).await?.token);
     }
     for number in 1..=MOST_BUILDS {
         let token = format!("{inputs}-{number}");
-        if !matches!(tools.builder.ended(&token).await?, Some(BuildState::Failed { .. } | BuildState::Cancelled)) {
+        if !matches!(builder.ended(&token).await?, Some(BuildState::Failed { .. } | BuildState::Cancelled)) {
             let record = serde_json::to_vec(&Joined { token: token.clone() }).expect("plain values always serialise");
             tools.objects.put(&joined, Source::Bytes(&record)).await?;
             return Ok(token);
@@ -245,10 +246,9 @@ async fn poll(
     handle: &str,
     request: &BuildRequest,
     inputs: &str,
-    tools: &Tools,
-    log: &StepLog,
+    Try { work, tools, log }: &Try<'_>,
 ) -> Result<Progress, Fault> {
-    let status = tools.builder.poll(&BuildHandle(handle.to_owned())).await?;
+    let status = tools.providers.images(&work.stage)?.poll(&BuildHandle(handle.to_owned())).await?;
     let progress = match status.state {
         BuildState::Pending => "PENDING",
         BuildState::Building => "BUILDING",

@@ -95,8 +95,8 @@ async fn look(target: &TargetWork, tools: &Tools) -> Result<Observation, Fault> 
     let ours: Vec<String> = target.ours.iter().map(ToString::to_string).collect();
     let place = place(target);
     let targets: Box<dyn Targets> = match target.settings.kind {
-        TargetKind::Stack => Box::new(tools.stacks()),
-        TargetKind::Job => Box::new(tools.jobs()),
+        TargetKind::Stack => Box::new(tools.providers.stacks(&target.stage)?.clone()),
+        TargetKind::Job => Box::new(tools.providers.jobs(&target.stage)?.clone()),
     };
     let sight = tokio::time::timeout(LOOK_DEADLINE, targets.look(&place, &ours)).await.map_err(|_| {
         Fault::retry(format!("looking at {}: no answer within {} s", target.name, LOOK_DEADLINE.as_secs()))

@@ -15,6 +15,7 @@ mod merge;
 mod moved;
 mod notify;
 mod package;
+mod providers;
 mod rehearse;
 mod release;
 mod releases;
@@ -34,9 +35,10 @@ use serde_json::{Map, Value};
 pub use authors::attribute;
 pub use look::observe;
 pub use notify::{Channel, Channels, DELIVERY_DEADLINE, deliver};
+pub use providers::{Choices, Chosen, Images, Jobs, Local, ProviderSettings, Providers, Stacks, StageSettings};
 pub use releases::{NoReleases, Releases};
 pub use secrets::{SecretFile, Secrets};
-pub use step_log::StepLog;
+pub use step_log::{StepLog, printed, store_left};
 pub use tools::Tools;
 
 use self::{
@@ -50,7 +52,10 @@ use crate::{
 
 /// Starts, polls or cancels a step.
 pub async fn perform(work: &StepWork, tools: &Tools) -> StepOutcome {
-    carry_out(&*step_of(&work.task), work, tools).await
+    let outcome = carry_out(&*step_of(&work.task), work, tools).await;
+    // Here, so that what is only foreseen is not stored.
+    tools.log(work).store().await;
+    outcome
 }
 
 /// Does a step on the copies, or foresees what would come of it. `now_ms` is the simulated time, in milliseconds since 1970,

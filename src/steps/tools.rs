@@ -6,14 +6,13 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use super::{Channels, Releases, Secrets, StepLog, given::time_left};
+use super::{Channels, Providers, Releases, Secrets, StepLog, given::time_left};
 use crate::{
     engine::{CommitId, Hotfix, StepWork},
     providers::{
         Fault,
         commit_status::CommitStatuses,
         git::{CommitMessage, CommitPlace, Mirror, Mirrors, REPOSITORY_TRAILER, SYSTEM_TRAILER},
-        image_builder::ImageBuilder,
         objects::Objects,
         quarantine::Quarantine,
         sandbox::Sandbox,
@@ -35,21 +34,17 @@ pub struct Tools {
     pub channels: Channels,
     /// Whom to ask for the statuses of commits.
     pub statuses: Arc<dyn CommitStatuses>,
-    /// What bakes images.
-    pub builder: Box<dyn ImageBuilder>,
+    /// Who does what, by stage.
+    pub providers: Providers,
     /// The file that says who waits for a place to work.
     pub places: PathBuf,
     /// What is begun, and what ended the program.
     pub quarantine: Quarantine,
-    /// The folder of the stacks on this machine: `system/target@stage` below it.
-    pub environments: PathBuf,
-    /// The folder of the jobs on this machine: `system/target@stage` below it.
-    pub jobs: PathBuf,
     /// The box that commands of rules and repositories run in.
     pub sandbox: Sandbox,
     /// The folder for what lives no longer than a step.
     pub scratch: PathBuf,
-    /// The folder of the steps' logs: `system/run.made/step.log`.
+    /// The folder for what steps print, `system/run.made/step.log`, until it is in the object store.
     pub logs: PathBuf,
 }
 
@@ -57,7 +52,7 @@ impl Tools {
     /// The log of a step.
     #[must_use]
     pub fn log(&self, work: &StepWork) -> StepLog {
-        StepLog::new(&self.logs, &work.system, work.key.run_name(), &work.step)
+        StepLog::new(&self.logs, Arc::clone(&self.objects), &work.system, work.key.run_name(), &work.step)
     }
 
     /// The mirror of a repository of the step's system.

@@ -57,7 +57,8 @@ pub trait Store: Send + Sync {
     /// once before a driver claims anything, with whatever proves that it may drive already in hand.
     async fn begin_driving(&self, claimant: &str) -> Result<(), StoreError>;
 
-    /// Claims at most `limit` effects that are due at `now_ms` and that nobody has claimed, the longest due first.
+    /// Claims at most `limit` effects that are due at `now_ms` and that nobody has claimed, the longest due first. Those that
+    /// this claimant holds and that became due again meanwhile are among them, once, beyond the limit.
     async fn claim_due(&self, claimant: &str, now_ms: i64, limit: u32) -> Result<Vec<Claimed>, StoreError>;
 
     /// When the next effect that nobody has claimed is due.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use serde_json::Value;
-use tokio::time::sleep;
+use tokio::{sync::Notify, time::timeout};
 
 use super::Places;
 use crate::{
@@ -43,6 +43,8 @@ pub struct Watching<'with> {
     pub fetches: &'with Places,
     /// What ended the program.
     pub quarantine: &'with Quarantine,
+    /// Told when there may be news: the next look comes at once.
+    pub nudged: &'with Notify,
 }
 
 /// What a look found: the branches that are news, and those that could not be read.
@@ -84,7 +86,8 @@ pub async fn watch(work: &WatchWork, with: Watching<'_>) -> Outcome {
                 }
             }
         }
-        sleep(pause(work, failures)).await;
+        // One that came during the look counts, too.
+        drop(timeout(pause(work, failures), with.nudged.notified()).await);
     }
 }
 

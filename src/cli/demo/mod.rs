@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     engine::{RunState, System},
-    providers::{local_service::LocalService, objects::Address},
+    providers::local_service::LocalService,
     rules::{StageName, SystemName},
 };
 
@@ -156,7 +156,7 @@ fn failure(state: &System) -> Option<String> {
 /// Ends the services that the demo started.
 async fn stop_services(house: &House, system: &SystemName) -> anyhow::Result<()> {
     let data: &Path = &house.settings.data;
-    let objects = Address::Directory(data.join("objects")).open()?;
+    let objects = house.settings.objects().open()?;
     let Ok(stages) = std::fs::read_dir(data.join("environments").join(system.as_str())) else { return Ok(()) };
     for stage in stages {
         let environment = stage?.path();

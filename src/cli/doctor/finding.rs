@@ -57,6 +57,8 @@ pub enum About {
     Git,
     /// The key that signs our commits.
     Signing,
+    /// Who does each kind of work, and where things are kept.
+    Providers,
     /// What commands of repositories run in.
     Sandbox,
     /// The mirrors.
@@ -78,6 +80,7 @@ impl About {
             Self::Disk => "disk",
             Self::Git => "git",
             Self::Signing => "signing",
+            Self::Providers => "providers",
             Self::Sandbox => "sandbox",
             Self::Mirrors => "mirrors",
             Self::Repositories => "repositories",

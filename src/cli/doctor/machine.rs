@@ -35,16 +35,20 @@ const FOLDERS: [(&str, &str); 6] = [
 
 /// How much room there is, and what takes how much of it.
 pub(super) async fn disk(settings: &Settings, progress: &Progress, findings: &mut Findings) -> Vec<RoomTaken> {
-    for (name, folder) in [("data", &settings.data), ("scratch", &settings.scratch)] {
+    let elsewhere = settings.objects_elsewhere();
+    for (name, folder) in [("data", &*settings.data), ("scratch", &settings.scratch)] {
         free_room(name, folder, findings);
     }
+    elsewhere.iter().for_each(|folder| free_room("objects", folder, findings));
     let data = &settings.data;
     let mut places: Vec<(&str, PathBuf)> = FOLDERS.map(|(folder, of)| (of, data.join(folder))).into();
     places.push(("scratch", settings.scratch.clone()));
+    places.extend(elsewhere.map(|folder| ("artifacts", folder)));
     let until = Instant::now() + COUNTING;
     let mut taken = vec![database(settings)];
+    let count = places.len() as u64;
     for (done, (of, path)) in places.into_iter().enumerate() {
-        progress.tell(done as u64, FOLDERS.len() as u64 + 1);
+        progress.tell(done as u64, count);
         if !path.is_dir() {
             continue;
         }

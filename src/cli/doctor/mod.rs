@@ -19,6 +19,7 @@ use super::{
     house::House,
     output::{Output, say},
     progress::Progress,
+    provided,
     settings::Settings,
     upkeep::NamedRepositories,
 };
@@ -58,6 +59,11 @@ impl Doctor {
             let house = self.house(config, &settings, &mut findings).await;
             if let Some(house) = &house {
                 database::logs(house, &mut findings).await;
+                if settings.rules.repository().is_some() {
+                    let systems = house.readable_systems().await.unwrap_or_default();
+                    let rules = provided::in_force(house, &systems).await.unwrap_or_default();
+                    settings::providers(&settings, &rules, &mut findings);
+                }
             }
             let progress = Progress::counting("looking at the disk".to_owned(), "folders");
             disk = machine::disk(&settings, &progress, &mut findings).await;

@@ -12,9 +12,11 @@ use crate::{
             checked::{Checking, Standing},
             files,
         },
+        provided,
         settings::Settings,
     },
     providers::git::SigningFormat,
+    rules::{Rules, StageName},
 };
 
 /// The bits by which others than the owner may do something with a file, and those by which they may write to it.
@@ -50,6 +52,9 @@ pub(super) fn read(config: &Path, findings: &mut Findings) -> Option<Settings> {
         findings,
     );
     permissions(&settings.data, FOR_OTHERS, "others can look into it", "go-rwx", findings);
+    if let Some(folder) = settings.objects_elsewhere() {
+        permissions(&folder, FOR_OTHERS, "others can look into it", "go-rwx", findings);
+    }
     for (name, file) in channels::secret_files(&settings.channels) {
         secret(file, &format!("the secret of the channel `{name}`"), findings);
     }
@@ -120,6 +125,8 @@ pub(super) fn rules(settings: &Settings, findings: &mut Findings) {
         );
     }
     let (checked, access) = (Checking::by(Some(settings), Standing::Disk).all(&files), settings.access());
+    let good: Vec<Rules> = checked.iter().flatten().map(|loaded| loaded.rules.clone()).collect();
+    providers(settings, &good, findings);
     for (file, checked) in files.iter().zip(checked) {
         match checked {
             Ok(loaded) => {
@@ -142,5 +149,25 @@ pub(super) fn rules(settings: &Settings, findings: &mut Findings) {
                 findings.bad(About::Rules, Some(&file.source), what, "`tidegate check` shows each in its place");
             }
         }
+    }
+}
+
+/// What is chosen, for each stage of these rules.
+pub(super) fn providers<'rules>(
+    settings: &Settings,
+    rules: impl IntoIterator<Item = &'rules Rules> + Clone,
+    findings: &mut Findings,
+) {
+    findings.good(About::Providers, None, format!("objects are kept in {}", settings.objects()));
+    let choices = settings.choices();
+    let mut said: Vec<&StageName> = Vec::new();
+    for stage in rules.clone().into_iter().flat_map(|rules| rules.stages.keys()) {
+        if !said.contains(&stage) {
+            findings.good(About::Providers, Some(stage.as_str()), choices.at(stage).to_string());
+            said.push(stage);
+        }
+    }
+    for said in provided::of_nothing(settings, rules) {
+        findings.warn(About::Providers, None, said, "correct it in tidegate.toml, or take it out");
     }
 }

@@ -2,7 +2,10 @@
 
 mod text;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
@@ -12,6 +15,7 @@ use super::{
     Asking, House,
     asker::Asker,
     check::mistakes_in,
+    house::current_program,
     in_force::checked::{Checking, Standing},
     moment,
     output::{Output, say},
@@ -241,6 +245,7 @@ impl Simulate {
         let system = house.system(&how.asking).await?;
         let state = house.ledger.read(&system, System::clone).await?;
         let rules = how.rules.as_deref().map(|file| changed_rules(file, &state, &house, output)).transpose()?;
+        let objects = house.settings.objects().open_to_read()?;
         let question = Question {
             supposed,
             rules,
@@ -250,7 +255,9 @@ impl Simulate {
             access: house.settings.access().for_system(&system),
             run_commands: how.run_commands,
             originals: Originals {
-                data: house.settings.data.clone(),
+                mirrors: house.settings.data.join("mirrors"),
+                objects: Arc::clone(&objects),
+                providers: house.providers(objects, house.settings.sandbox()?, &current_program()?),
                 // What is foreseen is signed by nobody: a key may ask for a touch.
                 git: GitOptions { proofs: house.proofs().clone(), ..house.git_options() },
                 sandbox: house.settings.sandbox()?,

@@ -33,6 +33,13 @@ impl Address {
         Self::Directory(folder.join(path))
     }
 
+    /// The folder of this machine that it is, if it is one.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Path> {
+        let Self::Directory(path) = self;
+        Some(path)
+    }
+
     /// Opens the store, which is made where it is missing and can be.
     ///
     /// # Errors

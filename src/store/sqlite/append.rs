@@ -127,7 +127,7 @@ impl Append {
             let due = "INSERT INTO effects (system, id, due_ms, effect, made_ms) VALUES (?, ?, ?, ?, ?)
                        ON CONFLICT (system, id)
                        DO UPDATE SET due_ms = excluded.due_ms, effect = excluded.effect, made_ms = excluded.made_ms,
-                                     again_ms = NULL, claimed_by = NULL";
+                                     again_ms = NULL, nudged = claimed_by IS NOT NULL";
             let due = query(due).bind(system).bind(id.as_str()).bind(due_ms).bind(effect.as_str()).bind(self.at_ms);
             due.execute(&mut *connection).await?;
         }

@@ -29,13 +29,16 @@ impl Claim {
     ) -> Result<Vec<Claimed>, StoreError> {
         let failed = |error| place.failed("claim effects", &error);
         self.forget_the_future(connection).await.map_err(failed)?;
+        let told = "UPDATE effects SET nudged = 0 WHERE claimed_by = ? AND nudged = 1 RETURNING system, effect";
+        let mut rows = query(told).bind(&self.by).fetch_all(&mut *connection).await.map_err(failed)?;
         let sql = "UPDATE effects SET claimed_by = ?
                    WHERE (system, id) IN (SELECT system, id FROM effects
                                           WHERE claimed_by IS NULL AND coalesce(again_ms, due_ms) <= ?
                                           ORDER BY coalesce(again_ms, due_ms), system, id LIMIT ?)
                    RETURNING system, effect";
-        let rows = query(sql).bind(&self.by).bind(self.now_ms).bind(self.limit).fetch_all(connection).await;
-        let claimed = rows.map_err(failed)?.into_iter().filter_map(|row| match claimed(place, &row) {
+        let due = query(sql).bind(&self.by).bind(self.now_ms).bind(self.limit).fetch_all(connection).await;
+        rows.extend(due.map_err(failed)?);
+        let claimed = rows.into_iter().filter_map(|row| match claimed(place, &row) {
             Ok(claimed) => Some(claimed),
             Err(error) => {
                 // It stays claimed, so that it is said once for each start, and keeps nobody else waiting.
@@ -67,7 +70,9 @@ fn claimed(place: &Place, row: &SqliteRow) -> Result<Claimed, StoreError> {
 
 /// Frees every claim.
 pub(super) async fn free_all(connection: &mut SqliteConnection, place: &Place) -> Result<(), StoreError> {
-    let freed = query("UPDATE effects SET claimed_by = NULL WHERE claimed_by IS NOT NULL").execute(connection).await;
+    let freed = query("UPDATE effects SET claimed_by = NULL, nudged = 0 WHERE claimed_by IS NOT NULL")
+        .execute(connection)
+        .await;
     freed.map(drop).map_err(|error| place.failed("free the claims of drivers that are gone", &error))
 }
 
@@ -77,7 +82,7 @@ pub(super) async fn give_back(
     place: &Place,
     claimed: &Claimed,
 ) -> Result<(), StoreError> {
-    let freed = query("UPDATE effects SET claimed_by = NULL WHERE system = ? AND id = ?");
+    let freed = query("UPDATE effects SET claimed_by = NULL, nudged = 0 WHERE system = ? AND id = ?");
     let freed = freed.bind(claimed.system.as_str()).bind(claimed.effect.id.as_str()).execute(connection).await;
     freed.map(drop).map_err(|error| place.failed("give a claim back", &error))
 }

@@ -18,14 +18,11 @@ use tidegate::{
     providers::{
         Fault,
         commit_status::{CommitStatus, CommitStatuses},
-        image_builder::LocalImageBuilder,
-        objects::Address,
     },
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{NEW_VERSION, ci_before_qa, delivery::Delivery, json};
-use crate::support::sandbox::sandbox;
 
 /// Waits until a step of the newest run of a subject is in a state; returns the run's identity.
 fn step_is(delivery: &Delivery, subject: &str, stage: &str, step: &str, wanted: StepState) -> String {
@@ -327,16 +324,9 @@ fn a_promotion_waits_for_the_status_of_its_commit() {
 async fn drive_with(delivery: &Delivery) -> Arc<House> {
     let house = Arc::new(House::open(&delivery.config()).await.unwrap());
     house.load_rules().await.unwrap();
-    let mut tools = house.tools().unwrap();
-    tools.statuses = Arc::new(Forge::default());
     // The builder's worker is the program itself, not this test.
-    let data = &house.settings.data;
-    tools.builder = Box::new(LocalImageBuilder {
-        jobs: data.join("image-builder"),
-        objects: Address::Directory(data.join("objects")),
-        worker: [env!("CARGO_BIN_EXE_tidegate"), "image-builder-worker"].map(str::to_owned).to_vec(),
-        sandbox: sandbox(),
-    });
+    let mut tools = house.tools_of(std::path::Path::new(env!("CARGO_BIN_EXE_tidegate"))).unwrap();
+    tools.statuses = Arc::new(Forge::default());
     let driver = Driver::new(house.ledger.clone(), Arc::new(tools), Breakpoints::none(), "test".to_owned());
     let stop = CancellationToken::new();
     let driving = tokio::spawn(Arc::new(driver).drive(stop.clone()));

@@ -12,6 +12,8 @@ mod gates;
 mod hostile;
 mod looking;
 mod notices;
+mod nudges;
+mod providers;
 mod remotes;
 mod rules_files;
 mod rules_repository;

@@ -122,6 +122,8 @@ fn a_commit_comes_into_force_as_a_whole_and_a_bad_one_leaves_the_last_good_one()
     assert!(status.contains(&format!("rules: {WEBSHOP} at {} \"Bill\" by Ada", &good[..10])), "{status}");
     let said = devops.delivery.granted(&["check"]);
     assert!(said.contains("webshop has") && said.contains("billing has"), "{said}");
+    let found = String::from_utf8(devops.delivery.command(&["doctor", "--all"]).stdout).unwrap();
+    assert!(found.contains("main: stack = local, job = local, image = local"), "{found}");
 
     // What takes a file away leaves its system as it is, and is no news to the others.
     devops.delivery.quiet();

@@ -17,8 +17,6 @@ use tidegate::{
     providers::{
         Fault,
         commit_status::{CommitStatus, CommitStatuses},
-        image_builder::LocalImageBuilder,
-        objects::Address,
     },
     rules::{StageName, SystemName},
     store::{
@@ -30,7 +28,6 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{NEW_VERSION, ci_before_qa, delivery::Delivery};
-use crate::support::sandbox::sandbox;
 
 /// A store in which of every three looks at how far a log is, the first fails and the second panics.
 struct Unsteady {
@@ -150,15 +147,9 @@ impl Driving {
     async fn begin(delivery: &Delivery, ledger: impl FnOnce(&House) -> Arc<Ledger>) -> Self {
         let house = House::open(&delivery.config()).await.unwrap();
         house.load_rules().await.unwrap();
-        let mut tools = house.tools().unwrap();
+        // The builder's worker is the program itself, not this test.
+        let mut tools = house.tools_of(std::path::Path::new(env!("CARGO_BIN_EXE_tidegate"))).unwrap();
         tools.statuses = Arc::new(Clumsy::default());
-        let data = &house.settings.data;
-        tools.builder = Box::new(LocalImageBuilder {
-            jobs: data.join("image-builder"),
-            objects: Address::Directory(data.join("objects")),
-            worker: [env!("CARGO_BIN_EXE_tidegate"), "image-builder-worker"].map(str::to_owned).to_vec(),
-            sandbox: sandbox(),
-        });
         let driver = Driver::new(ledger(&house), Arc::new(tools), Breakpoints::none(), "test".to_owned());
         let stop = CancellationToken::new();
         let driving = tokio::spawn(Arc::new(driver).drive(stop.clone()));

@@ -16,14 +16,14 @@ use tidegate::{
     providers::{
         commit_status::NoCommitStatuses,
         git::{GitOptions, Identity, Mirrors, Proofs},
-        image_builder::{BuildRequest, BuildState, LocalImageBuilder},
+        image_builder::{BuildRequest, BuildState},
         local_service::LocalService,
         objects::Address,
         quarantine::Quarantine,
     },
     rules::{RepositoryName, Rules, StageName, SystemName, load},
     simulate::{Originals, Question, Supposed, predict, report::Prediction},
-    steps::{Secrets, Tools, attribute, perform},
+    steps::{Choices, Local, Providers, Secrets, Tools, attribute, perform},
     store::{Ledger, SqliteStore},
     watch::{Places, Watching, watch},
 };
@@ -117,13 +117,13 @@ impl Company {
             requested_at: String::new(),
             network: false,
         };
-        let handle = self.tools.builder.start(&request).await.unwrap();
-        crate::local_support::eventually("the image", async || {
-            match self.tools.builder.poll(&handle).await.unwrap().state {
-                BuildState::Available { images, .. } => images.into_values().next(),
-                BuildState::Failed { reason } => panic!("{reason}"),
-                _ => None,
-            }
+        let dev = StageName::new("dev").unwrap();
+        let builder = self.tools.providers.images(&dev).unwrap();
+        let handle = builder.start(&request).await.unwrap();
+        crate::local_support::eventually("the image", async || match builder.poll(&handle).await.unwrap().state {
+            BuildState::Available { images, .. } => images.into_values().next(),
+            BuildState::Failed { reason } => panic!("{reason}"),
+            _ => None,
         })
         .await
     }
@@ -160,8 +160,8 @@ impl Company {
             };
             if look.branches.iter().any(|(stage, branch)| heads(stage, branch)) {
                 let Tools { mirrors, quarantine, .. } = &self.tools;
-                let outcome =
-                    watch(&look, Watching { mirrors, looks: &self.looks, fetches: &self.looks, quarantine }).await;
+                let (looks, nudged) = (&self.looks, &tokio::sync::Notify::new());
+                let outcome = watch(&look, Watching { mirrors, looks, fetches: looks, quarantine, nudged }).await;
                 self.record(Event::Outcome { effect: effect.id.clone(), outcome }).await;
             }
         }
@@ -183,7 +183,9 @@ impl Company {
             access: self.access.clone(),
             run_commands: false,
             originals: Originals {
-                data: self.root().join("data"),
+                mirrors: self.root().join("data/mirrors"),
+                objects: Arc::clone(&self.tools.objects),
+                providers: self.tools.providers.clone(),
                 git: git_options(),
                 sandbox: sandbox(),
                 secrets: Secrets::default(),
@@ -313,25 +315,23 @@ fn git_options() -> GitOptions {
     options
 }
 
+fn providers(data: &Path) -> Providers {
+    let store = Address::Directory(data.join("objects"));
+    let (objects, program) = (store.open().unwrap(), TIDEGATE.into());
+    Providers::new(Choices::default(), Local { data: data.to_owned(), sandbox: sandbox(), program, store, objects })
+}
+
 fn tools(data: &Path) -> Tools {
-    let objects = Address::Directory(data.join("objects"));
     Tools {
         mirrors: Mirrors::open(data.join("mirrors"), git_options()).unwrap(),
-        objects: objects.open().unwrap(),
+        objects: Address::Directory(data.join("objects")).open().unwrap(),
         channels: BTreeMap::new(),
         secrets: Secrets::default(),
         statuses: Arc::new(NoCommitStatuses),
         releases: Arc::new(tidegate::steps::NoReleases),
-        builder: Box::new(LocalImageBuilder {
-            jobs: data.join("image-builder"),
-            objects,
-            worker: [TIDEGATE, "image-builder-worker"].map(str::to_owned).to_vec(),
-            sandbox: sandbox(),
-        }),
+        providers: providers(data),
         places: data.join("places.json"),
         quarantine: Quarantine::open(data.join("begun")).unwrap(),
-        environments: data.join("environments"),
-        jobs: data.join("jobs"),
         sandbox: sandbox(),
         scratch: data.with_file_name("scratch"),
         logs: data.join("logs"),

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use tidegate::{
-    engine::{self, Command, Decision, Event, Principal, Recorded, RunId, RunState, System},
-    rules::SystemName,
+    engine::{self, Command, Decision, Event, Nudge, Principal, Recorded, RunId, RunState, System},
+    rules::{RepositoryName, SystemName},
     store::{
         Claimed, Ledger, RecordError, RunFilter, SNAPSHOT_EVERY, Store, StoreError, Traced, replay, trace, verify_log,
     },
@@ -88,6 +88,30 @@ async fn an_effect_is_claimed_once_and_not_before_it_is_due(store: Arc<dyn Store
     assert_eq!(store.dropped_claims("first", &held).await.unwrap(), held);
     record(&ledger, &shop, |_| rules_loaded(&shop)).await;
     assert_eq!(store.dropped_claims("second", &held).await.unwrap(), held, "new rules watch anew");
+}
+
+/// Who holds an effect keeps it and is told, once, by whatever process the nudge came.
+async fn an_effect_that_is_due_again_is_told_to_who_holds_it(store: Arc<dyn Store>) {
+    let (ledger, shop) = (Ledger::open(store.clone()), name("shop"));
+    ledger.record(&shop, START_MS, rules_loaded(&shop)).await.unwrap();
+    store.begin_driving("driver").await.unwrap();
+    assert_eq!(store.claim_due("driver", START_MS, 9).await.unwrap().len(), 3);
+    let other = Ledger::open(store.clone());
+    let what = Nudge::Repository { repository: RepositoryName::new("software").unwrap() };
+    let nudge = |delivery: &str| Event::Nudged { what: what.clone(), delivery: delivery.parse().unwrap(), by: None };
+    other.record(&shop, START_MS + 5, nudge("push-1")).await.unwrap();
+    other.record(&shop, START_MS + 6, nudge("push-2")).await.unwrap();
+    assert!(ledger.record(&shop, START_MS + 7, nudge("push-2")).await.is_err(), "the same over all processes");
+    assert_eq!(store.claim_due("another", START_MS + 10, 9).await.unwrap(), []);
+    let told = store.claim_due("driver", START_MS + 10, 0).await.unwrap();
+    let [Claimed { effect, .. }] = told.as_slice() else { panic!("{told:?}") };
+    assert_eq!(effect.due_ms, START_MS + 6);
+    assert_eq!(store.claim_due("driver", START_MS + 10, 9).await.unwrap(), []);
+    let held = vec![(shop.clone(), effect.id.clone())];
+    assert_eq!(store.dropped_claims("driver", &held).await.unwrap(), []);
+    other.record(&shop, START_MS + 8, nudge("push-3")).await.unwrap();
+    store.begin_driving("driver").await.unwrap();
+    assert_eq!(store.claim_due("driver", START_MS + 10, 9).await.unwrap().len(), 3, "each once");
 }
 
 /// I6: the state is the same bytes however it is come by, and a snapshot that cannot be read is no loss.
@@ -253,6 +277,7 @@ contract! {
     only_one_event_has_a_place
     a_refusal_is_only_its_own
     an_effect_is_claimed_once_and_not_before_it_is_due
+    an_effect_that_is_due_again_is_told_to_who_holds_it
     a_state_is_the_same_read_again
     two_ledgers_lose_nothing
     a_command_is_judged_by_the_newest_state

@@ -99,7 +99,8 @@ impl Turn<'_> {
 
     fn watch_again(&mut self, repository: &RepositoryName, at_once: bool) {
         if let Some(interval) = self.poll_interval(repository) {
-            let wait_ms = if at_once { 0 } else { interval.as_ms() };
+            let nudged = self.system.repositories.get(repository).is_some_and(|watched| watched.nudged);
+            let wait_ms = if at_once || nudged { 0 } else { interval.as_ms() };
             self.watch(repository, self.at_ms.saturating_add(wait_ms));
         }
     }

@@ -26,6 +26,7 @@ mod made;
 mod moment;
 mod naming;
 mod notice;
+mod nudge;
 pub mod obstacles;
 mod offered;
 mod origin;

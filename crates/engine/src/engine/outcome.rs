@@ -107,7 +107,8 @@ impl Turn<'_> {
     pub(super) fn poll_later(&mut self, number: u64, id: &StepId, after_ms: i64) {
         let (at_ms, deadline_ms) = (self.at_ms, self.deadline_ms(number, id));
         if at_ms < deadline_ms {
-            let after_ms = after_ms.max(patience_ms(self.step_of(number, id), at_ms));
+            let step = self.step_of(number, id);
+            let after_ms = if step.nudged { 0 } else { after_ms.max(patience_ms(step, at_ms)) };
             return self.emit_step(number, id, Phase::Poll, deadline_ms.min(at_ms.saturating_add(after_ms)));
         }
         let step = self.step_of(number, id);

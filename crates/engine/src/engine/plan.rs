@@ -60,6 +60,7 @@ pub(super) fn planned(
         planned: None,
         skippable: false,
         skipped: None,
+        nudged: false,
     }
 }
 

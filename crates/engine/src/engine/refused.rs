@@ -1,6 +1,6 @@
 //! Why an event is not taken in.
 
-use super::ids::RunId;
+use super::{event::DeliveryId, ids::RunId};
 
 /// An event that cannot be taken in. The state is as it was.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,6 +33,12 @@ pub enum Refused {
         reason: String,
         /// What to do instead.
         hint: String,
+    },
+    /// A nudge was taken in before.
+    #[error("the delivery {delivery} was taken in before")]
+    Delivered {
+        /// Its name.
+        delivery: DeliveryId,
     },
     /// Somebody may not do this.
     #[error("{who} may not {what}: {reason}")]

@@ -58,6 +58,7 @@ pub fn step(system: &mut System, recorded: &Recorded<Event>) -> Result<Decision,
         }
         Event::AccessLoaded { access } => turn.load_access(access),
         Event::Outcome { effect, outcome } => turn.outcome(effect, outcome),
+        Event::Nudged { what, delivery, by } => turn.nudged(what, delivery, by.as_ref())?,
         Event::Command { by, command } => turn.command(by, command)?,
     }
     turn.advance_awake();

@@ -75,6 +75,9 @@ pub struct StepRun {
     /// Why it was skipped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
+    /// That there may be news since its pending poll was asked for: another follows at once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nudged: bool,
 }
 
 /// The plan that a step made for its target. Its acts are steps of the run.

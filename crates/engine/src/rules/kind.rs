@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::actions::Action;
+use super::{actions::Action, targets::TargetKind};
 
 /// What a kind of step is.
 #[derive(Debug, PartialEq, Eq)]
@@ -91,6 +91,42 @@ pub enum Part {
     Approval,
     /// It checks what was deployed.
     Verification,
+}
+
+/// A kind of work that a provider does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Provided {
+    /// To deploy a stack.
+    Stack,
+    /// To run a job.
+    Job,
+    /// To build an image.
+    Image,
+}
+
+impl Provided {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Stack, Self::Job, Self::Image];
+
+    /// Its name in `tidegate.toml`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Stack => "stack",
+            Self::Job => "job",
+            Self::Image => "image",
+        }
+    }
+
+    /// What its provider does.
+    #[must_use]
+    pub const fn work(self) -> &'static str {
+        match self {
+            Self::Stack => "deploys stacks",
+            Self::Job => "runs jobs",
+            Self::Image => "builds images",
+        }
+    }
 }
 
 /// A value that later steps may use, as `{{step.name}}`.
@@ -230,6 +266,17 @@ impl Output {
 }
 
 impl Action {
+    /// The work that a provider does for it, where it deploys to a target of this kind; none where the step does all of it.
+    #[must_use]
+    pub const fn provided(&self, target: TargetKind) -> Option<Provided> {
+        match (self.kind().part, self.kind().moves, target) {
+            (Part::Image, _, _) => Some(Provided::Image),
+            (_, Moves::Deployment, TargetKind::Stack) => Some(Provided::Stack),
+            (_, Moves::Deployment, TargetKind::Job) => Some(Provided::Job),
+            _ => None,
+        }
+    }
+
     /// Its row of the table. The name is also the step's id unless it has one.
     #[must_use]
     pub const fn kind(&self) -> &'static Kind {

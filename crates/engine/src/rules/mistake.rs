@@ -46,6 +46,17 @@ impl Mistakes {
         findings.in_file(file, "")
     }
 
+    /// One mistake that the parser of another format found in a file. Where it is a name that nobody knows, the one of those
+    /// that its message lists is named that was meant.
+    #[must_use]
+    pub fn of_parser(file: &str, text: &str, bytes: Range<usize>, message: &str) -> Self {
+        let mut names = message.split('`').skip(1).step_by(2);
+        let unknown = names.next().filter(|_| message.starts_with("unknown "));
+        let mut findings = Findings::default();
+        findings.add_with(bytes, message, unknown.and_then(|name| did_you_mean(name, names)));
+        findings.in_file(file, text)
+    }
+
     /// The mistakes, in the order of the file.
     #[must_use]
     pub fn as_slice(&self) -> &[Mistake] {
@@ -154,8 +165,8 @@ impl Findings {
     }
 }
 
-/// "; did you mean …" for a name that looks like one of those that are known.
-pub(super) fn did_you_mean<'known>(name: &str, known: impl IntoIterator<Item = &'known str>) -> Option<String> {
+/// "did you mean …" for a name that looks like one of those that are known.
+pub fn did_you_mean<'known>(name: &str, known: impl IntoIterator<Item = &'known str>) -> Option<String> {
     closest(name, known).map(|closest| format!("did you mean `{closest}`?"))
 }
 

@@ -17,6 +17,7 @@ use tidegate_engine::{
 
 use super::{
     explained::Told,
+    nudges::nudge_any,
     support::{
         HOUR_MS, Made, World, abort, again, approve, failed, freeze, lift_veto, pause, pending, pin, promote,
         promote_version, random_moves, repository, retry, roll_back, rules, run_rule, stage, take_back, unlock, unpin,
@@ -56,6 +57,7 @@ enum Move {
     Clock { by_ms: i64 },
     Reload { variant: Index },
     Git { quick: bool },
+    Nudge { which: Index },
 }
 
 fn moves() -> impl Strategy<Value = Move> {
@@ -71,6 +73,7 @@ fn moves() -> impl Strategy<Value = Move> {
         2 => (-HOUR_MS..5 * HOUR_MS).prop_map(|by_ms| Move::Clock { by_ms }),
         1 => index().prop_map(|variant| Move::Reload { variant }),
         1 => any::<bool>().prop_map(|quick| Move::Git { quick }),
+        2 => index().prop_map(|which| Move::Nudge { which }),
     ]
 }
 
@@ -199,6 +202,7 @@ impl History {
             Move::Clock { by_ms } => self.world.now_ms += by_ms,
             Move::Reload { variant } => self.world.load(variant.get(&VARIANTS).clone()),
             Move::Git { quick } => self.world.git_is_quick = *quick,
+            Move::Nudge { which } => nudge_any(&mut self.world, which),
         }
         self.look();
     }

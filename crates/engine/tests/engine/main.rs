@@ -21,6 +21,7 @@ mod journeys;
 mod lattice;
 mod logs;
 mod notices;
+mod nudges;
 mod obstacles;
 mod promotions;
 mod queues;

@@ -58,6 +58,8 @@ pub(super) fn apply(system: &mut System, fact: &Fact) {
         }
         Fact::Vetoed { what, veto } => drop(system.versions.vetoes.insert(what.clone(), veto.clone())),
         Fact::VetoLifted { what } => drop(system.versions.vetoes.remove(what)),
+        Fact::Delivered { delivery } => system.deliveries.push_back(delivery.clone()),
+        Fact::DeliveryForgotten => drop(system.deliveries.pop_front()),
         Fact::Succeeded { rule, stage, commit } => {
             system.succeeded.entry(rule.clone()).or_default().insert(stage.clone(), commit.clone());
         }
@@ -71,6 +73,7 @@ fn due(system: &mut System, effect: &Effect) {
             if let Some(step) = step_of(system, run, step) {
                 step.ticks += 1;
                 step.effect = Some(effect.id.clone());
+                step.nudged = false;
             }
         }
         EffectKind::Timer(Timer::Gate { run, step }) => {

@@ -119,7 +119,8 @@ pub(super) fn apply_repository(system: &mut System, name: &RepositoryName, fact:
         RepositoryFact::Known | RepositoryFact::Forgotten => {}
         RepositoryFact::ProvenanceSet(_) | RepositoryFact::ProvenanceForgotten(_) => {}
         RepositoryFact::FirstSeen { stage, first } => drop(watched.first.insert(stage.clone(), first.clone())),
-        RepositoryFact::WatchAsked { order } => watched.asked = *order,
+        RepositoryFact::WatchAsked { order } => (watched.asked, watched.nudged) = (*order, false),
+        RepositoryFact::Nudged => watched.nudged = true,
         RepositoryFact::Unreachable(unreachable) => watched.unreachable = Some(unreachable.clone()),
         RepositoryFact::Reached => watched.unreachable = None,
         RepositoryFact::Unread { stage, unread } => drop(watched.unread.insert(stage.clone(), unread.clone())),

@@ -68,6 +68,7 @@ pub(super) fn apply_step(system: &mut System, run: u64, step: &StepId, fact: &St
             step.progress.clone_from(progress);
             (step.tries, step.error) = (0, None);
         }
+        StepFact::Nudged => step.nudged = true,
         StepFact::Tried { error, progress } => {
             step.tries += 1;
             step.error = error.clone().or_else(|| step.error.take());

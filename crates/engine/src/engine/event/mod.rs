@@ -1,6 +1,7 @@
 //! What can happen to a system. Events are facts: each is in the log before anything comes of it.
 
 mod command;
+mod nudge;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +19,10 @@ use super::{
 };
 use crate::rules::{Quorum, Rules, StageName};
 
-pub use self::command::Command;
+pub use self::{
+    command::Command,
+    nudge::{DeliveryId, Nudge},
+};
 
 /// An event as the log holds it: with its place and the recorded time, which is the only time the engine knows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -92,6 +96,16 @@ pub enum Event {
     AccessLoaded {
         /// What `tidegate.toml` says of them.
         access: Access,
+    },
+    /// Something outside may be news.
+    Nudged {
+        /// What there may be news of.
+        what: Nudge,
+        /// Which delivery it is: the same again is refused, and changes nothing.
+        delivery: DeliveryId,
+        /// Who asks to look, where somebody does by hand.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<Principal>,
     },
     /// Somebody asks for something.
     Command {

@@ -11,6 +11,7 @@ use super::{
     access::AccessInForce,
     content::Link,
     effect::Effect,
+    event::DeliveryId,
     ids::{CommitId, EffectId, PinAt, RunId, TargetKey},
     run::{Hotfix, Run},
     state::{Carried, Freeze, Message, OfferedRules, Override, Pause, Pin, RefusedRules, RulesInForce, Veto},
@@ -135,6 +136,13 @@ pub enum Fact {
         /// What was vetoed.
         what: String,
     },
+    /// A nudge was taken in.
+    Delivered {
+        /// Which.
+        delivery: DeliveryId,
+    },
+    /// The oldest nudge is forgotten.
+    DeliveryForgotten,
     /// A rule succeeded on a commit.
     Succeeded {
         /// The rule.

@@ -28,6 +28,8 @@ pub enum RepositoryFact {
         /// When, as a place in the log.
         order: u64,
     },
+    /// There may be news since then.
+    Nudged,
     /// It cannot be reached.
     Unreachable(Unreachable),
     /// It can be reached again.

@@ -101,6 +101,8 @@ pub enum StepFact {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         progress: Option<String>,
     },
+    /// There may be news since its pending poll was asked for.
+    Nudged,
     /// A try failed.
     Tried {
         /// What was tried and what came back.

@@ -18,6 +18,7 @@ use super::{
     access::AccessInForce,
     compiled::Compiled,
     effect::Effect,
+    event::DeliveryId,
     ids::{CommitId, Digest, EffectId, PinAt, RunId, TargetKey},
     origin::{Point, Record},
     rules_origin::RulesOrigin,
@@ -104,6 +105,9 @@ pub struct System {
     pub versions: Versions,
     /// The effects that are pending.
     pub due: BTreeMap<EffectId, Effect>,
+    /// The nudges that were taken in last, oldest first.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    pub deliveries: VecDeque<DeliveryId>,
     /// What people and programs are told.
     #[serde(default, skip_serializing_if = "Notices::is_empty")]
     pub notices: Notices,

@@ -32,6 +32,9 @@ pub struct Watched {
     pub unreachable: Option<Unreachable>,
     /// The place in the log of the event that asked for its pending watch: of a head that is newer, it knows nothing.
     pub asked: u64,
+    /// That there may be news since its pending watch was asked for: another look follows at once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nudged: bool,
 }
 
 /// The first commit that a branch was seen at.

@@ -8,6 +8,7 @@ mod loops;
 mod notifications;
 mod order;
 mod promotions;
+mod providers;
 mod repositories;
 mod secrets;
 mod steps;
@@ -71,6 +72,9 @@ pub(super) fn check(rules: &Rules, document: &Node, text: &str, here: Option<&He
             continue;
         }
         steps::check(&mut check, rule, place);
+    }
+    if let Some(here) = here {
+        providers::check(&mut check, &here.providers);
     }
     loops::check(&mut check);
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use tidegate_engine::{
     engine::{
-        Access, Command, CommitFact, CommitId, Delivery, Digest, Effect, EffectKind, Event, Fact, Observation, Outcome,
-        Pins, Recorded, RepositoryFact, RunId, StageFact, Standing, StepFact, StepKey, StepOutcome, Unread, fold,
-        version::release::Release,
+        Access, Command, CommitFact, CommitId, Delivery, Digest, Effect, EffectKind, Event, Fact, Nudge, Observation,
+        Outcome, Pins, Recorded, RepositoryFact, RunId, StageFact, Standing, StepFact, StepKey, StepOutcome, Unread,
+        fold, version::release::Release,
     },
     rules::{Operation, StepId, SystemName},
 };
@@ -56,6 +56,9 @@ fn people() -> World {
     world.asked("linus@managers", approve(&first));
     world.answers(&first, "deploy", again("no route"));
     world.answers(&first, "deploy", pending(1_000));
+    let nudge = |what, delivery: &str| Event::Nudged { what, delivery: delivery.parse().unwrap(), by: None };
+    world.record(nudge(Nudge::Handle { handle: "job-1".to_owned() }, "job-1-ended"));
+    world.record(nudge(Nudge::Repository { repository: repository("infrastructure") }, "push-1"));
     // Another waits for the target meanwhile, and is ended.
     world.push("infrastructure", "dev");
     let second = asks(&mut world);
@@ -168,6 +171,7 @@ fn bounds(world: &mut World, run: &str) {
     let facts = vec![
         Fact::Step { run: number, step, what },
         Fact::Stage { stage: stage("dev"), what: StageFact::VersionForgotten },
+        Fact::DeliveryForgotten,
         Fact::Commit { commit: commit.clone(), what: CommitFact::MarkForgotten },
         Fact::Commit { commit, what: CommitFact::CarriedForgotten },
         Fact::Repository { repository: repository("infrastructure"), what: RepositoryFact::ProvenanceForgotten(pins) },

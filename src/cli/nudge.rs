@@ -1,0 +1,146 @@
+//! `tidegate nudge`: something outside may be news, so look now. For people, and for the hooks of repositories.
+
+use std::{collections::BTreeMap, path::Path};
+
+use anyhow::bail;
+use clap::Args;
+
+use super::{Asking, House, asker::Asker, output::Output};
+use crate::{
+    driver::now_ms,
+    engine::{DeliveryId, Event, Nudge, Refused, RunId, System},
+    rules::{StageName, StepId, SystemName, TargetName, repository_key},
+    store::RecordError,
+};
+
+const AFTER_HELP: &str = "Examples: tidegate nudge software; tidegate nudge deliver-7; tidegate nudge webshop --stage dev\n\
+In the hook `post-receive` of a repository: tidegate --config /srv/delivery/tidegate.toml nudge \"$PWD\"";
+
+/// Look now whether there is news of something, rather than when its turn comes.
+#[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Nudges {
+    /// A repository by its name, or by its URL in every system; a run; a target with `--stage`; or, with `--handle`, what
+    /// proceeds outside
+    what: String,
+    /// Only what this step of the run waits for
+    #[arg(long, conflicts_with_all = ["stage", "handle"])]
+    step: Option<StepId>,
+    /// The stage of a target
+    #[arg(long, conflicts_with = "handle")]
+    stage: Option<StageName>,
+    /// It is the handle of something outside, like the number of a build
+    #[arg(long)]
+    handle: bool,
+    /// What names this nudge: said again, it does nothing
+    #[arg(long, value_name = "ID")]
+    delivery: Option<DeliveryId>,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+/// One thing of one system to look at.
+type Meant = (SystemName, Nudge);
+
+impl Nudges {
+    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+        let house = House::open(config).await?;
+        let asker = self.asking.who.asker();
+        let meant = if self.is_url() { self.everywhere(&house, &asker).await? } else { vec![self.here(&house).await?] };
+        let delivery = match &self.delivery {
+            Some(delivery) => delivery.clone(),
+            None => by_hand()?,
+        };
+        let (mut said, mut taken) = (Vec::new(), BTreeMap::new());
+        for (system, what) in meant {
+            let clause = what.clause();
+            let seq = nudge(&house, &system, &asker, what, delivery.clone()).await?;
+            said.push(match seq {
+                Some(_) => format!("{system}: asked to {clause} now"),
+                None => format!("{system}: {delivery} was taken in before"),
+            });
+            taken.insert(system.to_string(), seq);
+        }
+        output.done(&said.join("\n"), &serde_json::json!({ "delivery": delivery, "systems": taken }))
+    }
+
+    fn is_url(&self) -> bool {
+        !self.handle && self.what.contains(['/', ':'])
+    }
+
+    /// The repositories of this URL, in all systems.
+    async fn everywhere(&self, house: &House, asker: &Asker) -> anyhow::Result<Vec<Meant>> {
+        let (mut meant, place) = (Vec::new(), place(&self.what));
+        for system in house.visible_systems(asker).await? {
+            if self.asking.system.as_ref().is_some_and(|only| *only != system) {
+                continue;
+            }
+            let named = house.ledger.read(&system, |state| {
+                let repositories = state.rules().into_iter().flat_map(|rules| &rules.repositories);
+                let of_url = repositories.filter(|(_, repository)| self::place(&repository.url) == place);
+                of_url.map(|(name, _)| Nudge::Repository { repository: name.clone() }).collect::<Vec<_>>()
+            });
+            meant.extend(named.await?.into_iter().map(|what| (system.clone(), what)));
+        }
+        if meant.is_empty() {
+            bail!("no system has a repository at {}; `tidegate status` shows those that there are", self.what);
+        }
+        Ok(meant)
+    }
+
+    /// What is named, in one system.
+    async fn here(&self, house: &House) -> anyhow::Result<Meant> {
+        let system = house.find_system(&self.asking).await?;
+        let what = house.ledger.read(&system, |state| self.named(state)).await??;
+        Ok((system, what))
+    }
+
+    fn named(&self, state: &System) -> anyhow::Result<Nudge> {
+        if self.handle {
+            return Ok(Nudge::Handle { handle: self.what.clone() });
+        }
+        if let Some(stage) = &self.stage {
+            return Ok(Nudge::Target { target: TargetName::new(&self.what)?, stage: stage.clone() });
+        }
+        if let Some(repository) = state.repositories.keys().find(|name| name.as_str() == self.what) {
+            return Ok(Nudge::Repository { repository: repository.clone() });
+        }
+        let run = RunId::new(self.what.as_str());
+        if run.number().is_some() {
+            return Ok(Nudge::Run { run, step: self.step.clone() });
+        }
+        let known: Vec<&str> = state.repositories.keys().map(|name| name.as_str()).collect();
+        bail!("there is no repository or run `{}`; the repositories are {}", self.what, known.join(", "))
+    }
+}
+
+/// Its place in the log; none where this delivery was taken in before, which is as good.
+async fn nudge(
+    house: &House,
+    system: &SystemName,
+    asker: &Asker,
+    what: Nudge,
+    delivery: DeliveryId,
+) -> anyhow::Result<Option<u64>> {
+    let by = Some(house.settings.principal(asker)?);
+    house.load_access(system).await?;
+    match house.ledger.record(system, now_ms(), Event::Nudged { what, delivery, by }).await {
+        Ok(entry) => Ok(Some(entry.seq)),
+        Err(RecordError::Refused(Refused::Delivered { .. })) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Where a repository is, however that is written: on this machine also through links and `..`.
+fn place(url: &str) -> String {
+    let path = url.strip_prefix("file://").unwrap_or(url);
+    match std::fs::canonicalize(path) {
+        Ok(path) => repository_key(&path.display().to_string()),
+        Err(_) => repository_key(url),
+    }
+}
+
+/// A name for what somebody asks once.
+fn by_hand() -> anyhow::Result<DeliveryId> {
+    format!("by-hand-{}-{}", now_ms(), std::process::id()).parse().map_err(anyhow::Error::msg)
+}
