@@ -115,8 +115,11 @@ impl Simulation {
                 break;
             }
             let Tools { mirrors, quarantine, .. } = &self.scratch.tools;
-            let outcome =
-                watch(&look, Watching { mirrors, looks: &Places::new(1), fetches: &Places::new(1), quarantine }).await;
+            let outcome = watch(
+                &look,
+                Watching { mirrors, looks: &Places::new(1), fetches: &Places::new(1), quarantine, no_news: &|| {} },
+            )
+            .await;
             self.take_in(Event::Outcome { effect, outcome }).await?;
             if let Some(why) = self.not_taken(repository, stage, &commit) {
                 // Another look would wait until that changes.

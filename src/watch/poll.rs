@@ -43,6 +43,8 @@ pub struct Watching<'with> {
     pub fetches: &'with Places,
     /// What ended the program.
     pub quarantine: &'with Quarantine,
+    /// Told after each look that is no news.
+    pub no_news: &'with (dyn Fn() + Sync),
 }
 
 /// What a look found: the branches that are news, and those that could not be read.
@@ -84,6 +86,7 @@ pub async fn watch(work: &WatchWork, with: Watching<'_>) -> Outcome {
                 }
             }
         }
+        (with.no_news)();
         sleep(pause(work, failures)).await;
     }
 }

@@ -174,7 +174,7 @@ fn watched(url: &str, known: &str) -> WatchWork {
 
 async fn news(root: &Path, mirrors: &Mirrors, work: WatchWork) -> Outcome {
     let (looks, quarantine) = (Places::new(1), Quarantine::open(root.join("begun")).unwrap());
-    watch(&work, Watching { mirrors, looks: &looks, fetches: &looks, quarantine: &quarantine }).await
+    watch(&work, Watching { mirrors, looks: &looks, fetches: &looks, quarantine: &quarantine, no_news: &|| {} }).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -160,8 +160,11 @@ impl Company {
             };
             if look.branches.iter().any(|(stage, branch)| heads(stage, branch)) {
                 let Tools { mirrors, quarantine, .. } = &self.tools;
-                let outcome =
-                    watch(&look, Watching { mirrors, looks: &self.looks, fetches: &self.looks, quarantine }).await;
+                let outcome = watch(
+                    &look,
+                    Watching { mirrors, looks: &self.looks, fetches: &self.looks, quarantine, no_news: &|| {} },
+                )
+                .await;
                 self.record(Event::Outcome { effect: effect.id.clone(), outcome }).await;
             }
         }
