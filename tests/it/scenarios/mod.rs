@@ -17,6 +17,7 @@ mod rules_files;
 mod rules_repository;
 mod sandbox;
 mod signatures;
+mod socket;
 mod troubles;
 mod versions;
 mod who;
