@@ -245,10 +245,19 @@ impl Settings {
         self.people.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
     }
 
-    /// A user of the operating system who is two people would have two voices.
+    /// A user of the operating system, or a key, who is two people would have two voices.
     fn check_people(&self) -> anyhow::Result<()> {
         let mut known: BTreeMap<&str, &str> = BTreeMap::new();
+        let access = self.access();
         for (name, person) in &self.people {
+            for key in &person.keys {
+                if let Some(other) = access.owner(key).filter(|owner| owner != name) {
+                    bail!("the key `{key}` is both {other}'s and {name}'s: one key is one person's");
+                }
+                if self.signers == Signers::default() {
+                    bail!("{name} lists keys, and `signers` lists none that would count: add them there as well");
+                }
+            }
             for user in &person.os {
                 if let Some(other) = known.insert(user, name) {
                     bail!(
@@ -446,6 +455,16 @@ mod tests {
         assert_eq!(settings("[git]\nsilence = '45s'").git.lag, Span::from_secs(180), "the other stays");
         assert!(said("[git]\nsilence = '2h'").is_err_and(|why| why.contains("between 1s and 1h")));
         assert!(said("[git]\nlag = '2h'").is_err_and(|why| why.contains("at most 1h")));
+    }
+
+    #[test]
+    fn one_key_is_one_person_and_counts_only_where_it_is_listed() {
+        let keys = "[people.ada]\nkeys = ['5E:1F']\n[people.grace]\nkeys = ['5e1f']";
+        let said = |text: &str| settings(text).check_people().map_err(|error| error.to_string());
+        assert!(said(keys).is_err_and(|why| why.contains("lists none that would count")));
+        let signers = "[signers]\nx509 = ['5E:1F']\n";
+        assert!(said(&format!("{signers}{keys}")).is_err_and(|why| why.contains("is both ada's and grace's")));
+        assert_eq!(said(&format!("{signers}{}", keys.replace("5e1f", "5e20"))), Ok(()));
     }
 
     #[test]

@@ -30,7 +30,7 @@ mod verify;
 
 use serde_json::{Map, Value};
 
-pub use authors::attribute;
+pub use authors::{asks_for_signatures, attribute, signatures};
 pub use notify::{Channel, Channels, DELIVERY_DEADLINE, deliver};
 pub use releases::{NoReleases, Releases};
 pub use secrets::{SecretFile, Secrets};
