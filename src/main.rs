@@ -13,7 +13,7 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     telemetry::start(cli.is_server());
     match cli.execute().await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             telemetry::say_error(&error);
             ExitCode::from(exit_code(&error))

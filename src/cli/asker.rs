@@ -1,7 +1,7 @@
 //! Who asks: the user of the operating system whose process this is, as the kernel tells, and the name in which they ask.
 //! Nothing here says whether they may.
 
-use std::fmt;
+use std::{fmt, sync::OnceLock};
 
 use nix::unistd::{Uid, User};
 
@@ -32,10 +32,15 @@ impl OsUser {
     /// The user whose process this is. `USER` is not asked: anybody can set it.
     #[must_use]
     pub fn current() -> Self {
-        let uid = Uid::current();
+        Self::numbered(Uid::current().as_raw())
+    }
+
+    /// The user with this number.
+    #[must_use]
+    pub fn numbered(uid: u32) -> Self {
         // A system that cannot be asked for the name has told the number all the same.
-        let name = User::from_uid(uid).ok().flatten().map(|user| user.name);
-        Self::new(uid.as_raw(), name)
+        let name = User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name);
+        Self::new(uid, name)
     }
 
     /// Whether `os` of a person means this user: by name, or by number.
@@ -55,12 +60,29 @@ impl fmt::Display for OsUser {
 }
 
 impl Asker {
-    /// Who types this command, in the name that `--as` or `TIDEGATE_AS` says.
+    /// Who types this command, in the name that `--as` or `TIDEGATE_AS` says; in a process that answers somebody, they.
     #[must_use]
     pub fn typing(said: Option<String>) -> Self {
-        let by_environment = || std::env::var("TIDEGATE_AS").ok().filter(|name| !name.is_empty());
-        Self { user: OsUser::current(), in_name_of: said.or_else(by_environment) }
+        let (user, otherwise) = match PEER.get() {
+            Some(Self { user, in_name_of }) => (user.clone(), in_name_of.clone()),
+            None => (OsUser::current(), by_environment()),
+        };
+        Self { user, in_name_of: said.or(otherwise) }
     }
+}
+
+/// Whom this process answers, where it is one that the server started for them.
+static PEER: OnceLock<Asker> = OnceLock::new();
+
+/// From here on this process answers somebody, and nobody else ever.
+pub(super) fn answer_to(asker: Asker) {
+    // It is said once, before anything is asked.
+    PEER.set(asker).ok();
+}
+
+/// The name in which commands are asked here.
+pub(super) fn by_environment() -> Option<String> {
+    std::env::var("TIDEGATE_AS").ok().filter(|name| !name.is_empty())
 }
 
 #[cfg(test)]

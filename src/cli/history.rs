@@ -153,7 +153,7 @@ fn outcome_words(effect: &EffectId, outcome: &Outcome, paint: Painter) -> String
         Outcome::Step(StepOutcome::Failed { error, .. }) => {
             format!("{what} {}: {}", paint("failed", Tone::Bad), first_line(error))
         }
-        Outcome::Authors(Attribution::Told(Written { authors, unknown })) => {
+        Outcome::Authors(Attribution::Told(Written { authors, unknown, .. })) => {
             let others = if unknown.is_empty() { "" } else { ", and not all are known" };
             format!("{what}: git said who wrote it: {}{others}", authors.iter().cloned().collect::<Vec<_>>().join(", "))
         }

@@ -42,6 +42,7 @@ pub mod settings;
 mod signals;
 pub mod signing;
 mod simulate;
+mod socket;
 mod stats;
 pub mod status;
 mod take_back;
@@ -55,13 +56,17 @@ mod veto;
 mod withdraw;
 mod words;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use asking::Asking;
 pub use house::House;
 use output::Output;
+use socket::{
+    answer::{Answer, demand_no_file, only_here},
+    client,
+};
 
 use crate::providers::image_builder;
 
@@ -76,6 +81,10 @@ pub struct Cli {
     /// How to print: for people, or one JSON document
     #[arg(long, short, global = true, value_enum, default_value_t = Output::Text)]
     output: Output,
+    /// Ask the server that listens on this Unix socket, rather than its database; `socket` in `[server]` of the settings names
+    /// the one that is asked where the database is closed to you
+    #[arg(long, global = true, env = "TIDEGATE_SOCKET", value_name = "PATH")]
+    socket: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -163,6 +172,8 @@ enum Command {
     /// Check that the log is as it was written, and that all that follows from it does
     VerifyLog(verify_log::VerifyLog),
     #[command(hide = true)]
+    Answer(Answer),
+    #[command(hide = true)]
     ImageBuilderWorker {
         /// The job's folder
         job: PathBuf,
@@ -182,8 +193,33 @@ impl Cli {
     ///
     /// # Errors
     /// What a person sees: what was tried, what came back, what to do.
-    pub async fn execute(self) -> anyhow::Result<()> {
-        let Self { config, output, command } = self;
+    pub async fn execute(self) -> anyhow::Result<ExitCode> {
+        if self.command.only_here().is_none() {
+            let named = self.socket.clone().filter(|socket| !socket.as_os_str().is_empty());
+            if let Some(socket) = named.or_else(|| client::of_settings(&self.config)) {
+                return client::ask(&socket).await;
+            }
+        }
+        self.execute_here().await.map(|()| ExitCode::SUCCESS)
+    }
+
+    /// Carries out a command for whoever asks over the socket.
+    async fn answer(config: PathBuf, answer: Answer) -> anyhow::Result<()> {
+        answer.begin(&config)?;
+        let words = ["tidegate".to_owned()].into_iter().chain(answer.arguments);
+        let mut known = Self::command();
+        known.build();
+        let matches = known.clone().try_get_matches_from(words).unwrap_or_else(|wrong| wrong.exit());
+        let asked = Self::from_arg_matches(&matches).unwrap_or_else(|wrong| wrong.exit());
+        if let Some(reason) = asked.command.only_here() {
+            return Err(only_here(reason));
+        }
+        demand_no_file(&known, &matches)?;
+        Box::pin(Self { config, socket: None, ..asked }.execute_here()).await
+    }
+
+    async fn execute_here(self) -> anyhow::Result<()> {
+        let Self { config, output, command, socket: _ } = self;
         match command {
             Command::Demo(demo) => demo.execute(output).await,
             Command::Init(init) => init.execute(output).await,
@@ -222,6 +258,7 @@ impl Cli {
             Command::Replay(replay) => replay.execute(&config, output).await,
             Command::Doctor(doctor) => doctor.execute(&config, output).await,
             Command::VerifyLog(verify_log) => verify_log.execute(&config, output).await,
+            Command::Answer(answer) => Self::answer(config, answer).await,
             Command::ImageBuilderWorker { job } => Ok(image_builder::run_worker(&job).await?),
             Command::DemoService { version_file, port } => Ok(demo_service::serve(port, &version_file).await?),
         }
@@ -231,6 +268,30 @@ impl Cli {
     #[must_use]
     pub const fn is_server(&self) -> bool {
         matches!(self.command, Command::Serve(_))
+    }
+}
+
+impl Command {
+    /// Why it is not asked of a server by others; nothing for all that only look at its database, or ask it for something.
+    const fn only_here(&self) -> Option<&'static str> {
+        match self {
+            Self::Demo(_) | Self::Init(_) | Self::Check(_) => Some("it reads and writes files of whoever types it"),
+            Self::Serve(_) | Self::Answer(_) | Self::ImageBuilderWorker { .. } | Self::DemoService { .. } => {
+                Some("it is a server itself")
+            }
+            Self::Doctor(_) => Some("it looks at the whole machine"),
+            Self::Simulate(simulate) if simulate.runs_commands() => {
+                Some("`--run-commands` runs commands and gives them secrets")
+            }
+            Self::Simulate(_) => None,
+            Self::Status(_) | Self::Runs(_) | Self::Run(_) | Self::Logs(_) | Self::Trace(_) | Self::History(_) => None,
+            Self::Explain(_) | Self::Stats(_) | Self::Replay(_) | Self::VerifyLog(_) => None,
+            Self::Promote(_) | Self::Release(_) | Self::Rollback(_) | Self::TakeBack(_) | Self::Veto(_) => None,
+            Self::Pin(_) | Self::Unpin(_) | Self::Approve(_) | Self::Reject(_) | Self::Withdraw(_) => None,
+            Self::Retry(_) | Self::Abort(_) | Self::Unlock(_) | Self::Pause(_) | Self::Resume(_) => None,
+            Self::Freeze(_) | Self::Thaw(_) | Self::Override(_) | Self::Hotfix(_) => None,
+            Self::Target(_) | Self::Nudge(_) => None,
+        }
     }
 }
 

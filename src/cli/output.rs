@@ -1,6 +1,9 @@
 //! How commands print: for people, or one JSON document. Colours only on a terminal.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::{
+    io::{IsTerminal as _, Write as _},
+    sync::OnceLock,
+};
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -88,13 +91,28 @@ fn colour(sequence: &str) -> Option<usize> {
     codes.split(';').all(is_known).then_some("\u{1b}[".len() + codes.len() + "m".len())
 }
 
+/// For whose terminal this process prints, where that is not its own: whether it has colours, and how many columns.
+static ELSEWHERE: OnceLock<(bool, Option<usize>)> = OnceLock::new();
+
+/// From here on this process prints for a terminal elsewhere.
+pub(super) fn is_for(colours: bool, columns: Option<usize>) {
+    // It is said once, before anything is printed.
+    ELSEWHERE.set((colours, columns)).ok();
+}
+
 /// Whether colours may be used.
 pub(super) fn colours() -> bool {
-    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+    match ELSEWHERE.get() {
+        Some((colours, _)) => *colours,
+        None => std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+    }
 }
 
 /// How many columns the terminal has; none where the output does not go to one.
 pub(super) fn width() -> Option<usize> {
+    if let Some((_, columns)) = ELSEWHERE.get() {
+        return *columns;
+    }
     let output = std::io::stdout();
     let size = output.is_terminal().then(|| rustix::termios::tcgetwinsize(output).ok())??;
     Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)

@@ -12,7 +12,7 @@ use serde::{
     de::{MapAccess, SeqAccess, Visitor, value},
 };
 
-use crate::rules::{Quorum, Span, git_branch, git_url};
+use crate::rules::{KnownBy, Quorum, Span, git_branch, git_url};
 
 /// How often the branch of the rules is looked at, unless the settings say otherwise: as often as any repository.
 const POLL_INTERVAL: Span = Span::from_secs(10);
@@ -52,6 +52,9 @@ pub struct RulesRepository {
     /// come into force at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approvals: Option<Quorum>,
+    /// By what it is known who wrote the rules, as of any repository.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<KnownBy>,
 }
 
 fn branch() -> String {
@@ -92,7 +95,7 @@ impl RulesFrom {
     pub(super) fn resolve(&mut self, folder: &Path) -> anyhow::Result<()> {
         match self {
             Self::Files(files) => files.iter_mut().for_each(|file| *file = folder.join(&*file)),
-            Self::Repository(RulesRepository { repository, branch, path, poll, approvals }) => {
+            Self::Repository(RulesRepository { repository, branch, path, poll, approvals, identity }) => {
                 if let Err(why) = git_url(repository).and_then(|()| git_branch(branch)) {
                     bail!("`rules`: {why}");
                 }
@@ -101,6 +104,9 @@ impl RulesFrom {
                 }
                 if approvals.as_ref().is_some_and(|quorum| quorum.count == 0) {
                     bail!("`rules`: `approvals` asks 0 people: take it out, or ask one");
+                }
+                if let Some(Err((why, help))) = identity.map(KnownBy::check) {
+                    bail!("`rules`: `identity`: {why}; {help}");
                 }
                 if poll.as_ms() < SHORTEST_POLL_MS {
                     bail!("`rules`: a repository is polled every second (`1s`) at most");

@@ -20,6 +20,7 @@ use super::{
     private, provided,
     signals::told_to_stop,
     signing::try_it,
+    socket::server::Listening,
     upkeep::keep_up,
     words,
 };
@@ -97,20 +98,8 @@ pub(super) async fn serve(
     if house.settings.rules.repository().is_none() {
         house.load_rules_files().await?.refused.iter().for_each(|refused| tracing::error!("{refused}"));
     }
-    if let Err(fault) = git_version(&house.git_options().program) {
-        tracing::error!("promotions and rollbacks will fail: {fault}");
-    }
-    let sandbox = house.settings.sandbox()?;
-    if !sandbox.is_on() {
-        tracing::warn!("`sandbox = \"none\"`: commands of repositories can do all that this server can");
-    } else if let Err(missing) = sandbox.probe() {
-        tracing::error!("steps that run commands will fail: {missing}");
-    }
-    if let Some(signer) = house.settings.signer()
-        && let Err(fault) = try_it(&signer).await
-    {
-        tracing::error!("commits will fail until they can be signed: {}", fault.whole());
-    }
+    say_what_will_fail(&house).await?;
+    let listening = house.settings.server.socket.as_deref().map(Listening::at).transpose()?;
     let breakpoints = match breakpoints {
         Some(socket) => Breakpoints::connect(&socket)
             .await
@@ -144,6 +133,8 @@ pub(super) async fn serve(
         None => tokio::spawn(reload_rules(house.clone(), seen, pause, stop.clone())),
     };
     let mut upkeep = tokio::spawn(keep_up(house.clone(), tools));
+    let config = house.settings.file().to_owned();
+    let mut answers = tokio::spawn(answer(listening, config, stop.clone()));
     let mut driven = pin!(driver.drive(stop));
     let driven = tokio::select! {
         driven = &mut driven => driven,
@@ -156,10 +147,42 @@ pub(super) async fn serve(
             ended.context("what keeps the mirrors in order broke off; tidegate ends")?;
             driven.await
         }
+        ended = &mut answers => {
+            ended.context("what answers commands over the socket broke off; tidegate ends")?;
+            driven.await
+        }
     };
+    answers.abort();
     reload.abort();
     upkeep.abort();
     Ok(driven?)
+}
+
+/// Tries what steps need, and says what will fail without it.
+async fn say_what_will_fail(house: &House) -> anyhow::Result<()> {
+    if let Err(fault) = git_version(&house.git_options().program) {
+        tracing::error!("promotions and rollbacks will fail: {fault}");
+    }
+    let sandbox = house.settings.sandbox()?;
+    if !sandbox.is_on() {
+        tracing::warn!("`sandbox = \"none\"`: commands of repositories can do all that this server can");
+    } else if let Err(missing) = sandbox.probe() {
+        tracing::error!("steps that run commands will fail: {missing}");
+    }
+    if let Some(signer) = house.settings.signer()
+        && let Err(fault) = try_it(&signer).await
+    {
+        tracing::error!("commits will fail until they can be signed: {}", fault.whole());
+    }
+    Ok(())
+}
+
+/// Answers commands over the socket, where there is one.
+async fn answer(listening: Option<Listening>, config: PathBuf, stop: CancellationToken) {
+    match listening {
+        Some(listening) => listening.answer(config, stop).await,
+        None => stop.cancelled().await,
+    }
 }
 
 /// Says which variables of the server's own git might have been meant to get, and does not.

@@ -53,6 +53,9 @@ pub struct Settings {
     /// What one such command may use.
     #[serde(default)]
     pub step_limits: Limits,
+    /// How the server is asked.
+    #[serde(default)]
+    pub server: ServerSettings,
     /// Who commits for Tidegate.
     #[serde(default)]
     pub identity: Identity,
@@ -90,6 +93,16 @@ pub struct Settings {
     /// The settings file itself.
     #[serde(skip)]
     file: PathBuf,
+}
+
+/// How the server is asked by those who cannot open its database.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerSettings {
+    /// The Unix socket on which `serve` takes commands of other users of the machine, such as `/run/tidegate/socket`; without
+    /// it, none. Who they are the kernel says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub socket: Option<PathBuf>,
 }
 
 /// Who commits for Tidegate.
@@ -164,8 +177,12 @@ impl Settings {
     /// # Errors
     /// When it cannot be read or says something that it may not; with the place.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let text = std::fs::read_to_string(path).with_context(|| {
-            format!("cannot read {}; `tidegate init DIR` writes one, `--config` names another", path.display())
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let otherwise = match error.kind() {
+                std::io::ErrorKind::PermissionDenied => "; `--socket` names that of a server that can",
+                _ => "; `tidegate init DIR` writes one, `--config` names another",
+            };
+            anyhow::Error::new(error).context(format!("cannot read {}{otherwise}", path.display()))
         })?;
         let mut settings: Self = toml::from_str(&text)
             .map_err(|error| {
@@ -191,7 +208,13 @@ impl Settings {
         if let Some(signing) = &mut settings.identity.signing {
             signing.resolve(folder);
         }
-        settings.check_scratch().with_context(|| format!("{} is not as it should be", path.display()))?;
+        if let Some(socket) = &mut settings.server.socket {
+            *socket = folder.join(&*socket);
+        }
+        settings
+            .check_scratch()
+            .and_then(|()| settings.check_socket())
+            .with_context(|| format!("{} is not as it should be", path.display()))?;
         settings.file.clone_from(&path);
         channels::absolute(&mut settings.channels, folder);
         secrets::absolute(&mut settings.secrets, folder);
@@ -235,10 +258,19 @@ impl Settings {
         self.people.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
     }
 
-    /// A user of the operating system who is two people would have two voices.
+    /// A user of the operating system, or a key, who is two people would have two voices.
     fn check_people(&self) -> anyhow::Result<()> {
         let mut known: BTreeMap<&str, &str> = BTreeMap::new();
+        let access = self.access();
         for (name, person) in &self.people {
+            for key in &person.keys {
+                if let Some(other) = access.owner(key).filter(|owner| owner != name) {
+                    bail!("the key `{key}` is both {other}'s and {name}'s: one key is one person's");
+                }
+                if self.signers == Signers::default() {
+                    bail!("{name} lists keys, and `signers` lists none that would count: add them there as well");
+                }
+            }
             for user in &person.os {
                 if let Some(other) = known.insert(user, name) {
                     bail!(
@@ -315,6 +347,25 @@ impl Settings {
         Ok(())
     }
 
+    /// Where others can reach it, and commands of repositories cannot.
+    fn check_socket(&self) -> anyhow::Result<()> {
+        let Some(socket) = &self.server.socket else { return Ok(()) };
+        let mut closed = [&self.data, &self.scratch].into_iter().chain(&self.tools);
+        if let Some(folder) = closed.find(|folder| socket.starts_with(folder)) {
+            bail!(
+                "`socket` of [server] is within {}: name a path in a folder of its own, as /run/tidegate/socket",
+                folder.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// The settings file, from the root.
+    #[must_use]
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// The box that commands of repositories and rules run in.
     ///
     /// # Errors
@@ -328,7 +379,7 @@ impl Settings {
             kind: self.sandbox,
             limits: self.step_limits,
             tools: self.tools.iter().cloned().chain([program]).collect(),
-            hidden: own.chain(objects).chain(secrets).collect(),
+            hidden: own.chain(objects).chain(self.server.socket.clone()).chain(secrets).collect(),
         })
     }
 
@@ -442,6 +493,24 @@ mod tests {
         assert_eq!(settings("[git]\nsilence = '45s'").git.lag, Span::from_secs(180), "the other stays");
         assert!(said("[git]\nsilence = '2h'").is_err_and(|why| why.contains("between 1s and 1h")));
         assert!(said("[git]\nlag = '2h'").is_err_and(|why| why.contains("at most 1h")));
+    }
+
+    #[test]
+    fn one_key_is_one_person_and_counts_only_where_it_is_listed() {
+        let keys = "[people.ada]\nkeys = ['5E:1F']\n[people.grace]\nkeys = ['5e1f']";
+        let said = |text: &str| settings(text).check_people().map_err(|error| error.to_string());
+        assert!(said(keys).is_err_and(|why| why.contains("lists none that would count")));
+        let signers = "[signers]\nx509 = ['5E:1F']\n";
+        assert!(said(&format!("{signers}{keys}")).is_err_and(|why| why.contains("is both ada's and grace's")));
+        assert_eq!(said(&format!("{signers}{}", keys.replace("5e1f", "5e20"))), Ok(()));
+    }
+
+    #[test]
+    fn the_socket_is_hidden_from_commands_and_in_a_folder_of_its_own() {
+        let hidden = settings("[server]\nsocket = '/run/tidegate/socket'").sandbox().map(|sandbox| sandbox.hidden);
+        assert!(hidden.is_ok_and(|hidden| hidden.contains(&PathBuf::from("/run/tidegate/socket"))));
+        let why = settings("tools = ['/opt/tools']\n[server]\nsocket = '/opt/tools/socket'").check_socket();
+        assert!(why.is_err_and(|why| why.to_string().contains("is within /opt/tools")));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! die at any moment: an effect whose outcome is not in the log is done again, under the same key.
 
 mod breakpoints;
+mod first_looks;
 mod trouble;
 
 use std::{
@@ -19,10 +20,11 @@ use tokio_util::sync::CancellationToken;
 
 pub use crate::watch::InUse;
 pub use breakpoints::{Breakpoints, Resume};
+use first_looks::FirstLooks;
 use trouble::{STORE_PAUSE, Trouble, Waits, apart};
 
 use crate::{
-    engine::{Effect, EffectId, EffectKind, Event, Outcome, StepOutcome, StepWork, Work, work},
+    engine::{Effect, EffectId, EffectKind, Event, Outcome, Phase, StepOutcome, StepWork, Work, work},
     rules::SystemName,
     steps::{Tools, attribute, deliver, observe, perform},
     store::{Claimed, Ledger, RecordError, StoreError},
@@ -57,6 +59,7 @@ pub struct Driver {
     fetches: Places,
     steps: Places,
     deliveries: Places,
+    first_looks: FirstLooks,
 }
 
 type Running = BTreeMap<(SystemName, EffectId), Task>;
@@ -74,7 +77,8 @@ impl Driver {
     pub fn new(ledger: Arc<Ledger>, tools: Arc<Tools>, breakpoints: Breakpoints, claimant: String) -> Self {
         let [looks, fetches, steps, deliveries] =
             [MOST_LOOKS, MOST_FETCHES, MOST_AT_ONCE, MOST_DELIVERIES].map(Places::new);
-        Self { ledger, tools, breakpoints: Arc::new(breakpoints), claimant, looks, fetches, steps, deliveries }
+        let (breakpoints, first_looks) = (Arc::new(breakpoints), FirstLooks::default());
+        Self { ledger, tools, breakpoints, claimant, looks, fetches, steps, deliveries, first_looks }
     }
 
     /// Drives until it is told to stop. What goes on then is left: its claims are freed when driving begins again.
@@ -83,7 +87,7 @@ impl Driver {
     /// [`StoreError`] when the store cannot be used at all; passing failures are waited out.
     pub async fn drive(self: Arc<Self>, stop: CancellationToken) -> Result<(), StoreError> {
         let store = self.ledger.store().clone();
-        while let Err(error) = store.begin_driving(&self.claimant).await {
+        while let Err(error) = self.begin_driving().await {
             if !error.is_passing() {
                 return Err(error);
             }
@@ -125,6 +129,12 @@ impl Driver {
         Ok(())
     }
 
+    /// Frees what the dead had claimed. Steps start when every repository was looked at.
+    async fn begin_driving(&self) -> Result<(), StoreError> {
+        self.ledger.store().begin_driving(&self.claimant).await?;
+        self.first_looks.begin(&self.ledger, now_ms()).await
+    }
+
     /// Keeps files up to date that say who has the places for steps and who waits for one, and which calls to remotes go on:
     /// `status` and `explain` read them.
     async fn keep_telling_waits(self: Arc<Self>) {
@@ -133,9 +143,9 @@ impl Driver {
         loop {
             sleep(TELL_EVERY).await;
             self.tell_calls();
-            let now = self.steps.now();
+            let now = InUse { unlooked: self.first_looks.now(), ..self.steps.now() };
             // Nobody waits as a rule, and then there is nothing to be told.
-            if now != told && !(now.waiting.is_empty() && told.waiting.is_empty()) {
+            if now != told && !(now.is_quiet() && told.is_quiet()) {
                 self.tell_waits(&now);
                 told = now;
             }
@@ -205,6 +215,9 @@ impl Driver {
             waits.wait("an effect could not be carried out", system, effect, &trouble).await;
         };
         self.record(system, effect, outcome).await;
+        if let EffectKind::Watch { repository } = &effect.kind {
+            self.first_looks.done(system, repository);
+        }
     }
 
     async fn outcome_between_breakpoints(
@@ -229,12 +242,19 @@ impl Driver {
     /// # Errors
     /// [`StoreError`] when it could not be read what is to be done: nothing was.
     async fn outcome_of(&self, system: &SystemName, effect: &Effect, nudged: &Notify) -> Result<Outcome, StoreError> {
+        if matches!(effect.kind, EffectKind::Step { phase: Phase::Start, .. }) && self.first_looks.wait(system).await {
+            // A look may have shown that nothing is to start: then this is dropped in a moment.
+            while !self.ledger.read(system, |state| state.due.contains_key(&effect.id)).await? {
+                sleep(TELL_EVERY).await;
+            }
+        }
         Ok(match self.ledger.read(system, |state| work(state, effect)).await? {
             Ok(Work::Timer(_)) => Outcome::Fired,
             Ok(Work::Watch(work)) => {
                 let Tools { mirrors, quarantine, .. } = &*self.tools;
                 let (looks, fetches) = (&self.looks, &self.fetches);
-                watch(&work, Watching { mirrors, looks, fetches, quarantine, nudged }).await
+                let no_news = || self.first_looks.done(system, &work.repository);
+                watch(&work, Watching { mirrors, looks, fetches, quarantine, nudged, no_news: &no_news }).await
             }
             Ok(Work::Authors(work)) => {
                 let _place = self.looks.take(system.as_str()).await;

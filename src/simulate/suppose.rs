@@ -118,7 +118,7 @@ impl Simulation {
             }
             let Tools { mirrors, quarantine, .. } = &self.scratch.tools;
             let (places, nudged) = (&Places::new(1), &Notify::new());
-            let with = Watching { mirrors, looks: places, fetches: places, quarantine, nudged };
+            let with = Watching { mirrors, looks: places, fetches: places, quarantine, nudged, no_news: &|| {} };
             let outcome = watch(&look, with).await;
             self.take_in(Event::Outcome { effect, outcome }).await?;
             if let Some(why) = self.not_taken(repository, stage, &commit) {

@@ -7,12 +7,12 @@ use std::{
 };
 
 use crate::{
-    engine::{Attribution, AuthorsOf, AuthorsWork, Written},
+    engine::{Attribution, AuthorsOf, AuthorsWork, Signatures, Written},
     providers::{
         Fault,
-        git::{Brought, CommitPlace, Compared, Mirror, Mirrors, NO_LIMIT},
+        git::{Brought, CommitPlace, Compared, Mirror, Mirrors, NO_LIMIT, SignedNames},
     },
-    rules::{RepositoryName, printable, printable_line},
+    rules::{KnownBy, RepositoryName, printable, printable_line},
 };
 
 /// How long it may take until the mirror can be written to.
@@ -73,9 +73,31 @@ async fn ask(work: &AuthorsWork, mirrors: &Mirrors) -> Result<Written, Fault> {
     for (name, One { new, lost, .. }) in found {
         written.authors.extend(new.authors.iter().map(|author| printable_line(author)));
         unknown.extend(new.incomplete.iter().chain(&lost).map(|why| format!("{name}: {why}")));
+        let demanded = work.repositories.get(name).is_some_and(|of| of.identity == Some(KnownBy::Signature));
+        written.signatures.extend(new.signed.into_iter().map(|signed| signatures(signed, name.as_str(), demanded)));
     }
     written.unknown = unknown.into_iter().collect();
     Ok(written)
+}
+
+/// Who signed commits of a repository, for the log.
+pub fn signatures(signed: SignedNames, of: &str, demanded: bool) -> Signatures {
+    let SignedNames { key, names, example } = signed;
+    Signatures {
+        key: key.map(|key| printable_line(&key)),
+        demanded,
+        names: names.iter().map(|name| printable_line(name)).collect(),
+        example: printable_line(&format!("{of}: {example}")),
+    }
+}
+
+/// Whether it is asked who signed commits: where the rules do not go by names alone, and it would tell anything.
+pub fn asks_for_signatures(identity: Option<KnownBy>, mirror: &Mirror) -> bool {
+    match identity {
+        Some(KnownBy::Signature) => true,
+        Some(KnownBy::Names) => false,
+        Some(KnownBy::Forge) | None => mirror.lists_signers(),
+    }
 }
 
 /// What was found of one repository.
@@ -113,7 +135,8 @@ async fn one(
         repository: name.to_string(),
         branch: branch.clone(),
     };
-    let compared = Compared { places: of.branches.iter().map(place).collect(), heads: there, known };
+    let signatures = asks_for_signatures(of.identity, &mirror);
+    let compared = Compared { places: of.branches.iter().map(place).collect(), heads: there, known, signatures };
     Ok(One { heads, new: mirror.brought(&compared).await?, lost })
 }
 

@@ -32,7 +32,7 @@ mod verify;
 
 use serde_json::{Map, Value};
 
-pub use authors::attribute;
+pub use authors::{asks_for_signatures, attribute, signatures};
 pub use look::observe;
 pub use notify::{Channel, Channels, DELIVERY_DEADLINE, deliver};
 pub use providers::{Choices, Chosen, Images, Jobs, Local, ProviderSettings, Providers, Stacks, StageSettings};

@@ -2,7 +2,7 @@
 //! everybody has a few of their own, which are there whatever the others do.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -31,6 +31,9 @@ pub struct InUse {
     pub held: BTreeMap<String, usize>,
     /// Who → how many.
     pub waiting: BTreeMap<String, usize>,
+    /// Whose steps wait for the first look at repositories since driving began → at which.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unlooked: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// A place that is held until this is dropped.
@@ -122,12 +125,18 @@ fn count_down(counts: &mut BTreeMap<String, usize>, who: &str) {
 }
 
 impl InUse {
+    /// Whether nobody waits.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.waiting.is_empty() && self.unlooked.is_empty()
+    }
+
     /// Writes it to a file for those who look; where nobody waits, there is none.
     ///
     /// # Errors
     /// When the file can be neither written nor removed.
     pub fn tell(&self, path: &Path) -> Result<(), Fault> {
-        if !self.waiting.is_empty() {
+        if !self.is_quiet() {
             return files::write_json(path, self);
         }
         match std::fs::remove_file(path) {
@@ -147,6 +156,13 @@ impl InUse {
     /// Why steps of somebody wait; nothing where none does.
     #[must_use]
     pub fn reason(&self, who: &str) -> Option<String> {
+        if let Some(repositories) = self.unlooked.get(who) {
+            let named = repositories.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+            return Some(format!(
+                "steps start after the first look since the server began, at most two minutes after that: {named} \
+                 is to be looked at"
+            ));
+        }
         let waiting = match self.waiting.get(who)? {
             1 => "1 step waits".to_owned(),
             several => format!("{several} steps wait"),

@@ -45,6 +45,8 @@ pub struct Watching<'with> {
     pub quarantine: &'with Quarantine,
     /// Told when there may be news: the next look comes at once.
     pub nudged: &'with Notify,
+    /// Told after each look that is no news.
+    pub no_news: &'with (dyn Fn() + Sync),
 }
 
 /// What a look found: the branches that are news, and those that could not be read.
@@ -86,6 +88,7 @@ pub async fn watch(work: &WatchWork, with: Watching<'_>) -> Outcome {
                 }
             }
         }
+        (with.no_news)();
         // One that came during the look counts, too.
         drop(timeout(pause(work, failures), with.nudged.notified()).await);
     }

@@ -114,6 +114,7 @@ fn every_row_of_who_is_who_is_held_by_a_test_of_that_name() {
         "src/providers/git/authorship.rs",
         "src/cli/settings.rs",
         "tests/it/git_proof.rs",
+        "tests/it/scenarios/socket.rs",
         "tests/it/scenarios/who.rs",
     ]
     .map(read)

@@ -263,7 +263,7 @@ impl Story {
 
     async fn brought(&self, head: &str, known: &[String]) -> Brought {
         let places = BRANCHES.map(place).into();
-        let compared = Compared { places, heads: vec![head.to_owned()], known: known.to_vec() };
+        let compared = Compared { places, heads: vec![head.to_owned()], known: known.to_vec(), signatures: false };
         self.mirror.brought(&compared).await.unwrap()
     }
 }
@@ -313,7 +313,8 @@ async fn only_a_way_back_of_ours_takes_anything_away() {
     mirror.fetch(&["dev".to_owned()], SOON).await.unwrap();
     let since = |head: &str, known: &str| {
         let places = vec![place("dev"), place("qa")];
-        let compared = Compared { places, heads: vec![head.to_owned()], known: vec![known.to_owned()] };
+        let compared =
+            Compared { places, heads: vec![head.to_owned()], known: vec![known.to_owned()], signatures: false };
         let mirror = Arc::clone(&mirror);
         async move { mirror.brought(&compared).await.unwrap() }
     };

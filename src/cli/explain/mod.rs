@@ -49,6 +49,9 @@ struct RunExplained {
     run: RunId,
     stage: StageName,
     state: RunState,
+    /// By what it is known who wrote it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    known_by: Option<String>,
     conditions: Vec<Condition>,
 }
 
@@ -96,6 +99,7 @@ async fn explain_run(
             run: run.id.clone(),
             stage: run.stage.clone(),
             state: run.state,
+            known_by: explain::known_by(state, run),
             conditions,
         })
     });
@@ -107,8 +111,9 @@ async fn explain_run(
     if output == Output::Json {
         return output.json(&explained);
     }
-    let RunExplained { run, stage, state, conditions, .. } = &explained;
+    let RunExplained { run, stage, state, known_by, conditions, .. } = &explained;
     say(&format!("{}  {stage}  {}", paint(run.as_str(), Tone::Strong), words::run_state(*state)))?;
+    known_by.iter().try_for_each(|by| say(&format!("  who wrote it is known by {by}")))?;
     say(&house.complete(asking, &explained.system, &text(conditions)).await?)?;
     if !state.is_ended() {
         let urls = house.ledger.read(&explained.system, remotes::urls).await?;

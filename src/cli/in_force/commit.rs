@@ -18,7 +18,8 @@ use crate::{
         Fault,
         git::{Folder, FolderFile, FolderLimits, Mirror, Mirrors, NO_LIMIT},
     },
-    rules::{Loaded, Mistakes, SystemName, printable_line, repository_key},
+    rules::{KnownBy, Loaded, Mistakes, SystemName, printable_line, repository_key},
+    steps::{asks_for_signatures, signatures},
 };
 
 /// The longest pause between two looks at a repository that cannot be reached.
@@ -219,14 +220,18 @@ impl House {
         let in_force = self.ledger.read(system, |state| state.rules.as_ref().and_then(|rules| rules.origin.clone()));
         let before = in_force.await?.filter(|before| before.repository == origin.repository);
         let before = before.as_ref().map(|before| before.commit.as_str());
-        let written = match mirror.wrote_below(&from.path, before, origin.commit.as_str()).await {
+        let asks = asks_for_signatures(from.identity, mirror);
+        let demanded = from.identity == Some(KnownBy::Signature);
+        let written = match mirror.wrote_below(&from.path, before, origin.commit.as_str(), asks).await {
             Ok(brought) => Written {
                 authors: brought.authors.iter().map(|author| printable_line(author)).collect(),
                 unknown: brought.incomplete.into_iter().collect(),
+                signatures: brought.signed.into_iter().map(|it| signatures(it, "rules", demanded)).collect(),
             },
             Err(fault) => Written {
                 authors: BTreeSet::from([origin.author.clone()]),
                 unknown: vec![format!("git cannot say who wrote them: {}", said(&fault))],
+                ..Written::default()
             },
         };
         Ok(Some(Asked { quorum, written }))

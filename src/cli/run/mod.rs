@@ -60,16 +60,23 @@ async fn show(config: &Path, output: Output, id: &RunId, asking: &Asking) -> any
         let asks_for = run.asking().map(|step| run.digest(step)).filter(|_| !run.state.is_ended());
         let (waiting, made_here) = (explain::run(state, &run), explain::made_here(state, &run));
         let (strangers, changes) = (strangers(state, &run), changes(state, id));
-        Some(Shown { waiting, made_here, changes, asks_for, strangers, run })
+        let known_by = explain::known_by(state, &run);
+        Some(Shown { waiting, made_here, changes, asks_for, strangers, known_by, run })
     });
     let shown = match known.await? {
         Some(shown) => shown,
         None => match house.ledger.store().run(&system, id).await? {
             Some(run) => {
-                let told =
-                    |state: &System| (explain::made_here(state, &run), strangers(state, &run), changes(state, id));
-                let (made_here, strangers, changes) = house.ledger.read(&system, told).await?;
-                Shown { run, waiting: None, made_here, changes, asks_for: None, strangers }
+                let told = |state: &System| Shown {
+                    waiting: None,
+                    made_here: explain::made_here(state, &run),
+                    changes: changes(state, id),
+                    asks_for: None,
+                    strangers: strangers(state, &run),
+                    known_by: explain::known_by(state, &run),
+                    run: run.clone(),
+                };
+                house.ledger.read(&system, told).await?
             }
             None => bail!("{system} has had no run `{id}`; `tidegate runs` lists them"),
         },

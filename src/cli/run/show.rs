@@ -30,6 +30,9 @@ pub(super) struct Shown {
     /// Of those who wrote it, those who are none of the people.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) strangers: Vec<String>,
+    /// By what it is known who wrote it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) known_by: Option<String>,
 }
 
 /// The outputs that a person looks for; the rest is in the JSON.
@@ -60,6 +63,7 @@ impl Shown {
         if !authors.is_empty() {
             lines.push(format!("  by       {}", authors.join(", ")));
         }
+        lines.extend(self.known_by.iter().map(|by| format!("  known    by {by}")));
         if let Some(hotfix) = &run.hotfix {
             lines.push(format!("  hotfix   by {}: {}", hotfix.by, hotfix.reason));
         }

@@ -166,6 +166,18 @@ impl Ahead {
 }
 
 impl Simulate {
+    /// Whether commands of the rules are run.
+    pub(super) const fn runs_commands(&self) -> bool {
+        match self {
+            Self::Push { ahead, .. }
+            | Self::Promote { ahead, .. }
+            | Self::Rollback { ahead, .. }
+            | Self::Retry { ahead, .. }
+            | Self::Run { ahead, .. } => ahead.how.run_commands,
+            Self::Until { how, .. } => how.run_commands,
+        }
+    }
+
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
         let fail_on = self.fail_on().to_vec();
         let further = match &self {

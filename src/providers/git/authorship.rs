@@ -8,6 +8,7 @@ use super::mirror::Mirror;
 use super::paths;
 use super::proof::CommitPlace;
 use super::read;
+use super::signed_names::{Asked, SignedNames};
 use super::trailers::{self, KEY_TRAILER};
 use crate::providers::Fault;
 use git2::{Commit, ErrorCode, Oid, Repository, Signature, Sort};
@@ -43,6 +44,8 @@ pub struct Compared {
     pub heads: Vec<String>,
     /// What was there before.
     pub known: Vec<String>,
+    /// Whether it is asked who signed it.
+    pub signatures: bool,
 }
 
 /// What is new in some commits.
@@ -54,25 +57,30 @@ pub struct Brought {
     pub carried: BTreeSet<String>,
     /// Why there may be others; nothing when these are all.
     pub incomplete: BTreeSet<String>,
+    /// Who signed the commits that are not ours, where that was asked.
+    pub signed: Vec<SignedNames>,
 }
 
 impl Mirror {
     /// What is in the commits that are asked about and not in what was there before. What a way back of ours took away is
     /// in neither, however it comes back.
     pub async fn brought(&self, compared: &Compared) -> Result<Brought, Fault> {
-        let Compared { places, heads, known } = compared.clone();
+        let Compared { places, heads, known, signatures } = compared.clone();
         let (history, others) = (self.history.clone(), self.others());
-        self.with_repository(move |repository| {
+        let read = self.with_repository(move |repository| {
             let (heads, known) = (contents::ids(repository, &heads)?, contents::ids(repository, &known)?);
             let contents::New { commits, doubts } = contents::new(repository, &history, &places, (&heads, &known))?;
             let mut new = NewCommits { complete: true, ..NewCommits::default() };
-            let mut carried = BTreeSet::new();
+            let (mut carried, mut asked) = (BTreeSet::new(), Vec::new());
             for id in commits {
                 let commit = repository.find_commit(id).map_err(|error| object_fault(&error))?;
                 match key_of(&commit) {
                     Some(_) if history.is_ours(repository, &places, id)? => carried.extend(source_of(&commit)),
                     key => {
                         let elsewhere = history.made_elsewhere(repository, &places, &commit)?;
+                        if signatures && elsewhere.is_none() {
+                            asked.push(Asked::of(repository, &commit, others.people(&commit))?);
+                        }
                         new.take_in(&commit, (key.is_some(), elsewhere), &others);
                     }
                 }
@@ -81,24 +89,37 @@ impl Mirror {
             if !new.complete {
                 incomplete.insert(format!("more than {MOST_AUTHORS} people wrote it"));
             }
-            Ok(Brought { authors: new.authors, carried, incomplete })
-        })
-        .await
+            let signed = Vec::new();
+            Ok((Brought { authors: new.authors, carried, incomplete, signed }, asked))
+        });
+        let (mut brought, asked) = read.await?;
+        brought.signed = self.signed_names(asked).await?;
+        Ok(brought)
     }
 
     /// Who wrote what changed below a folder (`""` is the top) between a commit that was known and `head`. Where that commit is
     /// none of the history of `head`, all of it counts, and there may be others.
-    pub async fn wrote_below(&self, folder: &str, known: Option<&str>, head: &str) -> Result<Brought, Fault> {
+    pub async fn wrote_below(
+        &self,
+        folder: &str,
+        known: Option<&str>,
+        head: &str,
+        signatures: bool,
+    ) -> Result<Brought, Fault> {
         let (folder, known, head) = (folder.to_owned(), known.map(str::to_owned), head.to_owned());
         let others = self.others();
-        self.with_repository(move |repository| {
+        let read = self.with_repository(move |repository| {
             let head = paths::find_commit(repository, &head)?.id();
             let known = known.and_then(|known| Some(paths::find_commit(repository, &known).ok()?.id()));
             let commits = between(repository, known.as_slice(), head).map_err(|error| object_fault(&error))?;
             let mut new = NewCommits { complete: commits.len() <= MOST_COMMITS, ..NewCommits::default() };
+            let mut asked = Vec::new();
             for id in commits.into_iter().take(MOST_COMMITS) {
                 let commit = repository.find_commit(id).map_err(|error| object_fault(&error))?;
                 if changes(&commit, &folder).map_err(|error| object_fault(&error))? {
+                    if signatures {
+                        asked.push(Asked::of(repository, &commit, others.people(&commit))?);
+                    }
                     new.take_in(&commit, (key_of(&commit).is_some(), None), &others);
                 }
             }
@@ -110,9 +131,11 @@ impl Mirror {
             if !new.complete {
                 incomplete.insert(format!("there are more than {MOST_COMMITS} commits, or {MOST_AUTHORS} people"));
             }
-            Ok(Brought { authors: new.authors, carried: BTreeSet::new(), incomplete })
-        })
-        .await
+            Ok((Brought { authors: new.authors, incomplete, ..Brought::default() }, asked))
+        });
+        let (mut brought, asked) = read.await?;
+        brought.signed = self.signed_names(asked).await?;
+        Ok(brought)
     }
 
     /// What is at or below `head` and neither at nor below one of `known`, of which those count that are in the mirror.
@@ -190,6 +213,19 @@ impl Mirror {
     }
 }
 
+impl Others {
+    /// Whom a commit names: its author, its committer unless that is a forge, and those in its message.
+    fn people(&self, commit: &Commit<'_>) -> Vec<String> {
+        let (author, committer) = (commit.author(), commit.committer());
+        let mut people = vec![named(&author)];
+        if committer.email_bytes() != author.email_bytes() && !identity::is_forge(&committer, &self.forges) {
+            people.push(named(&committer));
+        }
+        people.extend(co_authors(&String::from_utf8_lossy(commit.message_bytes())));
+        people
+    }
+}
+
 impl NewCommits {
     /// Takes in who wrote a commit that was not made here, whatever it says. Our name without a proof is one like any other. One
     /// that we made for another system is that system's: who wrote what it was made from is not known here.
@@ -204,12 +240,7 @@ impl NewCommits {
         } else if has_key {
             others.history.doubt(commit.id());
         }
-        let mut people = vec![named(&author)];
-        if committer.email_bytes() != author.email_bytes() && !identity::is_forge(&committer, &others.forges) {
-            people.push(named(&committer));
-        }
-        people.extend(co_authors(&String::from_utf8_lossy(commit.message_bytes())));
-        people.into_iter().for_each(|person| self.add(person));
+        others.people(commit).into_iter().for_each(|person| self.add(person));
     }
 
     fn add(&mut self, person: String) {

@@ -5,10 +5,10 @@ use super::authorship::{named, new_ids};
 use super::fault::object_fault;
 use super::mirror::Mirror;
 use super::proof::CommitPlace;
-use super::signers::Kind;
+use super::signers::{Kind, kind_of};
 use super::{paths, read};
 use crate::providers::Fault;
-use git2::{ErrorCode, Oid, Repository};
+use git2::Oid;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -17,6 +17,14 @@ use tokio::time::Instant;
 const MOST_COMMITS: usize = 1_000;
 /// How many of them one `git` is asked about: what a command line takes.
 const AT_ONCE: usize = 200;
+
+/// What git says of a signature; nothing is said of one that it cannot check.
+#[derive(Debug, Default)]
+struct Verdict {
+    grade: String,
+    key: String,
+    primary: String,
+}
 
 /// A commit that nobody listed has signed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,31 +100,52 @@ impl Mirror {
         if let Some((id, _)) = new.iter().find(|(_, kind)| kind.is_none()) {
             return self.described(*id, "it has no signature".to_owned()).await.map(Some);
         }
+        let new: Vec<(Oid, Kind)> = new.into_iter().filter_map(|(id, kind)| Some((id, kind?))).collect();
         for some in new.chunks(AT_ONCE) {
-            let verdicts = self.verdicts(some.iter().map(|(id, _)| *id), deadline).await?;
-            for (id, kind) in some {
-                let verdict = verdicts.get(id).map_or(("E", ""), |(grade, key)| (grade.as_str(), key.as_str()));
-                if let Some(why) = kind.and_then(|kind| self.signers.refuse(kind, verdict)) {
-                    return self.described(*id, why).await.map(Some);
+            let verified = self.verified(some, deadline).await?;
+            for (id, _) in some {
+                if let Some(Err(why)) = verified.get(id) {
+                    return self.described(*id, why.clone()).await.map(Some);
                 }
             }
         }
         Ok(None)
     }
 
-    /// What git says of the signatures of commits: its grade and the key's fingerprint (`%G?` and `%GF` of git-log(1)).
-    async fn verdicts(
+    /// The key that signed each of these commits, of OpenPGP the primary one; or why its signature does not count.
+    pub(super) async fn verified(
         &self,
-        ids: impl Iterator<Item = Oid>,
+        commits: &[(Oid, Kind)],
         deadline: Instant,
-    ) -> Result<BTreeMap<Oid, (String, String)>, Fault> {
+    ) -> Result<BTreeMap<Oid, Result<String, String>>, Fault> {
+        let mut verified = BTreeMap::new();
+        for some in commits.chunks(AT_ONCE) {
+            let is_asked = |(_, kind): &&(Oid, Kind)| self.signers.lists(*kind);
+            let verdicts = self.verdicts(some.iter().filter(is_asked).map(|(id, _)| *id).collect(), deadline).await?;
+            for (id, kind) in some {
+                let unsure = Verdict::default();
+                let Verdict { grade, key, primary } = verdicts.get(id).unwrap_or(&unsure);
+                let owned = if *kind == Kind::Openpgp && !primary.is_empty() { primary } else { key };
+                let refused = self.signers.refuse(*kind, (grade, key));
+                verified.insert(*id, refused.map_or_else(|| Ok(owned.clone()), Err));
+            }
+        }
+        Ok(verified)
+    }
+
+    /// What git says of the signatures of commits: its grade, the key's fingerprint, and that of the primary key (`%G?`, `%GF`
+    /// and `%GP` of git-log(1)).
+    async fn verdicts(&self, ids: Vec<Oid>, deadline: Instant) -> Result<BTreeMap<Oid, Verdict>, Fault> {
+        if ids.is_empty() {
+            return Ok(BTreeMap::new());
+        }
         let mut arguments = Vec::new();
         if let Some(file) = &self.signers.ssh {
             arguments.extend(["-c".to_owned(), format!("gpg.ssh.allowedSignersFile={}", file.display())]);
         }
         arguments
-            .extend(["log", "--no-walk=unsorted", "--no-show-signature", "--format=%H %G? %GF"].map(str::to_owned));
-        arguments.extend(ids.map(|id| id.to_string()));
+            .extend(["log", "--no-walk=unsorted", "--no-show-signature", "--format=%H %G? %GF %GP"].map(str::to_owned));
+        arguments.extend(ids.iter().map(Oid::to_string));
         let ended = self.git(&arguments, deadline, "verifying signatures").await?;
         if !ended.success {
             return Err(self.explain(&ended, "verifying signatures"));
@@ -124,7 +153,8 @@ impl Mirror {
         let verdict = |line: &str| {
             let mut words = line.split(' ');
             let id = Oid::from_str(words.next()?).ok()?;
-            Some((id, (words.next()?.to_owned(), words.next().unwrap_or_default().to_owned())))
+            let mut word = || words.next().map(str::to_owned);
+            Some((id, Verdict { grade: word()?, key: word().unwrap_or_default(), primary: word().unwrap_or_default() }))
         };
         Ok(ended.stdout.lines().filter_map(verdict).collect())
     }
@@ -137,13 +167,5 @@ impl Mirror {
             Ok(Unsigned { commit: id.to_string(), author, subject, why })
         })
         .await
-    }
-}
-
-fn kind_of(repository: &Repository, id: Oid) -> Result<Option<Kind>, Fault> {
-    match repository.extract_signature(&id, None) {
-        Ok((signature, _)) => Ok(Some(Kind::of(&signature))),
-        Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
-        Err(error) => Err(object_fault(&error)),
     }
 }

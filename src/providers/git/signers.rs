@@ -1,5 +1,8 @@
 //! Whose signatures of commits count: what somebody listed, and what of it git's grade of a signature means.
 
+use super::fault::object_fault;
+use crate::providers::Fault;
+use git2::{ErrorCode, Oid, Repository};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -33,14 +36,23 @@ impl Kind {
 }
 
 impl Signers {
-    /// Why a signature does not count, given git's grade and the key's fingerprint; nothing when it does.
-    pub(super) fn refuse(&self, kind: Kind, (grade, key): (&str, &str)) -> Option<String> {
-        let lists = match kind {
+    /// Whether any key is listed at all.
+    pub(super) fn lists_any(&self) -> bool {
+        [Kind::Ssh, Kind::Openpgp, Kind::X509].into_iter().any(|kind| self.lists(kind))
+    }
+
+    /// Whether any key of this kind is listed.
+    pub(super) fn lists(&self, kind: Kind) -> bool {
+        match kind {
             Kind::Ssh => self.ssh.is_some(),
             Kind::Openpgp => self.openpgp.is_some(),
             Kind::X509 => !self.x509.is_empty(),
-        };
-        if !lists {
+        }
+    }
+
+    /// Why a signature does not count, given git's grade and the key's fingerprint; nothing when it does.
+    pub(super) fn refuse(&self, kind: Kind, (grade, key): (&str, &str)) -> Option<String> {
+        if !self.lists(kind) {
             let name = match kind {
                 Kind::Ssh => "ssh",
                 Kind::Openpgp => "openpgp",
@@ -67,5 +79,14 @@ impl Signers {
             "R" => Some(format!("it is signed with {by}, which was revoked")),
             _ => Some("its signature cannot be verified: the key is not listed".to_owned()),
         }
+    }
+}
+
+/// Of which kind the signature of a commit is, where it has one.
+pub(super) fn kind_of(repository: &Repository, id: Oid) -> Result<Option<Kind>, Fault> {
+    match repository.extract_signature(&id, None) {
+        Ok((signature, _)) => Ok(Some(Kind::of(&signature))),
+        Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
+        Err(error) => Err(object_fault(&error)),
     }
 }

@@ -1,5 +1,6 @@
 //! Signatures on commits: ours, made by the programs that git uses, and those of others, where rules require them.
 
+mod identity;
 pub(crate) mod keys;
 mod others;
 

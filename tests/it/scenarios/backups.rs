@@ -1,8 +1,13 @@
 //! A database that was restored from a backup, or changed: what was lost is said, and nothing is taken for something else.
 
-use std::path::Path;
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    os::unix::net::UnixListener,
+    path::Path,
+    time::Duration,
+};
 
-use tidegate::engine::RunState;
+use tidegate::engine::{RunState, StepState};
 
 use super::{NEW_VERSION, delivery::Delivery};
 
@@ -84,4 +89,56 @@ fn an_exchanged_secret_is_said() {
     delivery.granted(&["resume", "--as", "grace"]);
     delivery.software.commit("dev", "Sell more", &[NEW_VERSION]);
     delivery.done("package", "dev");
+}
+
+/// Lets the server go on from point to point, until it says that it is before this one.
+fn stop_before(delivery: &Delivery, listener: &UnixListener, point: &str) {
+    let (stream, _) = listener.accept().unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut answers = stream.try_clone().unwrap();
+    for line in BufReader::new(stream).lines() {
+        match line {
+            Ok(line) if line.contains(point) => return,
+            Ok(_) => answers.write_all(b"go\n").unwrap(),
+            Err(error) => panic!("it never came to {point}: {error}\n{}", delivery.server_log()),
+        }
+    }
+    panic!("it ended before it came to {point}\n{}", delivery.server_log());
+}
+
+#[test]
+fn what_is_due_when_a_backup_is_restored_starts_only_when_a_person_says_so() {
+    let mut delivery = Delivery::by_hand();
+    let (data, backup) = (delivery.root().join("data"), delivery.root().join("backup"));
+    delivery.serve();
+    delivery.kill();
+    // The backup is made when the tarball is about to be made.
+    let pushed = delivery.software.commit("dev", "Sell more", &[NEW_VERSION]);
+    let socket = delivery.root().join("breakpoints");
+    let listener = UnixListener::bind(&socket).unwrap();
+    delivery.start(&["--breakpoints", socket.to_str().unwrap()]);
+    stop_before(&delivery, &listener, "before webshop package-1/package");
+    delivery.kill();
+    copy_database(&data, &backup);
+
+    delivery.serve();
+    delivery.done("deliver", "dev");
+    delivery.kill();
+    remove_database(&data);
+    copy_database(&backup, &data);
+
+    delivery.serve();
+    let paused = delivery.wait("the pause", |state| state.paused.clone());
+    assert!(paused.reason.contains("the database is older than what the repositories prove"), "{}", paused.reason);
+    let step = delivery.wait("the run", |state| {
+        let mut runs = state.runs.values().filter(|run| run.id.as_str() == "package-1");
+        runs.next().map(|run| run.steps[0].clone())
+    });
+    assert_eq!((step.state, step.outputs.len()), (StepState::Ready, 0), "it did not begin");
+    let status = delivery.status();
+    assert!(status.contains("for the end of the pause by Tidegate"), "{status}");
+    delivery.granted(&["resume", "--as", "grace"]);
+    let package = delivery.ended_on("package", &pushed);
+    assert_eq!(package.state, RunState::Done, "{:?}", package.reason);
+    delivery.granted(&["verify-log"]);
 }

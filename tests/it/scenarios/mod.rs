@@ -19,6 +19,7 @@ mod rules_files;
 mod rules_repository;
 mod sandbox;
 mod signatures;
+mod socket;
 mod targets;
 mod troubles;
 mod versions;

@@ -128,3 +128,61 @@ fn what_is_not_signed_is_not_carried_where_the_rules_require_it() {
     assert!(failed.state == RunState::Failed && reason.contains("(\"Sneak in\") is not carried"), "{reason}");
     assert_eq!(delivery.software.head("qa"), Some(unsigned), "nothing was merged onto it");
 }
+
+#[test]
+fn where_signatures_are_the_identity_whoever_signed_it_wrote_it() {
+    let mut delivery = Delivery::careful();
+    let rules = delivery.rules();
+    let url = "software.git, poll: 1s";
+    assert!(rules.contains(url), "{rules}");
+    delivery.write_rules(&rules.replace(url, &format!("{url}, identity: forge")));
+    let checked = delivery.command(&["check"]);
+    assert_eq!(checked.status.code(), Some(4));
+    let mistakes = String::from_utf8(checked.stdout).unwrap();
+    assert!(mistakes.contains("no forge is configured that could tell who pushed"), "{mistakes}");
+    delivery.write_rules(&rules.replace(url, &format!("{url}, identity: signature")));
+    let (key, _) = keys(&delivery, "grace");
+    let said = std::process::Command::new("ssh-keygen").arg("-lf").arg(key.with_extension("pub")).output().unwrap();
+    let fingerprint = String::from_utf8(said.stdout).unwrap().split(' ').nth(1).unwrap().to_owned();
+    let settings = std::fs::read_to_string(delivery.config()).unwrap();
+    let graces = format!("[people.grace]\nkeys = [\"{fingerprint}\"]\n");
+    std::fs::write(delivery.config(), settings.replace("[people.grace]\n", &graces)).unwrap();
+    let why = delivery.refused(&["status"], 1);
+    assert!(why.contains("grace lists keys, and `signers` lists none that would count"), "{why}");
+    delivery.add_settings(
+        "[signers]\nssh = \"allowed_signers\"\n\n[people.linus]\ngroups = [\"qa\"]\n\n\
+         [[grants]]\nrole = \"approver\"\nto = [\"grace\", \"linus\"]\n\n\
+         [[grants]]\nrole = \"admin\"\nto = [\"ada\"]\n\n[[grants]]\nrole = \"impersonator\"\nto = [\"tester\"]\n",
+    );
+    delivery.serve();
+    // Grace signs it and writes Ada's name: both are its authors.
+    delivery.software.set_branch("work", &delivery.software.head("dev").unwrap());
+    delivery.software.commit("work", "Sell more", &[NEW_VERSION]);
+    delivery.software.set_branch("dev", &sign_head(&delivery.software, "work", &key));
+    let run = delivery.asking("deliver", "dev").id.to_string();
+    let why = delivery.refused(&["approve", &run, "--as", "grace"], 3);
+    assert!(why.contains("it holds a change that they wrote themselves"), "{why}");
+    let shown = delivery.granted(&["run", "show", &run]);
+    let known = "by the signatures of grace; of the names in the commits: Ada <ada@example.org>";
+    assert!(shown.contains(&format!("known    {known}")), "{shown}");
+    let explained = delivery.granted(&["explain", &run]);
+    assert!(explained.contains(&format!("who wrote it is known {known}")), "{explained}");
+    delivery.granted(&["approve", &run, "--as", "linus"]);
+    delivery.done("deliver", "dev");
+
+    let pushed = delivery.software.commit("dev", "Sell most", &[("VERSION", "webshop 3.0\n")]);
+    let unsigned = delivery.wait("the question about what is not signed", |state| {
+        let later = state.runs.values().rev().filter(|run| run.subject.name() == "deliver");
+        let mut asking = later.filter(|run| run.asking().is_some_and(|step| step.written().is_some()));
+        asking.find(|other| other.id.as_str() != run).map(|run| run.id.to_string())
+    });
+    let why = delivery.refused(&["approve", &unsigned, "--as", "linus"], 3);
+    let said = format!(
+        "software: commit {} by Ada <ada@example.org>: it has no signature, and `identity: signature` demands one",
+        &pushed[..12]
+    );
+    assert!(why.contains(&said) && why.contains("`override`"), "{why}");
+    assert!(delivery.status().contains(&said), "{}", delivery.status());
+    let shown = delivery.granted(&["run", "show", &unsigned]);
+    assert!(shown.contains("known    by the names in the commits, which anybody can write"), "{shown}");
+}

@@ -161,7 +161,7 @@ impl Company {
             if look.branches.iter().any(|(stage, branch)| heads(stage, branch)) {
                 let Tools { mirrors, quarantine, .. } = &self.tools;
                 let (looks, nudged) = (&self.looks, &tokio::sync::Notify::new());
-                let outcome = watch(&look, Watching { mirrors, looks, fetches: looks, quarantine, nudged }).await;
+                let outcome = watch(&look, Watching { mirrors, looks, fetches: looks, quarantine, nudged, no_news: &|| {} }).await;
                 self.record(Event::Outcome { effect: effect.id.clone(), outcome }).await;
             }
         }

@@ -133,7 +133,7 @@ impl World {
         match &effect.kind {
             EffectKind::Authors { .. } => {
                 let authors = ["Ada <ada@example.com>".to_owned()].into();
-                Outcome::Authors(Attribution::Told(Written { authors, unknown: Vec::new() }))
+                Outcome::Authors(Attribution::Told(Written { authors, ..Written::default() }))
             }
             EffectKind::Notify { .. } => Outcome::Notice(Delivery::Delivered),
             EffectKind::Step { run, step, phase } => {

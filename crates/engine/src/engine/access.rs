@@ -36,6 +36,9 @@ pub struct Person {
     /// Their login at the forges, to which hidden addresses belong: `12345+ada@users.noreply.github.com`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub github: Option<String>,
+    /// The fingerprints of the keys with which they sign commits, as git shows them (`%GF`; of OpenPGP the primary key's).
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub keys: BTreeSet<String>,
     /// The users of the operating system that they are, by name or number; these tell who types a command.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub os: BTreeSet<String>,
@@ -275,7 +278,7 @@ impl Access {
     /// A person as one who asks.
     #[must_use]
     pub fn principal(&self, name: &str) -> Option<Principal> {
-        let Person { groups, emails, github: _, os: _ } = self.people.get(name)?;
+        let Person { groups, emails, github: _, keys: _, os: _ } = self.people.get(name)?;
         Some(Principal { groups: groups.clone(), emails: emails.clone(), ..Principal::named(name) })
     }
 }

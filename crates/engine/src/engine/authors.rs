@@ -1,7 +1,7 @@
 //! Who wrote a change. Git knows, and is asked when a question opens: an effect, whose answer is in the log. Nothing of it
 //! is remembered here but what the question is compared with, and the answer. See `docs/gates.md`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::{
     authorship::{Attribution, Authorship, Base, Written},
@@ -15,7 +15,7 @@ use crate::engine::{
     state::{FirstSeen, Head, System},
     turn::Turn,
 };
-use crate::rules::{RepositoryName, StageName, StepId};
+use crate::rules::{KnownBy, RepositoryName, StageName, StepId};
 
 /// How long git is left alone after it could not say; doubled for each further try.
 const FIRST_BACKOFF_MS: i64 = 5_000;
@@ -39,6 +39,14 @@ impl System {
         };
         let rules = self.rules().into_iter();
         rules.flat_map(|rules| rules.repositories.keys()).map(|name| (name.clone(), of(name))).collect()
+    }
+
+    /// By what the rules want it to be known who wrote what a run asks about, where they say so. Who wrote rules, or asks for an
+    /// operation, came with the question.
+    fn identity(&self, run: &Run) -> BTreeMap<RepositoryName, KnownBy> {
+        let rules = self.rules().filter(|_| !matches!(run.subject, Subject::Rules | Subject::Operation(_)));
+        let repositories = rules.into_iter().flat_map(|rules| &rules.repositories);
+        repositories.filter_map(|(name, repository)| Some((name.clone(), repository.identity?))).collect()
     }
 
     /// What is compared with while nothing was verified: the stages after this one, as they were when this one was first
@@ -86,14 +94,16 @@ impl System {
 impl Turn<'_> {
     /// Has git asked who wrote what a question is about, unless that is known. People are told when it is.
     pub(in crate::engine) fn ask_git(&mut self, number: u64, id: &StepId) {
-        let base = self.system.compared_with(self.run(number));
-        let known = self.step_of(number, id).authorship.as_ref().filter(|known| known.base == base);
+        let run = self.run(number);
+        let (base, identity) = (self.system.compared_with(run), self.system.identity(run));
+        let is_same = |known: &&Authorship| known.base == base && known.identity == identity;
+        let known = self.step_of(number, id).authorship.as_deref().filter(is_same);
         let came_with_it = matches!(self.run(number).subject, Subject::Rules | Subject::Operation(_));
         let is_all = |known: &Authorship| known.written.as_ref().is_some_and(|written| written.unknown.is_empty());
         if known.is_some_and(|known| came_with_it || is_all(known)) {
             return self.tell_who_is_asked(number, id);
         }
-        self.set_authorship(number, id, Authorship { base, ..Authorship::default() });
+        self.set_authorship(number, id, Authorship { base, identity, ..Authorship::default() });
         self.emit_authors(number, id, self.at_ms);
     }
 
@@ -184,12 +194,14 @@ impl Turn<'_> {
     }
 
     /// Has git asked again where what an open question is compared with has changed: something else was verified, or taken
-    /// back.
+    /// back; or where the rules want to know by something else who wrote it.
     pub(in crate::engine) fn keep_questions_current(&mut self) {
         let asking = self.system.live_runs().filter_map(|run| {
             let step = run.asking()?;
             let authorship = step.authorship.as_ref()?;
-            (authorship.base != self.system.compared_with(run)).then(|| (run.number, step.id.clone(), authorship.told))
+            let is_same =
+                authorship.base == self.system.compared_with(run) && authorship.identity == self.system.identity(run);
+            (!is_same).then(|| (run.number, step.id.clone(), authorship.told))
         });
         let changed: Vec<(u64, StepId, bool)> = asking.collect();
         for (number, id, told) in changed {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::ids::{CommitId, EffectId};
-use crate::rules::RepositoryName;
+use crate::rules::{KnownBy, RepositoryName};
 
 /// What a change is compared with: per repository the commits whose content is not new.
 pub type Base = BTreeMap<RepositoryName, Vec<CommitId>>;
@@ -18,6 +18,23 @@ pub struct Written {
     /// Why there may be others, whom nobody can tell; nothing when these are all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<String>,
+    /// Who signed what; nothing where the names alone count.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub signatures: Vec<Signatures>,
+}
+
+/// The commits that one key has signed, or that nobody has whose key is listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signatures {
+    /// The key's fingerprint; nothing where none that is listed has signed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Whether the rules take no commit at its word (`identity: signature`).
+    pub demanded: bool,
+    /// Whom these commits name.
+    pub names: BTreeSet<String>,
+    /// One of them, as in `commit 1234567 of software has no signature`.
+    pub example: String,
 }
 
 /// What came of one try to ask git.
@@ -40,6 +57,9 @@ pub enum Attribution {
 pub struct Authorship {
     /// What it is compared with.
     pub base: Base,
+    /// By what it is to be known who wrote it, as the rules say.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub identity: BTreeMap<RepositoryName, KnownBy>,
     /// The effect that asks git, until it is answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<EffectId>,

@@ -5,13 +5,14 @@
 use std::collections::BTreeMap;
 
 use super::{
+    effect::{EffectKind, Phase},
     event::HeadSeen,
-    fact::Fact,
+    fact::{Fact, StepFact},
     ids::{Digest, KeyParts, StepKey},
     moment,
-    run::Run,
+    run::{Run, RunState},
     state::{Pause, System},
-    step_run::StepRun,
+    step_run::{StepRun, StepState},
     turn::Turn,
 };
 use crate::rules::{RepositoryName, StageName};
@@ -91,6 +92,24 @@ impl Turn<'_> {
         }
         self.tell_paused(ENGINE, &reason);
         self.record(Fact::Paused(Pause { by: ENGINE.to_owned(), reason, since_ms: self.at_ms }));
+        self.put_back_what_is_due();
+    }
+
+    /// What is due to start was decided by a log that is doubted: it starts when a person has said so. Whatever of it has begun is
+    /// found then, under the same key.
+    fn put_back_what_is_due(&mut self) {
+        let is_due = |step: &&StepRun| {
+            let pending = step.effect.as_ref().and_then(|id| self.system.due.get(id));
+            pending.is_some_and(|effect| matches!(effect.kind, EffectKind::Step { phase: Phase::Start, .. }))
+        };
+        let runs = self.system.live_runs().filter(|run| run.state == RunState::Running);
+        let due = runs.flat_map(|run| {
+            run.steps.iter().filter(is_due).map(|step| (run.number, step.id.clone(), step.round)).collect::<Vec<_>>()
+        });
+        for (number, id, round) in due.collect::<Vec<_>>() {
+            self.drop_effect_of(number, &id);
+            self.record_step(number, &id, StepFact::PutBack { state: StepState::Ready, round });
+        }
     }
 }
 

@@ -20,6 +20,7 @@ mod heads;
 mod ids;
 mod in_force;
 pub mod invariants;
+mod keys;
 mod kind;
 mod leads;
 mod made;

@@ -172,7 +172,7 @@ pub(super) fn of_operation(
     if let Some(quorum) = target.approvals.get(&operation) {
         let id = StepId::of_engine("approve", "");
         let mut asks = planned(id.clone(), Task::Consent(quorum.clone()), Vec::new(), None, None);
-        let written = Some(Written { authors: by.clone(), unknown: Vec::new() });
+        let written = Some(Written { authors: by.clone(), ..Written::default() });
         asks.authorship = Some(Box::new(Authorship { written, ..Authorship::default() }));
         steps.push(asks);
         needs.push(id);

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
+    authorship::Authorship,
     content::{Artifact, CommitSet},
     effect::{Effect, EffectKind, Phase, Timer},
     event::Unread,
@@ -20,8 +21,8 @@ use super::{
     task::Task,
 };
 use crate::rules::{
-    Action, AtTarget, Commit, Repository, RepositoryName, Rules, StageName, StepId, SystemName, Target, TargetName,
-    template,
+    Action, AtTarget, Commit, KnownBy, Repository, RepositoryName, Rules, StageName, StepId, SystemName, Target,
+    TargetName, template,
 };
 
 /// What is to be done, with all that it takes to do it.
@@ -100,6 +101,9 @@ pub struct AuthorsOf {
     pub base: Vec<CommitId>,
     /// What it is compared with instead where that is nowhere to be found any more.
     pub otherwise: Vec<CommitId>,
+    /// By what it is to be known who wrote it, where the rules say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<KnownBy>,
 }
 
 /// A repository whose heads are looked at until they differ from those known.
@@ -340,7 +344,7 @@ fn is_shared(system: &System, run: &Run, id: &StepId) -> bool {
 fn authors_work(system: &System, rules: &Rules, run: &RunId, step: &StepId) -> Result<Work, String> {
     let run = system.run(run).ok_or_else(|| format!("there is no run {run}"))?;
     let asking = run.step(step).ok_or_else(|| format!("{} has no step {step}", run.id))?;
-    let base = asking.authorship.as_ref().map(|authorship| authorship.base.clone()).unwrap_or_default();
+    let Authorship { base, identity, .. } = asking.authorship.as_deref().cloned().unwrap_or_default();
     let branches: Vec<String> = rules.stages.keys().map(|stage| rules.branch(stage).to_owned()).collect();
     let of = |(name, repository): (&RepositoryName, &Repository)| {
         let of = AuthorsOf {
@@ -349,6 +353,7 @@ fn authors_work(system: &System, rules: &Rules, run: &RunId, step: &StepId) -> R
             commit: run.set.get(name).cloned(),
             base: base.get(name).cloned().unwrap_or_default(),
             otherwise: system.taken_as_it_is(name, run),
+            identity: identity.get(name).copied(),
         };
         (name.clone(), of)
     };

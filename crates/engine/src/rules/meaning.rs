@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{
     actions::Quorum,
-    model::{Conditions, Promotion, Rule, Rules},
+    model::{Conditions, KnownBy, Promotion, Repository, Rule, Rules},
     names::StageName,
 };
 
@@ -33,6 +33,15 @@ pub fn meaning(before: &Rules, after: &Rules) -> Vec<String> {
     told.people(before, after);
     told.others(before, after);
     told.lines()
+}
+
+fn known_by(identity: Option<KnownBy>) -> &'static str {
+    match identity {
+        Some(KnownBy::Names) => "by the names in them alone",
+        Some(KnownBy::Signature) => "by signatures",
+        Some(KnownBy::Forge) => "by the forge",
+        None => "by signatures where there are any, else by names",
+    }
 }
 
 #[derive(Default)]
@@ -88,16 +97,35 @@ impl Told {
         for (name, repository) in &before.repositories {
             match after.repositories.get(name) {
                 None => self.gone.push(format!("the repository `{name}` is not watched any more")),
-                Some(now) if now.url != repository.url => {
-                    self.looser.push(format!("{name} is {} instead of {}", now.url, repository.url));
-                }
-                Some(now) if now != repository => self.otherwise.push(format!("{name} is looked at otherwise")),
-                Some(_) => {}
+                Some(now) => self.repository(name.as_str(), repository, now),
             }
         }
         let new = after.repositories.iter().filter(|(name, _)| !before.repositories.contains_key(*name));
         self.new
             .extend(new.map(|(name, repository)| format!("the repository `{name}` is watched: {}", repository.url)));
+    }
+
+    fn repository(&mut self, name: &str, before: &Repository, after: &Repository) {
+        let Repository { url, poll, require_signatures, identity } = before;
+        if *url != after.url {
+            self.looser.push(format!("{name} is {} instead of {url}", after.url));
+        }
+        let unsigned = require_signatures.iter().filter(|stage| !after.require_signatures.contains(stage));
+        self.looser.extend(unsigned.map(|stage| format!("{stage} takes commits of {name} that nobody has signed")));
+        if *identity != after.identity {
+            let strict = |by: Option<KnownBy>| match by {
+                Some(KnownBy::Names) => 0,
+                None => 1,
+                Some(KnownBy::Signature | KnownBy::Forge) => 2,
+            };
+            let line = format!("who wrote commits of {name} is known {}", known_by(after.identity));
+            let is_looser = strict(after.identity) < strict(*identity);
+            if is_looser { &mut self.looser } else { &mut self.otherwise }.push(line);
+        }
+        let more = after.require_signatures.iter().any(|stage| !require_signatures.contains(stage));
+        if *poll != after.poll || more {
+            self.otherwise.push(format!("{name} is looked at otherwise"));
+        }
     }
 
     fn rule(&mut self, name: &str, before: &Rule, after: &Rule) {

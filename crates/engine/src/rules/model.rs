@@ -96,6 +96,38 @@ pub struct Repository {
     /// The stages on whose branches every new commit must be signed with a key that `signers` in `tidegate.toml` lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub require_signatures: Vec<StageName>,
+    /// By what it is known who wrote its commits. Without it, the strongest that each commit has: a signature by a key of one of
+    /// the people, else the names in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<KnownBy>,
+}
+
+/// By what it is known who wrote a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum KnownBy {
+    /// Who signed it, beside those that it names; not all are known of what nobody has signed.
+    Signature,
+    /// Who pushed it, as the forge tells. There is no forge yet.
+    Forge,
+    /// Those that it names, as anybody can write them.
+    Names,
+}
+
+impl KnownBy {
+    /// Whether there is what it takes.
+    ///
+    /// # Errors
+    /// What is missing, and what to say instead.
+    pub fn check(self) -> Result<(), (&'static str, &'static str)> {
+        match self {
+            Self::Signature | Self::Names => Ok(()),
+            Self::Forge => Err((
+                "no forge is configured that could tell who pushed",
+                "say `signature`, or `names`; or leave it out, and each commit counts by the strongest that it has",
+            )),
+        }
+    }
 }
 
 /// What is deployed to. One run at a time holds it.

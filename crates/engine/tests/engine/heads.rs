@@ -1,6 +1,8 @@
 //! What pushes start: what the watches see, what our own commits make, and what neither may start twice.
 
-use tidegate_engine::engine::{Cause, Command, Digest, EffectKind, Event, Outcome, RunState, StepKey, Unread};
+use tidegate_engine::engine::{
+    Cause, Command, Digest, EffectKind, Event, Outcome, Phase, RunState, StepKey, StepState, Unread,
+};
 
 use super::support::{World, approve, pause, repository, rules, run_rule, stage};
 
@@ -244,7 +246,11 @@ fn what_a_repository_proves_and_the_log_does_not_have_pauses_the_system() {
     let (again, ..) = sees("shop/bake-32.5/pin");
     assert_eq!(again, Some(paused), "once is enough");
 
+    assert_eq!(world.step_state("package-1", "package"), StepState::Ready, "what was due to start is put back");
+    assert!(world.waits_for("package-1").for_what.contains("the end of the pause by Tidegate"));
     world.asked("ada", Command::Resume);
+    assert_eq!(world.phase("package-1", "package"), Phase::Start);
+    assert_eq!(world.step("package-1", "package").round, 1, "it starts under the same key");
     let mut sees = |key: &str| {
         world.commit(&image, &dev, "Tidegate", Some(StepKey::new(key)));
         world.watch(&image);

@@ -28,6 +28,7 @@ mod queues;
 mod releases;
 mod rules_and_times;
 mod rules_offered;
+mod signed;
 mod stats;
 mod strangers;
 mod support;

@@ -50,7 +50,7 @@ pub(super) fn offer(before: &str, after: &str, authors: &[&str]) -> Event {
         origin,
         secret: Digest::of(b"secret"),
         quorum: Quorum { count: 1, from: vec!["managers".to_owned()], expires: None, author_may_approve: false },
-        written: Written { authors: authors.iter().map(|author| (*author).to_owned()).collect(), unknown: Vec::new() },
+        written: Written { authors: authors.iter().map(|author| (*author).to_owned()).collect(), ..Written::default() },
     }
 }
 
@@ -141,6 +141,21 @@ fn what_a_change_means_is_said_in_words_with_what_loosens_first() {
         ["software is mine.git instead of s.git"],
         "another repository is another source of everything"
     );
+    let of = |before: &str, after: &str| {
+        let with = |more: &str| super::support::rules(&SHOP.replace("url: s.git", &format!("url: s.git{more}")));
+        rules::meaning(&with(before), &with(after))
+    };
+    let (signature, names) = (", identity: signature", ", identity: names");
+    assert_eq!(of(signature, names), ["who wrote commits of software is known by the names in them alone"]);
+    assert_eq!(
+        of(names, ""),
+        ["who wrote commits of software is known by signatures where there are any, else by names"]
+    );
+    assert_eq!(
+        of(", require_signatures: [qa], poll: 1m", ", require_signatures: [main]"),
+        ["qa takes commits of software that nobody has signed", "software is looked at otherwise"]
+    );
+    assert_eq!(of("", ", require_signatures: [qa]"), ["software is looked at otherwise"]);
     assert_eq!(means("template: template.yaml", "template: other.yaml"), ["deliver does `synth` otherwise (template)"]);
     assert_eq!(means("environment: QA }", "environment: Quality }"), ["qa is called Quality instead of QA"]);
     let several = means("- lint: {}", "- lint: { fail_on: never }\n      - verify: { command: [x] }");

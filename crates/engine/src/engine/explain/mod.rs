@@ -13,7 +13,7 @@ mod words;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    access::Permission,
+    access::{Access, Permission},
     effect::{EffectKind, Phase},
     gate::approval::{self, Voice},
     obstacles,
@@ -121,6 +121,14 @@ fn ready_ms(run: &Run, step: &StepRun) -> i64 {
 pub fn held(system: &System, run: &Run, step: &StepRun) -> Option<Waiting> {
     let holds = obstacles::holds(system, run, step, system.at_ms);
     holds.filter_map(|hold| hold.waiting(system, run, step)).reduce(Waiting::and)
+}
+
+/// By what it is known who wrote what a run asked about, once git has said it: the signatures of these, the names of those.
+#[must_use]
+pub fn known_by(system: &System, run: &Run) -> Option<String> {
+    let written =
+        run.steps.iter().rev().find_map(|step| step.written()).filter(|written| !written.authors.is_empty())?;
+    Some(system.access.as_ref().map(|in_force| &in_force.access).unwrap_or(&Access::default()).known_by(written))
 }
 
 /// All that keeps a step from starting, or from passing.

@@ -70,7 +70,7 @@ pub fn deciders(system: &System, run: &Run, step: &StepRun) -> Vec<(String, Voic
     let Some(in_force) = &system.access else { return Vec::new() };
     let people = in_force.access.people.keys().filter_map(|name| in_force.access.principal(name));
     // Until git has answered, those who are known to have written some of it are left out at least.
-    let known = || Written { authors: run.authors.clone(), unknown: Vec::new() };
+    let known = || Written { authors: run.authors.clone(), ..Written::default() };
     let written = step.written().cloned().unwrap_or_else(known);
     people
         .filter(|who| in_force.access.allows(who, Permission::Approve, Some(&run.stage)))

@@ -30,18 +30,18 @@ pub(super) fn may_judge(
     let in_force = system.access.as_ref().map(|in_force| &in_force.access);
     let nobody = Access::default();
     let access = in_force.unwrap_or(&nobody);
-    if access.wrote(by, &written.authors) {
+    if access.is_author(by, written) {
         return refuse("it holds a change that they wrote themselves; somebody else has to look at it".to_owned());
     }
     let asking = by.asked_by.as_ref().map(|name| access.principal(name).unwrap_or_else(|| Principal::named(name)));
-    if let Some(asking) = asking.filter(|asking| access.wrote(asking, &written.authors)) {
+    if let Some(asking) = asking.filter(|asking| access.is_author(asking, written)) {
         return refuse(format!("it holds a change by {}, who asks in their name", asking.name));
     }
     let delegator = match voice {
         Voice::InPlaceOf(name) => access.principal(name),
         Voice::Own => None,
     };
-    if let Some(of) = delegator.filter(|of| access.wrote(of, &written.authors)) {
+    if let Some(of) = delegator.filter(|of| access.is_author(of, written)) {
         return refuse(format!("it holds a change by {}, in whose place they would answer", of.name));
     }
     match doubts(system, written) {
@@ -53,11 +53,12 @@ pub(super) fn may_judge(
     }
 }
 
-/// Why not all who wrote something are known: git could not tell, or they are none of the people.
+/// Why not all who wrote something are known.
 pub(in crate::engine) fn doubts(system: &System, written: &Written) -> Option<String> {
-    let strangers = system.access.as_ref().and_then(|in_force| in_force.access.strangers_said(&written.authors));
-    let doubts: Vec<&str> = written.unknown.iter().chain(&strangers).map(String::as_str).collect();
-    (!doubts.is_empty()).then(|| doubts.join("; "))
+    match &system.access {
+        Some(in_force) => in_force.access.doubts(written),
+        None => Access::default().doubts(written),
+    }
 }
 
 /// Why an answer counts no more, given who wrote it: whoever answered did, or may have.

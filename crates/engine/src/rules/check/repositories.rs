@@ -1,6 +1,10 @@
 //! Stages with their branches and demands, and repositories with their URLs.
 
-use super::{super::spelling::repository_key, context::Check, texts};
+use super::{
+    super::{model::KnownBy, spelling::repository_key},
+    context::Check,
+    texts,
+};
 
 /// The shortest interval of polls; more often would be a burden to whoever serves the repository.
 const SHORTEST_POLL_MS: i64 = 1_000;
@@ -29,6 +33,9 @@ pub(super) fn check(check: &mut Check<'_>) {
         }
         for (index, stage) in repository.require_signatures.iter().enumerate() {
             check.stage_exists(stage.as_str(), &place.field("require_signatures").item(index).bytes);
+        }
+        if let Some(Err((why, help))) = repository.identity.map(KnownBy::check) {
+            check.add_with_help(place.field("identity").bytes.clone(), why, help);
         }
     }
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_engine::{
     engine::{
-        Attribution, AuthorsWork, Brings, CommitId, Decision, Effect, EffectKind, Outcome, Run, RunId, StepRun, Work,
-        Written,
+        Attribution, AuthorsWork, Brings, CommitId, Decision, Effect, EffectKind, Outcome, Run, RunId, Signatures,
+        StepRun, Work, Written,
         explain::{Ancestry, Landing},
         plan::{Merge, Task},
         work,
@@ -27,6 +27,8 @@ pub(crate) struct Contents {
     carries: BTreeMap<CommitId, (RepositoryName, CommitId)>,
     /// Why git cannot tell all who wrote something.
     pub(crate) unknown: Vec<String>,
+    /// Who signed what.
+    pub(crate) signatures: Vec<Signatures>,
 }
 
 impl Contents {
@@ -175,7 +177,8 @@ impl World {
         let all = self.remotes.values().flatten().flatten();
         let by_people = all.filter(|made| made.key.is_none() && new.contains(&made.commit));
         let authors = by_people.map(|made| made.author.clone()).collect();
-        Written { authors, unknown: self.contents.unknown.clone() }
+        let Contents { unknown, signatures, .. } = &self.contents;
+        Written { authors, unknown: unknown.clone(), signatures: signatures.clone() }
     }
 
     /// Somebody merges a branch into another of the same repository, and pushes that; the watch sees it.
