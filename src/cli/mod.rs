@@ -52,7 +52,7 @@ mod veto;
 mod withdraw;
 mod words;
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Parser, Subcommand};
 
@@ -60,7 +60,7 @@ use asking::Asking;
 pub use house::House;
 use output::Output;
 
-use crate::providers::image_builder;
+use crate::providers::{image_builder, sandbox};
 
 /// Carries every change of a system forward: along its repositories by commits that pin what was built, and along its
 /// stages by merges of what was verified. Once, and never back.
@@ -160,6 +160,18 @@ enum Command {
         job: PathBuf,
     },
     #[command(hide = true)]
+    Boxed {
+        /// A folder that may be written to
+        #[arg(long = "write", value_name = "FOLDER")]
+        writable: Vec<PathBuf>,
+        /// Print what the kernel lacks
+        #[arg(long)]
+        tell: bool,
+        /// What runs in the box
+        #[arg(last = true)]
+        command: Vec<OsString>,
+    },
+    #[command(hide = true)]
     DemoService {
         /// The file whose text it answers with
         version_file: PathBuf,
@@ -213,6 +225,9 @@ impl Cli {
             Command::Doctor(doctor) => doctor.execute(&config, output).await,
             Command::VerifyLog(verify_log) => verify_log.execute(&config, output).await,
             Command::ImageBuilderWorker { job } => Ok(image_builder::run_worker(&job).await?),
+            Command::Boxed { writable, tell, command } => {
+                Err(sandbox::shut_and_become(&command, &writable, tell).into())
+            }
             Command::DemoService { version_file, port } => Ok(demo_service::serve(port, &version_file).await?),
         }
     }

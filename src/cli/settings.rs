@@ -284,8 +284,9 @@ impl Settings {
         Ok(Sandbox {
             kind: self.sandbox,
             limits: self.step_limits,
-            tools: self.tools.iter().cloned().chain([program]).collect(),
+            tools: self.tools.iter().cloned().chain([program.clone()]).collect(),
             hidden: [&self.data, &self.scratch, &self.file].into_iter().chain(secrets).cloned().collect(),
+            program: Some(program),
         })
     }
 

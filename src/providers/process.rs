@@ -444,7 +444,10 @@ impl Capture {
         let line = self.head.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let line = String::from_utf8_lossy(line);
         match exit {
-            Exit::Code(1) if line.starts_with("bwrap: ") => {
+            Exit::Code(1) if line.starts_with("bwrap: ") || line.starts_with("tidegate: the box ") => {
+                Err(Fault::fail(format!("run {program}: there is no sandbox to run it in: {line}"), sandbox::HINT))
+            }
+            Exit::Code(126 | 127) if line.starts_with("setpriv: ") => {
                 Err(Fault::fail(format!("run {program}: there is no sandbox to run it in: {line}"), sandbox::HINT))
             }
             Exit::Code(126 | 127) if line.starts_with("env: ") => Err(Fault::fail(

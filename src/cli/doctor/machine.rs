@@ -156,7 +156,13 @@ pub(super) async fn sandbox(settings: &Settings, findings: &mut Findings) {
     }
     let probe = tokio::task::spawn_blocking(move || sandbox.probe());
     match tokio::time::timeout(SANDBOX_DEADLINE, probe).await {
-        Ok(Ok(Ok(()))) => findings.good(About::Sandbox, None, "commands of repositories run in it"),
+        Ok(Ok(Ok(lacking))) => {
+            findings.good(About::Sandbox, None, "commands of repositories run in it");
+            for it in lacking {
+                let what = format!("it has less than it could: {it}");
+                findings.warn(About::Sandbox, None, what, "run a newer kernel where that matters (docs/security.md)");
+            }
+        }
         Ok(Ok(Err(missing))) => {
             let (what, remedy) = missing.split_once("; ").unwrap_or((&missing, ""));
             findings.bad(About::Sandbox, None, what, remedy);

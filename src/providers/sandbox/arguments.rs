@@ -85,6 +85,13 @@ impl Sandbox {
         }
         line.add(&[&"--chdir", &room.directory, &"--"]);
         line.0.extend(WITH_THE_OUTSIDE.map(OsString::from));
+        if let Some(program) = &self.program {
+            line.add(&[program, &"boxed"]);
+            for folder in room.writable {
+                line.add(&[&"--write", folder]);
+            }
+            line.add(&[&"--"]);
+        }
         line.add(&[&"sh", &"-c", &FIRST, &"sh"]);
         let environment = room.environment.iter().map(|(name, value)| format!("{name}={value}"));
         let environment = ["env", "-i"].map(str::to_owned).into_iter().chain(environment);

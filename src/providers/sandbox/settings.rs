@@ -16,6 +16,10 @@ pub struct Sandbox {
     pub tools: Vec<PathBuf>,
     /// Folders and files that are empty in the box, also where a folder can be read that they lie in: Tidegate's own.
     pub hidden: Vec<PathBuf>,
+    /// This program, which shuts the box from within by `tidegate boxed`, and can be read there (`tools`). Without it there are
+    /// neither Landlock nor a filter of system calls.
+    #[serde(default)]
+    pub program: Option<PathBuf>,
 }
 
 impl Sandbox {

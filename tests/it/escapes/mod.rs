@@ -3,6 +3,7 @@
 
 mod limits;
 mod reach;
+mod walls;
 
 use std::collections::BTreeMap;
 use std::path::Path;
