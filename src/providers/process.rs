@@ -201,7 +201,7 @@ async fn too_much(command: &Command, pid: Option<Pid>) -> String {
     let Some(pid) = pid.filter(|_| command.sandbox.is_on()) else { return std::future::pending().await };
     let mut folders = vec![command.directory.clone()];
     folders.extend(Some(&command.home).filter(|home| !home.starts_with(&command.directory)).cloned());
-    sandbox::excess(pid.as_raw_pid(), command.sandbox.limits, folders).await
+    sandbox::excess(pid.as_raw_pid(), command.sandbox.limits, vec![folders]).await
 }
 
 fn spawn(command: &Command) -> Result<Child, Fault> {

@@ -4,12 +4,17 @@ use rustix::process::{Resource, getrlimit};
 
 use super::settings::Limits;
 
-const MIB: u64 = 1024 * 1024;
+pub(super) const MIB: u64 = 1024 * 1024;
 
 impl Limits {
     /// The most bytes in the command's folders.
     pub(super) fn disk_bytes(self) -> u64 {
         u64::from(self.disk_mib) * MIB
+    }
+
+    /// The most bytes of memory of all its processes together.
+    pub(super) fn all_memory_bytes(self) -> u64 {
+        u64::from(self.all_memory_mib) * MIB
     }
 
     /// The command line that sets the limits; the command follows.

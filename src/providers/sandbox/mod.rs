@@ -5,6 +5,7 @@
 mod arguments;
 mod landlock;
 mod limits;
+mod memory;
 mod probe;
 mod settings;
 mod system;

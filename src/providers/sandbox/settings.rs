@@ -60,6 +60,9 @@ pub struct Limits {
     /// The most memory of each process, in MiB: its data, not its code and what it only reserves.
     #[schemars(range(min = 1))]
     pub memory_mib: u32,
+    /// The most memory of all its processes together, in MiB: also their code, what they have swapped, and files that are memory.
+    #[schemars(range(min = 1))]
+    pub all_memory_mib: u32,
     /// The most that may lie in its folders, and in one file, in MiB.
     #[schemars(range(min = 1))]
     pub disk_mib: u32,
@@ -68,6 +71,6 @@ pub struct Limits {
 impl Default for Limits {
     /// Enough for a large build with many threads, and what a machine of today survives.
     fn default() -> Self {
-        Self { processes: 1024, memory_mib: 4096, disk_mib: 10_240 }
+        Self { processes: 1024, memory_mib: 4096, all_memory_mib: 8192, disk_mib: 10_240 }
     }
 }

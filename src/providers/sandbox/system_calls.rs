@@ -128,20 +128,20 @@ pub(super) fn filter() -> Result<Option<String>, Error> {
 
 /// One for each answer: the kernel asks all of them, and refuses where one does.
 fn programs(architecture: TargetArch) -> Result<Vec<BpfProgram>, Error> {
-    let always = |calls: &[c_long]| calls.iter().map(|call| (i64::from(*call), Vec::new())).collect::<BTreeMap<_, _>>();
+    let always = |calls: &[c_long]| calls.iter().map(|call| (*call, Vec::new())).collect::<BTreeMap<_, _>>();
     let mut not_permitted = always(NOT_PERMITTED);
     not_permitted.extend(always(NOT_PERMITTED_HERE));
-    not_permitted.insert(i64::from(libc::SYS_clone), rules(NAMESPACES.iter().map(|flag| vec![has_flag(*flag)]))?);
+    not_permitted.insert(libc::SYS_clone, rules(NAMESPACES.iter().map(|flag| vec![has_flag(*flag)]))?);
     let unshared = NAMESPACES.iter().chain([&NEW_TIME_NAMESPACE]);
-    not_permitted.insert(i64::from(libc::SYS_unshare), rules(unshared.map(|flag| vec![has_flag(*flag)]))?);
+    not_permitted.insert(libc::SYS_unshare, rules(unshared.map(|flag| vec![has_flag(*flag)]))?);
     let typed = TERMINAL_REQUESTS.iter().map(|request| vec![argument(1, SeccompCmpOp::Eq, *request)]);
-    not_permitted.insert(i64::from(libc::SYS_ioctl), rules(typed)?);
+    not_permitted.insert(libc::SYS_ioctl, rules(typed)?);
     let unknown = PERSONALITIES.iter().map(|known| argument(0, SeccompCmpOp::Ne, *known)).collect();
-    not_permitted.insert(i64::from(libc::SYS_personality), rules([unknown])?);
+    not_permitted.insert(libc::SYS_personality, rules([unknown])?);
     let others = || SOCKETS.iter().map(|kind| argument(0, SeccompCmpOp::Ne, kind.unsigned_abs().into())).collect();
     let no_such_socket = BTreeMap::from([
-        (i64::from(libc::SYS_socket), rules([others()])?),
-        (i64::from(libc::SYS_socketpair), rules([others()])?),
+        (libc::SYS_socket, rules([others()])?),
+        (libc::SYS_socketpair, rules([others()])?),
     ]);
     let answers =
         [(not_permitted, libc::EPERM), (always(NOT_THERE), libc::ENOSYS), (no_such_socket, libc::EAFNOSUPPORT)];

@@ -61,3 +61,52 @@ async fn memory_and_what_is_memory_are_bounded() {
         ground.printed("head -c 1000000000 /dev/zero > /tmp/x; head -c 1000000000 /dev/zero > /dev/shm/x").await;
     assert_eq!(printed.matches("No space left on device").count(), 2, "{printed}");
 }
+
+/// Each has less than one process may have; all of them together are ended before the machine has no more to give.
+#[tokio::test]
+async fn memory_of_many_processes_is_bounded_together() {
+    let Some(ground) = Ground::with_a_box() else { return };
+    // `tail` keeps the last line, which is all of it, and waits for more.
+    let many = "for i in 1 2 3 4 5 6 7 8; do (head -c 60000000 /dev/zero; sleep 30.5772) | tail -n 1 & done; wait";
+    let mut command = ground.command(many);
+    command.sandbox.limits = Limits { memory_mib: 100, all_memory_mib: 300, ..Limits::default() };
+    let error = ground.fault(&command).await;
+    let had: u64 = error.split("it had ").nth(1).unwrap().split(' ').next().unwrap().parse().unwrap();
+    assert!((301..700).contains(&had), "{error}");
+    assert!(
+        error.contains("MiB of memory in all its processes together, and may have 300 (`all_memory_mib`"),
+        "{error}"
+    );
+    assert!(processes_with("30.5772").is_empty());
+
+    // Files that are memory count too, whoever maps them.
+    let files = "head -c 200000000 /dev/zero > /tmp/x; head -c 200000000 /dev/zero > /dev/shm/x; sleep 30.5773";
+    let mut command = ground.command(files);
+    command.sandbox.limits = Limits { all_memory_mib: 300, ..Limits::default() };
+    let error = ground.fault(&command).await;
+    assert!(error.contains("(`all_memory_mib` of `step_limits`)"), "{error}");
+}
+
+/// What several processes share is counted once: a build whose workers are forks of one large process is not ended for it.
+#[tokio::test]
+async fn memory_that_processes_share_is_counted_once() {
+    let Some(ground) = Ground::with_a_box() else { return };
+    if !std::path::Path::new("/usr/bin/perl").exists() {
+        println!("left out: this machine has no perl");
+        return;
+    }
+    let forks = "$x = 'x' x 100_000_000; for (1..6) { fork or do { select undef, undef, undef, 1; exit } } while (wait > 0) {} print length $x";
+    let mut command = ground.command("");
+    command.arguments = ["/usr/bin/perl", "-e", forks].map(str::to_owned).to_vec();
+    command.sandbox.limits = Limits { all_memory_mib: 300, ..Limits::default() };
+    let finished = run(&command).await.unwrap();
+    assert_eq!(finished.stdout, b"100000000", "{finished:?}");
+    // A file without a name, which nobody maps.
+    let nameless =
+        "my $f = syscall(319, my $n = 'x', 0); open(my $h, '>&=', $f); print $h 'x' x 1_000_000 for 1..400; sleep 20";
+    if cfg!(target_arch = "x86_64") {
+        command.arguments[2] = nameless.to_owned();
+        let error = ground.fault(&command).await;
+        assert!(error.contains("(`all_memory_mib` of `step_limits`)"), "{error}");
+    }
+}
