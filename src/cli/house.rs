@@ -17,6 +17,7 @@ use crate::{
         image_builder::LocalImageBuilder,
         objects::Address,
         quarantine::Quarantine,
+        sandbox::{Sandbox, divide},
     },
     rules::SystemName,
     steps::Tools,
@@ -238,14 +239,15 @@ impl House {
         self.settings.git_options(self.proofs.clone())
     }
 
-    /// The providers on this machine.
+    /// The providers on this machine, for the process that serves: it divides its cgroup up, where it may.
     ///
     /// # Errors
     /// When a folder of theirs cannot be made, or a channel is not as it must be.
     pub fn tools(&self) -> anyhow::Result<Tools> {
         let data = &self.settings.data;
         let objects = Address::Directory(data.join("objects"));
-        let (sandbox, scratch) = (self.settings.sandbox()?, &self.settings.scratch);
+        let sandbox = Sandbox { cgroups: divide(), ..self.settings.sandbox()? };
+        let scratch = &self.settings.scratch;
         private::folder(scratch).with_context(|| {
             format!("cannot make {}; let `scratch` name a folder that can be written to", scratch.display())
         })?;

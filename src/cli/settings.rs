@@ -287,6 +287,7 @@ impl Settings {
             tools: self.tools.iter().cloned().chain([program.clone()]).collect(),
             hidden: [&self.data, &self.scratch, &self.file].into_iter().chain(secrets).cloned().collect(),
             program: Some(program),
+            cgroups: None,
         })
     }
 

@@ -17,7 +17,7 @@ use tokio::process::Child;
 
 use crate::providers::process_table::{self, Stat};
 use crate::providers::redaction::Redaction;
-use crate::providers::sandbox::{self, Room, Sandbox};
+use crate::providers::sandbox::{self, Cage, Room, Sandbox};
 use crate::providers::{Fault, files, search_path};
 
 /// Between SIGTERM and SIGKILL when the deadline has passed: enough to remove temporary files.
@@ -141,7 +141,8 @@ pub fn reveals(made: &[u8], secrets: &[GivenSecret]) -> bool {
 /// returns. When the future is dropped all of it gets SIGKILL at once.
 pub async fn run(command: &Command) -> Result<Finished, Fault> {
     let started = Instant::now();
-    let mut child = spawn(command)?;
+    let cage = command.sandbox.cage();
+    let mut child = spawn(command, cage.as_ref())?;
     let mut group = Group::of(&child, command.sandbox.is_on());
     let capture = || {
         let secrets = command.secrets.iter().map(|secret| secret.value.as_slice());
@@ -176,7 +177,8 @@ pub async fn run(command: &Command) -> Result<Finished, Fault> {
     group.end();
     let _ = tokio::time::timeout(DRAIN_GRACE, pipes.drained()).await;
     drop(pipes);
-    if let Some(excess) = excess {
+    let held = || cage.filter(Cage::was_full).map(|_| command.sandbox.limits.too_much_memory(None));
+    if let Some(excess) = excess.or_else(held) {
         let program = command.arguments.join(" ");
         return Err(Fault::fail(format!("`{program}` was ended: it {excess}"), "let it use less, or raise the limit"));
     }
@@ -204,7 +206,7 @@ async fn too_much(command: &Command, pid: Option<Pid>) -> String {
     sandbox::excess(pid.as_raw_pid(), command.sandbox.limits, vec![folders]).await
 }
 
-fn spawn(command: &Command) -> Result<Child, Fault> {
+fn spawn(command: &Command, cage: Option<&Cage>) -> Result<Child, Fault> {
     let Some(program) = command.arguments.first() else {
         return Err(Fault::fail("the command is empty", "name a program to run"));
     };
@@ -230,6 +232,10 @@ fn spawn(command: &Command) -> Result<Child, Fault> {
     // The outside of a box has nothing of the command's.
     let outside = if boxed { BTreeMap::new() } else { environment.clone() };
     let line = command.sandbox.around(&command.arguments, &room);
+    let line = match cage {
+        Some(cage) => cage.around(line),
+        None => line,
+    };
     let (first, arguments) = line.split_first().map_or((program.as_ref(), &[][..]), |(first, rest)| (&**first, rest));
     tokio::process::Command::new(first)
         .args(arguments)

@@ -7,6 +7,13 @@ use super::settings::Limits;
 pub(super) const MIB: u64 = 1024 * 1024;
 
 impl Limits {
+    /// That all of a command's processes together had too much memory, and how much where that is known.
+    pub(crate) fn too_much_memory(self, bytes: Option<u64>) -> String {
+        let had = bytes.map_or_else(|| "more".to_owned(), |bytes| format!("{} MiB", bytes.div_ceil(MIB)));
+        let (most, limit) = (self.all_memory_mib, "`all_memory_mib` of `step_limits`");
+        format!("had {had} of memory in all its processes together, and may have {most} MiB ({limit})")
+    }
+
     /// The most bytes in the command's folders.
     pub(super) fn disk_bytes(self) -> u64 {
         u64::from(self.disk_mib) * MIB

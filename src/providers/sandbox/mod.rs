@@ -3,6 +3,7 @@
 //! system calls, where the kernel has them; and limits to what they use. Nothing here trusts what runs in the box. `docs/security.md` says what it buys.
 
 mod arguments;
+mod cgroup;
 mod landlock;
 mod limits;
 mod memory;
@@ -14,6 +15,8 @@ mod watch;
 mod within;
 
 pub(crate) use arguments::Room;
+pub(crate) use cgroup::Cage;
+pub use cgroup::divide;
 pub(crate) use probe::HINT;
 pub use settings::{Limits, Sandbox, SandboxKind};
 pub(crate) use watch::excess;

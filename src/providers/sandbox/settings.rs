@@ -20,6 +20,9 @@ pub struct Sandbox {
     /// neither Landlock nor a filter of system calls.
     #[serde(default)]
     pub program: Option<PathBuf>,
+    /// The cgroup in which each command gets one of its own, which holds its memory; see [`divide`](super::divide).
+    #[serde(default)]
+    pub cgroups: Option<PathBuf>,
 }
 
 impl Sandbox {

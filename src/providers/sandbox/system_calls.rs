@@ -139,10 +139,8 @@ fn programs(architecture: TargetArch) -> Result<Vec<BpfProgram>, Error> {
     let unknown = PERSONALITIES.iter().map(|known| argument(0, SeccompCmpOp::Ne, *known)).collect();
     not_permitted.insert(libc::SYS_personality, rules([unknown])?);
     let others = || SOCKETS.iter().map(|kind| argument(0, SeccompCmpOp::Ne, kind.unsigned_abs().into())).collect();
-    let no_such_socket = BTreeMap::from([
-        (libc::SYS_socket, rules([others()])?),
-        (libc::SYS_socketpair, rules([others()])?),
-    ]);
+    let no_such_socket =
+        BTreeMap::from([(libc::SYS_socket, rules([others()])?), (libc::SYS_socketpair, rules([others()])?)]);
     let answers =
         [(not_permitted, libc::EPERM), (always(NOT_THERE), libc::ENOSYS), (no_such_socket, libc::EAFNOSUPPORT)];
     let program = |(calls, errno): (BTreeMap<i64, Vec<SeccompRule>>, c_int)| {

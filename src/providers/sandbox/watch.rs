@@ -7,7 +7,6 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::limits::MIB;
 use super::memory;
 use super::settings::Limits;
 use crate::providers::process_table;
@@ -39,11 +38,7 @@ pub(crate) async fn excess(box_pid: i32, limits: Limits, folders: Vec<Vec<PathBu
             let most_bytes = limits.all_memory_bytes();
             let beyond = memory.measure(move || memory::beyond(most_bytes, &root, &processes)).await.flatten();
             if let Some(bytes) = beyond {
-                return format!(
-                    "had {} MiB of memory in all its processes together, and may have {} (`all_memory_mib` of `step_limits`)",
-                    bytes.div_ceil(MIB),
-                    limits.all_memory_mib
-                );
+                return limits.too_much_memory(Some(bytes));
             }
         }
         if disk.is_due() {
