@@ -12,6 +12,7 @@ use crate::{
     driver::now_ms,
     engine::{Access, Command, Digest, Event, Refused},
     providers::{
+        caches::Caches,
         commit_status::NoCommitStatuses,
         git::{GitOptions, Mirrors, Proofs},
         image_builder::LocalImageBuilder,
@@ -251,6 +252,10 @@ impl House {
         private::folder(scratch).with_context(|| {
             format!("cannot make {}; let `scratch` name a folder that can be written to", scratch.display())
         })?;
+        let caches = &self.settings.caches;
+        private::folder(caches).with_context(|| {
+            format!("cannot make {}; let `caches` name a folder that can be written to", caches.display())
+        })?;
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         Ok(Tools {
             releases: Arc::new(LedgerReleases(Arc::clone(&self.ledger))),
@@ -258,6 +263,7 @@ impl House {
             objects: objects.open()?,
             channels: channels::open(&self.settings.channels)?,
             secrets: secrets::open(&self.settings.secrets)?,
+            caches: Caches { folder: caches.clone(), most_mib: self.settings.step_limits.cache_mib },
             builder: Box::new(LocalImageBuilder {
                 jobs: data.join("image-builder"),
                 objects,

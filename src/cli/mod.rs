@@ -60,7 +60,7 @@ use asking::Asking;
 pub use house::House;
 use output::Output;
 
-use crate::providers::{image_builder, sandbox};
+use crate::providers::{image_builder, redacted, sandbox};
 
 /// Carries every change of a system forward: along its repositories by commits that pin what was built, and along its
 /// stages by merges of what was verified. Once, and never back.
@@ -172,6 +172,15 @@ enum Command {
         command: Vec<OsString>,
     },
     #[command(hide = true)]
+    Redacted {
+        /// A file whose text is taken out of what the command prints
+        #[arg(long = "secret", value_name = "FILE")]
+        secrets: Vec<PathBuf>,
+        /// What runs
+        #[arg(last = true)]
+        command: Vec<OsString>,
+    },
+    #[command(hide = true)]
     DemoService {
         /// The file whose text it answers with
         version_file: PathBuf,
@@ -227,6 +236,9 @@ impl Cli {
             Command::ImageBuilderWorker { job } => Ok(image_builder::run_worker(&job).await?),
             Command::Boxed { writable, tell, command } => {
                 Err(sandbox::shut_and_become(&command, &writable, tell).into())
+            }
+            Command::Redacted { secrets, command } => {
+                std::process::exit(redacted::run_redacted(&secrets, &command).await?)
             }
             Command::DemoService { version_file, port } => Ok(demo_service::serve(port, &version_file).await?),
         }

@@ -1,9 +1,9 @@
-//! Keeps the mirrors in order while `serve` drives: which repositories are named, and when a round is due.
+//! Keeps the mirrors and caches in order while `serve` drives: which repositories are named, and when a round is due.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use super::house::House;
@@ -58,6 +58,7 @@ pub(super) async fn keep_up(house: Arc<House>, tools: Arc<Tools>) {
             Ok(named) => upkeep.round(&tools.mirrors, &named.urls(), named.all_read, now_ms()).await,
             Err(error) => tracing::warn!("the mirrors are not looked through now: {error:#}"),
         }
+        tools.caches.tidy(SystemTime::now()).await;
         tokio::time::sleep(EVERY).await;
     }
 }

@@ -18,6 +18,7 @@ use crate::{
     engine::{Compiled, System},
     providers::{
         Fault,
+        caches::Caches,
         commit_status::NoCommitStatuses,
         git::{Borrowed, GitOptions, Mirrors, borrow},
         objects::{Address, DirectoryObjects, Overlay},
@@ -82,6 +83,8 @@ impl Scratch {
         let below = Address::Directory(originals.data.join("objects")).open_to_read()?;
         let tools = Tools {
             secrets: originals.secrets.clone(),
+            // What a simulation fetches is not for others, nor theirs for it.
+            caches: Caches { folder: root.join("caches"), most_mib: originals.sandbox.limits.cache_mib },
             mirrors: Mirrors::open(root.join("mirrors"), originals.git.clone())?.without_fetching_contents(),
             objects: Arc::new(Overlay::new(below, Arc::new(DirectoryObjects::open(&root.join("objects"))?))),
             builder: Box::new(ForeseenBuilder::new(placeholders)),

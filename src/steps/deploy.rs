@@ -100,7 +100,9 @@ async fn start(deploy: &Deploy, work: &StepWork, tools: &Tools, log: &StepLog) -
     let template = String::from_utf8(bytes)
         .map_err(|_| Fault::fail(format!("{uri} is not UTF-8"), "it was changed after it was made"))?;
     let parameters = parameters(deploy, work)?;
-    let deployment = Deployment { key: work.key.to_string(), template, parameters, deadline: time_left(work) };
+    let secrets = tools.secrets.places(work, &deploy.secrets)?;
+    let key = work.key.to_string();
+    let deployment = Deployment { key, template, parameters, secrets, deadline: time_left(work) };
     let DeployHandle(handle) = service(work, tools).start(&deployment).await?;
     log.line(&format!("started {handle} beside what runs")).await;
     Ok(Progress::Pending { handle, after: POLL_EVERY, progress: "the new service starts".to_owned() })

@@ -3,6 +3,7 @@
 
 mod authors;
 mod bake;
+mod caches;
 mod check;
 mod commit;
 mod deploy;

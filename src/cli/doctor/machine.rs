@@ -39,11 +39,11 @@ pub(super) async fn disk(settings: &Settings, progress: &Progress, findings: &mu
     }
     let data = &settings.data;
     let mut places: Vec<(&str, PathBuf)> = FOLDERS.map(|(folder, of)| (of, data.join(folder))).into();
-    places.push(("scratch", settings.scratch.clone()));
+    places.extend([("scratch", settings.scratch.clone()), ("caches", settings.caches.clone())]);
     let until = Instant::now() + COUNTING;
     let mut taken = vec![database(settings)];
     for (done, (of, path)) in places.into_iter().enumerate() {
-        progress.tell(done as u64, FOLDERS.len() as u64 + 1);
+        progress.tell(done as u64, FOLDERS.len() as u64 + 2);
         if !path.is_dir() {
             continue;
         }

@@ -19,5 +19,5 @@ pub(crate) use cgroup::Cage;
 pub use cgroup::divide;
 pub(crate) use probe::HINT;
 pub use settings::{Limits, Sandbox, SandboxKind};
-pub(crate) use watch::excess;
+pub(crate) use watch::{excess, fits};
 pub use within::shut_and_become;

@@ -20,8 +20,8 @@ impl Sandbox {
     /// Why there is no box, and what to do.
     pub fn probe(&self) -> Result<Vec<String>, String> {
         let environment = BTreeMap::new();
-        let room =
-            Room { directory: Path::new("/"), writable: &[], readable: &[], network: false, environment: &environment };
+        let (directory, environment) = (Path::new("/"), &environment);
+        let room = Room { directory, writable: &[], elsewhere: &[], readable: &[], network: false, environment };
         let looks = self.program.iter().map(|program| program.display().to_string());
         let looks = looks.flat_map(|program| [program, "boxed".to_owned(), "--tell".to_owned(), "--".to_owned()]);
         let line = self.around(&looks.chain(["true".to_owned()]).collect::<Vec<_>>(), &room);

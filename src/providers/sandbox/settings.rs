@@ -66,14 +66,17 @@ pub struct Limits {
     /// The most memory of all its processes together, in MiB: also their code, what they have swapped, and files that are memory.
     #[schemars(range(min = 1))]
     pub all_memory_mib: u32,
-    /// The most that may lie in its folders, and in one file, in MiB.
+    /// The most that may lie in its folders, in each of its caches, and in one file, in MiB.
     #[schemars(range(min = 1))]
     pub disk_mib: u32,
+    /// The most that a cache may hold when a command begins, in MiB; one that holds more is emptied first.
+    #[schemars(range(min = 1))]
+    pub cache_mib: u32,
 }
 
 impl Default for Limits {
     /// Enough for a large build with many threads, and what a machine of today survives.
     fn default() -> Self {
-        Self { processes: 1024, memory_mib: 4096, all_memory_mib: 8192, disk_mib: 10_240 }
+        Self { processes: 1024, memory_mib: 4096, all_memory_mib: 8192, disk_mib: 10_240, cache_mib: 4096 }
     }
 }

@@ -100,7 +100,7 @@ impl Inside {
 }
 
 /// Whether no more than so much lies in the folders. What changes meanwhile is measured next time.
-fn fits(folders: &[PathBuf], most_bytes: u64) -> bool {
+pub(crate) fn fits(folders: &[PathBuf], most_bytes: u64) -> bool {
     let (mut bytes, mut files) = (0_u64, 0_u64);
     let mut pending: Vec<PathBuf> = folders.to_vec();
     while let Some(folder) = pending.pop() {

@@ -29,17 +29,16 @@ fn perl_command(ground: &Ground, script: &str) -> Option<Command> {
     Some(command)
 }
 
-/// Whether this kernel has scopes of Landlock.
-fn has_scopes() -> bool {
+/// Whether this kernel has not all of a wall.
+fn lacks(wall: &str) -> bool {
     let lacking = sandbox().probe().unwrap();
-    lacking.iter().for_each(|it| println!("left out: {it}"));
-    lacking.is_empty()
+    lacking.iter().filter(|it| it.contains(wall)).inspect(|it| println!("left out: {it}")).count() > 0
 }
 
 #[cfg(target_arch = "x86_64")]
 #[tokio::test]
 async fn system_calls_that_no_build_needs_are_refused() {
-    let Some(ground) = Ground::with_a_box() else { return };
+    let Some(ground) = Ground::with_a_box().filter(|_| !lacks("filter of system calls")) else { return };
     // Each with the error that it ends with: EPERM 1, ENOSYS 38, EAFNOSUPPORT 97.
     let calls = [
         ("ptrace 101, 0, 0, 0, 0", 1),
@@ -87,7 +86,7 @@ async fn system_calls_that_no_build_needs_are_refused() {
 #[cfg(target_arch = "x86_64")]
 #[tokio::test]
 async fn programs_of_another_architecture_are_ended() {
-    let Some(ground) = Ground::with_a_box() else { return };
+    let Some(ground) = Ground::with_a_box().filter(|_| !lacks("filter of system calls")) else { return };
     let program = ground.root().join("tree/foreign");
     fs::write(&program, foreign()).unwrap();
     fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
@@ -125,7 +124,7 @@ fn foreign() -> Vec<u8> {
 #[tokio::test]
 async fn abstract_sockets_of_the_machine_are_out_of_reach_with_the_network_too() {
     let Some(ground) = Ground::with_a_box() else { return };
-    if !has_scopes() {
+    if lacks("Landlock") {
         return;
     }
     let name = format!("tidegate-test-{}", std::process::id());
@@ -156,7 +155,7 @@ async fn abstract_sockets_of_the_machine_are_out_of_reach_with_the_network_too()
 /// The mounts of a box let less be written than Landlock would: here it stands alone.
 #[test]
 fn landlock_lets_nothing_be_written_but_the_folders_of_the_step() {
-    if Ground::with_a_box().is_none() || !has_scopes() {
+    if Ground::with_a_box().is_none() || lacks("Landlock") {
         return;
     }
     // Not in /tmp, which is the command's own in a box.

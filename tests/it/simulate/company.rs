@@ -14,6 +14,7 @@ use tidegate::{
         System, Timer, Work, work,
     },
     providers::{
+        caches::Caches,
         commit_status::NoCommitStatuses,
         git::{GitOptions, Identity, Mirrors, Proofs},
         image_builder::{BuildRequest, BuildState, LocalImageBuilder},
@@ -116,6 +117,7 @@ impl Company {
             parameters: BTreeMap::new(),
             requested_at: String::new(),
             network: false,
+            secrets: Vec::new(),
         };
         let handle = self.tools.builder.start(&request).await.unwrap();
         crate::local_support::eventually("the image", async || {
@@ -319,6 +321,7 @@ fn tools(data: &Path) -> Tools {
         objects: objects.open().unwrap(),
         channels: BTreeMap::new(),
         secrets: Secrets::default(),
+        caches: Caches { folder: data.with_file_name("caches"), most_mib: 1024 },
         statuses: Arc::new(NoCommitStatuses),
         releases: Arc::new(tidegate::steps::NoReleases),
         builder: Box::new(LocalImageBuilder {
