@@ -15,11 +15,12 @@ use crate::{
     driver::now_ms,
     engine::{Access, Command, Digest, Event, Refused},
     providers::{
+        caches::Caches,
         commit_status::NoCommitStatuses,
         git::{GitOptions, Mirrors, Proofs},
         objects::Objects,
         quarantine::Quarantine,
-        sandbox::Sandbox,
+        sandbox::{Sandbox, divide},
     },
     rules::SystemName,
     steps::{Local, Providers, Tools},
@@ -261,9 +262,14 @@ impl House {
     /// Those of [`House::tools`].
     pub fn tools_of(&self, program: &Path) -> anyhow::Result<Tools> {
         let data = &self.settings.data;
-        let (sandbox, scratch) = (self.settings.sandbox()?, &self.settings.scratch);
+        let sandbox = Sandbox { cgroups: divide(), ..self.settings.sandbox()? };
+        let scratch = &self.settings.scratch;
         private::folder(scratch).with_context(|| {
             format!("cannot make {}; let `scratch` name a folder that can be written to", scratch.display())
+        })?;
+        let caches = &self.settings.caches;
+        private::folder(caches).with_context(|| {
+            format!("cannot make {}; let `caches` name a folder that can be written to", caches.display())
         })?;
         if let Some(folder) = self.settings.objects_elsewhere() {
             private::folder(&folder).with_context(|| {
@@ -278,6 +284,7 @@ impl House {
             objects,
             channels: channels::open(&self.settings.channels)?,
             secrets: secrets::open(&self.settings.secrets)?,
+            caches: Caches { folder: caches.clone(), most_mib: self.settings.step_limits.cache_mib },
             statuses: Arc::new(NoCommitStatuses),
             places: self.settings.places(),
             quarantine: Quarantine::open(data.join("begun")).context("cannot note what is begun")?,

@@ -56,7 +56,7 @@ mod veto;
 mod withdraw;
 mod words;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
@@ -68,7 +68,7 @@ use socket::{
     client,
 };
 
-use crate::providers::image_builder;
+use crate::providers::{image_builder, redacted, sandbox};
 
 /// Carries every change of a system forward: along its repositories by commits that pin what was built, and along its
 /// stages by merges of what was verified. Once, and never back.
@@ -179,6 +179,27 @@ enum Command {
         job: PathBuf,
     },
     #[command(hide = true)]
+    Boxed {
+        /// A folder that may be written to
+        #[arg(long = "write", value_name = "FOLDER")]
+        writable: Vec<PathBuf>,
+        /// Print what the kernel lacks
+        #[arg(long)]
+        tell: bool,
+        /// What runs in the box
+        #[arg(last = true)]
+        command: Vec<OsString>,
+    },
+    #[command(hide = true)]
+    Redacted {
+        /// A file whose text is taken out of what the command prints
+        #[arg(long = "secret", value_name = "FILE")]
+        secrets: Vec<PathBuf>,
+        /// What runs
+        #[arg(last = true)]
+        command: Vec<OsString>,
+    },
+    #[command(hide = true)]
     DemoService {
         /// The file whose text it answers with
         version_file: PathBuf,
@@ -260,6 +281,12 @@ impl Cli {
             Command::VerifyLog(verify_log) => verify_log.execute(&config, output).await,
             Command::Answer(answer) => Self::answer(config, answer).await,
             Command::ImageBuilderWorker { job } => Ok(image_builder::run_worker(&job).await?),
+            Command::Boxed { writable, tell, command } => {
+                Err(sandbox::shut_and_become(&command, &writable, tell).into())
+            }
+            Command::Redacted { secrets, command } => {
+                std::process::exit(redacted::run_redacted(&secrets, &command).await?)
+            }
             Command::DemoService { version_file, port } => Ok(demo_service::serve(port, &version_file).await?),
         }
     }
@@ -276,9 +303,12 @@ impl Command {
     const fn only_here(&self) -> Option<&'static str> {
         match self {
             Self::Demo(_) | Self::Init(_) | Self::Check(_) => Some("it reads and writes files of whoever types it"),
-            Self::Serve(_) | Self::Answer(_) | Self::ImageBuilderWorker { .. } | Self::DemoService { .. } => {
-                Some("it is a server itself")
-            }
+            Self::Serve(_)
+            | Self::Answer(_)
+            | Self::ImageBuilderWorker { .. }
+            | Self::DemoService { .. }
+            | Self::Boxed { .. }
+            | Self::Redacted { .. } => Some("it is a server itself"),
             Self::Doctor(_) => Some("it looks at the whole machine"),
             Self::Simulate(simulate) if simulate.runs_commands() => {
                 Some("`--run-commands` runs commands and gives them secrets")

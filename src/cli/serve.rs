@@ -166,8 +166,11 @@ async fn say_what_will_fail(house: &House) -> anyhow::Result<()> {
     let sandbox = house.settings.sandbox()?;
     if !sandbox.is_on() {
         tracing::warn!("`sandbox = \"none\"`: commands of repositories can do all that this server can");
-    } else if let Err(missing) = sandbox.probe() {
-        tracing::error!("steps that run commands will fail: {missing}");
+    } else {
+        match sandbox.probe() {
+            Ok(lacking) => lacking.iter().for_each(|it| tracing::warn!("the sandbox has less than it could: {it}")),
+            Err(missing) => tracing::error!("steps that run commands will fail: {missing}"),
+        }
     }
     if let Some(signer) = house.settings.signer()
         && let Err(fault) = try_it(&signer).await

@@ -44,6 +44,9 @@ pub struct Settings {
     /// The folder for what lives no longer than a step: checkouts, and the home of its commands. Not within `data`.
     #[serde(default = "scratch")]
     pub scratch: PathBuf,
+    /// The folder for what outlives steps, and was written by their commands: what they have fetched. Not within `data`.
+    #[serde(default = "caches")]
+    pub caches: PathBuf,
     /// What commands of repositories and rules run in. Without a sandbox they can do all that Tidegate can.
     #[serde(default)]
     pub sandbox: SandboxKind,
@@ -171,6 +174,10 @@ fn scratch() -> PathBuf {
     PathBuf::from("scratch")
 }
 
+fn caches() -> PathBuf {
+    PathBuf::from("caches")
+}
+
 impl Settings {
     /// Reads the file and makes its paths absolute.
     ///
@@ -201,6 +208,7 @@ impl Settings {
         settings.rules.resolve(folder).with_context(|| format!("{} is not as it should be", path.display()))?;
         settings.scratch = folder.join(&settings.scratch);
         settings.providers.objects = settings.providers.objects.map(|objects| objects.from_folder(folder));
+        settings.caches = folder.join(&settings.caches);
         for path in &mut settings.tools {
             *path = folder.join(&*path);
         }
@@ -332,10 +340,15 @@ impl Settings {
         }
     }
 
-    /// What is inside the data folder is Tidegate's own; steps write to the scratch folder.
+    /// What is inside the data folder is Tidegate's own; steps write to the scratch folder and to caches.
     fn check_scratch(&self) -> anyhow::Result<()> {
-        if self.scratch.starts_with(&self.data) {
-            bail!("`scratch` is within `data`: name a folder that is not, where commands of repositories may write");
+        for (name, folder) in [("scratch", &self.scratch), ("caches", &self.caches)] {
+            if folder.starts_with(&self.data) {
+                bail!("`{name}` is within `data`: name a folder that is not, where commands of repositories may write");
+            }
+        }
+        if self.caches.starts_with(&self.scratch) || self.scratch.starts_with(&self.caches) {
+            bail!("`scratch` and `caches` are within one another: what lies in scratch does not outlive its step");
         }
         let near = |it: &PathBuf| it.starts_with(&self.scratch) || self.scratch.starts_with(it);
         if let Some(objects) = self.objects_elsewhere().filter(near) {
@@ -373,13 +386,15 @@ impl Settings {
     pub fn sandbox(&self) -> anyhow::Result<Sandbox> {
         let program = std::env::current_exe().context("cannot find this program's own file")?;
         let secrets = self.secrets.values().map(|secret| secret.file.clone());
-        let own = [&self.data, &self.scratch, &self.file].into_iter().cloned();
+        let own = [&self.data, &self.scratch, &self.caches, &self.file].into_iter().cloned();
         let objects = self.objects_elsewhere();
         Ok(Sandbox {
             kind: self.sandbox,
             limits: self.step_limits,
-            tools: self.tools.iter().cloned().chain([program]).collect(),
+            tools: self.tools.iter().cloned().chain([program.clone()]).collect(),
             hidden: own.chain(objects).chain(self.server.socket.clone()).chain(secrets).collect(),
+            program: Some(program),
+            cgroups: None,
         })
     }
 

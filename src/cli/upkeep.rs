@@ -1,9 +1,9 @@
-//! Keeps the mirrors and logs in order while `serve` drives: which repositories are named, and when a round is due.
+//! Keeps the mirrors, logs and caches in order while `serve` drives: which repositories are named, and when a round is due.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use super::house::House;
@@ -64,6 +64,7 @@ pub(super) async fn keep_up(house: Arc<House>, tools: Arc<Tools>) {
             Err(error) => tracing::warn!("the mirrors are not looked through now: {error:#}"),
         }
         store_left(&tools.logs, &*tools.objects).await;
+        tools.caches.tidy(SystemTime::now()).await;
         tokio::time::sleep(EVERY).await;
     }
 }

@@ -3,12 +3,14 @@
 
 pub mod act;
 mod archive;
+pub mod caches;
 pub mod commit_status;
 mod detached;
 pub(crate) mod document;
 mod fault;
 pub(crate) mod files;
 pub mod git;
+pub mod given;
 pub mod http_check;
 pub mod image_builder;
 pub mod local_job;
@@ -18,6 +20,7 @@ pub mod objects;
 pub mod process;
 mod process_table;
 pub mod quarantine;
+pub mod redacted;
 mod redaction;
 pub mod sandbox;
 mod search_path;

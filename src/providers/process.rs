@@ -15,9 +15,11 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::Child;
 
+use crate::providers::caches::GivenCache;
+use crate::providers::given::GivenSecret;
 use crate::providers::process_table::{self, Stat};
 use crate::providers::redaction::Redaction;
-use crate::providers::sandbox::{self, Room, Sandbox};
+use crate::providers::sandbox::{self, Cage, Room, Sandbox};
 use crate::providers::{Fault, files, search_path};
 
 /// Between SIGTERM and SIGKILL when the deadline has passed: enough to remove temporary files.
@@ -48,38 +50,14 @@ pub struct Command {
     pub environment: BTreeMap<String, String>,
     /// Secrets that it can read from files; what it prints has none of them.
     pub secrets: Vec<GivenSecret>,
+    /// Folders that it may write to, and that outlive it.
+    pub caches: Vec<GivenCache>,
     /// What it reads from standard input; without it, input is empty.
     pub stdin: Option<Vec<u8>>,
     /// After this much time the whole process group is ended.
     pub deadline: Duration,
     /// How many bytes of standard output, and as many of standard error, are kept.
     pub output_limit_bytes: usize,
-}
-
-/// A secret that a command is given.
-#[derive(Clone, PartialEq, Eq)]
-pub struct GivenSecret {
-    /// Its name: in a box it is `/run/secrets/NAME`.
-    pub name: String,
-    /// The environment variable that says where it is.
-    pub variable: String,
-    /// The file that holds it.
-    pub path: PathBuf,
-    /// The secret itself.
-    pub value: Vec<u8>,
-}
-
-impl GivenSecret {
-    /// Where the command finds it.
-    fn place(&self, boxed: bool) -> PathBuf {
-        if boxed { Path::new("/run/secrets").join(&self.name) } else { self.path.clone() }
-    }
-}
-
-impl std::fmt::Debug for GivenSecret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "GivenSecret({})", self.name)
-    }
 }
 
 /// How a command ended.
@@ -126,22 +104,14 @@ impl std::fmt::Display for Exit {
     }
 }
 
-/// Whether a secret can be read from what a command made.
-#[must_use]
-pub fn reveals(made: &[u8], secrets: &[GivenSecret]) -> bool {
-    let mut redaction = Redaction::of(secrets.iter().map(|secret| secret.value.as_slice()));
-    redaction.add(made, |_| ());
-    redaction.end(|_| ());
-    redaction.found
-}
-
 /// Runs `command` to its end. A command that ends badly or at its deadline is a [`Finished`] like any other; only
 /// one that cannot be run is a fault: a program, directory or box that is missing fails, and so does a command that used
 /// more than it may; a system short of processes or memory is tried again. In a box, nothing of it is left when this
 /// returns. When the future is dropped all of it gets SIGKILL at once.
 pub async fn run(command: &Command) -> Result<Finished, Fault> {
     let started = Instant::now();
-    let mut child = spawn(command)?;
+    let cage = command.sandbox.cage();
+    let mut child = spawn(command, cage.as_ref())?;
     let mut group = Group::of(&child, command.sandbox.is_on());
     let capture = || {
         let secrets = command.secrets.iter().map(|secret| secret.value.as_slice());
@@ -176,7 +146,8 @@ pub async fn run(command: &Command) -> Result<Finished, Fault> {
     group.end();
     let _ = tokio::time::timeout(DRAIN_GRACE, pipes.drained()).await;
     drop(pipes);
-    if let Some(excess) = excess {
+    let held = || cage.filter(Cage::was_full).map(|_| command.sandbox.limits.too_much_memory(None));
+    if let Some(excess) = excess.or_else(held) {
         let program = command.arguments.join(" ");
         return Err(Fault::fail(format!("`{program}` was ended: it {excess}"), "let it use less, or raise the limit"));
     }
@@ -201,10 +172,11 @@ async fn too_much(command: &Command, pid: Option<Pid>) -> String {
     let Some(pid) = pid.filter(|_| command.sandbox.is_on()) else { return std::future::pending().await };
     let mut folders = vec![command.directory.clone()];
     folders.extend(Some(&command.home).filter(|home| !home.starts_with(&command.directory)).cloned());
-    sandbox::excess(pid.as_raw_pid(), command.sandbox.limits, folders).await
+    let every = std::iter::once(folders).chain(command.caches.iter().map(|cache| vec![cache.folder.clone()])).collect();
+    sandbox::excess(pid.as_raw_pid(), command.sandbox.limits, every).await
 }
 
-fn spawn(command: &Command) -> Result<Child, Fault> {
+fn spawn(command: &Command, cage: Option<&Cage>) -> Result<Child, Fault> {
     let Some(program) = command.arguments.first() else {
         return Err(Fault::fail("the command is empty", "name a program to run"));
     };
@@ -219,10 +191,13 @@ fn spawn(command: &Command) -> Result<Child, Fault> {
     let boxed = command.sandbox.is_on();
     let environment = environment(command, boxed);
     let readable: Vec<(&Path, PathBuf)> =
-        command.secrets.iter().map(|secret| (secret.path.as_path(), secret.place(boxed))).collect();
+        command.secrets.iter().map(|GivenSecret { place, .. }| (place.path.as_path(), place.seen(boxed))).collect();
+    let elsewhere: Vec<(&Path, PathBuf)> =
+        command.caches.iter().map(|cache| (cache.folder.as_path(), cache.seen(boxed))).collect();
     let room = Room {
         directory: &command.directory,
         writable: &writable,
+        elsewhere: &elsewhere,
         readable: &readable,
         network: command.network,
         environment: &environment,
@@ -230,6 +205,10 @@ fn spawn(command: &Command) -> Result<Child, Fault> {
     // The outside of a box has nothing of the command's.
     let outside = if boxed { BTreeMap::new() } else { environment.clone() };
     let line = command.sandbox.around(&command.arguments, &room);
+    let line = match cage {
+        Some(cage) => cage.around(line),
+        None => line,
+    };
     let (first, arguments) = line.split_first().map_or((program.as_ref(), &[][..]), |(first, rest)| (&**first, rest));
     tokio::process::Command::new(first)
         .args(arguments)
@@ -266,8 +245,11 @@ fn environment(command: &Command, boxed: bool) -> BTreeMap<String, String> {
     let own = [("PATH", search_path::search_path()), ("HOME", home.clone()), ("TMPDIR", home)];
     let own = own.into_iter().chain([("LANG", "C.UTF-8".to_owned())]);
     let mut environment: BTreeMap<String, String> = own.map(|(name, value)| (name.to_owned(), value)).collect();
+    for cache in &command.caches {
+        environment.extend(cache.environment(boxed));
+    }
     environment.extend(command.environment.clone());
-    let places = command.secrets.iter().map(|secret| (secret.variable.clone(), secret.place(boxed)));
+    let places = command.secrets.iter().map(|secret| (secret.place.variable.clone(), secret.place.seen(boxed)));
     environment.extend(places.map(|(variable, place)| (variable, place.display().to_string())));
     environment
 }
@@ -444,7 +426,10 @@ impl Capture {
         let line = self.head.split(|byte| *byte == b'\n').next().unwrap_or_default();
         let line = String::from_utf8_lossy(line);
         match exit {
-            Exit::Code(1) if line.starts_with("bwrap: ") => {
+            Exit::Code(1) if line.starts_with("bwrap: ") || line.starts_with("tidegate: the box ") => {
+                Err(Fault::fail(format!("run {program}: there is no sandbox to run it in: {line}"), sandbox::HINT))
+            }
+            Exit::Code(126 | 127) if line.starts_with("setpriv: ") => {
                 Err(Fault::fail(format!("run {program}: there is no sandbox to run it in: {line}"), sandbox::HINT))
             }
             Exit::Code(126 | 127) if line.starts_with("env: ") => Err(Fault::fail(

@@ -1,6 +1,8 @@
 //! Takes secrets out of what commands print. A secret is looked for as it is, line by line where it has several, and in the
 //! forms that programs print it in: base64, and as part of a URL or of JSON. It is found also where it comes in pieces.
 
+use std::io::{self, Read};
+
 use aho_corasick::{AhoCorasick, MatchKind};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -42,6 +44,21 @@ impl Redaction {
     /// Hands on the rest.
     pub(super) fn end(&mut self, out: impl FnMut(&[u8])) {
         self.hand_on(self.held.len(), out);
+    }
+
+    /// Whether there is one in what is read, to its end.
+    pub(super) fn search(&mut self, mut from: impl Read) -> io::Result<bool> {
+        let mut buffer = vec![0; 64 * 1024];
+        while !self.found {
+            match from.read(&mut buffer)? {
+                0 => {
+                    self.end(|_| ());
+                    break;
+                }
+                length => self.add(&buffer[..length], |_| ()),
+            }
+        }
+        Ok(self.found)
     }
 
     /// Hands on what begins before `sure`: whatever begins there has come whole.

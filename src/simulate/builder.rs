@@ -41,7 +41,8 @@ impl ImageBuilder for ForeseenBuilder {
     async fn poll(&self, handle: &BuildHandle) -> Result<BuildStatus, Fault> {
         let request = self.requests.lock().unwrap_or_else(PoisonError::into_inner).get(&handle.0).cloned();
         let request = request.ok_or_else(|| Fault::fail("there is no such build", "this is a mistake in Tidegate"))?;
-        let inputs = BuildRequest { token: String::new(), requested_at: String::new(), ..request.clone() };
+        let (token, requested_at) = (String::new(), String::new());
+        let inputs = BuildRequest { token, requested_at, secrets: Vec::new(), ..request.clone() };
         let inputs = serde_json::to_string(&inputs).expect("plain values always serialise");
         let mut placeholders = self.placeholders.lock().unwrap_or_else(PoisonError::into_inner);
         let (name, mut images) = (&request.name, BTreeMap::new());

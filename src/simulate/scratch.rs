@@ -18,6 +18,7 @@ use crate::{
     engine::{Compiled, System},
     providers::{
         Fault,
+        caches::Caches,
         commit_status::NoCommitStatuses,
         git::{Borrowed, GitOptions, Mirrors, borrow},
         objects::{DirectoryObjects, Objects, Overlay},
@@ -88,6 +89,8 @@ impl Scratch {
         let images = Arc::new(ForeseenBuilder::new(placeholders));
         let tools = Tools {
             secrets: originals.secrets.clone(),
+            // What a simulation fetches is not for others, nor theirs for it.
+            caches: Caches { folder: root.join("caches"), most_mib: originals.sandbox.limits.cache_mib },
             mirrors: Mirrors::open(root.join("mirrors"), originals.git.clone())?.without_fetching_contents(),
             providers: originals.providers.clone().foreseen(root, Arc::clone(&objects), images),
             objects,

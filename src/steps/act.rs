@@ -190,7 +190,8 @@ async fn deployment(deploy: &Deploy, on: &Try<'_>) -> Result<Deployment, Fault> 
     let template = String::from_utf8(bytes)
         .map_err(|_| Fault::fail(format!("{uri} is not UTF-8"), "it was changed after it was made"))?;
     let parameters = parameters(deploy, work)?;
-    Ok(Deployment { key: work.key.to_string(), template, parameters, deadline: time_left(work) })
+    let secrets = tools.secrets.places(work, &deploy.secrets)?;
+    Ok(Deployment { key: work.key.to_string(), template, parameters, secrets, deadline: time_left(work) })
 }
 
 /// The parameters of the template, rendered.

@@ -311,10 +311,13 @@ async fn request(bake: &Bake, work: &StepWork, tools: &Tools) -> Result<(BuildRe
         parameters: config.parameters,
         requested_at: String::new(),
         network: bake.network,
+        secrets: Vec::new(),
     };
     let bytes = serde_json::to_vec(&request).expect("plain values always serialise");
     let inputs = Digest::of(&bytes).as_str().replace(':', "-");
     request.token = work.key.to_string();
+    // No inputs: where a secret is, and what it is, leaves the image as it is.
+    request.secrets = tools.secrets.places(work, &bake.secrets)?;
     request.requested_at = explain::time(work.started_ms);
     Ok((request, inputs))
 }

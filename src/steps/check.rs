@@ -124,7 +124,8 @@ async fn command(check: &Check, work: &StepWork, tools: &Tools, log: &StepLog) -
     bring(&mirror, work, &commit).await?;
     let name = arguments.join(" ");
     let deadline = answer_deadline(check, work);
-    let command = InTree { arguments, network: check.network, secrets: &check.secrets, deadline };
+    let caches = tools.given_caches(work, &repository, &check.caches).await?;
+    let command = InTree { arguments, network: check.network, secrets: &check.secrets, caches, deadline };
     let finished = command.run((&mirror, &commit), work, tools, log).await?;
     if finished.succeeded() {
         return Ok(Answer::Yes(format!("`{name}` succeeded")));

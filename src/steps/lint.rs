@@ -176,8 +176,8 @@ async fn outside(
     let mut results = Vec::new();
     if wants_cfn_lint && lint.cfn_lint == Use::IfInstalled {
         // One whose files cannot be read in the sandbox is not installed for us.
-        let asks =
-            process_of(["cfn-lint", "--version"].map(str::to_owned).to_vec(), lint, scratch.path(), work, tools)?;
+        let asks = process_of(["cfn-lint", "--version"].map(str::to_owned).to_vec(), lint, scratch.path(), work, tools)
+            .await?;
         wants_cfn_lint = process::run(&asks).await.is_ok_and(|finished| finished.succeeded());
         if !wants_cfn_lint {
             log.line(
@@ -216,7 +216,7 @@ fn unreadable(tool: &str, error: &str) -> Fault {
 }
 
 /// A checker's process, in the folder of the template.
-fn process_of(
+async fn process_of(
     arguments: Vec<String>,
     lint: &Lint,
     folder: &Path,
@@ -228,6 +228,7 @@ fn process_of(
         sandbox: tools.sandbox.clone(),
         network: lint.network,
         secrets: tools.secrets.given(work, &lint.secrets)?,
+        caches: tools.own_caches(work, &lint.caches).await?,
         directory: folder.to_owned(),
         home: folder.to_owned(),
         environment: BTreeMap::new(),
@@ -248,7 +249,7 @@ async fn run(
 ) -> Result<String, Fault> {
     let name = arguments.join(" ");
     log.line(&format!("$ {name}")).await;
-    let finished = process::run(&process_of(arguments, lint, folder, work, tools)?).await?;
+    let finished = process::run(&process_of(arguments, lint, folder, work, tools).await?).await?;
     log.output(&finished.stderr).await;
     let killed = matches!(finished.exit, Exit::Signal(_)) || finished.timed_out || finished.truncated;
     let failed_silently = !finished.succeeded() && finished.stdout.is_empty();

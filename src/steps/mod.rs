@@ -4,6 +4,7 @@
 mod act;
 mod authors;
 mod bake;
+mod caches;
 mod check;
 mod commit;
 pub mod foresight;

@@ -8,14 +8,12 @@ use std::{
 
 use crate::{
     engine::StepWork,
-    providers::{Fault, process::GivenSecret},
+    providers::{
+        Fault,
+        given::{GivenSecret, SecretPlace, read_secret},
+    },
     rules::{SecretName, SystemName},
 };
-
-/// The largest secret: a key store, not a file of data.
-const LARGEST_BYTES: u64 = 64 * 1024;
-/// The shortest: what is shorter is in every text, and could not be taken out of what commands print.
-const SHORTEST_BYTES: usize = 6;
 
 /// The secrets of `tidegate.toml`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,7 +31,12 @@ pub struct SecretFile {
 impl Secrets {
     /// The secrets that a step names, each with its file.
     pub(super) fn given(&self, work: &StepWork, names: &[SecretName]) -> Result<Vec<GivenSecret>, Fault> {
-        let given = |name: &SecretName| {
+        self.places(work, names)?.iter().map(SecretPlace::read).collect()
+    }
+
+    /// Where the secrets are that a step names. None of them is read.
+    pub(super) fn places(&self, work: &StepWork, names: &[SecretName]) -> Result<Vec<SecretPlace>, Fault> {
+        let place = |name: &SecretName| {
             let section = format!("`[secrets.{name}]` in tidegate.toml");
             let Some(file) = self.0.get(name) else {
                 return Err(Fault::fail(format!("there is no secret `{name}` here"), format!("add {section}")));
@@ -42,13 +45,9 @@ impl Secrets {
                 let hint = format!("add `{}` to `systems` of {section}", work.system);
                 return Err(Fault::fail(format!("the secret `{name}` is not for {}", work.system), hint));
             }
-            file.read().map_err(|error| Fault::fail(format!("the secret `{name}`: {error}"), format!("mend {section}")))
+            Ok(SecretPlace { name: name.to_string(), variable: name.variable(), path: file.path.clone() })
         };
-        let named = names.iter().map(|name| {
-            let (value, path) = (given(name)?, self.0[name].path.clone());
-            Ok(GivenSecret { name: name.to_string(), variable: name.variable(), path, value })
-        });
-        named.collect()
+        names.iter().map(place).collect()
     }
 }
 
@@ -58,17 +57,6 @@ impl SecretFile {
     /// # Errors
     /// When the file cannot be read, is too large, or holds too little.
     pub fn read(&self) -> Result<Vec<u8>, String> {
-        let path = self.path.display();
-        let file = std::fs::metadata(&self.path).map_err(|error| format!("{path} cannot be read: {error}"))?;
-        if !file.is_file() || file.len() > LARGEST_BYTES {
-            return Err(format!("{path} is no file of at most {LARGEST_BYTES} bytes"));
-        }
-        let value = std::fs::read(&self.path).map_err(|error| format!("{path} cannot be read: {error}"))?;
-        if value.trim_ascii().len() < SHORTEST_BYTES {
-            return Err(format!(
-                "{path} holds fewer than {SHORTEST_BYTES} bytes, which cannot be told from other text"
-            ));
-        }
-        Ok(value)
+        read_secret(&self.path)
     }
 }

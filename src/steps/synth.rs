@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     engine::{Artifact, CommitId, Digest, Made, StepWork},
-    providers::{Fault, document, git::Mirror, objects::Source, process},
+    providers::{Fault, document, git::Mirror, given, objects::Source, process},
     report::document::Document,
     rules::{Lfs, Submodules, Synth, template::render},
 };
@@ -165,12 +165,14 @@ async fn run_command(
         environment.insert(name.clone(), render(template, &context).map_err(template_fault)?);
     }
     let secrets = tools.secrets.given(work, &synth.secrets)?;
+    let caches = tools.own_caches(work, &synth.caches).await?;
     log.line(&format!("$ {}", synth.command.join(" "))).await;
     let finished = process::run(&process::Command {
         arguments: synth.command.clone(),
         sandbox: tools.sandbox.clone(),
         network: synth.network,
         secrets: secrets.clone(),
+        caches,
         directory: tree.clone(),
         home,
         environment,
@@ -203,7 +205,7 @@ async fn run_command(
     match made {
         Some(path) => {
             let (path, bytes) = read_made(&tree, &path)?;
-            if process::reveals(&bytes, &secrets) { Err(in_it()) } else { Ok((path, bytes)) }
+            if given::reveals(&bytes, &secrets) { Err(in_it()) } else { Ok((path, bytes)) }
         }
         None if finished.redacted => Err(in_it()),
         None if finished.truncated => Err(Fault::fail(

@@ -11,6 +11,7 @@ use crate::{
     engine::{CommitId, Hotfix, StepWork},
     providers::{
         Fault,
+        caches::Caches,
         commit_status::CommitStatuses,
         git::{CommitMessage, CommitPlace, Mirror, Mirrors, REPOSITORY_TRAILER, SYSTEM_TRAILER},
         objects::Objects,
@@ -30,6 +31,8 @@ pub struct Tools {
     pub objects: Arc<dyn Objects>,
     /// What commands of steps can be given.
     pub secrets: Secrets,
+    /// The folders that outlive steps.
+    pub caches: Caches,
     /// What people and programs are told through.
     pub channels: Channels,
     /// Whom to ask for the statuses of commits.

@@ -16,6 +16,7 @@ use crate::{
     engine::{CommitId, StepWork},
     providers::{
         Fault,
+        caches::GivenCache,
         git::{Mirror, Taking},
         http_check::{self, Check},
         process,
@@ -68,7 +69,13 @@ async fn check(verify: &Verify, work: &StepWork, tools: &Tools, log: &StepLog) -
     let arguments: Vec<String> = verify.command.iter().map(|word| rendered(word)).collect::<Result<_, _>>()?;
     let (mirror, commit) = tools.source(work).await?;
     let name = arguments.join(" ");
-    let command = InTree { arguments, network: verify.network, secrets: &verify.secrets, deadline: time_left(work) };
+    let command = InTree {
+        arguments,
+        network: verify.network,
+        secrets: &verify.secrets,
+        caches: tools.own_caches(work, &verify.caches).await?,
+        deadline: time_left(work),
+    };
     let finished = command.run((&mirror, &commit), work, tools, log).await?;
     if finished.succeeded() {
         return Ok(Progress::done([("status", Value::from(0))], Vec::new()));
@@ -88,6 +95,8 @@ pub(super) struct InTree<'rule> {
     pub(super) network: bool,
     /// The secrets that it is given.
     pub(super) secrets: &'rule [SecretName],
+    /// The folders that it is given, and that outlive it.
+    pub(super) caches: Vec<GivenCache>,
     pub(super) deadline: std::time::Duration,
 }
 
@@ -100,7 +109,7 @@ impl InTree<'_> {
         tools: &Tools,
         log: &StepLog,
     ) -> Result<process::Finished, Fault> {
-        let Self { arguments, network, secrets, deadline } = self;
+        let Self { arguments, network, secrets, caches, deadline } = self;
         let secrets = tools.secrets.given(work, secrets)?;
         let scratch = tools.scratch(work)?;
         let (tree, home) = (scratch.path().join("tree"), scratch.path().join("home"));
@@ -113,6 +122,7 @@ impl InTree<'_> {
             sandbox: tools.sandbox.clone(),
             network,
             secrets,
+            caches,
             directory: tree,
             home,
             environment: std::collections::BTreeMap::new(),

@@ -213,7 +213,14 @@ async fn seen(
     let (mirrors, looks) = (mirrors(root), Places::new(1));
     let quarantine = Quarantine::open(root.join("begun")).unwrap();
     let nudged = tokio::sync::Notify::new();
-    let with = Watching { mirrors: &mirrors, looks: &looks, fetches: &looks, quarantine: &quarantine, nudged: &nudged, no_news: &|| {} };
+    let with = Watching {
+        mirrors: &mirrors,
+        looks: &looks,
+        fetches: &looks,
+        quarantine: &quarantine,
+        nudged: &nudged,
+        no_news: &|| {},
+    };
     let looked = tokio::time::timeout(Duration::from_secs(60), watch(&work, with));
     let Outcome::Heads { heads, .. } = looked.await.unwrap() else { panic!("it was reached") };
     heads.into_iter().filter_map(|(stage, head)| Some((stage.to_string(), head?))).collect()

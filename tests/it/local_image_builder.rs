@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tidegate::providers::Fault;
+use tidegate::providers::given::SecretPlace;
 use tidegate::providers::image_builder::{
     BuildHandle, BuildRequest, BuildState, BuildStatus, Image, ImageBuilder as _, LocalImageBuilder, Software, ami_id,
     find_image,
@@ -13,7 +14,7 @@ use tidegate::providers::image_builder::{
 use tidegate::providers::objects::{Address, DirectoryObjects, Objects, Source};
 
 use crate::local_support::{
-    Arena, TIDEGATE, eventually, gone, kill, kill_if_there, processes_in, processes_with, tarball,
+    Arena, TIDEGATE, eventually, files_with, gone, kill, kill_if_there, processes_in, processes_with, tarball,
 };
 use crate::support::sandbox::sandbox;
 
@@ -96,6 +97,7 @@ pub(crate) fn request(token: &str, component: &str) -> BuildRequest {
         parameters: BTreeMap::new(),
         requested_at: "2026-01-02T03:04:05Z".to_owned(),
         network: false,
+        secrets: Vec::new(),
     }
 }
 
@@ -335,4 +337,31 @@ async fn what_cannot_be_built_here_is_refused_at_once() {
     assert!(error.contains("declares the parameter Nobody"), "{error}");
     let error = workshop.builder.poll(&BuildHandle("c".to_owned())).await.unwrap_err().to_string();
     assert!(error.contains("there is no build c"), "{error}");
+}
+
+#[tokio::test]
+async fn a_build_gets_its_secrets_and_neither_its_log_nor_its_image_has_them() {
+    let workshop = Workshop::new();
+    let path = workshop.arena.path().join("npm-token");
+    fs::write(&path, "npm_0123456789\n").unwrap();
+    let (name, variable) = ("npm-token".to_owned(), "NPM_TOKEN_FILE".to_owned());
+    let secrets = vec![SecretPlace { name, variable, path: path.clone() }];
+    let uses = commands("echo token $(cat $NPM_TOKEN_FILE); wc -c < $NPM_TOKEN_FILE > length; cat length");
+    let status = workshop.built(&BuildRequest { secrets: secrets.clone(), ..request("uses", &uses) }).await;
+    assert!(matches!(status.state, BuildState::Available { .. }) && status.log.contains("token ***\n15"), "{status:?}");
+    // It is the same build wherever the secret is by now.
+    let moved = workshop.arena.path().join("moved");
+    fs::rename(&path, &moved).unwrap();
+    let mut elsewhere = secrets.clone();
+    elsewhere[0].path = moved.clone();
+    let again = workshop.built(&BuildRequest { secrets: elsewhere.clone(), ..request("uses", &uses) }).await;
+    assert_eq!(again.state, status.state);
+
+    let keeps = commands("mkdir -p root && echo \"_authToken=$(cat $NPM_TOKEN_FILE)\" > root/.npmrc");
+    let reason = workshop.reason(&BuildRequest { secrets: elsewhere, ..request("keeps", &keeps) }).await;
+    assert!(reason.contains("the image has one of the build's secrets in it, in /root/.npmrc"), "{reason}");
+    let reason = workshop.reason(&BuildRequest { secrets, ..request("lacks", &uses) }).await;
+    assert!(reason.contains("the secret `npm-token`: ") && reason.contains("cannot be read"), "{reason}");
+    fs::remove_file(moved).unwrap();
+    assert_eq!(files_with(workshop.arena.path(), "npm_0123456789"), Vec::<PathBuf>::new());
 }

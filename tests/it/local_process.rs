@@ -16,6 +16,7 @@ fn shell(directory: &Path, script: &str) -> Command {
         sandbox: sandbox(),
         network: false,
         secrets: Vec::new(),
+        caches: Vec::new(),
         directory: directory.to_owned(),
         home: directory.to_owned(),
         environment: BTreeMap::new(),

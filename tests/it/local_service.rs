@@ -9,14 +9,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate::providers::Fault;
+use tidegate::providers::given::SecretPlace;
 use tidegate::providers::http_check::{Check, check};
 use tidegate::providers::image_builder::{BuildRequest, BuildState};
 use tidegate::providers::local_service::{Current, DeployHandle, DeployStatus, Deployment, LocalService, SERVICE_TYPE};
 use tidegate::providers::objects::DirectoryObjects;
 
 use crate::local_image_builder::{Workshop, request};
-use crate::local_support::{TIDEGATE, eventually, kill, processes_in, processes_with};
-use crate::support::sandbox::sandbox;
+use crate::local_support::{TIDEGATE, eventually, files_with, kill, processes_in, processes_with};
+use crate::support::sandbox::{is_here, sandbox};
 
 const REGION: &str = "eu-central-1";
 /// How many milliseconds of a start are swept by kills; a start takes less.
@@ -98,6 +99,7 @@ pub(crate) fn deployment(key: &str, image: &str, command: &[&str]) -> Deployment
         key: key.to_owned(),
         template: serde_json::json!({"Resources": {"Web": web}}).to_string(),
         parameters: BTreeMap::new(),
+        secrets: Vec::new(),
         deadline: Duration::from_secs(10),
     }
 }
@@ -320,4 +322,42 @@ async fn an_image_that_is_missing_or_was_changed_is_not_deployed() {
     fs::copy(object(&two), object(&one)).unwrap();
     let fault = machine.service.start(&deployment("b", &one, &["true"])).await.unwrap_err();
     assert!(matches!(&fault, Fault::Fail { error, .. } if error.contains("the image has the digest")), "{fault}");
+}
+
+#[tokio::test]
+async fn a_service_has_its_secrets_as_long_as_it_runs_and_its_log_has_none_of_them() {
+    let machine = Machine::new();
+    let path = machine.workshop.arena.path().join("db-password");
+    fs::write(&path, "db_0123456789").unwrap();
+    let (name, variable) = ("db-password".to_owned(), "DB_PASSWORD_FILE".to_owned());
+    // The demo's service answers with what is in the file now.
+    let script = format!(
+        "printf 'began db_01'; sleep 0.1; echo 23456789; cat $DB_PASSWORD_FILE >&2; \
+         trap 'echo ended $(cat $DB_PASSWORD_FILE); exit' TERM; {TIDEGATE} demo-service $DB_PASSWORD_FILE & wait"
+    );
+    let image = machine.image("1.0").await;
+    let deployment = Deployment {
+        secrets: vec![SecretPlace { name, variable, path: path.clone() }],
+        ..deployment("1.0", &image, &["sh", "-c", &script])
+    };
+    let current = machine.deployed(&deployment).await;
+    if is_here() {
+        // Whoever exchanges a secret puts another file in its place: the service keeps the one that it was given.
+        fs::remove_file(&path).unwrap();
+    }
+    assert_eq!(answer(&current.address).await.unwrap(), "db_0123456789");
+    machine.service.stop().await.unwrap();
+    assert!(machine.running().is_empty());
+    let log = machine.service.environment.join("releases").join(&current.deployment.0).join("log.txt");
+    let log = fs::read_to_string(log).unwrap();
+    for said in ["began ***\n", "ended ***\n"] {
+        assert!(log.contains(said), "{log}");
+    }
+    assert_eq!(log.matches("***").count(), 3, "{log}");
+    assert_eq!(files_with(&machine.service.environment, "db_0123456789"), Vec::<std::path::PathBuf>::new());
+    // One that is gone is said before anything is started anew.
+    if is_here() {
+        let why = machine.service.restore(&current.deployment).await.unwrap_err().to_string();
+        assert!(why.contains("the secret `db-password`"), "{why}");
+    }
 }

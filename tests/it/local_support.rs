@@ -1,7 +1,7 @@
 //! What the tests of the local providers share: waiting with a deadline, and looking at processes.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -116,4 +116,22 @@ impl Drop for Arena {
             kill_if_there(pid);
         }
     }
+}
+
+/// The files below a folder that have a text in them.
+pub(crate) fn files_with(folder: &Path, text: &str) -> Vec<PathBuf> {
+    let (mut found, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            let kind = entry.file_type().unwrap();
+            if kind.is_dir() {
+                folders.push(entry.path());
+            } else if kind.is_file() {
+                // One that goes away meanwhile has nothing.
+                let bytes = fs::read(entry.path()).unwrap_or_default();
+                found.extend(bytes.windows(text.len()).any(|part| part == text.as_bytes()).then(|| entry.path()));
+            }
+        }
+    }
+    found
 }

@@ -258,6 +258,22 @@ fn secrets_are_for_a_command_and_named_once() {
 }
 
 #[test]
+fn caches_are_for_a_command_and_named_once() {
+    let lint = |fields: &str| spoilt("lint: { fail_on: error }", &format!("lint: {{ {fields} }}"));
+    assert_eq!(lint("commands: [[checkov]], caches: [npm, pip]"), Vec::<String>::new());
+    assert!(lint("caches: [npm]")[0].contains("`caches` are for `command`, and there is none"));
+    let twice = lint("commands: [[checkov]], caches: [go-mod, go_mod, go-mod]").join("\n");
+    assert!(twice.contains("another cache is given as `TIDEGATE_CACHE_GO_MOD`, too"), "{twice}");
+    assert!(twice.contains("`go-mod` is there twice"), "{twice}");
+    assert!(!lint("commands: [[checkov]], caches: ['../dev']").is_empty());
+    let many = lint("commands: [[checkov]], caches: [a, b, c, d, e, f, g, h, i, j, k]").join("\n");
+    assert!(many.contains("at most 10 caches"), "{many}");
+    assert_eq!(spoilt("- deploy: {}", "- deploy: { secrets: [db-password] }"), Vec::<String>::new());
+    assert!(spoilt("- deploy: {}", "- deploy: { secrets: [a-key, a-key] }")[0].contains("is there twice"));
+    assert!(!spoilt("- deploy: {}", "- deploy: { caches: [npm] }").is_empty(), "a service has none");
+}
+
+#[test]
 fn steps_follow_from_one_another() {
     let needs = |needs: &str| spoilt("- deploy: {}", &format!("- needs: {needs}\n        deploy: {{}}")).join("\n");
     assert_eq!(needs("[approve]"), "");

@@ -42,7 +42,7 @@ pub(super) async fn disk(settings: &Settings, progress: &Progress, findings: &mu
     elsewhere.iter().for_each(|folder| free_room("objects", folder, findings));
     let data = &settings.data;
     let mut places: Vec<(&str, PathBuf)> = FOLDERS.map(|(folder, of)| (of, data.join(folder))).into();
-    places.push(("scratch", settings.scratch.clone()));
+    places.extend([("scratch", settings.scratch.clone()), ("caches", settings.caches.clone())]);
     places.extend(elsewhere.map(|folder| ("artifacts", folder)));
     let until = Instant::now() + COUNTING;
     let mut taken = vec![database(settings)];
@@ -161,7 +161,13 @@ pub(super) async fn sandbox(settings: &Settings, findings: &mut Findings) {
     }
     let probe = tokio::task::spawn_blocking(move || sandbox.probe());
     match tokio::time::timeout(SANDBOX_DEADLINE, probe).await {
-        Ok(Ok(Ok(()))) => findings.good(About::Sandbox, None, "commands of repositories run in it"),
+        Ok(Ok(Ok(lacking))) => {
+            findings.good(About::Sandbox, None, "commands of repositories run in it");
+            for it in lacking {
+                let what = format!("it has less than it could: {it}");
+                findings.warn(About::Sandbox, None, what, "run a newer kernel where that matters (docs/security.md)");
+            }
+        }
         Ok(Ok(Err(missing))) => {
             let (what, remedy) = missing.split_once("; ").unwrap_or((&missing, ""));
             findings.bad(About::Sandbox, None, what, remedy);

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::providers::given::{GivenSecret, SecretPlace};
 use crate::providers::process::{self, Command};
 use crate::providers::sandbox::Sandbox;
 use crate::providers::{Fault, archive, files};
@@ -50,6 +51,8 @@ pub(super) struct Stage {
     pub(super) sandbox: Sandbox,
     /// Whether they may use the network.
     pub(super) network: bool,
+    /// The secrets that they are given.
+    pub(super) secrets: Vec<SecretPlace>,
 }
 
 /// What an action gives to later steps, by the name of the output field, and to the log.
@@ -90,13 +93,19 @@ impl Stage {
         self.run([vec![program], inputs.arguments].concat(), timeout).await
     }
 
+    /// The secrets, read anew.
+    pub(super) fn given(&self) -> Result<Vec<GivenSecret>, Fault> {
+        self.secrets.iter().map(SecretPlace::read).collect()
+    }
+
     async fn run(&self, arguments: Vec<String>, timeout: Duration) -> Result<Outcome, Fault> {
         let root = self.root.display().to_string();
         let finished = process::run(&Command {
             arguments,
             sandbox: self.sandbox.clone(),
             network: self.network,
-            secrets: Vec::new(),
+            secrets: self.given()?,
+            caches: Vec::new(),
             directory: self.root.clone(),
             home: self.scratch.clone(),
             environment: BTreeMap::from([("ROOT".to_owned(), root.clone()), ("IMAGE_ROOT".to_owned(), root)]),

@@ -164,10 +164,11 @@ impl Job {
         components(&self.request)
     }
 
-    /// Whether it is the same build: all but the time at which it was asked for, and the box that it runs in.
+    /// Whether it is the same build: all but the time at which it was asked for, where secrets are, and the box that it runs in.
     fn is_same_as(&self, other: &Self) -> bool {
         let requested_at = self.request.requested_at.clone();
-        let request = BuildRequest { requested_at, ..other.request.clone() };
+        let secrets = self.request.secrets.clone();
+        let request = BuildRequest { requested_at, secrets, ..other.request.clone() };
         *self == Self { request, sandbox: self.sandbox.clone(), ..other.clone() }
     }
 }

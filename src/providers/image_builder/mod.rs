@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use local::LocalImageBuilder;
 pub use worker::run_worker;
 
+use crate::providers::given::SecretPlace;
 use crate::providers::objects::Objects;
 use crate::providers::{Fault, files};
 
@@ -39,6 +40,9 @@ pub struct BuildRequest {
     /// Whether the commands of its components may use the network.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub network: bool,
+    /// The secrets that these commands are given. They are no part of the build's identity.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretPlace>,
 }
 
 /// A tarball that goes into an image.

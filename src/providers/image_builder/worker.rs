@@ -13,7 +13,7 @@ use super::component::{Component, OnFailure, Phase, Step, substitute};
 use super::local::{Job, LOG, STATUS};
 use super::{BuildState, Image, actions::Stage, ami_id, image_object, image_record};
 use crate::providers::objects::{Objects, Source};
-use crate::providers::{Fault, archive, files};
+use crate::providers::{Fault, archive, files, given};
 
 /// Builds the image of a job directory and leaves its state there. Returns when the build has ended, well or
 /// badly; the fault is for a job that cannot be worked on at all.
@@ -63,6 +63,7 @@ impl Worker {
             scratch: work.join("scratch"),
             sandbox: job.sandbox.clone(),
             network: job.request.network,
+            secrets: job.request.secrets.clone(),
         };
         files::create_directory(&stage.root)?;
         files::create_directory(&stage.scratch)?;
@@ -81,6 +82,7 @@ impl Worker {
         self.install_software(job).await?;
         self.run_phase(Phase::Build, &components).await?;
         self.run_phase(Phase::Validate, &components).await?;
+        self.keeps_no_secret().await?;
         // What is tested is what is kept: the tests may write into the root, not into the image.
         let packed = self.work.join("image.tar.zst");
         let (root, target) = (self.stage.root.clone(), packed.clone());
@@ -89,6 +91,19 @@ impl Worker {
         self.enter(&BuildState::Testing)?;
         self.run_phase(Phase::Test, &components).await?;
         self.publish(job, &digest, &packed).await
+    }
+
+    /// An image is kept, and given to whoever runs it.
+    async fn keeps_no_secret(&self) -> Result<(), Fault> {
+        let (root, secrets) = (self.stage.root.clone(), self.stage.given()?);
+        if let Some(file) = files::blocking(move || given::revealed_in(&root, &secrets)).await? {
+            let file = file.strip_prefix(&self.stage.root).unwrap_or(&file).display().to_string();
+            return Err(Fault::fail(
+                format!("the image has one of the build's secrets in it, in /{file}"),
+                "let the component remove it, or not write it: an image is stored, and given to whoever runs it",
+            ));
+        }
+        Ok(())
     }
 
     fn enter(&mut self, state: &BuildState) -> Result<(), Fault> {

@@ -149,6 +149,7 @@ impl Job {
         let room = Room {
             directory: work,
             writable: &writable,
+            elsewhere: &[],
             readable: &readable,
             network: request.network,
             environment: &environment,

@@ -29,6 +29,7 @@ pub use template::{SERVICE_TYPE, Service, read_template};
 
 use self::release::{Record, Release};
 use crate::providers::act::forgotten;
+use crate::providers::given::SecretPlace;
 use crate::providers::http_check::{Check, check};
 use crate::providers::image_builder::find_image;
 use crate::providers::objects::Objects;
@@ -60,6 +61,8 @@ pub struct Deployment {
     pub template: String,
     /// Values for its parameters and pseudo parameters.
     pub parameters: BTreeMap<String, String>,
+    /// The secrets that the service is given as long as it runs.
+    pub secrets: Vec<SecretPlace>,
     /// How long the service may take from its start until it is healthy.
     pub deadline: Duration,
 }
@@ -138,6 +141,7 @@ impl LocalService {
             template_digest: files::sha256_hex(deployment.template.as_bytes()),
             image_digest: image.digest,
             service,
+            secrets: deployment.secrets.clone(),
             deadline_ms: u64::try_from(deployment.deadline.as_millis()).unwrap_or(u64::MAX),
             port: 0,
             started_at_ms: 0,

@@ -1,6 +1,7 @@
 //! One release: a directory with everything of one deployment, named by its key, and the process that runs from it.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::template::Service;
 use crate::providers::detached::{self, Detached, ProcessIdentity};
+use crate::providers::given::SecretPlace;
 use crate::providers::objects::Objects;
 use crate::providers::sandbox::{Room, Sandbox};
 use crate::providers::{Fault, archive, files, search_path};
@@ -28,6 +30,9 @@ pub(super) struct Record {
     pub(super) template_digest: String,
     pub(super) image_digest: String,
     pub(super) service: Service,
+    /// Where the secrets are that it is given; nothing is kept of what they are.
+    #[serde(default)]
+    pub(super) secrets: Vec<SecretPlace>,
     pub(super) deadline_ms: u64,
     /// Of the process that was started last.
     pub(super) port: u16,
@@ -125,13 +130,20 @@ impl Release {
         environment.extend(record.service.environment.clone());
         environment.insert("PORT".to_owned(), record.port.to_string());
         // A service that nobody can ask is none: it shares the machine's network.
-        let (writable, readable) = ([root.as_path(), home.as_path()], &[]);
-        let room = Room { directory: &root, writable: &writable, readable, network: true, environment: &environment };
-        let line = sandbox.around(&command, &room);
+        let writable = [root.as_path(), home.as_path()];
+        let seen = |secret: &SecretPlace| secret.seen(sandbox.is_on());
+        environment
+            .extend(record.secrets.iter().map(|secret| (secret.variable.clone(), seen(secret).display().to_string())));
+        let readable: Vec<(&Path, PathBuf)> =
+            record.secrets.iter().map(|secret| (secret.path.as_path(), seen(secret))).collect();
+        let (directory, environment) = (root.as_path(), &environment);
+        let room =
+            Room { directory, writable: &writable, elsewhere: &[], readable: &readable, network: true, environment };
+        let line = redacted(sandbox.around(&command, &room), &record.secrets, sandbox)?;
         let program = Detached {
             arguments: &line,
             directory: &root,
-            environment: if sandbox.is_on() { &nothing } else { &environment },
+            environment: if sandbox.is_on() { &nothing } else { environment },
             log: &self.directory.join(LOG),
         };
         detached::start(&self.directory, &program).await
@@ -155,6 +167,25 @@ impl Record {
     pub(super) fn is_overdue(&self) -> bool {
         now_ms() > self.started_at_ms.saturating_add(self.deadline_ms)
     }
+}
+
+/// The same command line, with what takes the secrets out of what it prints around it.
+fn redacted(line: Vec<OsString>, secrets: &[SecretPlace], sandbox: &Sandbox) -> Result<Vec<OsString>, Fault> {
+    if secrets.is_empty() {
+        return Ok(line);
+    }
+    let program = sandbox.program.as_ref().ok_or_else(|| {
+        Fault::fail("what the service prints cannot be searched for its secrets", "start `tidegate` by its path")
+    })?;
+    let mut redacted: Vec<OsString> = vec![program.into(), "redacted".into()];
+    for secret in secrets {
+        // One that cannot be read is said now, not by a service that comes up and fails.
+        secret.read()?;
+        redacted.extend(["--secret".into(), secret.path.clone().into()]);
+    }
+    redacted.push("--".into());
+    redacted.extend(line);
+    Ok(redacted)
 }
 
 /// All releases of an environment.

@@ -22,6 +22,8 @@ pub(crate) struct Room<'a> {
     pub(crate) directory: &'a Path,
     /// The folders that it may write to, at the paths that they have.
     pub(crate) writable: &'a [&'a Path],
+    /// The folders that it may write to elsewhere than they are: the folder, and where it finds it.
+    pub(crate) elsewhere: &'a [(&'a Path, PathBuf)],
     /// The files that it may read elsewhere than they are: the file, and where it finds it.
     pub(crate) readable: &'a [(&'a Path, PathBuf)],
     /// Whether it shares the machine's network.
@@ -77,6 +79,9 @@ impl Sandbox {
         for folder in room.writable {
             line.add(&[&"--bind", folder, folder]);
         }
+        for (folder, place) in room.elsewhere {
+            line.add(&[&"--bind", folder, place]);
+        }
         for (file, place) in room.readable {
             line.add(&[&"--ro-bind", file, place]);
         }
@@ -85,6 +90,14 @@ impl Sandbox {
         }
         line.add(&[&"--chdir", &room.directory, &"--"]);
         line.0.extend(WITH_THE_OUTSIDE.map(OsString::from));
+        if let Some(program) = &self.program {
+            line.add(&[program, &"boxed"]);
+            let elsewhere = room.elsewhere.iter().map(|(_, place)| place.as_path());
+            for folder in room.writable.iter().copied().chain(elsewhere) {
+                line.add(&[&"--write", &folder]);
+            }
+            line.add(&[&"--"]);
+        }
         line.add(&[&"sh", &"-c", &FIRST, &"sh"]);
         let environment = room.environment.iter().map(|(name, value)| format!("{name}={value}"));
         let environment = ["env", "-i"].map(str::to_owned).into_iter().chain(environment);

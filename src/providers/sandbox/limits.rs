@@ -4,12 +4,24 @@ use rustix::process::{Resource, getrlimit};
 
 use super::settings::Limits;
 
-const MIB: u64 = 1024 * 1024;
+pub(super) const MIB: u64 = 1024 * 1024;
 
 impl Limits {
+    /// That all of a command's processes together had too much memory, and how much where that is known.
+    pub(crate) fn too_much_memory(self, bytes: Option<u64>) -> String {
+        let had = bytes.map_or_else(|| "more".to_owned(), |bytes| format!("{} MiB", bytes.div_ceil(MIB)));
+        let (most, limit) = (self.all_memory_mib, "`all_memory_mib` of `step_limits`");
+        format!("had {had} of memory in all its processes together, and may have {most} MiB ({limit})")
+    }
+
     /// The most bytes in the command's folders.
     pub(super) fn disk_bytes(self) -> u64 {
         u64::from(self.disk_mib) * MIB
+    }
+
+    /// The most bytes of memory of all its processes together.
+    pub(super) fn all_memory_bytes(self) -> u64 {
+        u64::from(self.all_memory_mib) * MIB
     }
 
     /// The command line that sets the limits; the command follows.

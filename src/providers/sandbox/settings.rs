@@ -16,6 +16,13 @@ pub struct Sandbox {
     pub tools: Vec<PathBuf>,
     /// Folders and files that are empty in the box, also where a folder can be read that they lie in: Tidegate's own.
     pub hidden: Vec<PathBuf>,
+    /// This program, which shuts the box from within by `tidegate boxed`, and can be read there (`tools`). Without it there are
+    /// neither Landlock nor a filter of system calls.
+    #[serde(default)]
+    pub program: Option<PathBuf>,
+    /// The cgroup in which each command gets one of its own, which holds its memory; see [`divide`](super::divide).
+    #[serde(default)]
+    pub cgroups: Option<PathBuf>,
 }
 
 impl Sandbox {
@@ -56,14 +63,20 @@ pub struct Limits {
     /// The most memory of each process, in MiB: its data, not its code and what it only reserves.
     #[schemars(range(min = 1))]
     pub memory_mib: u32,
-    /// The most that may lie in its folders, and in one file, in MiB.
+    /// The most memory of all its processes together, in MiB: also their code, what they have swapped, and files that are memory.
+    #[schemars(range(min = 1))]
+    pub all_memory_mib: u32,
+    /// The most that may lie in its folders, in each of its caches, and in one file, in MiB.
     #[schemars(range(min = 1))]
     pub disk_mib: u32,
+    /// The most that a cache may hold when a command begins, in MiB; one that holds more is emptied first.
+    #[schemars(range(min = 1))]
+    pub cache_mib: u32,
 }
 
 impl Default for Limits {
     /// Enough for a large build with many threads, and what a machine of today survives.
     fn default() -> Self {
-        Self { processes: 1024, memory_mib: 4096, disk_mib: 10_240 }
+        Self { processes: 1024, memory_mib: 4096, all_memory_mib: 8192, disk_mib: 10_240, cache_mib: 4096 }
     }
 }

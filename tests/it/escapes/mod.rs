@@ -1,8 +1,10 @@
 //! What commands of repositories try in their box, and do not get: through the provider that runs them, and through the
 //! whole program. `docs/security.md` names these tests. On a machine without a box there is nothing to try.
 
+mod caches;
 mod limits;
 mod reach;
+mod walls;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -46,6 +48,7 @@ impl Ground {
             sandbox: sandbox(),
             network: false,
             secrets: Vec::new(),
+            caches: Vec::new(),
             directory: self.root().join("tree"),
             home: self.root().join("home"),
             environment: BTreeMap::new(),

@@ -4,7 +4,8 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 
-use tidegate::providers::process::{Exit, GivenSecret, run};
+use tidegate::providers::given::SecretPlace;
+use tidegate::providers::process::{Exit, run};
 
 use super::Ground;
 use crate::local_support::{eventually, gone, processes_with};
@@ -27,13 +28,8 @@ async fn a_secret_is_where_its_rule_gives_it_and_nowhere_printed() {
     let script = "echo $NPM_TOKEN_FILE; wc -c < $NPM_TOKEN_FILE; cat $NPM_TOKEN_FILE; base64 $NPM_TOKEN_FILE; echo x > $NPM_TOKEN_FILE; \
                   for c in n p m _ 0 1 2 3 4 5 6 7 8 9; do printf $c; done; cat $NPM_TOKEN_FILE >&2; ls @ROOT@/other";
     let mut command = ground.command(script);
-    let given = GivenSecret {
-        name: "npm-token".to_owned(),
-        variable: "NPM_TOKEN_FILE".to_owned(),
-        value: fs::read(&path).unwrap(),
-        path: path.clone(),
-    };
-    command.secrets = vec![given];
+    let (name, variable) = ("npm-token".to_owned(), "NPM_TOKEN_FILE".to_owned());
+    command.secrets = vec![SecretPlace { name, variable, path: path.clone() }.read().unwrap()];
     let finished = run(&command).await.unwrap();
     let (stdout, stderr) = (String::from_utf8_lossy(&finished.stdout), String::from_utf8_lossy(&finished.stderr));
     assert!(stdout.starts_with("/run/secrets/npm-token\n15\n***\n"), "{stdout}{stderr}");

@@ -175,7 +175,8 @@ fn watched(url: &str, known: &str) -> WatchWork {
 async fn news(root: &Path, mirrors: &Mirrors, work: WatchWork) -> Outcome {
     let (looks, quarantine) = (Places::new(1), Quarantine::open(root.join("begun")).unwrap());
     let nudged = tokio::sync::Notify::new();
-    let with = Watching { mirrors, looks: &looks, fetches: &looks, quarantine: &quarantine, nudged: &nudged, no_news: &|| {} };
+    let with =
+        Watching { mirrors, looks: &looks, fetches: &looks, quarantine: &quarantine, nudged: &nudged, no_news: &|| {} };
     watch(&work, with).await
 }
 

@@ -2,9 +2,15 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
-use super::{NEW_VERSION, delivery::Delivery, json};
+use tidegate::engine::Run;
+
+use super::{
+    NEW_VERSION,
+    delivery::{COMPONENT, Delivery},
+    json,
+};
 use crate::{
-    local_support::TIDEGATE,
+    local_support::{TIDEGATE, eventually, files_with},
     support::sandbox::{is_here, settings},
 };
 
@@ -156,21 +162,90 @@ fn a_step_gets_the_secrets_that_its_rule_names_and_shows_none_of_them() {
         reason.contains("fewer than 6 bytes").then_some(reason)
     });
     assert!(why.contains("the secret `npm-token`"), "{why}");
-    for entry in walk(&delivery.root().join("data")) {
-        let bytes = std::fs::read(&entry).unwrap();
-        assert!(!bytes.windows(14).any(|window| window == b"npm_0123456789"), "{}", entry.display());
-    }
+    assert_eq!(files_with(&delivery.root().join("data"), "npm_0123456789"), Vec::<std::path::PathBuf>::new());
 }
 
-/// All files below a folder.
-fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap().flatten() {
-        if entry.file_type().unwrap().is_dir() {
-            files.extend(walk(&entry.path()));
-        } else if entry.file_type().unwrap().is_file() {
-            files.push(entry.path());
-        }
+#[test]
+fn a_build_and_a_service_get_the_secrets_that_their_rules_name_and_show_none_of_them() {
+    let named = |rules: String| {
+        let rules = rules
+            .replace("- bake: { reuse: true }", "- bake: { reuse: true, secrets: [npm-token] }")
+            .replace("Stage: \"{{stage}}\" } }", "Stage: \"{{stage}}\" }, secrets: [db-password] }")
+            .replace("to: qa,", "to: qa, start: manual,");
+        assert!(rules.contains("[npm-token]") && rules.contains("[db-password]"));
+        rules
+    };
+    let mut delivery = Delivery::with_rules(named);
+    let mistakes = String::from_utf8(delivery.command(&["check"]).stdout).unwrap();
+    for name in ["npm-token", "db-password"] {
+        assert!(mistakes.contains(&format!("tidegate.toml has no secret `{name}`")), "{mistakes}");
+        std::fs::write(delivery.root().join(name), format!("{name}_0123456789\n")).unwrap();
+        delivery.add_settings(&format!("[secrets.{name}]\nfile = \"{name}\"\nsystems = [\"webshop\"]\n"));
     }
-    files
+    let component =
+        COMPONENT.replace("- mkdir -p srv", "- echo with $(cat $NPM_TOKEN_FILE)\n            - mkdir -p srv");
+    delivery.image.commit("dev", "Use the token", &[("components/webshop.yaml", &component)]);
+    let template = delivery.infrastructure.read("dev", "template.yaml");
+    let command = format!("[\"{TIDEGATE}\", demo-service, srv/webshop/VERSION]");
+    assert!(template.contains(&command), "{template}");
+    let careless = format!("[sh, -c, 'cat $DB_PASSWORD_FILE; exec {TIDEGATE} demo-service srv/webshop/VERSION']");
+    let template = template.replace(&command, &careless);
+    delivery.infrastructure.commit("dev", "Use the password", &[("template.yaml", &template)]);
+    delivery.serve();
+    delivery.software.commit("dev", "Sell more", &[NEW_VERSION]);
+    delivery.done("deliver", "dev");
+    let baked = delivery.done("bake", "dev").id.to_string();
+    let log = delivery.granted(&["logs", &baked]);
+    assert!(log.contains("with ***"), "{log}");
+    let environments = delivery.root().join("data/environments/webshop/dev/releases");
+    let log = || {
+        let release = std::fs::read_dir(&environments).unwrap().next().unwrap().unwrap();
+        std::fs::read_to_string(release.path().join("log.txt")).unwrap()
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(eventually("the service's log", async || log().contains("***").then_some(())));
+    assert_eq!(files_with(&delivery.root().join("data"), "_0123456789"), Vec::<std::path::PathBuf>::new());
+}
+
+/// A command that says what its cache has, and puts something in.
+const FETCHES: &str = "
+exec >&2
+echo \"has: $(ls $TIDEGATE_CACHE_NPM | tr '\\n' ' ')of npm at $npm_config_cache\"
+echo x > $TIDEGATE_CACHE_NPM/of-$TIDEGATE_STAGE-$(date +%s%N)
+ls -d /cache/* $TIDEGATE_CACHE_NPM/../../..
+";
+
+#[test]
+fn a_cache_outlives_its_step_and_never_leaves_its_stage() {
+    let named = |rules: String| with_a_script(rules).replace("[sh, make.sh]", "[sh, make.sh]\n          caches: [npm]");
+    let mut delivery = Delivery::with_rules(named);
+    delivery.infrastructure.commit("dev", "Fetch", &[("make.sh", FETCHES)]);
+    delivery.serve();
+    let has = |run: &str| {
+        let log = delivery.granted(&["logs", run]);
+        log.split("has: ").nth(1).unwrap_or_else(|| panic!("{log}")).lines().next().unwrap().to_owned()
+    };
+    delivery.software.commit("dev", "Sell more", &[NEW_VERSION]);
+    let before = delivery.asking("deliver", "dev").id.to_string();
+    let kept =
+        || std::fs::read_dir(delivery.root().join("caches/webshop/dev/infrastructure/npm/files")).unwrap().count();
+    let had = kept();
+    assert!(had > 0, "{}", has(&before));
+    delivery.granted(&["simulate", "run", "deliver", "--stage", "dev", "--run-commands"]);
+    assert_eq!(kept(), had, "a simulation has caches of its own");
+    let again = delivery.infrastructure.commit("dev", "Build again", &[("README", "two")]);
+    let asked = delivery.wait("the next question", |state| {
+        let on_it = |run: &&Run| run.source.as_ref().is_some_and(|source| source.commit.as_str() == again);
+        state.runs.values().find(on_it).filter(|run| run.answerable().is_some()).map(|run| run.id.clone())
+    });
+    assert!(has(asked.as_str()).contains("of-dev-"), "{}", has(asked.as_str()));
+    if is_here() {
+        assert!(has(asked.as_str()).ends_with("of npm at /cache/npm"), "{}", has(asked.as_str()));
+    }
+    delivery.granted(&["approve", asked.as_str(), "--as", "grace"]);
+    delivery.wait("the delivery", |state| state.run(&asked)?.state.is_ended().then_some(()));
+    delivery.granted(&["promote", "dev", "qa"]);
+    let promoted = delivery.asking("deliver", "qa").id.to_string();
+    assert!(!has(&promoted).contains("of-dev-"), "{}", has(&promoted));
+    assert!(delivery.root().join("caches/webshop/qa/infrastructure/npm/files").is_dir());
 }

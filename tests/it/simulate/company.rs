@@ -14,6 +14,7 @@ use tidegate::{
         System, Timer, Work, work,
     },
     providers::{
+        caches::Caches,
         commit_status::NoCommitStatuses,
         git::{GitOptions, Identity, Mirrors, Proofs},
         image_builder::{BuildRequest, BuildState},
@@ -116,6 +117,7 @@ impl Company {
             parameters: BTreeMap::new(),
             requested_at: String::new(),
             network: false,
+            secrets: Vec::new(),
         };
         let dev = StageName::new("dev").unwrap();
         let builder = self.tools.providers.images(&dev).unwrap();
@@ -161,7 +163,9 @@ impl Company {
             if look.branches.iter().any(|(stage, branch)| heads(stage, branch)) {
                 let Tools { mirrors, quarantine, .. } = &self.tools;
                 let (looks, nudged) = (&self.looks, &tokio::sync::Notify::new());
-                let outcome = watch(&look, Watching { mirrors, looks, fetches: looks, quarantine, nudged, no_news: &|| {} }).await;
+                let outcome =
+                    watch(&look, Watching { mirrors, looks, fetches: looks, quarantine, nudged, no_news: &|| {} })
+                        .await;
                 self.record(Event::Outcome { effect: effect.id.clone(), outcome }).await;
             }
         }
@@ -327,6 +331,7 @@ fn tools(data: &Path) -> Tools {
         objects: Address::Directory(data.join("objects")).open().unwrap(),
         channels: BTreeMap::new(),
         secrets: Secrets::default(),
+        caches: Caches { folder: data.with_file_name("caches"), most_mib: 1024 },
         statuses: Arc::new(NoCommitStatuses),
         releases: Arc::new(tidegate::steps::NoReleases),
         providers: providers(data),

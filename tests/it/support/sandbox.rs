@@ -10,7 +10,7 @@ use crate::local_support::TIDEGATE;
 pub(crate) fn is_here() -> bool {
     static IS_HERE: OnceLock<bool> = OnceLock::new();
     *IS_HERE.get_or_init(|| match Sandbox::default().probe() {
-        Ok(()) => true,
+        Ok(_) => true,
         Err(missing) => {
             println!("without a sandbox: {missing}");
             false
@@ -21,7 +21,7 @@ pub(crate) fn is_here() -> bool {
 /// The box that commands run in, in which the program under test can be run.
 pub(crate) fn sandbox() -> Sandbox {
     let kind = if is_here() { SandboxKind::Bubblewrap } else { SandboxKind::None };
-    Sandbox { kind, tools: vec![TIDEGATE.into()], ..Sandbox::default() }
+    Sandbox { kind, tools: vec![TIDEGATE.into()], program: Some(TIDEGATE.into()), ..Sandbox::default() }
 }
 
 /// What a settings file says of it, before its tables. Tests put what is outside of their repositories, and is read by their

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     gates::Check,
-    names::{RepositoryName, SecretName, StageName},
+    names::{CacheName, RepositoryName, SecretName, StageName},
     span::Span,
 };
 
@@ -144,6 +144,10 @@ pub struct Bake {
     /// Whether the commands of its components may use the network; without it there is none in the sandbox.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub network: bool,
+    /// The secrets of `tidegate.toml` that the commands of its components are given, each as a file: `NPM_TOKEN_FILE` says where
+    /// `npm-token` is. They are no inputs: another value gives the same image.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretName>,
     /// What becomes of Git LFS pointers among the file and the components that it reads.
     #[serde(default, skip_serializing_if = "Lfs::is_default")]
     pub lfs: Lfs,
@@ -175,6 +179,10 @@ pub struct Synth {
     /// The secrets of `tidegate.toml` that `command` is given, each as a file: `NPM_TOKEN_FILE` says where `npm-token` is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<SecretName>,
+    /// The folders that outlive the step and `command` is` given, for this repository and stage alone: `npm` at `/cache/npm`, as
+    /// `TIDEGATE_CACHE_NPM` says. `cargo`, `go`, `gradle`, `npm`, `pip`, `uv` and `yarn` find theirs by themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub caches: Vec<CacheName>,
     /// What becomes of Git LFS pointers among the files that it reads, or that `command` is given.
     #[serde(default, skip_serializing_if = "Lfs::is_default")]
     pub lfs: Lfs,
@@ -205,6 +213,10 @@ pub struct Lint {
     /// The secrets of `tidegate.toml` that `commands` are given, each as a file: `NPM_TOKEN_FILE` says where `npm-token` is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<SecretName>,
+    /// The folders that outlive the step and `commands` are` given, for this repository and stage alone: `npm` at `/cache/npm`, as
+    /// `TIDEGATE_CACHE_NPM` says. `cargo`, `go`, `gradle`, `npm`, `pip`, `uv` and `yarn` find theirs by themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub caches: Vec<CacheName>,
 }
 
 /// The level of finding that fails a lint step.
@@ -279,6 +291,10 @@ pub struct Deploy {
     /// Whether `command` may use the network; without it there is none in the sandbox.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub network: bool,
+    /// The secrets of `tidegate.toml` that the service is given as long as it runs, each as a file: `NPM_TOKEN_FILE` says where
+    /// `npm-token` is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<SecretName>,
 }
 
 /// A check of what was deployed: exactly one of `http` and `command`.
@@ -303,6 +319,10 @@ pub struct Verify {
     /// The secrets of `tidegate.toml` that `command` is given, each as a file: `NPM_TOKEN_FILE` says where `npm-token` is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<SecretName>,
+    /// The folders that outlive the step and `command` is` given, for this repository and stage alone: `npm` at `/cache/npm`, as
+    /// `TIDEGATE_CACHE_NPM` says. `cargo`, `go`, `gradle`, `npm`, `pip`, `uv` and `yarn` find theirs by themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub caches: Vec<CacheName>,
 }
 
 pub(super) const fn yes() -> bool {

@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    names::{RepositoryName, SecretName, StepId},
+    names::{CacheName, RepositoryName, SecretName, StepId},
     span::Span,
     template::render,
 };
@@ -49,6 +49,10 @@ pub struct Check {
     /// The secrets of `tidegate.toml` that `command` is given, each as a file: `NPM_TOKEN_FILE` says where `npm-token` is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secrets: Vec<SecretName>,
+    /// The folders that outlive the step and `command` is` given, for this repository and stage alone: `npm` at `/cache/npm`, as
+    /// `TIDEGATE_CACHE_NPM` says. `cargo`, `go`, `gradle`, `npm`, `pip`, `uv` and `yarn` find theirs by themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub caches: Vec<CacheName>,
     /// The name of a commit's status, as in `ci/build`, that must be a success.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit_status: Option<String>,

@@ -128,15 +128,30 @@ name! {
     ChannelName "channel";
     /// The name that `tidegate.toml` gives a secret that steps can be given.
     SecretName "secret";
+    /// The name of a folder that outlives a step: what its command has fetched.
+    CacheName "cache";
 }
 
 impl SecretName {
     /// The environment variable that says where a command finds it: `NPM_TOKEN_FILE` of `npm-token`.
     #[must_use]
     pub fn variable(&self) -> String {
-        let upper = |each: char| if each.is_ascii_alphanumeric() { each.to_ascii_uppercase() } else { '_' };
-        self.0.chars().map(upper).chain("_FILE".chars()).collect()
+        format!("{}_FILE", of_variable(&self.0))
     }
+}
+
+impl CacheName {
+    /// The environment variable that says where a command finds it: `TIDEGATE_CACHE_NPM` of `npm`.
+    #[must_use]
+    pub fn variable(&self) -> String {
+        format!("TIDEGATE_CACHE_{}", of_variable(&self.0))
+    }
+}
+
+/// A name as variables are written.
+fn of_variable(name: &str) -> String {
+    let upper = |each: char| if each.is_ascii_alphanumeric() { each.to_ascii_uppercase() } else { '_' };
+    name.chars().map(upper).collect()
 }
 
 impl StepId {

@@ -6,6 +6,7 @@ use super::{
         document::Node,
         gates::Check as Gate,
     },
+    caches,
     context::Check,
     gates,
     promotions::quorum,
@@ -72,6 +73,7 @@ impl Fields for Commit {
 impl Fields for Bake {
     fn check(&self, check: &mut Check<'_>, place: &Node) {
         check.demand(&place.field("config").bytes, texts::values_file(&self.config));
+        secrets::check(check, &self.secrets, true, place);
     }
 
     fn templates(&self, _: &mut Templates<'_, '_>, _: &Node) {}
@@ -84,6 +86,7 @@ impl Fields for Synth {
         }
         gates::network_is_of_a_command(check, self.network && self.command.is_empty(), place);
         secrets::check(check, &self.secrets, !self.command.is_empty(), place);
+        caches::check(check, &self.caches, !self.command.is_empty(), place);
         for name in self.environment.keys().filter(|name| name.is_empty() || name.contains(['=', '\0'])) {
             check.add(place.field("environment").key(name), format!("`{name}` cannot be an environment variable"));
         }
@@ -102,6 +105,7 @@ impl Fields for Lint {
             check.demand(&place.field("guard").item(index).bytes, texts::path(file));
         }
         secrets::check(check, &self.secrets, !self.commands.is_empty(), place);
+        caches::check(check, &self.caches, !self.commands.is_empty(), place);
     }
 
     fn templates(&self, templates: &mut Templates<'_, '_>, place: &Node) {
@@ -127,6 +131,7 @@ impl Fields for Approve {
 impl Fields for Deploy {
     fn check(&self, check: &mut Check<'_>, place: &Node) {
         gates::network_is_of_a_command(check, self.network && self.command.is_empty(), place);
+        secrets::check(check, &self.secrets, true, place);
     }
 
     fn templates(&self, templates: &mut Templates<'_, '_>, place: &Node) {
@@ -154,6 +159,7 @@ impl Fields for Verify {
         }
         gates::network_is_of_a_command(check, self.network && self.command.is_empty(), place);
         secrets::check(check, &self.secrets, !self.command.is_empty(), place);
+        caches::check(check, &self.caches, !self.command.is_empty(), place);
     }
 
     fn templates(&self, templates: &mut Templates<'_, '_>, place: &Node) {

@@ -10,6 +10,7 @@ use super::{
         model::Conditions,
         template::{self, CONTEXT},
     },
+    caches,
     context::Check,
     secrets,
 };
@@ -119,6 +120,7 @@ pub(super) fn gate(check: &mut Check<'_>, gate: &Gate, place: &Node, of: &str) {
     }
     network_is_of_a_command(check, gate.network && gate.command.is_empty(), place);
     secrets::check(check, &gate.secrets, !gate.command.is_empty(), place);
+    caches::check(check, &gate.caches, !gate.command.is_empty(), place);
     if let Some(repository) = &gate.repository {
         check.repository_exists(repository.as_str(), &place.field("repository").bytes);
     } else if gate.commit_status.is_some() && of == "a promotion" {

@@ -1,6 +1,7 @@
 //! Whether rules mean something: what they refer to exists, steps follow from one another, nothing loops. One file per
 //! kind of question; each adds what it finds, with its place, and stops for nothing.
 
+mod caches;
 mod context;
 mod fields;
 mod gates;

@@ -6,7 +6,7 @@ pub(super) const SHAPE: TargetShape = TargetShape {
     name: "stack",
     a: "a stack",
     fields: &["cancel_updates"],
-    deploy: &["parameters"],
+    deploy: &["parameters", "secrets"],
     needed: &[],
     takes_template: true,
     called,
