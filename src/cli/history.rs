@@ -70,7 +70,7 @@ fn words(event: &Event, paint: Painter) -> String {
             format!("people and roles came into force: {} people, {} grants", access.people.len(), access.grants.len())
         }
         Event::Command { by, command } => format!("{} {}", said(by), asked(command)),
-        Event::Outcome { effect, outcome } => outcome_words(effect, outcome, paint),
+        Event::Outcome { effect, outcome, .. } => outcome_words(effect, outcome, paint),
     }
 }
 

@@ -22,6 +22,7 @@ mod moment;
 mod output;
 mod pause;
 mod pin;
+mod place_waits;
 mod private;
 mod progress;
 mod promote;

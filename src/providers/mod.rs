@@ -14,7 +14,7 @@ pub mod local_service;
 pub mod mail;
 pub mod objects;
 pub mod process;
-mod process_table;
+pub(crate) mod process_table;
 pub mod quarantine;
 mod redaction;
 pub mod sandbox;

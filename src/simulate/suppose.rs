@@ -16,7 +16,7 @@ use crate::{
     providers::git::{self, Standing},
     rules::{RepositoryName, RuleName, StageName},
     steps::Tools,
-    watch::{Places, Watching, watch},
+    watch::{PlaceKind, Places, Watching, watch},
 };
 
 impl Simulation {
@@ -115,9 +115,9 @@ impl Simulation {
                 break;
             }
             let Tools { mirrors, quarantine, .. } = &self.scratch.tools;
-            let outcome =
-                watch(&look, Watching { mirrors, looks: &Places::new(1), fetches: &Places::new(1), quarantine }).await;
-            self.take_in(Event::Outcome { effect, outcome }).await?;
+            let (looks, fetches) = (Places::new(PlaceKind::Looks, 1), Places::new(PlaceKind::Fetches, 1));
+            let outcome = watch(&look, Watching { mirrors, looks: &looks, fetches: &fetches, quarantine }).await;
+            self.take_in(Event::Outcome { effect, outcome, waited_ms: 0 }).await?;
             if let Some(why) = self.not_taken(repository, stage, &commit) {
                 // Another look would wait until that changes.
                 self.notes.push(format!("{short} is not taken: {why}"));

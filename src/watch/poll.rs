@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 use tokio::time::sleep;
 
-use super::Places;
+use super::{Places, Wants};
 use crate::{
     engine::{CommitId, CommitSet, HeadSeen, Outcome, PinPlace, PinnerId, PinsSeen, StepKey, Unread, WatchWork},
     providers::{
@@ -18,7 +18,7 @@ use crate::{
         git::{CommitPlace, Mirror, Mirrors, NO_LIMIT},
         quarantine::Quarantine,
     },
-    rules::{RepositoryName, StageName, printable, printable_line},
+    rules::{RepositoryName, StageName, host_of, printable, printable_line},
 };
 
 /// How long the mirror's lock is waited for when commits are kept.
@@ -137,7 +137,7 @@ async fn look(work: &WatchWork, with: Watching<'_>, try_unread: bool) -> Result<
     let mirror = with.mirrors.mirror(&work.url)?;
     let branches: Vec<String> = work.branches.values().cloned().collect();
     let heads = {
-        let _place = with.looks.take(work.system.as_str()).await;
+        let _place = with.looks.take(wants(work)).await;
         mirror.heads(&branches, NO_LIMIT).await?
     };
     let head = |branch: &String| heads.get(branch).and_then(Option::as_deref);
@@ -155,7 +155,7 @@ async fn look(work: &WatchWork, with: Watching<'_>, try_unread: bool) -> Result<
         head(branch).is_some() && head(branch) != work.known.get(*stage).map(CommitId::as_str)
     });
     let new: Vec<&String> = new.map(|(_, branch)| branch).collect();
-    let unfetched = fetch(&mirror, &new, work.system.as_str(), with.fetches).await;
+    let unfetched = fetch(&mirror, &new, with.fetches, wants(work)).await;
     let mut look = Look::default();
     for (stage, branch) in &work.branches {
         let Some(commit) = head(branch) else {
@@ -187,17 +187,22 @@ async fn look(work: &WatchWork, with: Watching<'_>, try_unread: bool) -> Result<
     Ok(Some(look))
 }
 
+/// What a look asks for: a place with the repository's host.
+fn wants(work: &WatchWork) -> Wants {
+    Wants { system: work.system.to_string(), with: host_of(&work.url), what: work.repository.to_string() }
+}
+
 async fn has(mirror: &Mirror, commit: &str) -> Result<bool, Fault> {
     Ok(mirror.parted([&commit.to_owned()]).await?.1.is_empty())
 }
 
 /// Fetches these branches, and returns those that cannot be. One that cannot be fetched keeps none of the others away.
-async fn fetch(mirror: &Mirror, branches: &[&String], system: &str, fetches: &Places) -> BTreeMap<String, Fault> {
+async fn fetch(mirror: &Mirror, branches: &[&String], fetches: &Places, wants: Wants) -> BTreeMap<String, Fault> {
     if branches.is_empty() {
         return BTreeMap::new();
     }
     let waits = mirror.waits("waiting for a place to fetch");
-    let _place = fetches.take(system).await;
+    let _place = fetches.take(wants).await;
     drop(waits);
     let all: Vec<String> = branches.iter().map(|branch| (*branch).clone()).collect();
     let Err(fault) = mirror.fetch(&all, NO_LIMIT).await else { return BTreeMap::new() };

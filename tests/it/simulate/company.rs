@@ -25,7 +25,7 @@ use tidegate::{
     simulate::{Originals, Question, Supposed, predict, report::Prediction},
     steps::{Secrets, Tools, attribute, perform},
     store::{Ledger, SqliteStore},
-    watch::{Places, Watching, watch},
+    watch::{PlaceKind, Places, Watching, watch},
 };
 
 use super::made::Made;
@@ -89,7 +89,7 @@ impl Company {
             access: Access { people: people.iter().map(person).collect(), ..Access::default() },
             now_ms: NOON_MS,
             made: Made::default(),
-            looks: Arc::new(Places::new(1)),
+            looks: Arc::new(Places::new(PlaceKind::Looks, 1)),
             repositories,
             folder,
         };
@@ -162,7 +162,7 @@ impl Company {
                 let Tools { mirrors, quarantine, .. } = &self.tools;
                 let outcome =
                     watch(&look, Watching { mirrors, looks: &self.looks, fetches: &self.looks, quarantine }).await;
-                self.record(Event::Outcome { effect: effect.id.clone(), outcome }).await;
+                self.record(Event::Outcome { effect: effect.id.clone(), outcome, waited_ms: 0 }).await;
             }
         }
     }
@@ -270,7 +270,7 @@ impl Company {
             Work::Notice(_) => Outcome::Notice(Delivery::Delivered),
             Work::Watch(_) => unreachable!("watches look when they are told to"),
         };
-        self.record(Event::Outcome { effect: effect.id.clone(), outcome }).await;
+        self.record(Event::Outcome { effect: effect.id.clone(), outcome, waited_ms: 0 }).await;
     }
 
     /// The newest run of a rule.
