@@ -2,11 +2,13 @@
 //! the outside with a deadline, and say of every failure whether to try again.
 
 mod archive;
+mod archive_guard;
 pub mod commit_status;
 mod detached;
 pub(crate) mod document;
 mod fault;
 pub(crate) mod files;
+pub(crate) mod fuzzed;
 pub mod git;
 pub mod http_check;
 pub mod image_builder;

@@ -164,14 +164,19 @@ async fn look(work: &WatchWork, with: Watching<'_>, try_unread: bool) -> Result<
         };
         let later = work.stages.iter().skip_while(|other| *other != stage).skip(1);
         let later = later.filter_map(|other| head(work.branches.get(other)?)).map(str::to_owned).collect();
-        let seen = match unfetched.get(branch) {
+        let there = match unfetched.get(branch) {
             Some(fault) => Err(fault.clone()),
-            None if !has(&mirror, commit).await? => {
+            // A commit that is none is its branch's trouble alone.
+            None => has(&mirror, commit).await,
+        };
+        let seen = match there {
+            Err(fault) => Err(fault),
+            Ok(false) => {
                 let answered =
                     format!("{branch} of {} was at {commit} a moment ago, and now an older one came", mirror.url());
                 Err(Fault::retry(format!("{answered}: what answers lags behind")))
             }
-            None => read(work, (&mirror, with.quarantine), (stage, later), commit).await,
+            Ok(true) => read(work, (&mirror, with.quarantine), (stage, later), commit).await,
         };
         match seen {
             Ok(seen) => drop(look.heads.insert(stage.clone(), Some(seen))),
@@ -261,6 +266,7 @@ async fn describe(
     };
     seen.pins = pins_of(work, mirror, stage, before.as_deref().filter(|_| is_there), &seen).await?;
     let seen_before = before.clone().filter(|_| is_there);
+    let later = readable(mirror, later).await;
     let (since, lost) = match before {
         Some(before) if is_there => {
             seen.forced = !mirror.is_ancestor(&before, commit).await?;
@@ -284,6 +290,17 @@ async fn describe(
     seen.others_wrote = lost || !new.complete;
     seen.keys = new.keys.iter().map(|key| StepKey::new(key.as_str())).collect();
     Ok(seen)
+}
+
+/// Those of these commits that can be read: one that is none must not keep a branch from being compared with the others.
+async fn readable(mirror: &Mirror, commits: Vec<String>) -> Vec<String> {
+    let mut found = Vec::new();
+    for commit in commits {
+        if mirror.commit_info(&commit).await.is_ok() {
+            found.push(commit);
+        }
+    }
+    found
 }
 
 /// All that is pinned in a head. Of values that are not those of the head before, the commit of ours that wrote them says what

@@ -21,6 +21,7 @@ mod git_restore;
 mod git_signing;
 mod git_transport;
 mod git_upkeep;
+mod hostile_input;
 mod house;
 mod kinds;
 mod local_http_check;
