@@ -182,30 +182,30 @@ fn told_in(delivery: &Delivery, question: &[&str], parts: &[&str]) -> String {
     }
 }
 
-/// Many steps of one system that may take ten seconds each and take two: the last begin when their time would be over.
+/// Many steps of one system that may take twenty seconds each and take eight: the last begin when their time would be over.
 #[test]
 fn a_step_that_waits_for_a_place_uses_up_none_of_its_time() {
     let rule = |number: usize| {
         format!(
-            "  slow-{number}: {{ on: {{ push: ledger }}, steps: [{{ verify: {{ command: [sleep, '2'] }}, timeout: 10s, retry: {{ attempts: 1, backoff: 1s }} }}] }}\n"
+            "  slow-{number}: {{ on: {{ push: ledger }}, steps: [{{ check: {{ command: [sleep, '8'], every: 1m, within: 20s }} }}] }}\n"
         )
     };
     let greedy = format!(
         "version: 1\nsystem: billing\nstages: {{ dev: {{ environment: Development }}, qa: {{ environment: QA }} }}\n\
          repositories: {{ ledger: {{ url: ../repositories/ledger.git, poll: 1s }} }}\nrules:\n{}",
-        (0..120).map(rule).collect::<String>()
+        (0..72).map(rule).collect::<String>()
     );
     let mut delivery = Delivery::by_hand();
     std::fs::write(delivery.root().join("promotion-rules/billing.yaml"), greedy).unwrap();
     let ledger = delivery.serve_with_billing("");
     ledger.commit("dev", "Go slow", &[("rate", "2")]);
-    let runs = delivery.wait_in("billing", "120 runs to end", |state| {
+    let runs = delivery.wait_in("billing", "72 runs to end", |state| {
         let ended: Vec<Run> = state.runs.values().filter(|run| run.state.is_ended()).cloned().collect();
-        (ended.len() == 120).then_some(ended)
+        (ended.len() == 72).then_some(ended)
     });
     let failed: Vec<_> = runs.iter().filter(|run| run.state != RunState::Done).map(|run| &run.reason).collect();
     assert_eq!(failed, Vec::<&Option<String>>::new());
-    let waited = runs.iter().filter(|run| run.steps[0].waited_ms > 10_000).count();
+    let waited = runs.iter().filter(|run| run.steps[0].waited_ms > 20_000).count();
     assert!(waited > 0, "those that came last waited for longer than they may take");
     let last = runs.iter().max_by_key(|run| run.steps[0].waited_ms).unwrap();
     let shown = delivery.granted(&["run", "show", last.id.as_str(), "--system", "billing"]);
