@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod chaos;
 mod crash_sweep;
 mod docs;
 mod escapes;
