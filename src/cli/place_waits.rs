@@ -59,7 +59,7 @@ impl PlaceWaits {
     }
 
     /// Says it in the chain of conditions of a run.
-    pub(super) fn into_chain(&self, run: &Run, conditions: &mut [Condition]) {
+    pub(super) fn tell_chain(&self, run: &Run, conditions: &mut [Condition]) {
         for (step, wait) in self.of_run(run.id.as_str()) {
             let waits = |condition: &&mut Condition| condition.name == step && condition.verdict == Verdict::Waiting;
             if let Some(condition) = conditions.iter_mut().find(waits) {
@@ -70,7 +70,7 @@ impl PlaceWaits {
     }
 
     /// Says it in the status of a system.
-    pub(super) fn into_status(&self, state: &System, report: &mut StatusReport) {
+    pub(super) fn tell_status(&self, state: &System, report: &mut StatusReport) {
         report.waits_for_place = self.lines();
         for run in state.live_runs() {
             let live = report.live.iter_mut().find(|live| live.run == run.id.as_str());

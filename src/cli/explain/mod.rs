@@ -93,7 +93,7 @@ async fn explain_run(
     let explained = house.ledger.read(&system, |state| {
         let run = state.run(&id).or(ended.as_ref())?;
         let mut conditions = explain::chain(state, run);
-        waits.into_chain(run, &mut conditions);
+        waits.tell_chain(run, &mut conditions);
         Some(RunExplained {
             system: system.clone(),
             run: run.id.clone(),

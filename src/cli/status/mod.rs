@@ -50,7 +50,7 @@ impl Status {
                 let waits = PlaceWaits::of(&house, system);
                 let told = |state: &System| {
                     let mut report = StatusReport::of(state);
-                    waits.into_status(state, &mut report);
+                    waits.tell_status(state, &mut report);
                     (report, remotes::urls(state))
                 };
                 match house.ledger.read(system, told).await {
