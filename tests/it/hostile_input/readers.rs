@@ -71,6 +71,7 @@ const READERS: &[(&str, &[&str], &str)] = &[
     ("src/providers/git/tarball.rs", &["read_to_end("], "files of a tree, measured before"),
     ("src/providers/http_check.rs", &[".chunk()"], "1 MiB; the deadline"),
     ("src/providers/image_builder/mod.rs", &["serde_json::from_slice"], "a record of ours"),
+    ("src/providers/objects/directory.rs", &["fs::read("], "templates and records of ours"),
     ("src/providers/objects/mod.rs", &["read_to_end("], "templates and records of ours"),
     ("src/providers/process_table.rs", &["read_to_string("], "of the kernel"),
     ("src/providers/quarantine.rs", &["read_to_string("], "files of ours"),
