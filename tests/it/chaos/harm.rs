@@ -91,7 +91,7 @@ fn damage(ground: &Ground, member: &Member, turn: usize) {
         path.is_dir() && path.file_name().is_some_and(|name| name.to_string_lossy().contains(&member.name))
     };
     for mirror in mirrors.flatten().map(|entry| entry.path()).filter(of_member) {
-        if turn / 9 % 2 == 0 {
+        if (turn / 9).is_multiple_of(2) {
             let _ = fs::remove_dir_all(mirror);
             continue;
         }
