@@ -14,6 +14,8 @@
 
 pub mod cli;
 pub mod driver;
+#[doc(hidden)]
+pub mod fuzzed;
 pub mod providers;
 pub mod report;
 pub mod simulate;

@@ -74,7 +74,7 @@ fn words(event: &Event, paint: Painter) -> String {
             None => format!("there may be news: {}", what.clause()),
         },
         Event::Command { by, command } => format!("{} {}", said(by), asked(command)),
-        Event::Outcome { effect, outcome } => outcome_words(effect, outcome, paint),
+        Event::Outcome { effect, outcome, .. } => outcome_words(effect, outcome, paint),
     }
 }
 

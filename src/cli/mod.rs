@@ -23,6 +23,7 @@ mod nudge;
 mod output;
 mod pause;
 mod pin;
+mod place_waits;
 mod private;
 mod progress;
 mod promote;

@@ -16,6 +16,7 @@ use crate::{
     engine::{EffectKind, System},
     rules::{RepositoryName, SystemName},
     store::{Ledger, StoreError},
+    watch::{PlaceKind, PlaceWait},
 };
 
 /// How long steps wait at most: a repository that does not answer, or has hours to be fetched, stops no others for longer.
@@ -31,6 +32,8 @@ pub(super) struct FirstLooks {
 #[derive(Debug, Default)]
 struct Inner {
     until: Option<Instant>,
+    /// When driving began: milliseconds since 1970, UTC.
+    since_ms: i64,
     open: BTreeMap<SystemName, BTreeSet<RepositoryName>>,
     waiting: BTreeMap<SystemName, usize>,
 }
@@ -50,7 +53,7 @@ impl FirstLooks {
             }
         }
         let mut inner = self.lock();
-        (inner.open, inner.until) = (open, Some(Instant::now() + LONGEST));
+        (inner.open, inner.until, inner.since_ms) = (open, Some(Instant::now() + LONGEST), now_ms);
         Ok(())
     }
 
@@ -79,14 +82,19 @@ impl FirstLooks {
         }
     }
 
-    /// Systems whose steps wait → the repositories that they wait for.
-    pub(super) fn now(&self) -> BTreeMap<String, BTreeSet<String>> {
+    /// The systems whose steps wait, with the repositories that they wait for.
+    pub(super) fn waits(&self) -> Vec<PlaceWait> {
         let inner = self.lock();
-        let of = |system: &SystemName| {
-            let names = inner.open.get(system)?.iter().map(ToString::to_string).collect();
-            Some((system.to_string(), names))
+        let wait = |system: &SystemName| {
+            let open: Vec<&str> = inner.open.get(system)?.iter().map(RepositoryName::as_str).collect();
+            let reason = format!(
+                "steps start after the first look since the server began, at most two minutes after that: {} is to be looked at",
+                open.join(", ")
+            );
+            let (system, what, since_ms) = (system.to_string(), String::new(), inner.since_ms);
+            Some(PlaceWait { kind: PlaceKind::FirstLook, system, what, since_ms, reason })
         };
-        inner.waiting.keys().filter_map(of).collect()
+        inner.waiting.keys().filter_map(wait).collect()
     }
 
     fn open_until(&self, system: &SystemName) -> Option<Instant> {
@@ -165,14 +173,19 @@ mod tests {
         assert_eq!(now(looks.wait(&other)), Some(false), "it has nothing that is looked at");
         let mut waiting = Box::pin(looks.wait(&shop));
         assert_eq!(now(waiting.as_mut()), None);
-        let names = |of: &[&str]| BTreeSet::from_iter(of.iter().map(|name| (*name).to_owned()));
-        assert_eq!(looks.now(), BTreeMap::from([("shop".to_owned(), names(&["image", "software"]))]));
+        let said = |names: &str| {
+            let waits = looks.waits();
+            waits.len() == 1
+                && waits[0].system == "shop"
+                && waits[0].reason.ends_with(&format!(": {names} is to be looked at"))
+        };
+        assert!(said("image, software"), "{:?}", looks.waits());
         looks.done(&shop, &repositories[0]);
         assert_eq!(now(waiting.as_mut()), None);
-        assert_eq!(looks.now()["shop"], names(&["software"]));
+        assert!(said("software"), "{:?}", looks.waits());
         looks.done(&shop, &repositories[1]);
         assert!(waiting.await, "it had to be waited for");
-        assert_eq!((looks.now(), now(looks.wait(&shop))), (BTreeMap::new(), Some(false)));
+        assert_eq!((looks.waits(), now(looks.wait(&shop))), (Vec::new(), Some(false)));
     }
 
     #[tokio::test]

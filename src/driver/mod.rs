@@ -18,17 +18,17 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use crate::watch::InUse;
+pub use crate::watch::{PlaceKind, PlaceWait};
 pub use breakpoints::{Breakpoints, Resume};
 use first_looks::FirstLooks;
 use trouble::{STORE_PAUSE, Trouble, Waits, apart};
 
 use crate::{
     engine::{Effect, EffectId, EffectKind, Event, Outcome, Phase, StepOutcome, StepWork, Work, work},
-    rules::SystemName,
+    rules::{SystemName, host_of},
     steps::{Tools, attribute, deliver, observe, perform},
     store::{Claimed, Ledger, RecordError, StoreError},
-    watch::{Places, Watching, watch},
+    watch::{Places, Wants, Watching, watch},
 };
 
 /// How many steps are worked on at once, besides those that every system may. Most of them wait for something outside; what
@@ -42,8 +42,10 @@ const MOST_LOOKS: usize = 16;
 const MOST_FETCHES: usize = 16;
 /// How many notices are delivered at once: a mail server that hangs holds up others of its kind, and no step.
 const MOST_DELIVERIES: usize = 8;
-/// How often it is told who waits for a place.
+/// How often it is told who waits for a place, and for how long they do at least.
 const TELL_EVERY: Duration = Duration::from_secs(1);
+/// What waits for less than this has not waited: most take their place at once.
+const SHORTEST_WAIT_MS: i64 = 100;
 /// The longest sleep when nothing is due: a safety net beneath the notices of change.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// How long a step may go on past its deadline before it is dropped: its own deadlines come first.
@@ -75,8 +77,10 @@ impl Driver {
     /// A driver that goes by this name in the store.
     #[must_use]
     pub fn new(ledger: Arc<Ledger>, tools: Arc<Tools>, breakpoints: Breakpoints, claimant: String) -> Self {
-        let [looks, fetches, steps, deliveries] =
-            [MOST_LOOKS, MOST_FETCHES, MOST_AT_ONCE, MOST_DELIVERIES].map(Places::new);
+        let looks = Places::new(PlaceKind::Looks, MOST_LOOKS);
+        let fetches = Places::new(PlaceKind::Fetches, MOST_FETCHES);
+        let steps = Places::new(PlaceKind::Steps, MOST_AT_ONCE);
+        let deliveries = Places::new(PlaceKind::Deliveries, MOST_DELIVERIES);
         let (breakpoints, first_looks) = (Arc::new(breakpoints), FirstLooks::default());
         Self { ledger, tools, breakpoints, claimant, looks, fetches, steps, deliveries, first_looks }
     }
@@ -124,7 +128,7 @@ impl Driver {
         }
         tasks.shutdown().await;
         telling.shutdown().await;
-        self.tell_waits(&InUse::default());
+        self.tell_waits(Vec::new());
         self.tell_calls();
         Ok(())
     }
@@ -135,18 +139,19 @@ impl Driver {
         self.first_looks.begin(&self.ledger, now_ms()).await
     }
 
-    /// Keeps files up to date that say who has the places for steps and who waits for one, and which calls to remotes go on:
-    /// `status` and `explain` read them.
+    /// Keeps files up to date that say who waits for a place and why, and which calls to remotes go on: `status`, `run show`
+    /// and `explain` read them.
     async fn keep_telling_waits(self: Arc<Self>) {
-        let mut told = InUse::default();
-        self.tell_waits(&told);
+        let mut told = Vec::new();
+        self.tell_waits(Vec::new());
         loop {
             sleep(TELL_EVERY).await;
             self.tell_calls();
-            let now = InUse { unlooked: self.first_looks.now(), ..self.steps.now() };
-            // Nobody waits as a rule, and then there is nothing to be told.
-            if now != told && !(now.is_quiet() && told.is_quiet()) {
-                self.tell_waits(&now);
+            let kinds = [&self.steps, &self.looks, &self.fetches, &self.deliveries];
+            let mut now: Vec<PlaceWait> = kinds.into_iter().flat_map(|places| places.waits(TELL_EVERY)).collect();
+            now.extend(self.first_looks.waits());
+            if now != told {
+                self.tell_waits(now.clone());
                 told = now;
             }
         }
@@ -158,8 +163,8 @@ impl Driver {
         }
     }
 
-    fn tell_waits(&self, in_use: &InUse) {
-        if let Err(error) = in_use.tell(&self.tools.places) {
+    fn tell_waits(&self, waits: Vec<PlaceWait>) {
+        if let Err(error) = PlaceWait::tell(waits, &self.tools.places) {
             tracing::debug!(%error, "who waits for a place cannot be told");
         }
     }
@@ -201,7 +206,7 @@ impl Driver {
     /// the way, it is tried again.
     async fn carry_out(self: &Arc<Self>, system: &SystemName, effect: &Effect, nudged: Arc<Notify>) {
         let mut waits = Waits::default();
-        let outcome = loop {
+        let (outcome, waited_ms) = loop {
             let (driver, name, wanted, told) = (Arc::clone(self), system.clone(), effect.clone(), Arc::clone(&nudged));
             let doing = async move { driver.outcome_between_breakpoints(&name, &wanted, &told).await };
             let trouble = match apart(doing).await {
@@ -210,11 +215,11 @@ impl Driver {
                 Err(trouble) => trouble,
             };
             if let Some(outcome) = trouble.as_outcome(effect) {
-                break outcome;
+                break (outcome, 0);
             }
             waits.wait("an effect could not be carried out", system, effect, &trouble).await;
         };
-        self.record(system, effect, outcome).await;
+        self.record(system, effect, outcome, waited_ms).await;
         if let EffectKind::Watch { repository } = &effect.kind {
             self.first_looks.done(system, repository);
         }
@@ -225,7 +230,7 @@ impl Driver {
         system: &SystemName,
         effect: &Effect,
         nudged: &Notify,
-    ) -> Result<Outcome, StoreError> {
+    ) -> Result<(Outcome, i64), StoreError> {
         let is_watch = matches!(effect.kind, EffectKind::Watch { .. });
         if !is_watch && self.breakpoints.before(system, effect).await == Resume::Twice {
             self.outcome_of(system, effect, nudged).await?;
@@ -237,18 +242,25 @@ impl Driver {
         Ok(outcome)
     }
 
-    /// What comes of an effect.
+    /// What comes of an effect, and how long it waited for a place, in milliseconds.
     ///
     /// # Errors
     /// [`StoreError`] when it could not be read what is to be done: nothing was.
-    async fn outcome_of(&self, system: &SystemName, effect: &Effect, nudged: &Notify) -> Result<Outcome, StoreError> {
+    async fn outcome_of(
+        &self,
+        system: &SystemName,
+        effect: &Effect,
+        nudged: &Notify,
+    ) -> Result<(Outcome, i64), StoreError> {
         if matches!(effect.kind, EffectKind::Step { phase: Phase::Start, .. }) && self.first_looks.wait(system).await {
             // A look may have shown that nothing is to start: then this is dropped in a moment.
             while !self.ledger.read(system, |state| state.due.contains_key(&effect.id)).await? {
                 sleep(TELL_EVERY).await;
             }
         }
-        Ok(match self.ledger.read(system, |state| work(state, effect)).await? {
+        let mut waited_ms = 0;
+        let wants = |with, what: String| Wants { system: system.to_string(), with, what };
+        let outcome = match self.ledger.read(system, |state| work(state, effect)).await? {
             Ok(Work::Timer(_)) => Outcome::Fired,
             Ok(Work::Watch(work)) => {
                 let Tools { mirrors, quarantine, .. } = &*self.tools;
@@ -257,31 +269,35 @@ impl Driver {
                 watch(&work, Watching { mirrors, looks, fetches, quarantine, nudged, no_news: &no_news }).await
             }
             Ok(Work::Authors(work)) => {
-                let _place = self.looks.take(system.as_str()).await;
+                let _place = self.looks.take(wants(None, format!("{}/{}", work.run, work.step))).await;
                 let what = format!("ask who wrote what {}/{} of {system} asks about", work.run, work.step);
                 let asked = async { Outcome::Authors(attribute(&work, &self.tools.mirrors).await) };
                 self.unless_it_kills(effect, what, asked).await
             }
             Ok(Work::Step(mut work)) => {
-                let asked_ms = now_ms();
-                let _place = self.steps.take(system.as_str()).await;
+                // What pushes waits for its remote.
+                let host = work.task.writes_to().and_then(|repository| host_of(work.urls.get(repository)?));
+                let place = self.steps.take(wants(host, format!("{}/{}", work.run, work.step))).await;
                 // The step's time begins when it begins.
-                work.deadline_ms += now_ms() - asked_ms;
+                waited_ms = Some(place.waited_ms()).filter(|waited_ms| *waited_ms >= SHORTEST_WAIT_MS).unwrap_or(0);
+                work.deadline_ms = work.deadline_ms.saturating_add(waited_ms);
                 let done = async { Outcome::Step(self.perform_in_time(&work).await) };
                 self.unless_it_kills(effect, format!("do {} of {system}", effect.id), done).await
             }
             Ok(Work::Observe(work)) => {
-                let _place = self.looks.take(system.as_str()).await;
+                let _place = self.looks.take(wants(None, format!("{}@{}", work.name, work.stage))).await;
                 let seen = async { observe(&work, &self.tools).await };
                 self.unless_it_kills(effect, format!("look at {} of {system}", work.name), seen).await
             }
             Ok(Work::Notice(work)) => {
-                let _place = self.deliveries.take(system.as_str()).await;
+                let via = work.message.via.to_string();
+                let _place = self.deliveries.take(wants(Some(via), format!("notice {}", work.number))).await;
                 let told = async { Outcome::Notice(deliver(&work, &self.tools.channels).await) };
                 self.unless_it_kills(effect, format!("do {} of {system}", effect.id), told).await
             }
             Err(reason) => trouble::cannot_be_done(effect, reason),
-        })
+        };
+        Ok((outcome, waited_ms))
     }
 
     async fn unless_it_kills(&self, effect: &Effect, what: String, doing: impl Future<Output = Outcome>) -> Outcome {
@@ -301,8 +317,8 @@ impl Driver {
     }
 
     /// Appends an outcome, however long the store cannot take it: the effect is done, and must not be lost.
-    async fn record(self: &Arc<Self>, system: &SystemName, effect: &Effect, outcome: Outcome) {
-        let event = Event::Outcome { effect: effect.id.clone(), outcome };
+    async fn record(self: &Arc<Self>, system: &SystemName, effect: &Effect, outcome: Outcome, waited_ms: i64) {
+        let event = Event::Outcome { effect: effect.id.clone(), outcome, waited_ms };
         let mut waits = Waits::default();
         loop {
             let (driver, name, event) = (Arc::clone(self), system.clone(), event.clone());

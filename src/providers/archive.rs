@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::providers::{Fault, files};
+use crate::providers::{Fault, archive_guard::Guarded, files};
 
 /// The time of every file in what we pack: 1 January 1980, the first that every archive format can express.
 const PACKED_TIME_SECONDS: u64 = 315_532_800;
@@ -35,11 +35,11 @@ pub(crate) fn pack(root: &Path, packed: &Path) -> Result<String, Fault> {
 }
 
 /// Unpacks a tar, tar.gz or tar.zst file into `directory`, and returns the SHA-256 of the tar itself, in hex. An
-/// entry that names or links its way out of the directory fails the whole.
+/// entry that names or links its way out of the directory fails the whole, and so does one beyond the guard's bounds.
 pub(crate) fn unpack(packed: &Path, directory: &Path) -> Result<String, Fault> {
     let tried = format!("unpack {}", packed.display());
     let unpack = || -> io::Result<String> {
-        let mut reader = HashingReader { inner: decompressed(packed)?, hash: Sha256::new() };
+        let mut reader = HashingReader { inner: Guarded::new(decompressed(packed)?), hash: Sha256::new() };
         fs::create_dir_all(directory)?;
         let mut archive = tar::Archive::new(&mut reader);
         let mut folders = Vec::new();
@@ -186,6 +186,66 @@ mod tests {
         assert_eq!(unpack(&first, &back).unwrap(), digest);
         assert_eq!(fs::read_to_string(back.join("link")).unwrap(), "#!/bin/sh");
         assert_eq!(fs::metadata(back.join("bin/run")).unwrap().permissions().mode() & 0o777, 0o755);
+    }
+
+    /// A tar with one entry of this kind and size, whose content are zeros: a few kilobytes as zstd.
+    fn bomb(kind: tar::EntryType, size: u64, zeros: u64) -> Vec<u8> {
+        let mut header = tar::Header::new_gnu();
+        header.as_gnu_mut().unwrap().name[..6].copy_from_slice(b"large\0");
+        header.set_entry_type(kind);
+        header.set_size(size);
+        if kind == tar::EntryType::GNUSparse {
+            header.as_gnu_mut().unwrap().realsize[..12].copy_from_slice(b"77777777777\0");
+        }
+        header.set_cksum();
+        let mut packed = zstd::Encoder::new(Vec::new(), 1).unwrap();
+        packed.write_all(header.as_bytes()).unwrap();
+        io::copy(&mut io::repeat(0).take(zeros), &mut packed).unwrap();
+        packed.finish().unwrap()
+    }
+
+    #[test]
+    fn a_small_archive_takes_no_memory_and_no_disk_without_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let (packed, target) = (directory.path().join("bomb"), directory.path().join("target"));
+        for (kind, size, zeros, why) in [
+            (tar::EntryType::GNULongName, 256 << 20, 256 << 20, "a name or extension of 268435456 bytes"),
+            (tar::EntryType::GNULongLink, 8 << 30, 0, "a name or extension of 8589934592 bytes"),
+            (tar::EntryType::XHeader, 256 << 20, 256 << 20, "a name or extension of 268435456 bytes"),
+            (tar::EntryType::XGlobalHeader, 2 << 20, 2 << 20, "a name or extension of 2097152 bytes"),
+            (tar::EntryType::GNUSparse, 0, 0, "a file with holes"),
+        ] {
+            fs::write(&packed, bomb(kind, size, zeros)).unwrap();
+            let fault = unpack(&packed, &target).unwrap_err();
+            assert!(fault.to_string().contains(why), "{kind:?}: {fault}");
+        }
+        // A header that promises more than follows makes nothing of that size.
+        fs::write(&packed, bomb(tar::EntryType::Regular, 8 << 30, 4096)).unwrap();
+        unpack(&packed, &target).unwrap_err();
+        let written = fs::metadata(target.join("large")).map_or(0, |found| found.len());
+        assert!(written <= 4096, "{written}");
+    }
+
+    #[test]
+    fn sizes_and_names_in_extensions_are_taken_as_they_are_meant() {
+        let directory = tempfile::tempdir().unwrap();
+        let long = "n".repeat(150);
+        let mut builder = tar::Builder::new(Vec::new());
+        builder.append_pax_extensions([("size", b"5".as_slice()), ("path", long.as_bytes())]).unwrap();
+        let mut header = tar::Header::new_ustar();
+        header.set_path("short").unwrap();
+        header.set_size(0);
+        header.set_mode(0o644);
+        header.set_cksum();
+        builder.append(&header, b"".as_slice()).unwrap();
+        let mut bytes = builder.into_inner().unwrap();
+        // Between the header and the end stands what only the extension speaks of.
+        bytes.truncate(bytes.len() - 1024);
+        bytes.extend_from_slice(&[b"hello".as_slice(), &[0; 507], &[0; 1024]].concat());
+        let packed = directory.path().join("long.tar");
+        fs::write(&packed, bytes).unwrap();
+        unpack(&packed, &directory.path().join("out")).unwrap();
+        assert_eq!(fs::read_to_string(directory.path().join("out").join(long)).unwrap(), "hello");
     }
 
     #[test]

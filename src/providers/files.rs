@@ -82,6 +82,22 @@ pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Faul
     write_atomically(path, &bytes)
 }
 
+/// The content of a file that others wrote: what is no file, or has more than `most` bytes, is not read.
+pub(crate) fn read_bounded(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    use std::io::Read;
+    let refused = |problem: String| Err(io::Error::new(ErrorKind::InvalidData, problem));
+    // What is no file might never give an end, or wait for somebody at its opening.
+    if !fs::metadata(path)?.is_file() {
+        return refused("it is no file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return refused(format!("it has more than {most} bytes"));
+    }
+    Ok(bytes)
+}
+
 /// The JSON value in `path`; `None` when there is no such file.
 pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, Fault> {
     let bytes = match fs::read(path) {

@@ -3,12 +3,14 @@
 
 pub mod act;
 mod archive;
+mod archive_guard;
 pub mod caches;
 pub mod commit_status;
 mod detached;
 pub(crate) mod document;
 mod fault;
 pub(crate) mod files;
+pub(crate) mod fuzzed;
 pub mod git;
 pub mod given;
 pub mod http_check;
@@ -18,7 +20,7 @@ pub mod local_service;
 pub mod mail;
 pub mod objects;
 pub mod process;
-mod process_table;
+pub(crate) mod process_table;
 pub mod quarantine;
 pub mod redacted;
 mod redaction;

@@ -372,6 +372,11 @@ async fn feed(stdin: Option<tokio::process::ChildStdin>, bytes: Option<&[u8]>) {
     }
 }
 
+/// How much a command prints as fast as it can. What prints without end would else have the threads that do everything.
+const UNPACED_BYTES: u64 = 8 << 20;
+/// How long it is waited after each piece of what it prints beyond that: some 6 MB a second are taken.
+const PACE: Duration = Duration::from_millis(10);
+
 async fn drain(pipe: Option<impl AsyncRead + Unpin>, capture: &mut Capture) {
     let Some(mut pipe) = pipe else { return };
     let mut buffer = vec![0; 64 * 1024];
@@ -380,6 +385,9 @@ async fn drain(pipe: Option<impl AsyncRead + Unpin>, capture: &mut Capture) {
             break;
         }
         capture.add(&buffer[..length]);
+        if capture.seen_bytes > UNPACED_BYTES {
+            tokio::time::sleep(PACE).await;
+        }
     }
     capture.end();
 }

@@ -121,7 +121,7 @@ impl Simulation {
             }
             Err(reason) => Outcome::Step(StepOutcome::Failed { error: reason, hint: String::new() }),
         };
-        self.take_in(Event::Outcome { effect: effect.id.clone(), outcome }).await
+        self.take_in(Event::Outcome { effect: effect.id.clone(), outcome, waited_ms: 0 }).await
     }
 
     /// Lets the engine take an event in, and writes down what it decides.

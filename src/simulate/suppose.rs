@@ -18,7 +18,7 @@ use crate::{
     providers::git::{self, Standing},
     rules::{RepositoryName, RuleName, StageName},
     steps::Tools,
-    watch::{Places, Watching, watch},
+    watch::{PlaceKind, Places, Watching, watch},
 };
 
 impl Simulation {
@@ -117,10 +117,11 @@ impl Simulation {
                 break;
             }
             let Tools { mirrors, quarantine, .. } = &self.scratch.tools;
-            let (places, nudged) = (&Places::new(1), &Notify::new());
-            let with = Watching { mirrors, looks: places, fetches: places, quarantine, nudged, no_news: &|| {} };
+            let (looks, fetches) = (&Places::new(PlaceKind::Looks, 1), &Places::new(PlaceKind::Fetches, 1));
+            let nudged = &Notify::new();
+            let with = Watching { mirrors, looks, fetches, quarantine, nudged, no_news: &|| {} };
             let outcome = watch(&look, with).await;
-            self.take_in(Event::Outcome { effect, outcome }).await?;
+            self.take_in(Event::Outcome { effect, outcome, waited_ms: 0 }).await?;
             if let Some(why) = self.not_taken(repository, stage, &commit) {
                 // Another look would wait until that changes.
                 self.notes.push(format!("{short} is not taken: {why}"));

@@ -2,6 +2,8 @@
 
 mod places;
 mod poll;
+mod waits;
 
-pub use places::{InUse, Place, Places};
+pub use places::{Place, Places, Wants};
 pub use poll::{Watching, watch};
+pub use waits::{PlaceKind, PlaceWait};

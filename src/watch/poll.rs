@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 use tokio::{sync::Notify, time::timeout};
 
-use super::Places;
+use super::{Places, Wants};
 use crate::{
     engine::{CommitId, CommitSet, HeadSeen, Outcome, PinPlace, PinnerId, PinsSeen, StepKey, Unread, WatchWork},
     providers::{
@@ -18,7 +18,7 @@ use crate::{
         git::{CommitPlace, Mirror, Mirrors, NO_LIMIT},
         quarantine::Quarantine,
     },
-    rules::{RepositoryName, StageName, printable, printable_line},
+    rules::{RepositoryName, StageName, host_of, printable, printable_line},
 };
 
 /// How long the mirror's lock is waited for when commits are kept.
@@ -143,7 +143,7 @@ async fn look(work: &WatchWork, with: Watching<'_>, try_unread: bool) -> Result<
     let mirror = with.mirrors.mirror(&work.url)?;
     let branches: Vec<String> = work.branches.values().cloned().collect();
     let heads = {
-        let _place = with.looks.take(work.system.as_str()).await;
+        let _place = with.looks.take(wants(work)).await;
         mirror.heads(&branches, NO_LIMIT).await?
     };
     let head = |branch: &String| heads.get(branch).and_then(Option::as_deref);
@@ -161,7 +161,7 @@ async fn look(work: &WatchWork, with: Watching<'_>, try_unread: bool) -> Result<
         head(branch).is_some() && head(branch) != work.known.get(*stage).map(CommitId::as_str)
     });
     let new: Vec<&String> = new.map(|(_, branch)| branch).collect();
-    let unfetched = fetch(&mirror, &new, work.system.as_str(), with.fetches).await;
+    let unfetched = fetch(&mirror, &new, with.fetches, wants(work)).await;
     let mut look = Look::default();
     for (stage, branch) in &work.branches {
         let Some(commit) = head(branch) else {
@@ -170,14 +170,19 @@ async fn look(work: &WatchWork, with: Watching<'_>, try_unread: bool) -> Result<
         };
         let later = work.stages.iter().skip_while(|other| *other != stage).skip(1);
         let later = later.filter_map(|other| head(work.branches.get(other)?)).map(str::to_owned).collect();
-        let seen = match unfetched.get(branch) {
+        let there = match unfetched.get(branch) {
             Some(fault) => Err(fault.clone()),
-            None if !has(&mirror, commit).await? => {
+            // A commit that is none is its branch's trouble alone.
+            None => has(&mirror, commit).await,
+        };
+        let seen = match there {
+            Err(fault) => Err(fault),
+            Ok(false) => {
                 let answered =
                     format!("{branch} of {} was at {commit} a moment ago, and now an older one came", mirror.url());
                 Err(Fault::retry(format!("{answered}: what answers lags behind")))
             }
-            None => read(work, (&mirror, with.quarantine), (stage, later), commit).await,
+            Ok(true) => read(work, (&mirror, with.quarantine), (stage, later), commit).await,
         };
         match seen {
             Ok(seen) => drop(look.heads.insert(stage.clone(), Some(seen))),
@@ -193,17 +198,22 @@ async fn look(work: &WatchWork, with: Watching<'_>, try_unread: bool) -> Result<
     Ok(Some(look))
 }
 
+/// What a look asks for: a place with the repository's host.
+fn wants(work: &WatchWork) -> Wants {
+    Wants { system: work.system.to_string(), with: host_of(&work.url), what: work.repository.to_string() }
+}
+
 async fn has(mirror: &Mirror, commit: &str) -> Result<bool, Fault> {
     Ok(mirror.parted([&commit.to_owned()]).await?.1.is_empty())
 }
 
 /// Fetches these branches, and returns those that cannot be. One that cannot be fetched keeps none of the others away.
-async fn fetch(mirror: &Mirror, branches: &[&String], system: &str, fetches: &Places) -> BTreeMap<String, Fault> {
+async fn fetch(mirror: &Mirror, branches: &[&String], fetches: &Places, wants: Wants) -> BTreeMap<String, Fault> {
     if branches.is_empty() {
         return BTreeMap::new();
     }
     let waits = mirror.waits("waiting for a place to fetch");
-    let _place = fetches.take(system).await;
+    let _place = fetches.take(wants).await;
     drop(waits);
     let all: Vec<String> = branches.iter().map(|branch| (*branch).clone()).collect();
     let Err(fault) = mirror.fetch(&all, NO_LIMIT).await else { return BTreeMap::new() };
@@ -262,6 +272,7 @@ async fn describe(
     };
     seen.pins = pins_of(work, mirror, stage, before.as_deref().filter(|_| is_there), &seen).await?;
     let seen_before = before.clone().filter(|_| is_there);
+    let later = readable(mirror, later).await;
     let (since, lost) = match before {
         Some(before) if is_there => {
             seen.forced = !mirror.is_ancestor(&before, commit).await?;
@@ -285,6 +296,17 @@ async fn describe(
     seen.others_wrote = lost || !new.complete;
     seen.keys = new.keys.iter().map(|key| StepKey::new(key.as_str())).collect();
     Ok(seen)
+}
+
+/// Those of these commits that can be read: one that is none must not keep a branch from being compared with the others.
+async fn readable(mirror: &Mirror, commits: Vec<String>) -> Vec<String> {
+    let mut found = Vec::new();
+    for commit in commits {
+        if mirror.commit_info(&commit).await.is_ok() {
+            found.push(commit);
+        }
+    }
+    found
 }
 
 /// All that is pinned in a head. Of values that are not those of the head before, the commit of ours that wrote them says what

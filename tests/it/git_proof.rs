@@ -14,7 +14,7 @@ use tidegate::{
         quarantine::Quarantine,
     },
     rules::{RepositoryName, StageName, SystemName},
-    watch::{Places, Watching, watch},
+    watch::{PlaceKind, Places, Watching, watch},
 };
 
 use crate::git::{SOON, mirrors, options, pin, place};
@@ -210,7 +210,7 @@ async fn seen(
         pins: BTreeMap::new(),
         require_signatures: BTreeSet::new(),
     };
-    let (mirrors, looks) = (mirrors(root), Places::new(1));
+    let (mirrors, looks) = (mirrors(root), Places::new(PlaceKind::Looks, 1));
     let quarantine = Quarantine::open(root.join("begun")).unwrap();
     let nudged = tokio::sync::Notify::new();
     let with = Watching {

@@ -49,14 +49,14 @@ async fn a_command_gets_its_input_and_an_environment_built_from_nothing() {
 }
 
 #[tokio::test]
-async fn a_command_that_prints_gigabytes_is_bounded() {
+async fn a_command_that_prints_far_too_much_is_bounded() {
     let directory = tempfile::tempdir().unwrap();
-    let script = "echo first; head -c 1500000000 /dev/zero; echo; echo last; echo said >&2";
+    let script = "echo first; head -c 60000000 /dev/zero; echo; echo last; echo said >&2";
     let (finished, stdout) = output(&shell(directory.path(), script)).await;
     assert!(finished.truncated && finished.succeeded());
     assert!(finished.stdout.len() < 1100, "{} bytes", finished.stdout.len());
     assert!(stdout.starts_with("first\n") && stdout.ends_with("last\n"));
-    assert!(stdout.contains("\n… 1499999012 bytes left out …\n"), "{:?}", &stdout[490..560]);
+    assert!(stdout.contains("\n… 59999012 bytes left out …\n"), "{:?}", &stdout[490..560]);
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod acts;
+mod chaos;
 mod crash_sweep;
 mod docs;
 mod escapes;
@@ -22,6 +23,7 @@ mod git_restore;
 mod git_signing;
 mod git_transport;
 mod git_upkeep;
+mod hostile_input;
 mod house;
 mod kinds;
 mod local_http_check;

@@ -11,8 +11,9 @@ use serde::Serialize;
 use super::{
     Asking, House,
     output::{Output, Tone, paint, say},
+    place_waits::PlaceWaits,
     run::parse_run,
-    status::{remotes, waits_for_place},
+    status::remotes,
     words,
 };
 use crate::{
@@ -91,9 +92,11 @@ async fn explain_run(
         bail!("`{what}` is no run; for a commit or an artifact say on the way to which stage: `--stage STAGE`");
     };
     let ended = house.ledger.store().run(&system, &id).await?;
+    let waits = PlaceWaits::of(house, &system);
     let explained = house.ledger.read(&system, |state| {
         let run = state.run(&id).or(ended.as_ref())?;
-        let conditions = explain::chain(state, run);
+        let mut conditions = explain::chain(state, run);
+        waits.tell_chain(run, &mut conditions);
         Some(RunExplained {
             system: system.clone(),
             run: run.id.clone(),
@@ -119,10 +122,7 @@ async fn explain_run(
         let urls = house.ledger.read(&explained.system, remotes::urls).await?;
         remotes::lines(&remotes::of(house, &urls), now_ms()).try_for_each(|line| say(&line))?;
     }
-    match waits_for_place(house, &explained.system).filter(|_| !state.is_ended()) {
-        Some(waits) => say(&format!("  {}", paint(&waits, Tone::Busy))),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 async fn explain_journey(

@@ -11,6 +11,7 @@ use self::show::Shown;
 use super::{
     Asking, House,
     output::{Output, say},
+    place_waits::PlaceWaits,
 };
 use crate::{
     engine::{self, Command, RunId, System, explain},
@@ -55,10 +56,12 @@ impl Run {
 async fn show(config: &Path, output: Output, id: &RunId, asking: &Asking) -> anyhow::Result<()> {
     let house = House::open_to_read(config).await?;
     let system = house.system(asking).await?;
+    let waits = PlaceWaits::of(&house, &system);
     let known = house.ledger.read(&system, |state| {
         let run = state.run(id)?.clone();
         let asks_for = run.asking().map(|step| run.digest(step)).filter(|_| !run.state.is_ended());
         let (waiting, made_here) = (explain::run(state, &run), explain::made_here(state, &run));
+        let waiting = waits.instead_of(waiting, &run);
         let (strangers, changes) = (strangers(state, &run), changes(state, id));
         let known_by = explain::known_by(state, &run);
         Some(Shown { waiting, made_here, changes, asks_for, strangers, known_by, run })

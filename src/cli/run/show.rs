@@ -136,7 +136,11 @@ fn step_lines(run: &Run, step: &StepRun, lines: &mut Vec<String>) {
     } else {
         paint(&format!("  needs {}", needs.join(", ")), Tone::Quiet)
     };
-    lines.push(format!("  {} {:<22} {took}{needs}", words::step_state(step.state), step.id.as_str()));
+    let waited = match step.waited_ms {
+        0 => String::new(),
+        waited_ms => format!(", {} of it waiting for a place", words::duration(waited_ms)),
+    };
+    lines.push(format!("  {} {:<22} {took}{waited}{needs}", words::step_state(step.state), step.id.as_str()));
     let indent = " ".repeat(14);
     lines.extend(step.progress.iter().map(|progress| format!("{indent}{progress}")));
     for name in SHOWN_OUTPUTS {

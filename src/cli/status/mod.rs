@@ -18,12 +18,9 @@ use super::{
     Asking, House,
     in_force::{NotThere, RulesLook},
     output::{Output, say},
+    place_waits::PlaceWaits,
 };
-use crate::{
-    driver::{InUse, now_ms},
-    providers::sandbox::SandboxKind,
-    rules::SystemName,
-};
+use crate::{driver::now_ms, engine::System, providers::sandbox::SandboxKind};
 
 /// Said where anybody can be anybody.
 const NOBODY_LISTED: &str = "tidegate.toml lists no people: everything here is one person's, and everybody is taken at \
@@ -50,13 +47,18 @@ impl Status {
         if !systems.is_empty() {
             let visible = house.visible_systems(&self.asking.who.asker()).await?;
             for system in &systems {
-                match house.ledger.read(system, |state| (StatusReport::of(state), remotes::urls(state))).await {
+                let waits = PlaceWaits::of(&house, system);
+                let told = |state: &System| {
+                    let mut report = StatusReport::of(state);
+                    waits.tell_status(state, &mut report);
+                    (report, remotes::urls(state))
+                };
+                match house.ledger.read(system, told).await {
                     Ok((mut report, urls)) => {
                         report.remotes = remotes::of(&house, &urls);
                         report.rules.iter_mut().for_each(|rules| rules.trouble.clone_from(&look.trouble));
                         let half_released = releases::of(&house, system, &visible).await?;
-                        let waits_for_place = waits_for_place(&house, system);
-                        reports.push(StatusReport { half_released, waits_for_place, unboxed, ..report });
+                        reports.push(StatusReport { half_released, unboxed, ..report });
                     }
                     Err(error) => reports.push(StatusReport::unreadable(system, error.to_string())),
                 }
@@ -90,9 +92,4 @@ impl Status {
         }
         Ok(files)
     }
-}
-
-/// That steps of a system wait for others to end, when the server says so.
-pub(in crate::cli) fn waits_for_place(house: &House, system: &SystemName) -> Option<String> {
-    InUse::heard(&house.settings.places()).reason(system.as_str())
 }

@@ -62,9 +62,9 @@ pub struct StatusReport {
     /// Which versions there are, and what was decided about them.
     #[serde(default)]
     pub versions: VersionsStatus,
-    /// That steps wait for those of others to end, and whose those are.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub waits_for_place: Option<String>,
+    /// What waits for a place to work, one line for steps, looks, fetches and deliveries each: how many, and for what.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits_for_place: Vec<String>,
     /// The calls to remotes that go on for longer than a moment, and what is read there and doubted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remotes: Vec<RemoteCall>,
@@ -284,7 +284,7 @@ impl StatusReport {
             more_given_up: state.notices.more_given_up,
             holds: holds::of(state),
             versions: VersionsStatus::of(state, &stages),
-            waits_for_place: None,
+            waits_for_place: Vec::new(),
             remotes: Vec::new(),
             unboxed: false,
             half_released: Vec::new(),

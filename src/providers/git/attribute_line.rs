@@ -1,6 +1,7 @@
 //! Which line of which `.gitattributes` decides an attribute of a path, which git does not say. It is asked by a trial: a tree
 //! with a folder for each line that might, in which that line is alone.
 
+use super::bounds;
 use git2::{FileMode, Oid, Repository, Tree};
 
 /// How many lines are tried, the nearest to the path first.
@@ -64,8 +65,8 @@ pub(super) fn values(output: &[u8]) -> Values {
 }
 
 fn attributes(repository: &Repository, folder: &Tree<'_>) -> Vec<u8> {
-    let blob = folder.get_name(".gitattributes").and_then(|entry| repository.find_blob(entry.id()).ok());
-    blob.map(|blob| blob.content().to_vec()).unwrap_or_default()
+    let blob = folder.get_name(".gitattributes").and_then(|entry| bounds::document(repository, entry.id()).ok());
+    blob.unwrap_or_default()
 }
 
 /// A tree in which a folder's `.gitattributes` has this line alone.

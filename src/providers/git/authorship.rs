@@ -297,7 +297,7 @@ pub(super) fn named(signature: &Signature<'_>) -> String {
 
 /// Whom a message names as authors beside the commit's own: in every line of it that begins with the trailer's name,
 /// whichever paragraph that is in, for nobody is less an author for a line that somebody wrote below.
-fn co_authors(message: &str) -> Vec<String> {
+pub(super) fn co_authors(message: &str) -> Vec<String> {
     let mut named: Vec<String> = Vec::new();
     let mut goes_on = false;
     for line in message.lines() {

@@ -383,8 +383,9 @@ impl Mirror {
     pub(super) fn mend(&self, _: &Writing<'_>, complaint: &str, is_sure: bool) -> Result<bool, Fault> {
         const BROKEN: [&str; 6] =
             ["corrupt", "bad object", "unable to read", "missing blob", "missing tree", "missing commit"];
-        // A server's words are about its own objects, and askpass is what asks for a password.
-        let is_ours = |line: &&str| !line.starts_with("remote:") && !line.contains("askpass");
+        // A server's words are about its own objects, also where it is a folder of this machine; askpass asks for a password.
+        let of_others = ["askpass", "upload-pack", "on the remote side"];
+        let is_ours = |line: &&str| !line.starts_with("remote:") && !of_others.iter().any(|of| line.contains(of));
         let local: Vec<_> = complaint.lines().filter(is_ours).collect();
         let said = |phrase: &str| local.iter().any(|line| line.contains(phrase));
         if said(".lock': File exists") {

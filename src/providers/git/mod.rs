@@ -23,6 +23,7 @@ mod fault;
 mod fetch;
 mod folder;
 mod forward;
+pub(crate) mod fuzzed;
 mod gather;
 mod glob;
 mod history;

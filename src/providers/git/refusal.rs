@@ -340,8 +340,13 @@ fn line_with<'said>(said: &'said str, words: &[&str]) -> Option<&'said str> {
 }
 
 fn line_with_any_case<'said>(said: &'said str, words: &[&str]) -> Option<&'said str> {
-    let of = |words: &&str| said.lines().find(|line| line.to_lowercase().contains(words));
-    words.iter().find_map(of)
+    let lines: Vec<(&str, String)> = said.lines().map(|line| (line, beginning(line).to_lowercase())).collect();
+    words.iter().find_map(|words| lines.iter().find(|(_, lower)| lower.contains(words)).map(|(line, _)| *line))
+}
+
+/// As much of a line as is searched: no known words stand further behind.
+fn beginning(line: &str) -> &str {
+    &line[..line.floor_char_boundary(line.len().min(MOST_SAID))]
 }
 
 /// What the server said, without frames.

@@ -38,6 +38,8 @@ pub(super) const SUPPORTED: &[&str] = &[
 ];
 /// As much as is kept of what a command prints.
 const OUTPUT_LIMIT_BYTES: usize = 256 * 1024;
+/// The largest file that `ReadFile` reads, in bytes: what it reads becomes an output.
+const MOST_READ_BYTES: u64 = 1 << 20;
 const DEFAULT_FILE_MODE: u32 = 0o644;
 const DEFAULT_FOLDER_MODE: u32 = 0o755;
 
@@ -149,7 +151,9 @@ impl Stage {
                 io(opened.and_then(|mut file| file.write_all(content().as_bytes())))
             }
             "ReadFile" => {
-                let bytes = fs::read(self.followed(&path()?)?).map_err(|error| files::fault(&tried, &error))?;
+                let path = self.followed(&path()?)?;
+                let bytes =
+                    files::read_bounded(&path, MOST_READ_BYTES).map_err(|error| files::fault(&tried, &error))?;
                 outcome.outputs.insert("content", String::from_utf8_lossy(&bytes).into_owned());
                 Ok(())
             }
@@ -257,7 +261,10 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     if kind.is_symlink() {
         return symlink(fs::read_link(from)?, to);
     }
-    if !kind.is_dir() {
+    if !kind.is_dir() && !kind.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "only files, folders and links can be copied"));
+    }
+    if kind.is_file() {
         return fs::copy(from, to).map(drop);
     }
     if to.starts_with(from) {

@@ -66,6 +66,9 @@ pub(super) enum OnFailure {
     Ignore,
 }
 
+/// How long a text of a component may become, in bytes, when the values that it names are filled in.
+const MOST_TEXT_BYTES: usize = 4 << 20;
+
 impl Component {
     /// Reads a document. `given` are values for parameters; those it does not declare are left to other components.
     pub(super) fn parse(name: &str, text: &str, given: &BTreeMap<String, String>) -> Result<Self, Fault> {
@@ -122,6 +125,10 @@ fn substitute_text(text: &str, values: &BTreeMap<String, String>) -> Result<Stri
         })?;
         result.push_str(before);
         result.push_str(value);
+        if result.len() > MOST_TEXT_BYTES {
+            let problem = format!("a text has more than {MOST_TEXT_BYTES} bytes with its values filled in");
+            return Err(Fault::fail(problem, "name the values fewer times"));
+        }
         rest = after;
     }
     result.push_str(rest);

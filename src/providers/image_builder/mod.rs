@@ -172,3 +172,11 @@ fn image_record(ami: &str) -> String {
 fn image_object(digest: &str) -> String {
     format!("images/{digest}.tar.zst")
 }
+
+/// Reads a component, as a build does before anything of it is done.
+pub(crate) fn read_component(text: &str) {
+    if let Ok(component) = component::Component::parse("component", text, &BTreeMap::new()) {
+        let inputs = component.phases.values().flatten().map(|step| &step.inputs);
+        inputs.for_each(|inputs| drop(component::substitute(inputs, &component.values)));
+    }
+}

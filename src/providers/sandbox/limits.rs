@@ -5,6 +5,8 @@ use rustix::process::{Resource, getrlimit};
 use super::settings::Limits;
 
 pub(super) const MIB: u64 = 1024 * 1024;
+/// How far commands stand back for processor time: less than a tenth of it remains to them where the server needs it.
+const NICENESS: &str = "10";
 
 impl Limits {
     /// That all of a command's processes together had too much memory, and how much where that is known.
@@ -33,12 +35,15 @@ impl Limits {
             // A limit that we have ourselves cannot be raised.
             getrlimit(resource).maximum.map_or(wanted, |ours| ours.min(wanted))
         };
-        vec![
+        // The server, and the git that it runs, come before what they run for others.
+        let nice = ["nice", "-n", NICENESS].map(str::to_owned).into_iter();
+        let limits = [
             "prlimit".to_owned(),
             format!("--nproc={}", at_most(Resource::Nproc, u64::from(self.processes))),
             format!("--data={}", at_most(Resource::Data, u64::from(self.memory_mib) * MIB)),
             format!("--fsize={}", at_most(Resource::Fsize, self.disk_bytes())),
             "--core=0".to_owned(),
-        ]
+        ];
+        nice.chain(limits).collect()
     }
 }

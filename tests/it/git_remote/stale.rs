@@ -12,7 +12,7 @@ use tidegate::{
         quarantine::Quarantine,
     },
     rules::{RepositoryName, StageName, SystemName},
-    watch::{Places, Watching, watch},
+    watch::{PlaceKind, Places, Watching, watch},
 };
 
 use super::{commit_of, mirrors_with, served, tag, wait_until};
@@ -173,7 +173,7 @@ fn watched(url: &str, known: &str) -> WatchWork {
 }
 
 async fn news(root: &Path, mirrors: &Mirrors, work: WatchWork) -> Outcome {
-    let (looks, quarantine) = (Places::new(1), Quarantine::open(root.join("begun")).unwrap());
+    let (looks, quarantine) = (Places::new(PlaceKind::Looks, 1), Quarantine::open(root.join("begun")).unwrap());
     let nudged = tokio::sync::Notify::new();
     let with =
         Watching { mirrors, looks: &looks, fetches: &looks, quarantine: &quarantine, nudged: &nudged, no_news: &|| {} };

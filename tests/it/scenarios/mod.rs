@@ -10,6 +10,7 @@ mod delivery;
 mod doctor;
 mod gates;
 mod hostile;
+mod hostile_trees;
 mod looking;
 mod notices;
 mod nudges;

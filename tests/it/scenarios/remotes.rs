@@ -141,3 +141,39 @@ fn what_a_hook_says_in_several_lines_has_one_line_in_a_table_and_all_of_them_in_
     assert!(delivery.status().contains("`signing` of [identity]"), "{}", delivery.status());
     assert!(delivery.granted(&["run", "show", failed.id.as_str()]).contains("remote: Ask room 7."));
 }
+
+#[test]
+fn a_silent_host_takes_no_look_from_repositories_that_are_elsewhere() {
+    let mut delivery = Delivery::by_hand();
+    let server = HttpGit::start(&delivery.root().join("repositories"), None);
+    server.set_trouble(Trouble::Hang);
+    let silent: String = (0..12)
+        .map(|number| {
+            format!("  silent-{number}: {{ url: '{}', poll: 1s }}\n", server.url("", &format!("{number}.git")))
+        })
+        .collect();
+    let rules = format!(
+        "version: 1\nsystem: billing\nstages: {{ dev: {{ environment: Development }}, qa: {{ environment: QA }} }}\nrepositories:\n{silent}  \
+         ledger: {{ url: ../repositories/ledger.git, poll: 1s }}\nrules:\n  look:\n    on: {{ push: ledger }}\n    \
+         steps: [{{ package: {{}} }}]\n"
+    );
+    std::fs::write(delivery.root().join("promotion-rules/billing.yaml"), rules).unwrap();
+    let ledger = delivery.add_billing("[git]\nsilence = '10m'\n");
+    delivery.serve();
+    let host = server.address;
+    let told = format!("7 looks wait for a place: 5 of 5 looks of billing at {host} are running");
+    status_with(&delivery, &[&told]);
+    // The same system, and the same server: what is elsewhere is looked at, and goes on.
+    delivery.wait_in("billing", "the first sight of the ledger", |state| {
+        let (_, watched) = state.repositories.iter().find(|(name, _)| name.as_str() == "ledger")?;
+        (!watched.seen.is_empty()).then_some(())
+    });
+    let pushed = ledger.commit("dev", "Change the rate", &[("rate", "2")]);
+    delivery.wait_in("billing", "its run", |state| {
+        let of_it =
+            |run: &&tidegate::engine::Run| run.source.as_ref().is_some_and(|source| source.commit.as_str() == pushed);
+        state.runs.values().find(of_it).filter(|run| run.state == RunState::Done).map(drop)
+    });
+    delivery.software.commit("dev", "Sell more", &[NEW_VERSION]);
+    delivery.done("package", "dev");
+}

@@ -26,7 +26,7 @@ use tidegate::{
     simulate::{Originals, Question, Supposed, predict, report::Prediction},
     steps::{Choices, Local, Providers, Secrets, Tools, attribute, perform},
     store::{Ledger, SqliteStore},
-    watch::{Places, Watching, watch},
+    watch::{PlaceKind, Places, Watching, watch},
 };
 
 use super::made::Made;
@@ -90,7 +90,7 @@ impl Company {
             access: Access { people: people.iter().map(person).collect(), ..Access::default() },
             now_ms: NOON_MS,
             made: Made::default(),
-            looks: Arc::new(Places::new(1)),
+            looks: Arc::new(Places::new(PlaceKind::Looks, 1)),
             repositories,
             folder,
         };
@@ -166,7 +166,7 @@ impl Company {
                 let outcome =
                     watch(&look, Watching { mirrors, looks, fetches: looks, quarantine, nudged, no_news: &|| {} })
                         .await;
-                self.record(Event::Outcome { effect: effect.id.clone(), outcome }).await;
+                self.record(Event::Outcome { effect: effect.id.clone(), outcome, waited_ms: 0 }).await;
             }
         }
     }
@@ -277,7 +277,7 @@ impl Company {
             Work::Observe(_) => unreachable!("nobody asks for looks at rest"),
             Work::Watch(_) => unreachable!("watches look when they are told to"),
         };
-        self.record(Event::Outcome { effect: effect.id.clone(), outcome }).await;
+        self.record(Event::Outcome { effect: effect.id.clone(), outcome, waited_ms: 0 }).await;
     }
 
     /// The newest run of a rule.

@@ -53,7 +53,11 @@ pub(super) fn pushed(state: &System, number: u64) -> Event {
         pins: Vec::new(),
     };
     let heads = [(StageName::new("dev").unwrap(), Some(seen))].into();
-    Event::Outcome { effect: watch.id.clone(), outcome: Outcome::Heads { heads, unread: Default::default() } }
+    Event::Outcome {
+        effect: watch.id.clone(),
+        outcome: Outcome::Heads { heads, unread: Default::default() },
+        waited_ms: 0,
+    }
 }
 
 /// The end of the step that is pending: of `package` with an artifact, of `pin` with a commit.
@@ -70,12 +74,12 @@ pub(super) fn step_done(state: &System, number: u64) -> Event {
     };
     let outputs = outputs.as_object().unwrap().clone();
     let done = StepOutcome::Done { outputs, artifacts: vec![artifact], made: Made::Nothing };
-    Event::Outcome { effect: effect.id.clone(), outcome: Outcome::Step(done) }
+    Event::Outcome { effect: effect.id.clone(), outcome: Outcome::Step(done), waited_ms: 0 }
 }
 
 /// An outcome of an effect that is not pending: recorded, and changes nothing.
 pub(super) fn late(number: u64) -> Event {
-    Event::Outcome { effect: EffectId::new(format!("late#{number}")), outcome: Outcome::Fired }
+    Event::Outcome { effect: EffectId::new(format!("late#{number}")), outcome: Outcome::Fired, waited_ms: 0 }
 }
 
 pub(super) fn commit(number: u64) -> CommitId {

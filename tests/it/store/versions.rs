@@ -71,7 +71,7 @@ async fn the_log_of_an_older_version_comes_to_its_state_and_goes_on() {
         let ledger = Ledger::open(store.clone());
         let state = ledger.read(&shop, |state| serde_json::to_vec(state).unwrap()).await.unwrap();
         assert_eq!(Digest::of(&state).to_string(), digest, "{log}");
-        let late = Event::Outcome { effect: EffectId::new("of-nothing"), outcome: Outcome::Fired };
+        let late = Event::Outcome { effect: EffectId::new("of-nothing"), outcome: Outcome::Fired, waited_ms: 0 };
         let entry = ledger.record(&shop, rows.last().unwrap().at_ms, late).await.unwrap();
         assert_eq!(entry.seq, rows.len() as u64 + 1, "{log}");
         let broken = verify_log(store.as_ref(), &shop).await.unwrap().broken.unwrap();

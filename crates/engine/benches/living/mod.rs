@@ -104,7 +104,7 @@ impl World {
         let is_driven = |effect: &&Effect| !matches!(effect.kind, EffectKind::Watch { .. } | EffectKind::Timer(_));
         if let Some(effect) = self.system.due.values().find(is_driven).cloned() {
             let outcome = self.outcome(&effect);
-            return self.record(Event::Outcome { effect: effect.id, outcome });
+            return self.record(Event::Outcome { effect: effect.id, outcome, waited_ms: 0 });
         }
         let asking = self.system.live_runs().find(|run| run.asking().is_some()).map(|run| run.id.clone());
         if let Some(run) = asking {
@@ -126,7 +126,11 @@ impl World {
         let effect = self.system.due.values().find(of_it).unwrap().id.clone();
         let heads = self.branches.iter().filter(|((repository, _), _)| *repository == seen);
         let heads = heads.map(|((_, stage), head)| (stage.clone(), Some(head.clone()))).collect();
-        self.record(Event::Outcome { effect, outcome: Outcome::Heads { heads, unread: BTreeMap::new() } });
+        self.record(Event::Outcome {
+            effect,
+            outcome: Outcome::Heads { heads, unread: BTreeMap::new() },
+            waited_ms: 0,
+        });
     }
 
     fn outcome(&mut self, effect: &Effect) -> Outcome {

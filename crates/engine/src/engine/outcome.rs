@@ -25,8 +25,8 @@ use crate::rules::{Action, Span, StepId};
 const LONGEST_PATIENCE_MS: i64 = 10_000;
 
 impl Turn<'_> {
-    /// Takes in what came of an effect.
-    pub(super) fn outcome(&mut self, id: &EffectId, outcome: &Outcome) {
+    /// Takes in what came of an effect, which waited so long for a place.
+    pub(super) fn outcome(&mut self, id: &EffectId, outcome: &Outcome, waited_ms: i64) {
         let Some(effect) = self.system.due.get(id).filter(|effect| answers(&effect.kind, outcome)).cloned() else {
             return;
         };
@@ -53,6 +53,9 @@ impl Turn<'_> {
             }
             (EffectKind::Step { run, step, phase }, Outcome::Step(outcome)) => {
                 if let Some(number) = self.system.run(&run).map(|run| run.number) {
+                    if waited_ms > 0 {
+                        self.record_step(number, &step, StepFact::Waited { ms: waited_ms });
+                    }
                     self.step_outcome(number, &step, phase, outcome);
                 }
             }
@@ -130,7 +133,7 @@ impl Turn<'_> {
     /// When a step must be over: milliseconds since 1970, UTC.
     fn deadline_ms(&self, number: u64, id: &StepId) -> i64 {
         let step = self.step_of(number, id);
-        step.started_ms.unwrap_or(self.at_ms).saturating_add(step.timeout_ms)
+        step.deadline_ms(step.started_ms.unwrap_or(self.at_ms))
     }
 
     fn try_again(&mut self, number: u64, id: &StepId, phase: Phase, error: &str, after_ms: Option<i64>) {

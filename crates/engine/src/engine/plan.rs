@@ -46,6 +46,7 @@ pub(super) fn planned(
         ticks: 0,
         effect: None,
         started_ms: None,
+        waited_ms: 0,
         ended_ms: None,
         handle: None,
         progress: None,

@@ -57,7 +57,7 @@ pub fn step(system: &mut System, recorded: &Recorded<Event>) -> Result<Decision,
             turn.record(Fact::RulesRefused(RefusedRules { source, digest, mistakes, at_ms, origin }));
         }
         Event::AccessLoaded { access } => turn.load_access(access),
-        Event::Outcome { effect, outcome } => turn.outcome(effect, outcome),
+        Event::Outcome { effect, outcome, waited_ms } => turn.outcome(effect, outcome, *waited_ms),
         Event::Nudged { what, delivery, by } => turn.nudged(what, delivery, by.as_ref())?,
         Event::Command { by, command } => turn.command(by, command)?,
     }

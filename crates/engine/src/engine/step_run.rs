@@ -9,6 +9,7 @@ use super::{
     access::Principal,
     authorship::{Authorship, Written},
     content::Artifact,
+    event::is_none,
     ids::{Digest, EffectId},
     made::Made,
     target::Class,
@@ -41,6 +42,9 @@ pub struct StepRun {
     pub effect: Option<EffectId>,
     /// When this round of it started.
     pub started_ms: Option<i64>,
+    /// How long its effects have waited for a place in this round, in milliseconds: its own time stood still.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub waited_ms: i64,
     /// When it ended.
     pub ended_ms: Option<i64>,
     /// How to find what goes on outside.
@@ -141,6 +145,12 @@ impl Answer {
 }
 
 impl StepRun {
+    /// When it must be over if it started then: milliseconds since 1970, UTC. A wait for a place is none of its time.
+    #[must_use]
+    pub const fn deadline_ms(&self, started_ms: i64) -> i64 {
+        started_ms.saturating_add(self.waited_ms).saturating_add(self.timeout_ms)
+    }
+
     /// Whether it is a merge that is made, or about to be: the others of its promotion belong to it. A promotion of a
     /// release that let the other systems merge has begun as well.
     #[must_use]

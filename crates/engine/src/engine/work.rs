@@ -459,7 +459,7 @@ pub(super) fn step_work(rules: &Rules, run: &Run, id: &StepId, phase: Phase) -> 
             })
             .collect(),
         started_ms,
-        deadline_ms: started_ms.saturating_add(step.timeout_ms),
+        deadline_ms: step.deadline_ms(started_ms),
     })
 }
 

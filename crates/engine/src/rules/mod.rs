@@ -41,7 +41,7 @@ pub use printable::{printable, printable_line};
 pub use schedule::*;
 pub use schema::schema;
 pub use span::*;
-pub use spelling::repository_key;
+pub use spelling::{host_of, repository_key};
 pub use targets::*;
 pub use template::TemplateError;
 pub use together::{Loaded, check_together};

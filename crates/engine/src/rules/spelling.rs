@@ -34,6 +34,16 @@ pub fn repository_key(url: &str) -> String {
     }
 }
 
+/// The host of a repository on another machine, in small letters, with its port where that is not the usual one; none for
+/// one on this machine.
+#[must_use]
+pub fn host_of(url: &str) -> Option<String> {
+    let is_path = !url.contains("://") && url.find(':').is_none_or(|colon| url[..colon].contains('/'));
+    let key = repository_key(url);
+    let host = key.split('/').next().filter(|host| !is_path && !host.is_empty())?;
+    Some(host.to_owned())
+}
+
 /// A repository on another machine.
 fn distant(user: Option<&str>, host: &str, path: &str) -> String {
     let path = tidy(path);
@@ -100,7 +110,22 @@ fn decoded(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::repository_key;
+    use super::{host_of, repository_key};
+
+    #[test]
+    fn a_host_is_found_however_the_url_is_written() {
+        for (url, host) in [
+            ("https://ada:secret@Git.Example:443/p/r.git", Some("git.example")),
+            ("http://127.0.0.1:8080/r.git", Some("127.0.0.1:8080")),
+            ("git@git.example:p/r.git", Some("git.example")),
+            ("git@[git.example:22]:p/r.git", Some("git.example")),
+            ("/srv/git.example:p/r.git", None),
+            ("file:///srv/r.git", None),
+            ("../r.git", None),
+        ] {
+            assert_eq!(host_of(url).as_deref(), host, "{url}");
+        }
+    }
 
     #[test]
     fn spellings_of_one_repository_have_one_key() {

@@ -93,6 +93,27 @@ fn a_step_that_outlives_its_deadline_is_cancelled_and_fails() {
     assert_eq!(world.run("bake-1").reason.unwrap(), "bake took longer than 10m");
 }
 
+/// Its time begins when it begins, and stands still while it waits to be looked at.
+#[test]
+fn a_wait_for_a_place_is_none_of_the_time_of_a_step() {
+    let mut world = baking();
+    world.done("bake-1", "package");
+    world.later(30 * MINUTE_MS);
+    world.answers_late("bake-1", "bake", 30 * MINUTE_MS, pending(9 * MINUTE_MS));
+    assert_eq!(world.phase("bake-1", "bake"), Phase::Poll, "it waited for longer than it may take");
+    let waits = world.waits_for("bake-1");
+    assert!(waits.ended_by.contains("its deadline at 2026-11-20 12:40"), "{waits:?}");
+    world.later(19 * MINUTE_MS);
+    world.answers_late("bake-1", "bake", 10 * MINUTE_MS, pending(9 * MINUTE_MS));
+    assert_eq!(world.effect("bake-1", "bake").due_ms, NOON_MS + 50 * MINUTE_MS, "a last look at the deadline");
+    world.later(MINUTE_MS);
+    world.answers("bake-1", "bake", pending(MINUTE_MS));
+    assert_eq!(world.run("bake-1").reason.unwrap(), "bake took longer than 10m");
+    world.answers("bake-1", "bake", StepOutcome::Cancelled);
+    world.asked("ada", retry("bake-1"));
+    assert_eq!(world.step("bake-1", "bake").waited_ms, 0, "a new round has all of its time");
+}
+
 /// A service that is never healthy, asked about every 200 ms: each answer is in the log for ever.
 #[test]
 fn what_takes_long_is_looked_at_less_and_less_often() {

@@ -363,7 +363,13 @@ impl World {
     }
 
     pub(super) fn answer(&mut self, effect: &EffectId, outcome: Outcome) -> Decision {
-        self.record(Event::Outcome { effect: effect.clone(), outcome })
+        self.record(Event::Outcome { effect: effect.clone(), outcome, waited_ms: 0 })
+    }
+
+    /// A step answers after its effect has waited so long for a place.
+    pub(super) fn answers_late(&mut self, run: &str, step: &str, waited_ms: i64, outcome: StepOutcome) -> Decision {
+        let effect = self.effect(run, step).id;
+        self.record(Event::Outcome { effect, outcome: Outcome::Step(outcome), waited_ms })
     }
 
     pub(super) fn ask(&mut self, by: &str, command: Command) -> Result<Decision, Refused> {

@@ -7,13 +7,15 @@ use saphyr::Scalar;
 use saphyr_parser::{Event, Parser, ScalarStyle, Span};
 use serde_json::Value;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
 /// A bound on nesting, so that hostile input cannot exhaust the stack.
 const DEEPEST_NESTING: usize = 100;
 /// A bound on nodes with aliases resolved, so that a small text cannot grow without end.
 const MOST_NODES: usize = 1_000_000;
+/// How many bytes of texts may be taken over by anchors and aliases in all.
+const MOST_SHARED_BYTES: usize = 16 << 20;
 /// How much is parsed again because of tabs.
 const MOST_REREAD_BYTES: usize = 16 << 20;
 
@@ -95,11 +97,15 @@ impl Node {
         }
     }
 
-    fn count(&self) -> usize {
-        1 + match &self.content {
-            Content::Scalar(_) => 0,
-            Content::Sequence(items) => items.iter().map(Self::count).sum(),
-            Content::Mapping { entries, .. } => entries.iter().map(|entry| entry.value.count()).sum(),
+    /// How many nodes it has, itself included, and how many bytes their texts.
+    fn size(&self) -> (usize, usize) {
+        let add = |(nodes, bytes): (usize, usize), (more, longer)| (nodes + more, bytes + longer);
+        match &self.content {
+            Content::Scalar(value) => (1, value.as_str().map_or(0, str::len)),
+            Content::Sequence(items) => items.iter().map(Self::size).fold((1, 0), add),
+            Content::Mapping { entries, .. } => {
+                entries.iter().map(|entry| add(entry.value.size(), (0, entry.key.len()))).fold((1, 0), add)
+            }
         }
     }
 
@@ -131,8 +137,15 @@ fn root(text: &str) -> Result<Node, EditError> {
     for _ in 0..=MOST_REREAD_BYTES / text.len().max(1) {
         let offsets = spaced.char_indices().map(|(offset, _)| offset).chain([spaced.len()]).collect();
         let events = Parser::new_from_str(&spaced);
-        let mut builder =
-            Builder { text: &spaced, offsets, events, anchors: BTreeMap::new(), nodes: 0, refused_tabs: None };
+        let mut builder = Builder {
+            text: &spaced,
+            offsets,
+            events,
+            anchors: BTreeMap::new(),
+            nodes: 0,
+            shared_bytes: 0,
+            refused_tabs: None,
+        };
         let root = builder.document();
         let Some(tabs) = builder.refused_tabs.take() else { return root };
         let spaces = " ".repeat(tabs.len());
@@ -150,6 +163,7 @@ struct Builder<'text> {
     events: Parser<'text, saphyr_parser::StrInput<'text>>,
     anchors: BTreeMap<usize, Node>,
     nodes: usize,
+    shared_bytes: usize,
 }
 
 impl<'text> Builder<'text> {
@@ -215,10 +229,11 @@ impl<'text> Builder<'text> {
         let start = self.offset(span.start.index());
         let (anchor, mut node) = match event {
             Event::Alias(id) => {
-                let Some(mut node) = self.anchors.get(&id).cloned() else {
+                let Some(size) = self.anchors.get(&id).map(Node::size) else {
                     return self.refuse(span, "an alias inside its own anchor", UNTOUCHABLE_HINT);
                 };
-                self.nodes += node.count();
+                self.share(size, span)?;
+                let mut node = self.anchors[&id].clone();
                 node.mark_shared();
                 (node.start, node.end) = (start, self.offset(span.end.index()));
                 return Ok(node);
@@ -229,10 +244,21 @@ impl<'text> Builder<'text> {
             _ => return Err(lost()),
         };
         if anchor > 0 {
+            self.share((0, node.size().1), span)?;
             node.mark_shared();
             self.anchors.insert(anchor, node.clone());
         }
         Ok(node)
+    }
+
+    /// Counts what is about to be there once more.
+    fn share(&mut self, (nodes, bytes): (usize, usize), span: Span) -> Result<(), EditError> {
+        self.nodes += nodes;
+        self.shared_bytes += bytes;
+        if self.nodes > MOST_NODES || self.shared_bytes > MOST_SHARED_BYTES {
+            return self.refuse(span, "the file is too large with its aliases written out", "split the file");
+        }
+        Ok(())
     }
 
     fn scalar(
@@ -302,7 +328,7 @@ impl<'text> Builder<'text> {
     }
 
     fn mapping(&mut self, start: usize, depth: usize) -> Result<Node, EditError> {
-        let mut entries: Vec<Entry> = Vec::new();
+        let (mut entries, mut keys): (Vec<Entry>, HashSet<String>) = Default::default();
         loop {
             let (event, span) = self.next()?;
             if event == Event::MappingEnd {
@@ -313,7 +339,7 @@ impl<'text> Builder<'text> {
                 return Ok(Node { start, end, anchored: false, quote: None, content });
             }
             let entry = self.entry(event, span, depth)?;
-            if entries.iter().any(|earlier| earlier.key == entry.key) {
+            if !keys.insert(entry.key.clone()) {
                 return self.refuse(span, format!("the key '{}' is there twice", entry.key), "remove one of the two");
             }
             entries.push(entry);

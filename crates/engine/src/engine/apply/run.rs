@@ -63,6 +63,7 @@ pub(super) fn apply_step(system: &mut System, run: u64, step: &StepId, fact: &St
             step.outputs.clear();
             step.made = Made::Nothing;
         }
+        StepFact::Waited { ms } => step.waited_ms = step.waited_ms.saturating_add(*ms),
         StepFact::Polled { handle, progress } => {
             step.handle = Some(handle.clone());
             step.progress.clone_from(progress);
@@ -145,7 +146,7 @@ fn put_back(step: &mut StepRun, state: StepState, round: u32) {
     if step.round != round {
         (step.round, step.ticks) = (round, 0);
     }
-    (step.state, step.tries) = (state, 0);
+    (step.state, step.tries, step.waited_ms) = (state, 0, 0);
     (step.started_ms, step.ended_ms, step.skipped) = (None, None, None);
     (step.handle, step.progress, step.error, step.hint) = (None, None, None, None);
     step.outputs.clear();

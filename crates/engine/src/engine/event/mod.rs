@@ -91,6 +91,9 @@ pub enum Event {
         effect: EffectId,
         /// What came of it.
         outcome: Outcome,
+        /// How long it waited for a place before it was begun, in milliseconds: a step's time begins when it begins.
+        #[serde(default, skip_serializing_if = "is_none")]
+        waited_ms: i64,
     },
     /// The people, groups and roles that are in force from here on.
     AccessLoaded {
@@ -114,6 +117,11 @@ pub enum Event {
         /// What.
         command: Command,
     },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+pub(super) const fn is_none(time_ms: &i64) -> bool {
+    *time_ms == 0
 }
 
 /// What came of an effect.

@@ -216,7 +216,7 @@ fn active(system: &System, run: &Run, step: &StepRun) -> Waiting {
     let since_ms = step.started_ms.unwrap_or(run.created_ms);
     let pending = step.effect.as_ref().and_then(|id| system.due.get(id));
     let cancelling = pending.is_some_and(|effect| matches!(effect.kind, EffectKind::Step { phase: Phase::Cancel, .. }));
-    let deadline_ms = since_ms.saturating_add(step.timeout_ms);
+    let deadline_ms = step.deadline_ms(since_ms);
     let for_what = match (&step.progress, &step.error) {
         _ if cancelling => format!("{} to be cancelled", step.id),
         (Some(progress), _) => match &*step.task {

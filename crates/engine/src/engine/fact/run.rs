@@ -93,6 +93,11 @@ pub enum StepFact {
         /// When.
         at_ms: i64,
     },
+    /// It waited for a place before it was begun, or looked at again.
+    Waited {
+        /// How long, in milliseconds.
+        ms: i64,
+    },
     /// It goes on outside.
     Polled {
         /// How to find it again.

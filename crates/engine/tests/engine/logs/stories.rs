@@ -177,7 +177,7 @@ fn bounds(world: &mut World, run: &str) {
         Fact::Repository { repository: repository("infrastructure"), what: RepositoryFact::ProvenanceForgotten(pins) },
     ];
     let (effect, outcome) = (tidegate_engine::engine::EffectId::new("late"), Outcome::Fired);
-    let event = Event::Outcome { effect, outcome };
+    let event = Event::Outcome { effect, outcome, waited_ms: 0 };
     let recorded = Recorded { seq: world.system.seq + 1, at_ms: world.now_ms, event };
     drop(fold(&mut world.system, recorded.seq, recorded.at_ms, facts.clone()));
     world.log.push(recorded);
@@ -242,7 +242,7 @@ fn half_way() -> World {
     for step in ["check-software", "check-infrastructure", "merge-infrastructure"] {
         world.done(&promotion, step);
     }
-    world.answers(&promotion, "merge-software", failed("protected branch"));
+    world.answers_late(&promotion, "merge-software", 4_000, failed("protected branch"));
     world.settle();
     world.asked("ada", retry(&promotion));
     world.settle();
