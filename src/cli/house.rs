@@ -262,7 +262,7 @@ impl House {
     /// Those of [`House::tools`].
     pub fn tools_of(&self, program: &Path) -> anyhow::Result<Tools> {
         let data = &self.settings.data;
-        let sandbox = Sandbox { cgroups: divide(), ..self.settings.sandbox()? };
+        let sandbox = Sandbox { cgroups: divide(), program: Some(program.to_owned()), ..self.settings.sandbox()? };
         let scratch = &self.settings.scratch;
         private::folder(scratch).with_context(|| {
             format!("cannot make {}; let `scratch` name a folder that can be written to", scratch.display())

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// How long steps wait at most: a repository that does not answer, or has hours to be fetched, stops no others for longer.
-pub(super) const LONGEST: Duration = Duration::from_secs(120);
+pub(super) const LONGEST: Duration = Duration::from_secs(30);
 
 /// Which repositories were not looked at yet, and whose steps wait for that.
 #[derive(Debug, Default)]
@@ -88,7 +88,7 @@ impl FirstLooks {
         let wait = |system: &SystemName| {
             let open: Vec<&str> = inner.open.get(system)?.iter().map(RepositoryName::as_str).collect();
             let reason = format!(
-                "steps start after the first look since the server began, at most two minutes after that: {} is to be looked at",
+                "steps start after the first look since the server began, at most half a minute after that: {} is to be looked at",
                 open.join(", ")
             );
             let (system, what, since_ms) = (system.to_string(), String::new(), inner.since_ms);

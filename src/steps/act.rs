@@ -123,7 +123,9 @@ impl ActStep<'_> {
         let (place, ours) = (place(target), target.ours.iter().map(ToString::to_string).collect());
         match (target.settings.kind, self.0.name.as_str(), &self.0.wanted) {
             (TargetKind::Stack, "create" | "update", Wanted::Deploy(deploy)) => {
-                Ok(tools.providers.stacks(&work.stage)?.deploy(&place, deployment(deploy, on).await?))
+                let saw = target.seen.as_ref().and_then(|seen| seen.observation.saw.get("deployment")?.as_str());
+                let deployment = deployment(deploy, on).await?;
+                Ok(tools.providers.stacks(&work.stage)?.deploy(&place, deployment, saw.unwrap_or_default()))
             }
             (TargetKind::Stack, "create-empty", _) => Ok(tools.providers.stacks(&work.stage)?.create_empty(&place)),
             (TargetKind::Stack, "delete", _) => Ok(tools.providers.stacks(&work.stage)?.delete(&place)),

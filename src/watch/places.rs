@@ -291,7 +291,7 @@ mod tests {
         assert_eq!(told[0].reason, "3 of 3 looks of silent-0 at silent.example are running");
         let mut other = Box::pin(places.take(wants("silent-9", silent)));
         assert!(now(other.as_mut()).is_none());
-        assert_eq!(places.waits(Duration::ZERO)[1].reason, "23 of 23 looks at silent.example are running");
+        assert_eq!(places.waits(Duration::ZERO)[1].reason, "24 of 24 looks at silent.example are running");
     }
 
     #[tokio::test]

@@ -67,6 +67,11 @@ pub(crate) fn kill_if_there(pid: i32) {
     let _ = Command::new("kill").args(["-KILL", &pid.to_string()]).output();
 }
 
+/// Ends what still runs for a folder of a test.
+pub(crate) fn end_all_of(folder: &Path) {
+    processes_with(&folder.display().to_string()).into_iter().for_each(kill_if_there);
+}
+
 /// Packs files (path, mode, content) as a tar.gz and returns its SHA-256.
 pub(crate) fn tarball(path: &Path, files: &[(&str, u32, &str)]) -> String {
     let encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());

@@ -216,7 +216,7 @@ impl Job {
         if length > OUTPUT_BYTES {
             return Err(told(format!("it has {length} bytes, and {OUTPUT_BYTES} are the most")));
         }
-        let text = fs::read(&path).map_err(|error| told(error.to_string()))?;
+        let text = files::read_bounded(&path, OUTPUT_BYTES).map_err(|error| told(error.to_string()))?;
         let outputs: BTreeMap<String, String> =
             serde_json::from_slice(&text).map_err(|error| told(error.to_string()))?;
         let outputs = outputs.into_iter().map(|(name, value)| (name, Value::from(value)));

@@ -130,6 +130,11 @@ impl LocalService {
     /// died, or failed, it is started again. A template that cannot be deployed here, and a key that was used for
     /// another template or image, fail.
     pub async fn start(&self, deployment: &Deployment) -> Result<DeployHandle, Fault> {
+        self.start_over(deployment, None).await
+    }
+
+    /// The same, where still what was seen to serve is what serves: else nothing is done, for another hand was there.
+    pub(super) async fn start_over(&self, deployment: &Deployment, seen: Option<&str>) -> Result<DeployHandle, Fault> {
         let service = read_template(&deployment.template, &deployment.parameters)?;
         let image = find_image(&*self.objects, &service.image).await?;
         let handle = DeployHandle(files::directory_name(&deployment.key));
@@ -159,6 +164,13 @@ impl LocalService {
             return Ok(handle);
         }
         let serving = self.current()?.map(|current| current.deployment);
+        let is_known = |serving: &DeployHandle| seen.is_none_or(|seen| seen == serving.0) || *serving == handle;
+        if let Some(other) = serving.as_ref().filter(|serving| !is_known(serving)) {
+            return Err(Fault::fail(
+                format!("{} serves there, which was not there when it was looked at", other.0),
+                "find out who deployed it; `tidegate retry` looks again and plans anew",
+            ));
+        }
         self.end_all_but(&[Some(&handle), serving.as_ref()]).await?;
         let packed = (&*self.objects, image.object.as_str());
         release.prepare(packed, &record.image_digest, &deployment.template).await?;

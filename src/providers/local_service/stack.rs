@@ -40,10 +40,10 @@ impl LocalStacks {
         }
     }
 
-    /// Deploys a template: into a new environment, or in the place of what serves.
+    /// Deploys a template: into a new environment, or in the place of what was seen to serve; empty where nothing was.
     #[must_use]
-    pub fn deploy(&self, place: &TargetPlace, deployment: Deployment) -> Box<dyn Act> {
-        Box::new(Deploy { service: self.environment(place), deployment })
+    pub fn deploy(&self, place: &TargetPlace, deployment: Deployment, seen: &str) -> Box<dyn Act> {
+        Box::new(Deploy { service: self.environment(place), deployment, seen: seen.to_owned() })
     }
 
     /// Makes an environment in which nothing runs.
@@ -106,6 +106,7 @@ fn saw(current: Option<&Current>) -> Map<String, Value> {
 struct Deploy {
     service: LocalService,
     deployment: Deployment,
+    seen: String,
 }
 
 #[async_trait]
@@ -121,7 +122,7 @@ impl Act for Deploy {
     }
 
     async fn start(&self) -> Result<String, Fault> {
-        Ok(self.service.start(&self.deployment).await?.0)
+        Ok(self.service.start_over(&self.deployment, Some(&self.seen)).await?.0)
     }
 
     async fn poll(&self, handle: &str) -> Result<ActState, Fault> {

@@ -39,8 +39,19 @@ fn is_done(state: &ActState) -> bool {
     matches!(state, ActState::Done(..))
 }
 
+/// All of it.
+pub(super) async fn kept_by(outside: &impl Outside) {
+    the_same_key_is_one_effect(outside).await;
+    a_key_is_of_one_request(outside).await;
+    what_is_forgotten_is_unknown(outside).await;
+    what_ended_stays_ended(outside).await;
+    what_goes_on_is_cancelled(outside).await;
+    no_call_hangs(outside).await;
+    a_long_key_is_found(outside).await;
+}
+
 /// The same key twice is one effect, by one of us or by two at once, also when the first answer was lost.
-pub(super) async fn the_same_key_is_one_effect(outside: &impl Outside) {
+async fn the_same_key_is_one_effect(outside: &impl Outside) {
     let (first, second) = (
         outside.act("shop/deliver-1.19ac/deploy/run", false).await,
         outside.act("shop/deliver-1.19ac/deploy/run", false).await,
@@ -62,7 +73,7 @@ pub(super) async fn the_same_key_is_one_effect(outside: &impl Outside) {
 }
 
 /// The key with another request fails, and does nothing.
-pub(super) async fn a_key_is_of_one_request(outside: &impl Outside) {
+async fn a_key_is_of_one_request(outside: &impl Outside) {
     let act = outside.act("shop/deliver-2.19ac/deploy/run", false).await;
     let handle = act.start().await.unwrap();
     let other = outside.act("shop/deliver-2.19ac/deploy/run", true).await;
@@ -73,7 +84,7 @@ pub(super) async fn a_key_is_of_one_request(outside: &impl Outside) {
 }
 
 /// What the outside has forgotten is unknown: it is not said to be undone, and not done again under its handle.
-pub(super) async fn what_is_forgotten_is_unknown(outside: &impl Outside) {
+async fn what_is_forgotten_is_unknown(outside: &impl Outside) {
     let act = outside.act("shop/deliver-3.19ac/deploy/run", false).await;
     let handle = act.start().await.unwrap();
     assert!(is_done(&ended(&*act, &handle).await));
@@ -87,7 +98,7 @@ pub(super) async fn what_is_forgotten_is_unknown(outside: &impl Outside) {
 }
 
 /// What somebody else ended is said to be ended, and what has ended can be cancelled: it stays as it is.
-pub(super) async fn what_ended_stays_ended(outside: &impl Outside) {
+async fn what_ended_stays_ended(outside: &impl Outside) {
     let act = outside.act("shop/deliver-4.19ac/deploy/run", false).await;
     let handle = act.start().await.unwrap();
     let state = ended(&*act, &handle).await;
@@ -100,7 +111,7 @@ pub(super) async fn what_ended_stays_ended(outside: &impl Outside) {
 }
 
 /// What goes on can be cancelled, once and again, by whoever comes.
-pub(super) async fn what_goes_on_is_cancelled(outside: &impl Outside) {
+async fn what_goes_on_is_cancelled(outside: &impl Outside) {
     let endless = outside.endless("shop/deliver-6.19ac/deploy/run").await;
     let handle = endless.start().await.unwrap();
     assert!(matches!(endless.poll(&handle).await.unwrap(), ActState::Running(_)));
@@ -113,7 +124,7 @@ pub(super) async fn what_goes_on_is_cancelled(outside: &impl Outside) {
 }
 
 /// No call hangs: each has its own end, whatever goes on.
-pub(super) async fn no_call_hangs(outside: &impl Outside) {
+async fn no_call_hangs(outside: &impl Outside) {
     let endless = outside.endless("shop/deliver-7.19ac/deploy/run").await;
     let limit = Duration::from_secs(25);
     let handle = tokio::time::timeout(limit, endless.start()).await.unwrap_or_else(|_| panic!("start hangs")).unwrap();
@@ -122,7 +133,7 @@ pub(super) async fn no_call_hangs(outside: &impl Outside) {
 }
 
 /// A key that is longer than the outside takes is shortened to a digest, and found by it.
-pub(super) async fn a_long_key_is_found(outside: &impl Outside) {
+async fn a_long_key_is_found(outside: &impl Outside) {
     let key = format!("shop/{}-8.19ac/{}/run", "deliver".repeat(20), "deploy".repeat(20));
     let act = outside.act(&key, false).await;
     let handle = act.start().await.unwrap();

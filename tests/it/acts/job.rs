@@ -16,7 +16,7 @@ use tidegate::providers::{
 
 use super::contract::{self, Outside, ended};
 use crate::{
-    local_support::{eventually, kill, processes_with},
+    local_support::{eventually, kill},
     support::sandbox::sandbox,
 };
 
@@ -100,22 +100,14 @@ impl Outside for Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        for pid in processes_with(&self.arena.path().display().to_string()) {
-            crate::local_support::kill_if_there(pid);
-        }
+        crate::local_support::end_all_of(self.arena.path());
     }
 }
 
 #[tokio::test]
 async fn a_job_keeps_the_contract() {
     let machine = Machine::new();
-    contract::the_same_key_is_one_effect(&machine).await;
-    contract::a_key_is_of_one_request(&machine).await;
-    contract::what_is_forgotten_is_unknown(&machine).await;
-    contract::what_ended_stays_ended(&machine).await;
-    contract::what_goes_on_is_cancelled(&machine).await;
-    contract::no_call_hangs(&machine).await;
-    contract::a_long_key_is_found(&machine).await;
+    contract::kept_by(&machine).await;
 }
 
 #[tokio::test]

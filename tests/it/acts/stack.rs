@@ -13,7 +13,7 @@ use super::contract::{self, Outside, ended};
 use crate::{
     local_image_builder::{Workshop, request},
     local_service::deployment,
-    local_support::{TIDEGATE, processes_with},
+    local_support::TIDEGATE,
     support::sandbox::sandbox,
 };
 
@@ -44,9 +44,23 @@ impl Machine {
     }
 
     fn deploys(&self, key: &str, command: &[&str]) -> Box<dyn Act> {
+        self.deploys_over(key, command, &self.serving())
+    }
+
+    /// What serves now, as a look sees it.
+    fn serving(&self) -> String {
+        let current = self.workshop.arena.path().join("environments/shop/shop@dev/current.json");
+        let current = fs::read(current).ok().and_then(|text| serde_json::from_slice::<serde_json::Value>(&text).ok());
+        current.and_then(|current| Some(current["deployment"].as_str()?.to_owned())).unwrap_or_default()
+    }
+
+    fn deploys_over(&self, key: &str, command: &[&str], seen: &str) -> Box<dyn Act> {
         let deployment = deployment(key, &self.image, command);
-        self.stacks
-            .deploy(&place(), tidegate::providers::local_service::Deployment { key: key.to_owned(), ..deployment })
+        self.stacks.deploy(
+            &place(),
+            tidegate::providers::local_service::Deployment { key: key.to_owned(), ..deployment },
+            seen,
+        )
     }
 
     async fn stands(&self, ours: &[String]) -> Stands {
@@ -84,22 +98,14 @@ impl Outside for Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        for pid in processes_with(&self.workshop.arena.path().display().to_string()) {
-            crate::local_support::kill_if_there(pid);
-        }
+        crate::local_support::end_all_of(self.workshop.arena.path());
     }
 }
 
 #[tokio::test]
 async fn a_deployment_keeps_the_contract() {
     let machine = Machine::new().await;
-    contract::the_same_key_is_one_effect(&machine).await;
-    contract::a_key_is_of_one_request(&machine).await;
-    contract::what_is_forgotten_is_unknown(&machine).await;
-    contract::what_ended_stays_ended(&machine).await;
-    contract::what_goes_on_is_cancelled(&machine).await;
-    contract::no_call_hangs(&machine).await;
-    contract::a_long_key_is_found(&machine).await;
+    contract::kept_by(&machine).await;
 }
 
 #[tokio::test]
@@ -137,4 +143,20 @@ async fn a_stack_is_made_empty_moves_gets_stuck_recovers_and_is_deleted() {
     machine.stacks.delete(&place()).start().await.unwrap();
     machine.stacks.delete(&place()).start().await.unwrap();
     assert_eq!(machine.stands(&[]).await, Stands::Absent);
+}
+
+#[tokio::test]
+async fn what_another_hand_deployed_since_the_look_is_not_overwritten() {
+    let machine = Machine::new().await;
+    let service = [TIDEGATE, "demo-service", "opt/webshop/VERSION"];
+    let ours = machine.deploys_over("shop/deliver-1.19ac/deploy/create", &service, "");
+    let other = machine.act("other/deliver-1.19ac/deploy/create", false).await;
+    let handle = other.start().await.unwrap();
+    assert!(matches!(ended(&*other, &handle).await, ActState::Done(..)));
+    let fault = ours.start().await.unwrap_err();
+    assert!(fault.to_string().contains("was not there when it was looked at"), "{fault}");
+    assert_eq!(machine.serving(), handle);
+    let again = machine.deploys_over("shop/deliver-1.19ac/deploy/create/2", &service, &handle);
+    let handle = again.start().await.unwrap();
+    assert!(matches!(ended(&*again, &handle).await, ActState::Done(..)));
 }

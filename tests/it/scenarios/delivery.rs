@@ -424,5 +424,6 @@ impl Drop for Delivery {
     fn drop(&mut self) {
         self.kill();
         self.stop_services();
+        crate::local_support::end_all_of(&self.root().join("data/jobs"));
     }
 }

@@ -197,7 +197,7 @@ fn a_build_and_a_service_get_the_secrets_that_their_rules_name_and_show_none_of_
     let baked = delivery.done("bake", "dev").id.to_string();
     let log = delivery.granted(&["logs", &baked]);
     assert!(log.contains("with ***"), "{log}");
-    let environments = delivery.root().join("data/environments/webshop/dev/releases");
+    let environments = delivery.root().join("data/environments/webshop/webshop@dev/releases");
     let log = || {
         let release = std::fs::read_dir(&environments).unwrap().next().unwrap().unwrap();
         std::fs::read_to_string(release.path().join("log.txt")).unwrap()

@@ -133,9 +133,7 @@ fn a_job_gets_its_variables_outlives_the_server_and_gives_outputs() {
     );
 
     // One that goes on is ended with its run.
-    let begun = std::fs::read_dir(&jobs).unwrap().count();
     delivery.granted(&["run", "start", "reindex", "--stage", "dev", "--as", "grace"]);
-    crate::local_support::wait_for("the second job", || (std::fs::read_dir(&jobs).ok()?.count() > begun).then_some(()));
     let second = delivery.wait("that it runs", |state| {
         let run = state.live_runs().find(|run| run.subject.name() == "reindex")?;
         let act = run.steps.iter().find(|step| step.id.as_str() == "deploy/run")?;
@@ -147,10 +145,8 @@ fn a_job_gets_its_variables_outlives_the_server_and_gives_outputs() {
         run.state.is_ended().then_some(run.state)
     });
     assert_eq!(aborted, RunState::Aborted);
-    let left = crate::local_support::processes_with("reindex.sh");
-    let said: Vec<String> =
-        left.iter().map(|pid| std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default()).collect();
-    assert!(left.is_empty(), "{said:?}");
+    let jobs = jobs.display().to_string();
+    assert!(crate::local_support::processes_with(&jobs).is_empty(), "it is ended with its run");
     assert!(delivery.granted(&["target", "list"]).contains("AVAILABLE (idle)"));
 }
 
@@ -199,6 +195,7 @@ fn a_prediction_shows_the_plan_from_the_last_look_and_touches_nothing() {
     delivery.software.git(&["-C", clone, "commit", "--quiet", "--all", "-m", "Sell all"]);
     let said = delivery.granted(&["simulate", "push", "software", "dev", "--from", clone]);
     assert!(said.contains("the plan for webshop, as it was seen at"), "{said}");
-    assert!(said.contains("create; webshop is created"), "{said}");
+    // The delivery that is under way would have made it.
+    assert!(said.contains("UTC: update"), "{said}");
     assert!(!delivery.root().join("data/environments/webshop/webshop@dev").exists(), "nothing was made");
 }
