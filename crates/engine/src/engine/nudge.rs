@@ -68,7 +68,7 @@ impl Turn<'_> {
     /// The pending effects that look for news of it.
     fn hastened(&self, what: &Nudge) -> Result<Vec<Effect>, Refused> {
         let due = self.system.due.values();
-        let polls = |wanted: &dyn Fn(u64, &StepId) -> bool| {
+        let polls = |wanted: &dyn Fn(u64, &StepId) -> bool| -> Vec<Effect> {
             let is_wanted = |effect: &&Effect| match &effect.kind {
                 EffectKind::Step { run, step, phase: Phase::Poll } => {
                     self.system.run(run).is_some_and(|run| wanted(run.number, step))
@@ -101,7 +101,11 @@ impl Turn<'_> {
                     let hint = format!("its steps are {}", steps.join(", "));
                     return Err(Refused::unknown(format!("{id} has no step `{step}`"), hint));
                 }
-                polls(&|number, polled| number == run.number && step.as_ref().is_none_or(|step| step == polled))
+                // What a step planned is its own.
+                let is_its = |step: &StepId, polled: &StepId| {
+                    step == polled || run.step(polled).and_then(|act| act.task.planned_by()) == Some(step)
+                };
+                polls(&|number, polled| number == run.number && step.as_ref().is_none_or(|step| is_its(step, polled)))
             }
             Nudge::Handle { handle } => polls(&|number, polled| {
                 self.run(number).step(polled).is_some_and(|step| step.handle.as_ref() == Some(handle))
@@ -114,7 +118,10 @@ impl Turn<'_> {
                         "`tidegate status` shows them",
                     ));
                 };
-                polls(&|number, _| state.holder == Some(number))
+                let looks = |effect: &&Effect| matches!(&effect.kind, EffectKind::Observe { target } if *target == key);
+                let mut hastened = polls(&|number, _| state.holder == Some(number));
+                hastened.extend(due.filter(looks).cloned());
+                hastened
             }
         })
     }

@@ -4,8 +4,8 @@ use proptest::{prelude::*, sample::Index};
 use serde_json::json;
 use tidegate_engine::{
     engine::{
-        Command, Effect, EffectKind, Observation, Outcome, Phase, Run, RunState, Standing, StepOutcome, StepState,
-        TargetKey, TargetLife, target::diagram,
+        Command, Effect, EffectKind, Event, Nudge, Observation, Outcome, Phase, Run, RunState, Standing, StepOutcome,
+        StepState, TargetKey, TargetLife, target::diagram,
     },
     rules::{Operation, TargetName},
 };
@@ -432,6 +432,21 @@ fn nobody_looks_at_rest_while_a_run_has_the_target() {
     looks(&mut world, Standing::Absent);
     world.is_looked_at("shop@dev");
     assert_eq!(life(&world, "dev"), TargetLife::Busy);
+}
+
+#[test]
+fn a_nudge_has_a_target_at_rest_looked_at_now() {
+    let mut world = comes_to_deploy("dev");
+    world.done("deliver-1", "deploy");
+    world.done("deliver-1", "verify");
+    let look = |world: &World| {
+        let looks = |effect: &&Effect| matches!(&effect.kind, EffectKind::Observe { target } if target.to_string() == "shop@dev");
+        world.system.due.values().find(looks).unwrap().due_ms
+    };
+    assert!(look(&world) > world.now_ms);
+    let what = Nudge::Target { target: TargetName::new("shop").unwrap(), stage: stage("dev") };
+    world.record(Event::Nudged { what, delivery: "1".parse().unwrap(), by: None });
+    assert_eq!(look(&world), world.now_ms);
 }
 
 #[test]
