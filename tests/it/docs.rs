@@ -112,7 +112,7 @@ fn every_row_of_who_is_who_is_held_by_a_test_of_that_name() {
         "crates/engine/tests/engine/strangers.rs",
         "crates/engine/tests/engine/asked_by.rs",
         "src/providers/git/authorship.rs",
-        "src/cli/settings.rs",
+        "src/cli/settings/tests.rs",
         "tests/it/git_proof.rs",
         "tests/it/scenarios/socket.rs",
         "tests/it/scenarios/who.rs",

@@ -133,6 +133,11 @@ fn made(step: &crate::engine::StepRun) -> String {
         }
         "approve" => "approved".to_owned(),
         "deploy" => format!("serves at {}", text("address")),
+        "plan" => {
+            let changes = step.outputs.get("changes").and_then(serde_json::Value::as_array).into_iter().flatten();
+            changes.filter_map(serde_json::Value::as_str).collect::<Vec<_>>().join(", ")
+        }
+        "act" => "done".to_owned(),
         "verify" => format!("answers {}", step.outputs.get("status").cloned().unwrap_or_default()),
         _ => String::new(),
     }
