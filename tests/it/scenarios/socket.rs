@@ -263,6 +263,8 @@ fn nobody_over_the_socket_stops_the_server_or_keeps_others_away() {
             break;
         }
         assert!(begun.elapsed() < Duration::from_secs(9), "{code:?}: {error}");
+        // It was quicker than one of the eight, which was told so in its place.
+        idle.push(UnixStream::connect(shared.socket()).unwrap());
     }
     idle.truncate(2);
     assert!(answered(&shared).contains("webshop"));
