@@ -10,8 +10,8 @@ use super::{
     words::first_line,
 };
 use crate::engine::{
-    Attribution, Command, Delivery, EffectId, Event, Outcome, Principal, Recorded, RulesOrigin, StepOutcome, Written,
-    explain,
+    Attribution, Command, Delivery, EffectId, Event, Outcome, Principal, Recorded, RulesOrigin, StartOn, StepOutcome,
+    TagIn, TagsSeen, Written, explain,
 };
 
 /// List what happened, in order. The log is never shortened; `--since` pages through it.
@@ -93,7 +93,11 @@ fn said(by: &Principal) -> String {
 
 fn asked(command: &Command) -> String {
     match command {
-        Command::Run { rule, stage } => format!("started {rule} in {stage}"),
+        Command::Run { rule, stage, on: None } => format!("started {rule} in {stage}"),
+        Command::Run { rule, stage, on: Some(StartOn::Tag(tag)) } => format!("started {rule} in {stage} for tag {tag}"),
+        Command::Run { rule, stage, on: Some(StartOn::Bundle(bundle)) } => {
+            format!("brought {} to {rule} in {stage}", bundle.name)
+        }
         Command::Promote { from, to, release: Some(release), .. } => {
             format!("asked to promote {from} to {to} for the release {}", release.name)
         }
@@ -129,11 +133,24 @@ fn asked(command: &Command) -> String {
     }
 }
 
+/// What is new of tags: those that start something, and how many others there are.
+fn tag_words(tags: &TagsSeen) -> Vec<String> {
+    let TagsSeen { new, within, error, .. } = tags;
+    let mut words: Vec<String> = within
+        .iter()
+        .map(|TagIn { tag, stage, commit, .. }| format!("{stage} has tag {tag} {}", commit.short()))
+        .collect();
+    let others = new.keys().filter(|tag| within.iter().all(|within| within.tag != **tag)).count();
+    words.extend((others > 0).then(|| format!("{others} more {}", if others == 1 { "tag" } else { "tags" })));
+    words.extend(error.clone());
+    words
+}
+
 fn outcome_words(effect: &EffectId, outcome: &Outcome, paint: Painter) -> String {
     let (what, _) = effect.as_str().rsplit_once('#').unwrap_or((effect.as_str(), ""));
     let what = what.trim_start_matches("watch/").trim_start_matches("observe/");
     match outcome {
-        Outcome::Heads { heads, unread } => {
+        Outcome::Heads { heads, unread, tags } => {
             let heads = heads.iter().map(|(stage, head)| match head {
                 Some(head) => format!("{stage} {} \"{}\"", head.commit.short(), head.subject),
                 None => format!("{stage} has no branch"),
@@ -141,7 +158,8 @@ fn outcome_words(effect: &EffectId, outcome: &Outcome, paint: Painter) -> String
             let unread = unread.iter().map(|(stage, unread)| {
                 format!("{stage} {} cannot be read: {}", unread.commit.short(), first_line(&unread.error))
             });
-            format!("{what} was seen: {}", heads.chain(unread).collect::<Vec<_>>().join(", "))
+            let tags = tags.iter().flat_map(|tags| tag_words(tags));
+            format!("{what} was seen: {}", heads.chain(unread).chain(tags).collect::<Vec<_>>().join(", "))
         }
         Outcome::Unreachable { error } => format!("{what} cannot be reached: {}", first_line(error)),
         Outcome::Fired => format!("the time of {what} has come"),

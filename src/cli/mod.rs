@@ -8,6 +8,7 @@ pub mod channels;
 mod check;
 pub mod demo;
 pub mod demo_service;
+mod deploy;
 pub mod doctor;
 mod explain;
 mod freeze;
@@ -110,6 +111,8 @@ enum Command {
     /// Start a rule by hand, or show one run (`tidegate run show RUN`)
     #[command(subcommand)]
     Run(run::Run),
+    /// Deploy what was built elsewhere: a file, without a build
+    Deploy(deploy::Deploy),
     /// Show what a run's steps printed
     Logs(logs::Logs),
     /// Promote what was verified in one stage to the next
@@ -250,6 +253,7 @@ impl Cli {
             Command::Status(status) => status.execute(&config, output).await,
             Command::Runs(runs) => runs.execute(&config, output).await,
             Command::Run(run) => run.execute(&config, output).await,
+            Command::Deploy(deploy) => deploy.execute(&config, output).await,
             Command::Logs(logs) => logs.execute(&config).await,
             Command::Promote(promote) => promote.execute(&config, output).await,
             Command::Release(release) => release.execute(&config, output).await,
@@ -322,6 +326,7 @@ impl Command {
             Self::Retry(_) | Self::Abort(_) | Self::Unlock(_) | Self::Pause(_) | Self::Resume(_) => None,
             Self::Freeze(_) | Self::Thaw(_) | Self::Override(_) | Self::Hotfix(_) => None,
             Self::Target(_) | Self::Nudge(_) => None,
+            Self::Deploy(_) => Some("it brings a file of whoever types it"),
         }
     }
 }

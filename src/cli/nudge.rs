@@ -8,12 +8,13 @@ use clap::Args;
 use super::{Asking, House, asker::Asker, output::Output};
 use crate::{
     driver::now_ms,
-    engine::{DeliveryId, Event, Nudge, Refused, RunId, System},
-    rules::{StageName, StepId, SystemName, TargetName, repository_key},
+    engine::{CommitId, DeliveryId, Event, Nudge, Refused, RunId, System},
+    rules::{RepositoryName, StageName, StepId, SystemName, TargetName, repository_key},
     store::RecordError,
 };
 
 const AFTER_HELP: &str = "Examples: tidegate nudge software; tidegate nudge deliver-7; tidegate nudge webshop --stage dev\n\
+At the end of a build elsewhere: tidegate nudge stack --workflow build.yaml --stage dev --commit \"$SHA\" --delivery \"build-$NUMBER\"\n\
 In the hook `post-receive` of a repository: tidegate --config /srv/delivery/tidegate.toml nudge \"$PWD\"";
 
 /// Look now whether there is news of something, rather than when its turn comes.
@@ -26,9 +27,19 @@ pub(super) struct Nudges {
     /// Only what this step of the run waits for
     #[arg(long, conflicts_with_all = ["stage", "handle"])]
     step: Option<StepId>,
-    /// The stage of a target
+    /// The stage of a target, or of what a workflow worked on
     #[arg(long, conflicts_with = "handle")]
     stage: Option<StageName>,
+    /// Of the repository that is named: this ended there, with success unless `--failed` says otherwise. Rules that are `on` it
+    /// start
+    #[arg(long, value_name = "NAME", requires = "stage", conflicts_with_all = ["step", "handle"])]
+    workflow: Option<String>,
+    /// The commit that the workflow worked on; the head that is known unless it is said
+    #[arg(long, requires = "workflow", value_parser = parse_commit)]
+    commit: Option<CommitId>,
+    /// The workflow failed: nothing is started
+    #[arg(long, requires = "workflow")]
+    failed: bool,
     /// It is the handle of something outside, like the number of a build
     #[arg(long)]
     handle: bool,
@@ -56,6 +67,7 @@ impl Nudges {
             let clause = what.clause();
             let seq = nudge(&house, &system, &asker, what, delivery.clone()).await?;
             said.push(match seq {
+                Some(_) if self.workflow.is_some() => format!("{system}: asked to {clause}"),
                 Some(_) => format!("{system}: asked to {clause} now"),
                 None => format!("{system}: {delivery} was taken in before"),
             });
@@ -65,7 +77,7 @@ impl Nudges {
     }
 
     fn is_url(&self) -> bool {
-        !self.handle && self.what.contains(['/', ':'])
+        !self.handle && self.workflow.is_none() && self.what.contains(['/', ':'])
     }
 
     /// The repositories of this URL, in all systems.
@@ -99,6 +111,15 @@ impl Nudges {
         if self.handle {
             return Ok(Nudge::Handle { handle: self.what.clone() });
         }
+        if let (Some(workflow), Some(stage)) = (&self.workflow, &self.stage) {
+            return Ok(Nudge::Workflow {
+                workflow: workflow.clone(),
+                repository: RepositoryName::new(&self.what)?,
+                stage: stage.clone(),
+                commit: self.commit.clone(),
+                succeeded: !self.failed,
+            });
+        }
         if let Some(stage) = &self.stage {
             return Ok(Nudge::Target { target: TargetName::new(&self.what)?, stage: stage.clone() });
         }
@@ -129,6 +150,12 @@ async fn nudge(
         Err(RecordError::Refused(Refused::Delivered { .. })) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// A whole commit: only the head that it is starts something.
+fn parse_commit(text: &str) -> Result<CommitId, String> {
+    let is_whole = text.len() == 40 && text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    is_whole.then(|| CommitId::new(text)).ok_or_else(|| "a whole commit has 40 hexadecimal digits".to_owned())
 }
 
 /// Where a repository is, however that is written: on this machine also through links and `..`.

@@ -8,11 +8,15 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use crate::providers::Fault;
 
 /// How often a lock that is held is tried again.
 const LOCK_INTERVAL: Duration = Duration::from_millis(20);
+/// As much as is read of a file at once.
+const CHUNK_BYTES: usize = 64 * 1024;
 /// As many symbolic links as Linux follows in one path before it calls it a loop.
 const MAX_SYMLINKS: usize = 40;
 
@@ -191,8 +195,31 @@ pub(crate) fn directory_name(text: &str) -> String {
 
 /// SHA-256 of bytes, in lower-case hex.
 pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
-    use sha2::{Digest, Sha256};
     hex(&Sha256::digest(bytes))
+}
+
+/// The SHA-256 of a file, in lower-case hex, and its length in bytes. It is read in pieces.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) async fn sha256_of_file(path: &Path) -> Result<(String, u64), Fault> {
+    let file = tokio::fs::File::open(path).await;
+    let file = file.map_err(|error| fault(&format!("read {}", path.display()), &error))?;
+    sha256_of_bytes(file).await.map_err(|error| fault(&format!("read {}", path.display()), &error))
+}
+
+/// The SHA-256 of all that is to be read, in lower-case hex, and how many bytes that were.
+pub(crate) async fn sha256_of_bytes(mut from: impl AsyncRead + Unpin) -> io::Result<(String, u64)> {
+    let (mut hash, mut length_bytes, mut buffer) = (Sha256::new(), 0, vec![0; CHUNK_BYTES]);
+    loop {
+        match from.read(&mut buffer).await? {
+            0 => return Ok((hex(&hash.finalize()), length_bytes)),
+            read => {
+                hash.update(&buffer[..read]);
+                length_bytes += read as u64;
+            }
+        }
+    }
 }
 
 /// Bytes in lower-case hex.

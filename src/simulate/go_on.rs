@@ -163,6 +163,7 @@ impl Simulation {
                 Some(run)
             }
             Cause::Command { .. } | Cause::Decision { .. } => None,
+            Cause::Tag { .. } | Cause::Workflow { .. } | Cause::Release { .. } => None,
         };
         let of_schedule = by.and_then(|by| self.system.run(by)).is_some_and(|by| self.scheduled.contains(&by.number));
         if of_schedule {

@@ -129,7 +129,8 @@ impl Record {
             | Cause::HalfWay { run: by }
             | Cause::NotVerified { run: by } => self.last_of(by.as_str()),
             Cause::Push { by: None, .. } | Cause::Command { .. } | Cause::Decision { .. } => self.supposed(),
-            Cause::Schedule { .. } => None,
+            Cause::Release { .. } => self.supposed(),
+            Cause::Schedule { .. } | Cause::Tag { .. } | Cause::Workflow { .. } => None,
         }
     }
 
@@ -180,6 +181,9 @@ fn why(run: &Run, told: impl Fn(&str) -> String) -> String {
         Cause::Push { by: Some(run), subject, .. } => format!("{run} committed \"{}\"", told(subject)),
         Cause::Push { author, subject, by: None } => format!("{} pushed \"{subject}\"", name(author)),
         Cause::Schedule { instant_ms } => format!("the schedule of {}", crate::engine::explain::time(*instant_ms)),
+        Cause::Tag { tag } => format!("tag {}", told(tag)),
+        Cause::Workflow { workflow } => format!("{workflow} succeeded"),
+        Cause::Release { by, bundle } => format!("{by} brought {}", told(&bundle.name)),
         Cause::Upstream { run } => format!("{run} succeeded"),
         Cause::Verified { run } => format!("{run} verified it{in_stage}"),
         Cause::Command { by } => format!("{by} asked for it"),

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     engine::{
-        Command, Compiled, Effect, EffectId, EffectKind, Event, Principal, Recorded, Refused, WatchWork, Work, explain,
-        step, work,
+        Command, Compiled, Effect, EffectId, EffectKind, Event, Principal, Recorded, Refused, StartOn, WatchWork, Work,
+        explain, step, work,
     },
     providers::git::{self, Standing},
     rules::{RepositoryName, RuleName, StageName},
@@ -168,7 +168,7 @@ impl Simulation {
             .map(|(name, _)| name.clone())
             .collect();
         for rule in names {
-            self.asked(by, Command::Run { rule, stage: stage.clone() }).await?;
+            self.asked(by, Command::Run { rule, stage: stage.clone(), on: None }).await?;
         }
         Ok(clause)
     }
@@ -232,7 +232,10 @@ fn clause(command: &Command) -> String {
         Command::Rollback { stage, to: Some(run), .. } => format!("{stage} were rolled back to what {run} verified"),
         Command::Rollback { stage, to: None, .. } => format!("{stage} were rolled back to the version before"),
         Command::Retry { run } => format!("{run} were tried again"),
-        Command::Run { rule, stage } => format!("{rule} were run in {stage}"),
+        Command::Run { rule, stage, on: None } => format!("{rule} were run in {stage}"),
+        Command::Run { rule, stage, on: Some(StartOn::Tag(tag)) } => {
+            format!("{rule} were run in {stage} for tag {tag}")
+        }
         other => format!("somebody asked to {}", other.clause()),
     }
 }

@@ -21,6 +21,7 @@ use crate::{
     providers::{
         Fault,
         act::{Act, ActState, Found},
+        files::sha256_of_file,
         git::Taking,
         image_builder::find_image,
         local_job::JobRequest,
@@ -160,6 +161,21 @@ impl ActStep<'_> {
         let deadline = time_left(on.work);
         let said = on.tools.mirrors.checkout(&mirror, commit.as_str(), &tree, Taking::PLAIN, deadline).await?;
         on.log.output(said.as_bytes()).await;
+        self.bring(on, target).await
+    }
+
+    /// What somebody brought for a job, byte for byte.
+    async fn bring(&self, on: &Try<'_>, target: &TargetWork) -> Result<(), Fault> {
+        let Some((uri, sha256)) = brought(on.work) else { return Ok(()) };
+        let file = on.tools.providers.jobs(&on.work.stage)?.bundle(&place(target), on.work.key.as_str());
+        on.tools.objects.fetch_to(uri, &file).await?;
+        let (found, _) = sha256_of_file(&file).await?;
+        if found != sha256 {
+            return Err(Fault::fail(
+                format!("the stored bundle {uri} has the SHA-256 {found}, and {sha256} was brought"),
+                "it was changed since; find out by whom, then bring it again with `tidegate deploy`",
+            ));
+        }
         Ok(())
     }
 
@@ -220,8 +236,21 @@ fn job(deploy: &Deploy, target: &TargetWork, on: &Try<'_>) -> Result<JobRequest,
         network: deploy.network,
         commit: work.source.as_ref().map_or_else(String::new, |source| source.commit.to_string()),
         tree: on.tools.providers.jobs(&work.stage)?.tree(&place(target), work.key.as_str()),
+        bundle: match brought(work) {
+            Some((_, sha256)) => {
+                let file = on.tools.providers.jobs(&work.stage)?.bundle(&place(target), work.key.as_str());
+                Some((file, sha256.to_owned()))
+            }
+            None => None,
+        },
         grace: Duration::from_millis(u64::try_from(grace).unwrap_or(0)),
     })
+}
+
+/// Where what somebody brought is, and its SHA-256.
+fn brought(work: &StepWork) -> Option<(&str, &str)> {
+    let output = |name: &str| work.input("bundle", name).and_then(Value::as_str);
+    Some((output("uri")?, output("sha256")?))
 }
 
 async fn foreseen_stack(deploy: &Deploy, ahead: &Ahead<'_>) -> Result<Foreseen, Fault> {

@@ -96,5 +96,6 @@ fn step_of(task: &Task) -> Box<dyn Step + '_> {
         Task::Action(Action::Approve(_)) | Task::FanIn | Task::Soak { .. } | Task::Window { .. } | Task::Consent(_) => {
             Box::new(gate::GateStep(task.kind()))
         }
+        Task::Bundle => Box::new(gate::GateStep(task.kind())),
     }
 }

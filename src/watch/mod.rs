@@ -1,7 +1,9 @@
 //! Turns the outside into events. It decides nothing: it only says what is there.
 
+mod pins;
 mod places;
 mod poll;
+mod tags;
 mod waits;
 
 pub use places::{Place, Places, Wants};

@@ -7,18 +7,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
 use tokio::{sync::Notify, time::timeout};
 
-use super::{Places, Wants};
+use super::{
+    Places, Wants,
+    pins::{Compared, pins_of, places},
+    tags::Tags,
+};
 use crate::{
-    engine::{CommitId, CommitSet, HeadSeen, Outcome, PinPlace, PinnerId, PinsSeen, StepKey, Unread, WatchWork},
+    engine::{CommitId, HeadSeen, Outcome, StepKey, TagsSeen, Unread, WatchWork},
     providers::{
         Fault,
-        git::{CommitPlace, Mirror, Mirrors, NO_LIMIT},
+        git::{Mirror, Mirrors, NO_LIMIT, Refs},
         quarantine::Quarantine,
     },
-    rules::{RepositoryName, StageName, host_of, printable, printable_line},
+    rules::{StageName, host_of, printable, printable_line},
 };
 
 /// How long the mirror's lock is waited for when commits are kept.
@@ -54,24 +57,25 @@ pub struct Watching<'with> {
 struct Look {
     heads: BTreeMap<StageName, Option<HeadSeen>>,
     unread: BTreeMap<StageName, (CommitId, Fault)>,
+    tags: Option<TagsSeen>,
 }
 
 /// Looks until there is news: heads that differ from those known, a branch that cannot be read, or a repository that can
 /// no longer be reached. A branch that cannot be read hides none of the others.
 pub async fn watch(work: &WatchWork, with: Watching<'_>) -> Outcome {
     keep(work, with.mirrors).await;
-    let (mut failures, mut unread_again) = (0, Instant::now());
+    let (mut failures, mut unread_again, mut is_first) = (0, Instant::now(), true);
     loop {
         let try_unread = Instant::now() >= unread_again;
         if try_unread {
             unread_again = Instant::now() + UNREAD_AGAIN;
         }
-        match look(work, with, try_unread).await {
+        match look(work, with, (try_unread, is_first)).await {
             Ok(Some(look)) => {
                 let patient = failures < FAILURES_BEFORE_NEWS;
                 let unread = unread_news(work, &look, patient);
-                if !look.heads.is_empty() || !unread.is_empty() {
-                    return Outcome::Heads { heads: look.heads, unread };
+                if !look.heads.is_empty() || !unread.is_empty() || look.tags.is_some() {
+                    return Outcome::Heads { heads: look.heads, unread, tags: look.tags.map(Box::new) };
                 }
                 failures += 1;
             }
@@ -88,6 +92,7 @@ pub async fn watch(work: &WatchWork, with: Watching<'_>) -> Outcome {
                 }
             }
         }
+        is_first = false;
         (with.no_news)();
         // One that came during the look counts, too.
         drop(timeout(pause(work, failures), with.nudged.notified()).await);
@@ -138,14 +143,23 @@ fn pause(work: &WatchWork, failures: u32) -> Duration {
     Duration::from_secs_f64((pause.as_secs_f64() + jitter).max(0.0))
 }
 
-/// One look. Nothing where all is as it is known to be; branches that could not be read before are tried when `try_unread`.
-async fn look(work: &WatchWork, with: Watching<'_>, try_unread: bool) -> Result<Option<Look>, Fault> {
+/// One look. Nothing where all is as it is known to be; branches that could not be read before are tried when `try_unread`, and
+/// tags that are waited for when it `is_first`: a commit of ours may have brought them.
+async fn look(
+    work: &WatchWork,
+    with: Watching<'_>,
+    (try_unread, is_first): (bool, bool),
+) -> Result<Option<Look>, Fault> {
     let mirror = with.mirrors.mirror(&work.url)?;
     let branches: Vec<String> = work.branches.values().cloned().collect();
-    let heads = {
+    let Refs { heads, tags } = {
         let _place = with.looks.take(wants(work)).await;
-        mirror.heads(&branches, NO_LIMIT).await?
+        match work.tags {
+            Some(_) => mirror.heads_and_tags(&branches, NO_LIMIT).await?,
+            None => Refs { heads: mirror.heads(&branches, NO_LIMIT).await?, ..Refs::default() },
+        }
     };
+    let tags = work.tags.as_ref().map(|asked| Tags::of(asked, &tags));
     let head = |branch: &String| heads.get(branch).and_then(Option::as_deref);
     let is_unread = |stage: &StageName, branch: &String| {
         work.unread.get(stage).is_some_and(|unread| head(branch) == Some(unread.commit.as_str()))
@@ -154,7 +168,8 @@ async fn look(work: &WatchWork, with: Watching<'_>, try_unread: bool) -> Result<
         Some(_) => try_unread || !is_unread(stage, branch),
         None => head(branch) != work.known.get(stage).map(CommitId::as_str),
     });
-    if !differs && work.seen && work.reachable {
+    let tags_differ = tags.as_ref().is_some_and(|tags| tags.is_news() || (is_first && tags.are_awaited()));
+    if !differs && !tags_differ && work.seen && work.reachable {
         return Ok(None);
     }
     let new = work.branches.iter().filter(|(stage, branch)| {
@@ -194,6 +209,12 @@ async fn look(work: &WatchWork, with: Watching<'_>, try_unread: bool) -> Result<
         look.heads.retain(|stage, seen| {
             seen.as_ref().map(|seen| &seen.commit) != work.known.get(stage) || work.unread.contains_key(stage)
         });
+    }
+    if let Some(tags) = tags {
+        look.tags = tags.seen(work, &mirror, &look.heads).await?;
+    }
+    if !differs && look.tags.is_none() && work.seen && work.reachable {
+        return Ok(None);
     }
     Ok(Some(look))
 }
@@ -270,7 +291,8 @@ async fn describe(
         Some(before) => mirror.commit_info(before).await.is_ok(),
         None => false,
     };
-    seen.pins = pins_of(work, mirror, stage, before.as_deref().filter(|_| is_there), &seen).await?;
+    let compared = before.as_deref().filter(|_| is_there).map_or(Compared::First, Compared::With);
+    seen.pins = pins_of(work, mirror, stage, compared, commit).await?;
     let seen_before = before.clone().filter(|_| is_there);
     let later = readable(mirror, later).await;
     let (since, lost) = match before {
@@ -309,47 +331,6 @@ async fn readable(mirror: &Mirror, commits: Vec<String>) -> Vec<String> {
     found
 }
 
-/// All that is pinned in a head. Of values that are not those of the head before, the commit of ours that wrote them says what
-/// they are of; at the first sight nothing is asked.
-async fn pins_of(
-    work: &WatchWork,
-    mirror: &Mirror,
-    stage: &StageName,
-    before: Option<&str>,
-    seen: &HeadSeen,
-) -> Result<Vec<PinsSeen>, Fault> {
-    let (mut found, commit) = (Vec::new(), seen.commit.as_str());
-    for PinPlace { pinner, file, pointers } in work.pins.get(stage).into_iter().flatten() {
-        let values = mirror.values(commit, file, pointers).await?;
-        let is_new = match before {
-            Some(before) => mirror.values(before, file, pointers).await? != values,
-            None => false,
-        };
-        let of = if is_new {
-            made_from(work, mirror, stage, (commit, pinner, file), &values).await?
-        } else {
-            CommitSet::new()
-        };
-        found.push(PinsSeen { pinner: pinner.clone(), file: file.clone(), values, of });
-    }
-    Ok(found)
-}
-
-async fn made_from(
-    work: &WatchWork,
-    mirror: &Mirror,
-    stage: &StageName,
-    (commit, pinner, file): (&str, &PinnerId, &str),
-    values: &BTreeMap<String, Value>,
-) -> Result<CommitSet, Fault> {
-    let step = pinner.as_str().split_once('/').unwrap_or_default();
-    // What a merge brought was written on another stage's branch.
-    let of = mirror.made_from(&places(work, stage), commit, step, (file, values)).await?;
-    let named = of.iter().filter_map(|of| of.split_once('@'));
-    let named = named.filter_map(|(name, commit)| Some((RepositoryName::new(name).ok()?, CommitId::new(commit))));
-    Ok(named.collect())
-}
-
 /// Refuses a head that brings a commit which is neither ours nor signed by anybody who is listed.
 async fn signed(
     work: &WatchWork,
@@ -365,13 +346,4 @@ async fn signed(
             Err(unsigned.refused(work.repository.as_str(), branch))
         }
     }
-}
-
-/// Where commits of ours are made: first in this stage, then in the others.
-fn places(work: &WatchWork, stage: &StageName) -> Vec<CommitPlace> {
-    let others = work.branches.iter().filter(|(other, _)| *other != stage).map(|(_, branch)| branch);
-    let branches = work.branches.get(stage).into_iter().chain(others);
-    let (system, repository) = (work.system.to_string(), work.repository.to_string());
-    let place = CommitPlace { system, repository, branch: String::new() };
-    branches.map(|branch| CommitPlace { branch: branch.clone(), ..place.clone() }).collect()
 }

@@ -209,6 +209,7 @@ async fn seen(
         interval_ms: 1_000,
         pins: BTreeMap::new(),
         require_signatures: BTreeSet::new(),
+        tags: None,
     };
     let (mirrors, looks) = (mirrors(root), Places::new(PlaceKind::Looks, 1));
     let quarantine = Quarantine::open(root.join("begun")).unwrap();

@@ -150,3 +150,22 @@ async fn a_failing_server_is_tried_again_and_a_refusing_one_is_explained() {
     let (_, hint) = failure(absent.forward(&change, SOON).await);
     assert!(hint.contains("correct the repository's URL"), "{hint}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tags_are_read_with_the_heads_and_name_what_they_lead_to() {
+    let root = tempfile::tempdir().unwrap();
+    let (remote, server) = served(root.path());
+    let first = remote.head("dev").unwrap();
+    remote.git(&["tag", "1.0.0", &first]);
+    remote.git(&["tag", "--annotate", "-m", "Twice", "releases/1.0.1", "1.0.0"]);
+    remote.git(&["tag", "tree", &format!("{first}^{{tree}}")]);
+    for url in [remote.url(), server.url("", "image.git")] {
+        let root = tempfile::tempdir().unwrap();
+        let mirror = mirrors(root.path()).mirror(&url).unwrap();
+        let refs = mirror.heads_and_tags(&["dev".to_owned()], SOON).await.unwrap();
+        assert_eq!(refs.heads["dev"].as_ref(), Some(&first), "{url}");
+        assert_eq!(refs.tags.len(), 3, "{url}: {:?}", refs.tags);
+        assert_eq!((&refs.tags["1.0.0"], &refs.tags["releases/1.0.1"]), (&first, &first), "{url}");
+        assert_ne!(refs.tags["tree"], first);
+    }
+}

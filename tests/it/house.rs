@@ -149,7 +149,10 @@ fn what_decides_has_no_input_or_output() {
 fn what_runs_before_a_change_lands_is_the_test_command_of_the_readme() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let commands = fs::read_to_string(root.join(".ci/run")).unwrap();
-    assert!(commands.lines().any(|line| line == "exec bash scripts/test"), ".ci/run does not run scripts/test: {commands}");
+    assert!(
+        commands.lines().any(|line| line == "exec bash scripts/test"),
+        ".ci/run does not run scripts/test: {commands}"
+    );
     assert!(fs::read_to_string(root.join("README.md")).unwrap().contains("scripts/test"));
 }
 

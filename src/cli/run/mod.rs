@@ -14,7 +14,7 @@ use super::{
     place_waits::PlaceWaits,
 };
 use crate::{
-    engine::{self, Command, RunId, System, explain},
+    engine::{self, Command, RunId, StartOn, System, explain},
     rules::{RuleName, StageName},
 };
 
@@ -28,6 +28,9 @@ pub(super) enum Run {
         /// The stage
         #[arg(long)]
         stage: StageName,
+        /// For a rule that tags start: the tag that it is to run for, once more
+        #[arg(long)]
+        tag: Option<String>,
         #[command(flatten)]
         asking: Asking,
     },
@@ -44,9 +47,11 @@ pub(super) enum Run {
 impl Run {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
         match self {
-            Self::Start { rule, stage, asking } => {
-                let done = format!("{rule} was started in {stage}: `tidegate status` shows how far it is");
-                asking.ask(config, output, Command::Run { rule, stage }, &done).await
+            Self::Start { rule, stage, tag, asking } => {
+                let of_tag = tag.as_ref().map_or_else(String::new, |tag| format!(" for tag {tag}"));
+                let done = format!("{rule} was started in {stage}{of_tag}: `tidegate status` shows how far it is");
+                let command = Command::Run { rule, stage, on: tag.map(StartOn::Tag) };
+                asking.ask(config, output, command, &done).await
             }
             Self::Show { run, asking } => show(config, output, &run, &asking).await,
         }

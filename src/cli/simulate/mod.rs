@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     driver::now_ms,
-    engine::{Command, Digest, Principal, RunId, System, explain},
+    engine::{Command, Digest, Principal, RunId, StartOn, System, explain},
     providers::git::{GitOptions, commit_in},
     rules::{Loaded, RepositoryName, RuleName, Rules, StageName},
     simulate::{
@@ -95,6 +95,9 @@ pub(super) enum Simulate {
         /// The stage
         #[arg(long)]
         stage: StageName,
+        /// For a rule that tags start: the tag that it is to run for, once more
+        #[arg(long)]
+        tag: Option<String>,
         #[command(flatten)]
         ahead: Ahead,
     },
@@ -243,7 +246,9 @@ impl Simulate {
                 asked(Command::Rollback { stage, to, reason: "simulated".to_owned() }, ahead)
             }
             Self::Retry { run, ahead } => asked(Command::Retry { run }, ahead),
-            Self::Run { rule, stage, ahead } => asked(Command::Run { rule, stage }, ahead),
+            Self::Run { rule, stage, tag, ahead } => {
+                asked(Command::Run { rule, stage, on: tag.map(StartOn::Tag) }, ahead)
+            }
             Self::Until { time, how } => {
                 let from_now = |_| moment::parse(&format!("in {time}"), now_ms).ok();
                 let until_ms = moment::parse(&time, now_ms).or_else(|error| from_now(()).ok_or(error))?;

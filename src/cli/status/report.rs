@@ -133,6 +133,9 @@ pub struct RepositoryStatus {
     /// Stage → why the head of its branch cannot be read; what is said of it above is the last that could be.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub unread: BTreeMap<String, UnreadStatus>,
+    /// Why its tags are not taken in, where rules ask for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags_unread: Option<String>,
     /// Whether it has been looked at at all.
     pub seen: bool,
 }
@@ -339,6 +342,7 @@ fn repository(state: &System, name: &RepositoryName) -> RepositoryStatus {
         heads: heads.collect(),
         unreachable: watched.and_then(|watched| watched.unreachable.as_ref()).map(|reason| reason.error.clone()),
         unread: watched.into_iter().flat_map(|watched| &watched.unread).map(unread).collect(),
+        tags_unread: watched.and_then(|watched| watched.tags.as_ref()?.error.clone()),
         seen: watched.is_some_and(|watched| !watched.seen.is_empty()),
     }
 }

@@ -192,6 +192,10 @@ fn trouble(
             format!("  {at:<stage$} {name} {commit} {what}: {}", words::first_line(&unread.error))
         })
     });
+    let tags = report.repositories.iter().filter_map(|repository| {
+        let (name, error) = (&repository.repository, repository.tags_unread.as_ref()?);
+        Some(format!("  {name} {}: {}", paint("tags are not taken in", Tone::Bad), words::first_line(error)))
+    });
     let untold = untold::lines(&report.untold, report.more_given_up);
     let half_way = half_way.into_iter().chain(releases::lines(&report.half_released));
     let ahead = ahead.map(|ahead| format!("  {ahead}"));
@@ -208,6 +212,7 @@ fn trouble(
         .chain(failed)
         .chain(unreachable)
         .chain(unread)
+        .chain(tags)
         .chain(targets(report, stage))
         .chain(rules(report))
         .chain(untold);

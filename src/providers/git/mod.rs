@@ -94,5 +94,5 @@ pub use trailers::{
     KEY_TRAILER, MADE_FROM_TRAILER, PROOF_TRAILER, REPOSITORY_TRAILER, RESTORES_TRAILER, SYSTEM_TRAILER,
     TAKES_AWAY_TRAILER,
 };
-pub use transport::NO_LIMIT;
+pub use transport::{NO_LIMIT, Refs};
 pub use version::{GitVersion, OLDEST_GIT, git_version};

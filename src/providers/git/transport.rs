@@ -19,6 +19,20 @@ const PROOF_DEADLINE: Duration = Duration::from_secs(10);
 /// How many hex digits a commit of SHA-1 has.
 const SHA1_DIGITS: usize = 40;
 
+/// The tags of a repository on this machine, with what each names in the end.
+fn tags(repository: &Repository) -> Result<BTreeMap<String, String>, git2::Error> {
+    let mut tags = BTreeMap::new();
+    for reference in repository.references_glob("refs/tags/*")? {
+        let reference = reference?;
+        let named = reference.peel(git2::ObjectType::Any);
+        if let (Ok(name), Ok(named)) = (reference.shorthand(), named) {
+            let commit = named.peel_to_commit().map_or(named.id(), |commit| commit.id());
+            tags.insert(name.to_owned(), commit.to_string());
+        }
+    }
+    Ok(tags)
+}
+
 /// What became of a push that expected a certain head.
 pub(super) enum Pushed {
     /// The branch is at our commit.
@@ -30,6 +44,15 @@ pub(super) enum Pushed {
     InDoubt { fault: Fault, complaint: String },
 }
 
+/// What branches and tags of a remote name.
+#[derive(Debug, Default)]
+pub struct Refs {
+    /// Branch → its head; `None` for a branch that does not exist.
+    pub heads: BTreeMap<String, Option<String>>,
+    /// Tag → the commit, or whatever else, that it names in the end.
+    pub tags: BTreeMap<String, String>,
+}
+
 impl Mirror {
     /// The heads of `branches` at the remote, in one request whatever their number; `None` for a branch that does
     /// not exist. Needs no lock. A remote on this machine is read in this process. Where what was read is older than what
@@ -39,24 +62,33 @@ impl Mirror {
         branches: &[String],
         deadline: Duration,
     ) -> Result<BTreeMap<String, Option<String>>, Fault> {
+        Ok(self.refs(branches, false, deadline).await?.heads)
+    }
+
+    /// The same with all tags, in the same request. What was read of a tag may be older than what is there.
+    pub async fn heads_and_tags(&self, branches: &[String], deadline: Duration) -> Result<Refs, Fault> {
+        self.refs(branches, true, deadline).await
+    }
+
+    async fn refs(&self, branches: &[String], with_tags: bool, deadline: Duration) -> Result<Refs, Fault> {
         let deadline = Instant::now() + deadline;
         check_branches(branches)?;
-        let heads = match self.local_heads(branches).await? {
-            Some(heads) => heads,
+        let refs = match self.local_refs(branches, with_tags).await? {
+            Some(refs) => refs,
             None => {
-                let heads = self.ask_heads(branches, deadline).await?;
+                let refs = self.ask_refs(branches, with_tags, deadline).await?;
                 // Without a mirror nothing is known.
                 if self.remote.directory.is_some() || !self.directory.join("HEAD").is_file() {
-                    heads
+                    refs
                 } else {
-                    self.newest_known_or_proved(&heads, deadline).await?
+                    Refs { heads: self.newest_known_or_proved(&refs.heads, deadline).await?, ..refs }
                 }
             }
         };
-        for (branch, head) in &heads {
+        for (branch, head) in &refs.heads {
             self.reads.saw(branch, head.as_deref().and_then(|id| Oid::from_str(id).ok()));
         }
-        Ok(heads)
+        Ok(refs)
     }
 
     /// These heads, or where the mirror has newer ones, those: unless the side of the remote that takes pushes says the same.
@@ -103,34 +135,35 @@ impl Mirror {
         .await
     }
 
-    /// Asks the remote for the heads of branches, in one request.
-    pub(super) async fn ask_heads(
-        &self,
-        branches: &[String],
-        deadline: Instant,
-    ) -> Result<BTreeMap<String, Option<String>>, Fault> {
+    /// Asks the remote for branches, and for its tags, in one request.
+    async fn ask_refs(&self, branches: &[String], with_tags: bool, deadline: Instant) -> Result<Refs, Fault> {
         let mut arguments = vec!["ls-remote".to_owned(), "--quiet".to_owned(), self.remote.url.clone()];
         arguments.extend(branches.iter().map(|branch| format!("refs/heads/{branch}")));
+        arguments.extend(with_tags.then(|| "refs/tags/*".to_owned()));
         let listed = self.git(&arguments, deadline, "asking for the heads").await?;
         if !listed.success {
             return Err(self.explain(&listed, "asking for the heads"));
         }
         self.warn_if_moved(&listed.stderr);
-        let mut heads: BTreeMap<_, _> = branches.iter().map(|branch| (branch.clone(), None)).collect();
+        let mut refs = Refs::default();
+        refs.heads.extend(branches.iter().map(|branch| (branch.clone(), None)));
         for (id, name) in listed.stdout.lines().filter_map(|line| line.split_once('\t')) {
             if id.len() != SHA1_DIGITS {
                 return Err(refusal::sha256(&self.remote.url));
             }
             // Patterns match the end of a name, so that refs of other folders may be listed, too.
-            if let Some(head) = name.strip_prefix("refs/heads/").and_then(|branch| heads.get_mut(branch)) {
+            if let Some(head) = name.strip_prefix("refs/heads/").and_then(|branch| refs.heads.get_mut(branch)) {
                 *head = Some(id.to_owned());
+            } else if let Some(tag) = name.strip_prefix("refs/tags/").filter(|_| with_tags) {
+                // What an annotated tag names comes after the tag itself.
+                refs.tags.insert(tag.trim_end_matches("^{}").to_owned(), id.to_owned());
             }
         }
-        Ok(heads)
+        Ok(refs)
     }
 
-    /// The heads of a remote on this machine, without a process; `None` when libgit2 cannot read it.
-    async fn local_heads(&self, branches: &[String]) -> Result<Option<BTreeMap<String, Option<String>>>, Fault> {
+    /// Branches and tags of a remote on this machine, without a process; `None` when libgit2 cannot read it.
+    async fn local_refs(&self, branches: &[String], with_tags: bool) -> Result<Option<Refs>, Fault> {
         let Some(directory) = self.remote.directory.clone() else { return Ok(None) };
         let branches = branches.to_vec();
         let read = tokio::task::spawn_blocking(move || {
@@ -140,7 +173,9 @@ impl Mirror {
                 Err(error) if error.code() == ErrorCode::NotFound => Some((branch, None)),
                 Err(_) => None,
             };
-            branches.into_iter().map(head).collect()
+            let heads = branches.into_iter().map(head).collect::<Option<_>>()?;
+            let tags = if with_tags { tags(&repository).ok()? } else { BTreeMap::new() };
+            Some(Refs { heads, tags })
         });
         let silence = self.git.silence;
         let read = timeout(silence, read).await.map_err(|_| self.unfinished("reading the heads", Some(silence)))?;

@@ -21,6 +21,7 @@ const EXIT: &str = "exit";
 const CANCELLING: &str = "cancelling";
 const LOG: &str = "log.txt";
 const OUTPUTS: &str = "outputs.json";
+const BUNDLE: &str = "bundle";
 /// How much of what a job printed is kept in the log of its step.
 const LOG_BYTES: u64 = 256 * 1024;
 /// How much a job may give to later steps.
@@ -44,6 +45,8 @@ pub struct JobRequest {
     pub commit: String,
     /// Where that tree lies until the job begins, which takes it: on the same file system as the jobs.
     pub tree: PathBuf,
+    /// What somebody brought for it, where it lies until the job begins, and its digest.
+    pub bundle: Option<(PathBuf, String)>,
     /// How long it may take to end by itself when it is cancelled.
     pub grace: Duration,
 }
@@ -56,6 +59,8 @@ struct Record {
     variables: Map<String, Value>,
     network: bool,
     commit: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bundle: Option<String>,
     grace_ms: u64,
 }
 
@@ -67,6 +72,7 @@ impl JobRequest {
             variables: self.variables.clone(),
             network: self.network,
             commit: self.commit.clone(),
+            bundle: self.bundle.as_ref().map(|(_, digest)| digest.clone()),
             grace_ms: u64::try_from(self.grace.as_millis()).unwrap_or(u64::MAX),
         }
     }
@@ -123,6 +129,9 @@ impl Job {
             files::create_directory(folder)?;
         }
         fs::rename(&request.tree, &work).map_err(|error| files::fault("take the tree of a job", &error))?;
+        if let Some((bundle, _)) = &request.bundle {
+            fs::rename(bundle, self.file(BUNDLE)).map_err(|error| files::fault("take the bundle of a job", &error))?;
+        }
         files::write_json(&self.file("variables.json"), &request.variables)?;
         files::write_json(&self.file(RECORD), &wanted)?;
         self.run(request, sandbox, (&work, &home, &out)).await
@@ -136,7 +145,8 @@ impl Job {
     ) -> Result<(), Fault> {
         let (nothing, variables) = (BTreeMap::new(), self.file("variables.json"));
         let path = |path: &Path| path.display().to_string();
-        let environment = BTreeMap::from([
+        let bundle = self.file(BUNDLE);
+        let mut environment = BTreeMap::from([
             ("PATH".to_owned(), search_path::search_path()),
             ("LANG".to_owned(), "C.UTF-8".to_owned()),
             ("HOME".to_owned(), path(home)),
@@ -145,7 +155,11 @@ impl Job {
             ("TIDEGATE_VARIABLES".to_owned(), path(&variables)),
             ("TIDEGATE_OUTPUTS".to_owned(), path(&out.join(OUTPUTS))),
         ]);
-        let (writable, readable) = ([work, home, out], [(variables.as_path(), variables.clone())]);
+        let (writable, mut readable) = ([work, home, out], vec![(variables.as_path(), variables.clone())]);
+        if request.bundle.is_some() {
+            environment.insert("TIDEGATE_BUNDLE".to_owned(), path(&bundle));
+            readable.push((bundle.as_path(), bundle.clone()));
+        }
         let room = Room {
             directory: work,
             writable: &writable,

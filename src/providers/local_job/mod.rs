@@ -5,6 +5,7 @@
 //!   <key>/   job.json  what it is            work/  the tree that it runs in
 //!            log.txt   what it printed       home/  its home
 //!            exit      how it ended          out/   what it gives to later steps
+//!            bundle    what somebody brought for it
 //! ```
 //!
 //! All state is in these files: whoever comes after us finds the job by its key, running or ended.
@@ -50,6 +51,12 @@ impl LocalJobs {
     #[must_use]
     pub fn tree(&self, place: &TargetPlace, key: &str) -> PathBuf {
         place.folder(&self.jobs).join(format!(".{}.tree", files::directory_name(key)))
+    }
+
+    /// Where what somebody brought for a job lies until it begins.
+    #[must_use]
+    pub fn bundle(&self, place: &TargetPlace, key: &str) -> PathBuf {
+        place.folder(&self.jobs).join(format!(".{}.bundle", files::directory_name(key)))
     }
 
     /// Ends the jobs that are not of these keys.

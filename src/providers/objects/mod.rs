@@ -9,7 +9,6 @@ mod overlay;
 use std::{fmt, path::Path};
 
 use async_trait::async_trait;
-use sha2::{Digest, Sha256};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 pub use address::Address;
@@ -125,18 +124,9 @@ impl fmt::Debug for Reader {
 /// # Errors
 /// Those of the store.
 pub async fn sha256_of(objects: &dyn Objects, name_or_uri: &str) -> Result<(String, u64), Fault> {
-    let mut reader = objects.open(name_or_uri).await?;
-    let (mut hash, mut length_bytes, mut buffer) = (Sha256::new(), 0, vec![0; CHUNK_BYTES]);
-    loop {
-        let read = reader.bytes.read(&mut buffer).await;
-        match read.map_err(|error| files::fault(&format!("read the object {name_or_uri}"), &error))? {
-            0 => return Ok((files::hex(&hash.finalize()), length_bytes)),
-            read => {
-                hash.update(&buffer[..read]);
-                length_bytes += read as u64;
-            }
-        }
-    }
+    let reader = objects.open(name_or_uri).await?;
+    let read = files::sha256_of_bytes(reader.bytes).await;
+    read.map_err(|error| files::fault(&format!("read the object {name_or_uri}"), &error))
 }
 
 /// Replaces an object by what `change` makes of its bytes, or of `None` where there is none. `change` is called again when

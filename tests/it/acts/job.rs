@@ -54,6 +54,7 @@ impl Machine {
             network: false,
             commit: "1".repeat(40),
             tree,
+            bundle: None,
             grace: Duration::from_millis(300),
         }
     }

@@ -169,6 +169,7 @@ fn watched(url: &str, known: &str) -> WatchWork {
         interval_ms: 50,
         pins: BTreeMap::new(),
         require_signatures: BTreeSet::new(),
+        tags: None,
     }
 }
 

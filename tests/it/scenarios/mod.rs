@@ -22,6 +22,7 @@ mod sandbox;
 mod signatures;
 mod socket;
 mod targets;
+mod triggers;
 mod troubles;
 mod versions;
 mod who;

@@ -343,6 +343,7 @@ fn cause(state: &System, run: &Run) -> String {
             Some(run)
         }
         Cause::Schedule { .. } | Cause::Command { .. } | Cause::Decision { .. } => None,
+        Cause::Tag { .. } | Cause::Workflow { .. } | Cause::Release { .. } => None,
     };
     let by = by.map(|by| state.run(by).unwrap());
     by.map_or_else(|| FROM_OUTSIDE.to_owned(), whose)

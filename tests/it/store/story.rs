@@ -55,7 +55,7 @@ pub(super) fn pushed(state: &System, number: u64) -> Event {
     let heads = [(StageName::new("dev").unwrap(), Some(seen))].into();
     Event::Outcome {
         effect: watch.id.clone(),
-        outcome: Outcome::Heads { heads, unread: Default::default() },
+        outcome: Outcome::Heads { heads, unread: Default::default(), tags: None },
         waited_ms: 0,
     }
 }

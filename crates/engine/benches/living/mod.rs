@@ -128,7 +128,7 @@ impl World {
         let heads = heads.map(|((_, stage), head)| (stage.clone(), Some(head.clone()))).collect();
         self.record(Event::Outcome {
             effect,
-            outcome: Outcome::Heads { heads, unread: BTreeMap::new() },
+            outcome: Outcome::Heads { heads, unread: BTreeMap::new(), tags: None },
             waited_ms: 0,
         });
     }

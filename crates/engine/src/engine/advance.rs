@@ -9,7 +9,7 @@ use super::{
     plan,
     provenance::{self, fan_in},
     run::{Cause, Run, RunState, Source, Subject},
-    state::{Policy, RECENT_RUNS, System},
+    state::{Head, Policy, RECENT_RUNS, System},
     step_run::{StepRun, StepState},
     task::Task,
     turn::Turn,
@@ -20,11 +20,24 @@ impl Turn<'_> {
     /// Makes a run of a rule at a stage's present head, if there is one.
     pub(super) fn make_run(&mut self, subject: &Subject, stage: &StageName, cause: Cause) -> Option<RunId> {
         let Subject::Rule(name) = subject else { return None };
+        let repository = self.system.rules()?.rules.get(name)?.repository()?;
+        let head = self.system.head(repository, stage)?.clone();
+        self.make_run_of(subject, stage, cause, &head)
+    }
+
+    /// The same at a head that the stage was at before.
+    pub(super) fn make_run_of(
+        &mut self,
+        subject: &Subject,
+        stage: &StageName,
+        cause: Cause,
+        head: &Head,
+    ) -> Option<RunId> {
+        let Subject::Rule(name) = subject else { return None };
         let in_force = self.system.rules.as_ref()?;
         let (rules, digest) = (in_force.rules.clone(), in_force.digest.clone());
         let rule = rules.rules.get(name)?;
         let repository = rule.repository()?;
-        let head = self.system.head(repository, stage)?;
         let source = Source { repository: repository.clone(), commit: head.commit.clone(), order: head.order };
         let target = rule.target.as_ref().map(|target| TargetKey::Target(target.clone(), stage.clone()));
         let holds_from_start = target.is_none();
@@ -73,7 +86,11 @@ impl Turn<'_> {
         let place =
             rule.repository().map(|repository| Place { repository: repository.clone(), stage: run.stage.clone() });
         let waits = place.is_some_and(|place| !fan_in::awaited_by(&self.system, &place, name, &run.origin).is_empty());
-        if waits { plan::behind_fan_in(steps) } else { steps }
+        let steps = if waits { plan::behind_fan_in(steps) } else { steps };
+        match &run.cause {
+            Cause::Release { bundle, .. } => plan::behind_bundle(bundle, self.at_ms, steps),
+            _ => steps,
+        }
     }
 
     /// Numbers a run and lets it begin, or refuses it where its target says so.
@@ -309,7 +326,7 @@ impl Turn<'_> {
                     self.record(Fact::Succeeded { rule, stage, commit });
                 }
                 self.verified_on_target(run);
-                let is_whole = || self.system.unverified_beside(run).is_none();
+                let is_whole = || self.system.unverified_beside(run).is_none() && !self.system.is_of_older_tag(run);
                 if !run.holds_from_start && !self.is_left_behind(run) && is_whole() {
                     self.set_verified(run);
                 }

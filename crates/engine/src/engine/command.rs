@@ -3,7 +3,7 @@
 use super::{
     access::Principal,
     compiled::Compiled,
-    event::Command,
+    event::{Command, StartOn},
     fact::RunFact,
     ids::{RunId, TargetKey},
     refused::Refused,
@@ -12,14 +12,14 @@ use super::{
     step_run::StepState,
     turn::Turn,
 };
-use crate::rules::{Rule, RuleName, Rules, StageName, StepId, TargetLife, TargetName};
+use crate::rules::{Rule, RuleName, Rules, StageName, Starts, StepId, TargetLife, TargetName};
 
 impl Turn<'_> {
     /// Grants or refuses what somebody asks for.
     pub(super) fn command(&mut self, by: &Principal, command: &Command) -> Result<(), Refused> {
         self.permitted(by, command)?;
         match command {
-            Command::Run { rule, stage } => self.run_command(by, rule, stage),
+            Command::Run { rule, stage, on } => self.run_command(by, rule, stage, on.as_ref()),
             Command::Promote { from, to, version, release } => {
                 self.promote_command(by, (from, to), version.as_ref(), release.as_ref())
             }
@@ -46,10 +46,46 @@ impl Turn<'_> {
         }
     }
 
-    fn run_command(&mut self, by: &Principal, name: &RuleName, stage: &StageName) -> Result<(), Refused> {
+    fn run_command(
+        &mut self,
+        by: &Principal,
+        name: &RuleName,
+        stage: &StageName,
+        on: Option<&StartOn>,
+    ) -> Result<(), Refused> {
         let rules = self.rules_in_force()?;
         startable(&self.system, &rules, name, stage)?;
-        self.make_run(&Subject::Rule(name.clone()), stage, Cause::Command { by: by.said() });
+        let subject = Subject::Rule(name.clone());
+        let only = rules.rules.get(name).and_then(|rule| rule.on.only());
+        match on {
+            None if only == Some(Starts::Tag) => {
+                return Err(Refused::unknown(
+                    format!("{name} runs for a tag, and none is named"),
+                    format!("`tidegate run start {name} --stage {stage} --tag TAG`"),
+                ));
+            }
+            None if only == Some(Starts::Release) => {
+                return Err(Refused::unknown(
+                    format!("{name} deploys a bundle, and none is given"),
+                    format!("`tidegate deploy FILE --rule {name} --stage {stage}`"),
+                ));
+            }
+            None => drop(self.make_run(&subject, stage, Cause::Command { by: by.said() })),
+            Some(StartOn::Tag(tag)) => {
+                let head = self.head_of_tag(name, stage, tag)?;
+                self.make_run_of(&subject, stage, Cause::Tag { tag: tag.clone() }, &head);
+            }
+            Some(StartOn::Bundle(_)) if !rules.rules.get(name).is_some_and(|rule| rule.on.release) => {
+                return Err(Refused::unknown(
+                    format!("{name} takes no bundle"),
+                    "write `release: true` in the `on` of the rule that is to deploy one",
+                ));
+            }
+            Some(StartOn::Bundle(bundle)) => {
+                let cause = Cause::Release { by: by.said(), bundle: bundle.clone() };
+                self.make_run(&subject, stage, cause);
+            }
+        }
         Ok(())
     }
 

@@ -26,10 +26,24 @@ pub struct PinsSeen {
     pub of: CommitSet,
 }
 
+/// What somebody built elsewhere and brought.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bundle {
+    /// What its file was called.
+    pub name: String,
+    /// Where it is.
+    pub uri: String,
+    /// The SHA-256 of its bytes, in lower-case hex.
+    pub sha256: String,
+    /// How many bytes it has.
+    pub bytes: u64,
+}
+
 /// Something that a step made, named by its content.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Artifact {
-    /// What it is: `tarball`, `image`, `ami`, `commit`, `template`, `report`, `deployment`.
+    /// What it is: `tarball`, `image`, `ami`, `commit`, `template`, `report`, `deployment`; `bundle`
+    /// where somebody brought it.
     pub kind: String,
     /// Its name: a digest, a commit, an AMI id; for a commit, `repository@commit`.
     pub name: String,

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     content::{CommitSet, PinsSeen},
     effect::Effect,
-    event::{HeadSeen, Unread},
+    event::{HeadSeen, TagsSeen, Unread},
     fact::{RepositoryFact, StageFact},
     ids::{CommitId, PinnerId, Place},
-    origin::{Origin, Pins, Wanted},
+    origin::{Origin, Pins, Wanted, pinned},
     provenance::{not_known_any_more, set_of},
     run::{Cause, Subject},
     state::{FirstSeen, Head, Unreachable},
@@ -29,6 +29,7 @@ impl Turn<'_> {
         repository: &RepositoryName,
         heads: &BTreeMap<StageName, Option<HeadSeen>>,
         unread: &BTreeMap<StageName, Unread>,
+        tags: Option<&TagsSeen>,
     ) {
         let Some(watched) = self.system.repositories.get(repository) else { return };
         let asked = watched.asked;
@@ -65,6 +66,9 @@ impl Turn<'_> {
                 }
                 None => {}
             }
+        }
+        if let Some(tags) = tags {
+            self.tags_seen(repository, tags);
         }
         self.watch_again(repository, doubtful);
     }
@@ -161,6 +165,7 @@ impl Turn<'_> {
         if !first_sight {
             self.pushed(repository, stage, seen.changed.as_deref());
         }
+        self.workflows_caught_up(&here, &seen.commit);
     }
 
     /// One of our own commits became the head: taken in at once, without waiting for a watch to see it. When the head
@@ -200,6 +205,7 @@ impl Turn<'_> {
         let head = self.wanted_by_rules(place, head, changed);
         self.new_head(place, head);
         self.pushed(&place.repository, &place.stage, changed);
+        self.workflows_caught_up(place, commit);
     }
 
     /// Notes in a new head which rules its push is for: they make something new of it. `changed` are the paths of the push,
@@ -294,13 +300,6 @@ impl Turn<'_> {
 fn is_for_push(rule: &Rule, place: &Place, changed: Option<&[String]>) -> bool {
     let by_paths = |changed| rule.on.paths.match_any(changed);
     rule.on.push.as_ref() == Some(&place.repository) && rule.is_for(&place.stage) && changed.is_none_or(by_paths)
-}
-
-fn pinned(seen: &[PinsSeen]) -> BTreeMap<PinnerId, Pins> {
-    let pins = |PinsSeen { pinner, file, values, .. }: &PinsSeen| {
-        (pinner.clone(), Pins { file: file.clone(), values: values.clone() })
-    };
-    seen.iter().map(pins).collect()
 }
 
 /// A head that a step of ours made.

@@ -36,6 +36,7 @@ impl Turn<'_> {
             }
             self.watch(name, self.at_ms);
         }
+        self.forget_tags(&rules);
         self.targets_in_force(&rules);
         self.schedule_all(before.as_deref().map(|before| &**before), &rules);
         let runs: Vec<u64> = self.system.runs.keys().copied().collect();

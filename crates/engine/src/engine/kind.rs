@@ -47,6 +47,7 @@ impl Task {
     pub const fn kind(&self) -> &'static Kind {
         match self {
             Self::Action(action) => action.kind(),
+            Self::Bundle => const { &gate("bundle", Part::Package, false) },
             Self::FanIn => const { &gate("fan-in", Part::Other, false) },
             Self::Soak { .. } => const { &gate("soak", Part::Other, true) },
             Self::Window { .. } => const { &gate("window", Part::Other, true) },

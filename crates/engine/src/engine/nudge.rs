@@ -8,6 +8,7 @@ use super::{
     fact::{Fact, RepositoryFact, StepFact},
     ids::TargetKey,
     refused::Refused,
+    state::WorkflowEnd,
     turn::Turn,
 };
 use crate::rules::StepId;
@@ -30,6 +31,7 @@ impl Turn<'_> {
         if self.system.deliveries.contains(delivery) {
             return Err(Refused::Delivered { delivery: delivery.clone() });
         }
+        self.known_workflow(what)?;
         let hastened = self.hastened(what)?;
         while self.system.deliveries.len() >= MOST_DELIVERIES {
             self.record(Fact::DeliveryForgotten);
@@ -49,6 +51,13 @@ impl Turn<'_> {
                 _ => {}
             }
         }
+        if let Nudge::Workflow { workflow, repository, stage, commit, succeeded: true } = what {
+            let head = || self.system.head(repository, stage).map(|head| head.commit.clone());
+            if let Some(commit) = commit.clone().or_else(head) {
+                let end = WorkflowEnd { workflow: workflow.clone(), stage: stage.clone(), commit };
+                self.workflow_ended(repository, &end);
+            }
+        }
         Ok(())
     }
 
@@ -56,13 +65,15 @@ impl Turn<'_> {
         let Some(by) = by else { return Ok(()) };
         let stage = match what {
             Nudge::Run { run, .. } => self.system.run(run).map(|run| run.stage.clone()),
-            Nudge::Target { stage, .. } => Some(stage.clone()),
+            Nudge::Target { stage, .. } | Nudge::Workflow { stage, .. } => Some(stage.clone()),
             Nudge::Repository { .. } | Nudge::Handle { .. } => None,
         };
         if let Some(AccessInForce { access, .. }) = &self.system.access {
             access.may_ask_for(by, stage.as_ref(), Some(&what.clause()))?;
         }
-        self.system.demand(by, Permission::View, stage.as_ref(), &what.clause())
+        // A look changes nothing; an end starts something.
+        let demanded = if matches!(what, Nudge::Workflow { .. }) { Permission::Operate } else { Permission::View };
+        self.system.demand(by, demanded, stage.as_ref(), &what.clause())
     }
 
     /// The pending effects that look for news of it.
@@ -78,7 +89,8 @@ impl Turn<'_> {
             self.system.due.values().filter(is_wanted).cloned().collect()
         };
         Ok(match what {
-            Nudge::Repository { repository } => {
+            // Its commit may be one that no look has shown yet.
+            Nudge::Repository { repository } | Nudge::Workflow { repository, .. } => {
                 if !self.system.repositories.contains_key(repository) {
                     let known = self.system.repositories.keys().map(ToString::to_string).collect::<Vec<_>>().join(", ");
                     let hint = if known.is_empty() {

@@ -8,7 +8,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::ids::{CommitId, PinnerId};
+use super::{
+    content::PinsSeen,
+    ids::{CommitId, PinnerId},
+};
 use crate::rules::{RepositoryName, RuleName, StageName};
 
 /// What a head, or the commit of a run, says of its pins and of the rules that it is for.
@@ -83,4 +86,12 @@ pub struct Record {
     pub artifacts: BTreeSet<String>,
     /// When it was last written or chosen, as a place in the log.
     pub order: u64,
+}
+
+/// What is pinned, of what was seen.
+pub(super) fn pinned(seen: &[PinsSeen]) -> BTreeMap<PinnerId, Pins> {
+    let pins = |PinsSeen { pinner, file, values, .. }: &PinsSeen| {
+        (pinner.clone(), Pins { file: file.clone(), values: values.clone() })
+    };
+    seen.iter().map(pins).collect()
 }

@@ -32,8 +32,8 @@ impl Turn<'_> {
         };
         self.drop_effect(id);
         match (effect.kind, outcome) {
-            (EffectKind::Watch { repository }, Outcome::Heads { heads, unread }) => {
-                self.heads_seen(&repository, heads, unread)
+            (EffectKind::Watch { repository }, Outcome::Heads { heads, unread, tags }) => {
+                self.heads_seen(&repository, heads, unread, tags.as_deref());
             }
             (EffectKind::Watch { repository }, Outcome::Unreachable { error }) => self.unreachable(&repository, error),
             (EffectKind::Timer(Timer::Schedule { rule, stage, instant_ms }), Outcome::Fired) => {

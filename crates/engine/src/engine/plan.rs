@@ -2,17 +2,19 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use serde_json::json;
+
 use super::{
     authorship::{Authorship, Written},
-    content::CommitSet,
+    content::{Artifact, Bundle, CommitSet},
     leads,
     made::Made,
     step_run::{StepRun, StepState},
     task::Member,
 };
 use crate::rules::{
-    Action, CHECK_WITHIN, Check, Conditions, Day, Operation, Promotion, RepositoryName, Requirement, Retry, Rule,
-    Rules, Span, StageName, Step, StepId, Target,
+    Action, BUNDLE, CHECK_WITHIN, Check, Conditions, Day, Operation, Promotion, RepositoryName, Requirement, Retry,
+    Rule, Rules, Span, StageName, Step, StepId, Target,
 };
 
 pub use super::task::{Act, Back, Maker, Merge, Restore, Task, Wanted};
@@ -184,15 +186,31 @@ pub(super) fn of_operation(
 }
 
 /// The steps of a run that begins with a fan-in, also where its rule combines nothing.
-pub(super) fn behind_fan_in(mut steps: Vec<StepRun>) -> Vec<StepRun> {
+pub(super) fn behind_fan_in(steps: Vec<StepRun>) -> Vec<StepRun> {
     if steps.iter().any(|step| *step.task == Task::FanIn) {
         return steps;
     }
-    let fan_in = planned(StepId::of_engine("fan-in", ""), Task::FanIn, Vec::new(), None, None);
-    for first in steps.iter_mut().filter(|step| step.needs.is_empty()) {
-        (first.needs, first.state) = (vec![fan_in.id.clone()], StepState::Blocked);
+    behind(planned(StepId::of_engine("fan-in", ""), Task::FanIn, Vec::new(), None, None), steps)
+}
+
+/// The steps of a run that works on what somebody brought: for those after it, it is what a step made.
+pub(super) fn behind_bundle(bundle: &Bundle, at_ms: i64, steps: Vec<StepRun>) -> Vec<StepRun> {
+    let Bundle { name, uri, sha256, bytes } = bundle;
+    let mut brought = planned(StepId::of_engine("bundle", ""), Task::Bundle, Vec::new(), None, None);
+    (brought.state, brought.ended_ms) = (StepState::Done, Some(at_ms));
+    let outputs = BUNDLE.into_iter().zip([json!(name), json!(uri), json!(sha256), json!(bytes)]);
+    brought.outputs = outputs.map(|(name, value)| (name.to_owned(), value)).collect();
+    brought.artifacts =
+        vec![Artifact { kind: "bundle".to_owned(), name: format!("sha256:{sha256}"), uri: uri.clone() }];
+    behind(brought, steps)
+}
+
+/// These steps, after one that none of them needed before.
+fn behind(first: StepRun, mut steps: Vec<StepRun>) -> Vec<StepRun> {
+    for step in steps.iter_mut().filter(|step| step.needs.is_empty()) {
+        (step.needs, step.state) = (vec![first.id.clone()], StepState::Blocked);
     }
-    steps.insert(0, fan_in);
+    steps.insert(0, first);
     steps
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    content::{Artifact, CommitSet},
+    content::{Artifact, Bundle, CommitSet},
     ids::{CommitId, Digest, RunId, StepKey, TargetKey},
     made::Made,
     origin::Origin,
@@ -126,6 +126,23 @@ pub enum Cause {
     Schedule {
         /// The instant.
         instant_ms: i64,
+    },
+    /// A stage's branch has the commit that a tag names.
+    Tag {
+        /// The tag.
+        tag: String,
+    },
+    /// Something outside that works on the run's commit succeeded.
+    Workflow {
+        /// What its source calls it.
+        workflow: String,
+    },
+    /// Somebody brought a bundle that was built elsewhere.
+    Release {
+        /// Who.
+        by: String,
+        /// What it is.
+        bundle: Bundle,
     },
     /// Another rule succeeded.
     Upstream {

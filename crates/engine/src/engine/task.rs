@@ -16,6 +16,8 @@ use crate::rules::{
 pub enum Task {
     /// What the rule says.
     Action(Action),
+    /// What somebody brought: it is there when the run is made.
+    Bundle,
     /// Waits until all that is pinned in the run's commit was made from the same commits.
     FanIn,
     /// Checks what the stage demands of its commits.

@@ -1,7 +1,7 @@
 //! The whole of what an effect is about, read from the state when the effect is claimed: so that effects stay small, and
 //! whoever runs one needs to know nothing else.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -10,15 +10,14 @@ use super::{
     authorship::Authorship,
     content::{Artifact, CommitSet},
     effect::{Effect, EffectKind, Phase, Timer},
-    event::Unread,
-    heads::POLL_INTERVAL,
-    ids::{CommitId, Digest, PinnerId, RunId, StepKey, TargetKey},
-    leads, provenance,
+    ids::{CommitId, Digest, RunId, StepKey, TargetKey},
+    provenance,
     run::{Cause, Hotfix, Run, Source},
-    state::{Head, Message, System},
+    state::{Message, System},
     step_run::{StepRun, StepState},
     target::Seen,
     task::Task,
+    watching::{PinPlace, WatchWork, pin_places, watch_work},
 };
 use crate::rules::{
     Action, AtTarget, Commit, KnownBy, Repository, RepositoryName, Rules, StageName, StepId, SystemName, Target,
@@ -106,55 +105,6 @@ pub struct AuthorsOf {
     pub identity: Option<KnownBy>,
 }
 
-/// A repository whose heads are looked at until they differ from those known.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct WatchWork {
-    /// The system.
-    pub system: SystemName,
-    /// The repository.
-    pub repository: RepositoryName,
-    /// Where it is.
-    pub url: String,
-    /// The stages, in their order.
-    pub stages: Vec<StageName>,
-    /// Stage → its branch.
-    pub branches: BTreeMap<StageName, String>,
-    /// The heads known.
-    pub known: BTreeMap<StageName, CommitId>,
-    /// The heads that branches had which are no more.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub gone: BTreeMap<StageName, CommitId>,
-    /// The commits that the state names: they stay in the mirror, whoever rewrites a branch.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub named: BTreeSet<CommitId>,
-    /// The heads that could not be read when last tried, and why: only another head, or another reason, is news.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub unread: BTreeMap<StageName, Unread>,
-    /// Whether every stage has been looked at before.
-    pub seen: bool,
-    /// Whether it could be reached when last tried; if not, only its return is news.
-    pub reachable: bool,
-    /// How often to look, in milliseconds.
-    pub interval_ms: i64,
-    /// Stage → what our commit steps pin there.
-    #[serde(default)]
-    pub pins: BTreeMap<StageName, Vec<PinPlace>>,
-    /// The stages whose new commits must be signed by somebody who is listed.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub require_signatures: BTreeSet<StageName>,
-}
-
-/// Where a commit step pins.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct PinPlace {
-    /// The step.
-    pub pinner: PinnerId,
-    /// The file.
-    pub file: String,
-    /// The JSON pointers.
-    pub pointers: Vec<String>,
-}
-
 /// A step with all that it takes to do it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepWork {
@@ -184,6 +134,9 @@ pub struct StepWork {
     pub hotfix: Option<Hotfix>,
     /// The commit that the run works on.
     pub source: Option<Source>,
+    /// The tag that names it, where one started the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
     /// What is in the run.
     pub set: CommitSet,
     /// The URL of every repository of the system.
@@ -262,6 +215,9 @@ impl StepWork {
         text("run", self.run.as_str());
         text("repository", self.source.as_ref().map_or("", |source| source.repository.as_str()));
         text("commit", self.source.as_ref().map_or("", |source| source.commit.as_str()));
+        if let Some(tag) = &self.tag {
+            text("tag", tag);
+        }
         Value::Object(context)
     }
 }
@@ -365,31 +321,6 @@ fn authors_work(system: &System, rules: &Rules, run: &RunId, step: &StepId) -> R
     })))
 }
 
-fn watch_work(system: &System, rules: &Rules, name: &RepositoryName) -> Result<WatchWork, String> {
-    let repository = rules.repositories.get(name).ok_or_else(|| format!("the rules have no repository {name}"))?;
-    let watched = system.repositories.get(name).ok_or_else(|| format!("{name} is not watched"))?;
-    Ok(WatchWork {
-        system: rules.system.clone(),
-        repository: name.clone(),
-        url: repository.url.clone(),
-        stages: rules.stages.keys().cloned().collect(),
-        branches: rules.stages.keys().map(|stage| (stage.clone(), rules.branch(stage).to_owned())).collect(),
-        known: watched
-            .heads
-            .iter()
-            .map(|(stage, head)| (stage.clone(), last_known(system, name, stage, head)))
-            .collect(),
-        gone: watched.gone.clone(),
-        named: system.named_commits(name),
-        unread: watched.unread.clone(),
-        seen: rules.stages.keys().all(|stage| watched.seen.contains(stage) || watched.unread.contains_key(stage)),
-        reachable: watched.unreachable.is_none(),
-        interval_ms: repository.poll.unwrap_or(POLL_INTERVAL).as_ms(),
-        pins: rules.stages.keys().map(|stage| (stage.clone(), pin_places(rules, stage, name))).collect(),
-        require_signatures: repository.require_signatures.iter().cloned().collect(),
-    })
-}
-
 /// The newest commit of every repository that an artifact of this run is of.
 fn made_from(system: &System, run: &Run) -> CommitSet {
     let newest = |points: Vec<std::sync::Arc<super::origin::Point>>| {
@@ -397,25 +328,6 @@ fn made_from(system: &System, run: &Run) -> CommitSet {
     };
     let of = provenance::of_run(system, run).into_iter();
     of.filter_map(|(repository, points)| Some((repository, newest(points)?.commit.clone()))).collect()
-}
-
-/// The newest commit that is known of a branch: its head, or what a step of ours has put there since.
-fn last_known(system: &System, repository: &RepositoryName, stage: &StageName, head: &Head) -> CommitId {
-    let moved = system.moved.get(stage).and_then(|moved| moved.get(repository));
-    moved.filter(|moved| moved.order > head.order).map_or(&head.commit, |moved| &moved.commit).clone()
-}
-
-fn pin_places(rules: &Rules, stage: &StageName, repository: &RepositoryName) -> Vec<PinPlace> {
-    let all = rules.rules.iter().flat_map(|(name, rule)| {
-        leads::commits(rule, stage).map(move |(step, commit)| (PinnerId::of(name, &step), commit))
-    });
-    let here = all.filter(|(_, commit)| commit.repository == *repository);
-    let place = |(pinner, commit): (PinnerId, &Commit)| PinPlace {
-        pinner,
-        file: commit.file.clone(),
-        pointers: commit.set.keys().cloned().collect(),
-    };
-    here.map(place).collect()
 }
 
 pub(super) fn step_work(rules: &Rules, run: &Run, id: &StepId, phase: Phase) -> Result<StepWork, String> {
@@ -438,6 +350,10 @@ pub(super) fn step_work(rules: &Rules, run: &Run, id: &StepId, phase: Phase) -> 
         hotfix: run.hotfix.clone(),
         task: Task::clone(&step.task),
         source: run.source.clone(),
+        tag: match &run.cause {
+            Cause::Tag { tag } => Some(tag.clone()),
+            _ => None,
+        },
         set: run.set.clone(),
         urls: rules.repositories.iter().map(|(name, repository)| (name.clone(), repository.url.clone())).collect(),
         deployed: Vec::new(),

@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use super::{
     actions::{Action, Quorum, yes},
     gates::{Check, Delegate, HotfixLane},
-    matching::Paths,
     names::{RepositoryName, RuleName, StageName, StepId, SystemName, TargetName},
     notifications::Notification,
     span::Span,
     targets::{Operation, TargetKind},
+    trigger::Trigger,
 };
 
 /// One system's rules: what is watched, what happens on a change, and what moves between stages.
@@ -240,62 +240,6 @@ pub enum RuleQueue {
     Parallel,
 }
 
-/// What starts a rule. At least one of them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Trigger {
-    /// A push to a stage branch of this repository.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub push: Option<RepositoryName>,
-    /// Only pushes that change a path below one of these; `*` matches within a folder, `**` across folders.
-    #[serde(default, skip_serializing_if = "Paths::is_empty")]
-    #[schemars(with = "Vec<String>")]
-    pub paths: Paths,
-    /// The success of another rule in the same stage.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub upstream: Option<RuleName>,
-    /// Times of the clock.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub schedule: Option<Schedule>,
-    /// A person's command (`tidegate run start RULE --stage STAGE`); always allowed for a rule that has a repository.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub manual: bool,
-    /// The repository whose head a scheduled, upstream or manual run works on, for a rule without `push`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub repository: Option<RepositoryName>,
-}
-
-/// Times of the clock at which a rule runs. Each instant fires once.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Schedule {
-    /// Seconds, minutes, hours, day of month, month, day of week: `0 0 3 * * *` is three in the morning.
-    pub cron: String,
-    /// The IANA time zone, as in `Europe/Berlin`; UTC unless it says otherwise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub timezone: Option<String>,
-    /// The stages it runs in; those of the rule unless it says otherwise.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stages: Option<Vec<StageName>>,
-    /// Only when the head has moved since the rule last succeeded there.
-    #[serde(default)]
-    pub only_if_changed: bool,
-    /// What becomes of instants that passed while the engine was down.
-    #[serde(default)]
-    pub missed: MissedPolicy,
-}
-
-/// What becomes of scheduled instants that passed while the engine was down.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum MissedPolicy {
-    /// One run makes up for all of them.
-    #[default]
-    CatchUp,
-    /// They are left out.
-    Skip,
-}
-
 /// One action of a rule, with its key.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Step {
@@ -449,7 +393,7 @@ impl Rule {
     /// The repository whose head a run of this rule works on.
     #[must_use]
     pub fn repository(&self) -> Option<&RepositoryName> {
-        self.on.push.as_ref().or(self.on.repository.as_ref())
+        self.on.repository()
     }
 
     /// Whether the rule is for this stage.

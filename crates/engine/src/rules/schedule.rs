@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use chrono_tz::Tz;
 
 use super::{
-    model::Schedule,
+    trigger::Schedule,
     zone::{self, UnknownZone},
 };
 
@@ -91,7 +91,7 @@ fn expression(text: &str) -> Result<cron::Schedule, InvalidSchedule> {
 #[cfg(test)]
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
-    use super::{super::model::MissedPolicy, *};
+    use super::{super::trigger::MissedPolicy, *};
 
     fn times(cron: &str, timezone: &str) -> CronTimes {
         CronTimes::parse(&schedule(cron, timezone)).unwrap()

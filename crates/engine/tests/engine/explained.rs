@@ -192,7 +192,7 @@ fn command_of(typed: &str) -> Option<Command> {
             Command::Unlock { target: TargetName::new(target).unwrap(), stage: at(stage) }
         }
         ["tidegate", "run", "start", rule, "--stage", stage] => {
-            Command::Run { rule: RuleName::new(rule).unwrap(), stage: at(stage) }
+            Command::Run { rule: RuleName::new(rule).unwrap(), stage: at(stage), on: None }
         }
         ["tidegate", "retry", id] => Command::Retry { run: run(id) },
         _ => return None,

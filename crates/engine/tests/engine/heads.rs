@@ -90,7 +90,7 @@ fn a_watch_that_looked_before_our_own_commit_does_not_take_the_head_back() {
     let Outcome::Heads { heads: mut stale, .. } = world.look(&image, |_, len| len) else { unreachable!() };
     let Outcome::Heads { heads: before, .. } = before else { unreachable!() };
     stale.insert(stage("dev"), before[&stage("dev")].clone());
-    world.answer(&watch, Outcome::Heads { heads: stale, unread: Default::default() });
+    world.answer(&watch, Outcome::Heads { heads: stale, unread: Default::default(), tags: None });
     assert_eq!(world.system.head(&image, &stage("dev")), Some(&made));
     assert_eq!(world.live(), ["bake-2", "bake-3"], "what it saw of qa counts");
     let again = world.system.due[&world.watch_of(&image)].due_ms;
@@ -204,7 +204,7 @@ fn a_branch_that_cannot_be_read_says_so_and_hides_no_other() {
     heads.remove(&dev);
     let unread = Unread { commit: bad, error: "a tree of a billion files".to_owned() };
     let watch = world.watch_of(&software);
-    world.answer(&watch, Outcome::Heads { heads, unread: [(dev.clone(), unread.clone())].into() });
+    world.answer(&watch, Outcome::Heads { heads, unread: [(dev.clone(), unread.clone())].into(), tags: None });
     assert_eq!(world.system.repositories[&software].unread[&dev], unread);
     let head = |world: &World, at: &str| world.system.head(&software, &stage(at)).map(|head| head.commit.clone());
     assert_eq!(head(&world, "dev"), known, "what was known of it stays");

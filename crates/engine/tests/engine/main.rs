@@ -34,6 +34,7 @@ mod strangers;
 mod support;
 mod take_backs;
 mod targets;
+mod triggers;
 mod versions;
 mod waits;
 mod ways_back;

@@ -214,7 +214,7 @@ pub(super) fn unpin(at: &str) -> Command {
 }
 
 pub(super) fn run_rule(rule: &str, at: &str) -> Command {
-    Command::Run { rule: RuleName::new(rule).unwrap(), stage: stage(at) }
+    Command::Run { rule: RuleName::new(rule).unwrap(), stage: stage(at), on: None }
 }
 
 pub(super) fn unlock(target: &str, at: &str) -> Command {
@@ -441,7 +441,7 @@ impl World {
             });
             heads.insert(stage.clone(), head);
         }
-        Outcome::Heads { heads, unread: BTreeMap::new() }
+        Outcome::Heads { heads, unread: BTreeMap::new(), tags: None }
     }
 
     pub(super) fn watch_of(&self, repository: &RepositoryName) -> EffectId {

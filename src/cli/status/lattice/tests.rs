@@ -29,6 +29,7 @@ fn report(stages: &[&str]) -> StatusReport {
             heads: stages.iter().take(2 + number).map(head).collect(),
             unreachable: None,
             unread: Default::default(),
+            tags_unread: None,
             seen: true,
         });
     }

@@ -116,6 +116,23 @@ pub(super) fn apply_repository(system: &mut System, name: &RepositoryName, fact:
     }
     let Some(watched) = system.repositories.get_mut(name) else { return };
     match fact {
+        RepositoryFact::TagsKnown { patterns: None, .. } => watched.tags = None,
+        RepositoryFact::TagsKnown { patterns: Some(patterns), tags } => {
+            let known = watched.tags.get_or_insert_default();
+            known.patterns.clone_from(patterns);
+            known.known.extend(tags.iter().map(|(tag, commit)| (tag.clone(), vec![commit.clone()])));
+        }
+        RepositoryFact::Tagged { tag, commits } => {
+            drop(watched.tags.get_or_insert_default().known.insert(tag.clone(), commits.clone()));
+        }
+        RepositoryFact::TagAwaited(awaited) => {
+            let waiting = &mut watched.tags.get_or_insert_default().awaited;
+            waiting.retain(|other| other.tag != awaited.tag);
+            waiting.extend((!awaited.stages.is_empty()).then(|| awaited.clone()));
+        }
+        RepositoryFact::TagsUnread { error } => watched.tags.get_or_insert_default().error.clone_from(error),
+        RepositoryFact::WorkflowAhead(end) => watched.ahead.push(end.clone()),
+        RepositoryFact::WorkflowOver(end) => watched.ahead.retain(|other| other != end),
         RepositoryFact::Known | RepositoryFact::Forgotten => {}
         RepositoryFact::ProvenanceSet(_) | RepositoryFact::ProvenanceForgotten(_) => {}
         RepositoryFact::FirstSeen { stage, first } => drop(watched.first.insert(stage.clone(), first.clone())),

@@ -4,10 +4,21 @@ use serde::{Deserialize, Serialize};
 
 use crate::engine::{
     access::Permission,
+    content::Bundle,
     ids::{Digest, RunId},
     task::Release,
 };
 use crate::rules::{Operation, RuleName, StageName, TargetName};
+
+/// What a run works on that somebody starts, where that is not the head of a stage alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StartOn {
+    /// The commit of a tag.
+    Tag(String),
+    /// What was built elsewhere.
+    Bundle(Bundle),
+}
 
 /// What somebody asks for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +30,9 @@ pub enum Command {
         rule: RuleName,
         /// The stage.
         stage: StageName,
+        /// What it is to work on beside that head, where that is what the rule is for.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        on: Option<StartOn>,
     },
     /// Promote what was verified in a stage to the next.
     Promote {
@@ -240,7 +254,9 @@ impl Command {
     #[must_use]
     pub fn clause(&self) -> String {
         match self {
-            Self::Run { rule, stage } => format!("run {rule} in {stage}"),
+            Self::Run { rule, stage, on: None } => format!("run {rule} in {stage}"),
+            Self::Run { rule, stage, on: Some(StartOn::Tag(tag)) } => format!("run {rule} in {stage} for tag {tag}"),
+            Self::Run { stage, on: Some(StartOn::Bundle(bundle)), .. } => format!("deploy {} to {stage}", bundle.name),
             Self::Promote { from, to, .. } => format!("promote {from} to {to}"),
             Self::Rollback { stage, .. } => format!("roll {stage} back"),
             Self::TakeBack { run, .. } => format!("take {run} back"),

@@ -2,6 +2,7 @@
 
 mod command;
 mod nudge;
+mod tags;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,8 +21,9 @@ use super::{
 use crate::rules::{Quorum, Rules, StageName};
 
 pub use self::{
-    command::Command,
+    command::{Command, StartOn},
     nudge::{DeliveryId, Nudge},
+    tags::{TagIn, TagsSeen},
 };
 
 /// An event as the log holds it: with its place and the recorded time, which is the only time the engine knows.
@@ -135,6 +137,9 @@ pub enum Outcome {
         /// The branches that are there and could not be read.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         unread: BTreeMap<StageName, Unread>,
+        /// What is new of its tags, where rules ask for them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        tags: Option<Box<TagsSeen>>,
     },
     /// A watch cannot reach its repository (said once, until it can again).
     Unreachable {

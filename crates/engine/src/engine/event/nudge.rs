@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
-use crate::engine::ids::RunId;
+use crate::engine::ids::{CommitId, RunId};
 use crate::rules::{RepositoryName, StageName, StepId, TargetName};
 
 /// What there may be news of.
@@ -30,6 +30,20 @@ pub enum Nudge {
         /// The handle, as the outside gave it.
         handle: String,
     },
+    /// Something outside ended that works on a commit of a repository.
+    Workflow {
+        /// What its source calls it.
+        workflow: String,
+        /// The repository.
+        repository: RepositoryName,
+        /// The stage whose branch it worked on.
+        stage: StageName,
+        /// The commit that it worked on; the head that is known where its source does not say.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        commit: Option<CommitId>,
+        /// Whether it succeeded: only then are rules started.
+        succeeded: bool,
+    },
     /// What the run that holds a target waits for.
     Target {
         /// The target.
@@ -48,6 +62,10 @@ impl Nudge {
             Self::Run { run, step: None } => format!("look at {run}"),
             Self::Run { run, step: Some(step) } => format!("look at {run}/{step}"),
             Self::Handle { handle } => format!("look at {handle}"),
+            Self::Workflow { workflow, repository, stage, succeeded, .. } => {
+                let ended = if *succeeded { "succeeded" } else { "failed" };
+                format!("say that {workflow} of {repository} {ended} in {stage}")
+            }
             Self::Target { target, stage } => format!("look at {target} in {stage}"),
         }
     }

@@ -1,6 +1,9 @@
 //! Facts about what is delivered from and to: repositories, stages and targets.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -8,9 +11,12 @@ use serde_json::{Map, Value};
 use crate::engine::{
     content::CommitSet,
     event::Unread,
-    ids::TargetKey,
+    ids::{CommitId, TargetKey},
     origin::{Pins, Point, Record},
-    state::{Deployed, FirstSeen, HalfWay, Head, Pinned, Policy, Promoted, RolledBack, Unreachable, Verified, Version},
+    state::{
+        AwaitedTag, Deployed, FirstSeen, HalfWay, Head, Pinned, Policy, Promoted, RolledBack, Unreachable, Verified,
+        Version, WorkflowEnd,
+    },
     target::{Difference, Seen},
 };
 use crate::rules::{RepositoryName, StageName, TargetKind, TargetLife};
@@ -74,6 +80,32 @@ pub enum RepositoryFact {
     ProvenanceSet(Box<Record>),
     /// Nothing is remembered any more of a value that was pinned in it.
     ProvenanceForgotten(Pins),
+    /// By which patterns its tags were looked at, and the tags that start nothing because they are older than that.
+    TagsKnown {
+        /// The patterns; none where no rule asks for tags any more, and nothing is known of them.
+        patterns: Option<BTreeSet<String>>,
+        /// The tags, with the commit of each.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        tags: BTreeMap<String, CommitId>,
+    },
+    /// What a tag names.
+    Tagged {
+        /// The tag.
+        tag: String,
+        /// The commits that it named, newest last.
+        commits: Vec<CommitId>,
+    },
+    /// A tag starts rules in these stages once their branch has its commit; in none any more.
+    TagAwaited(AwaitedTag),
+    /// Why its tags cannot be taken in; nothing where they can again.
+    TagsUnread {
+        /// Why.
+        error: Option<String>,
+    },
+    /// Something outside succeeded with a commit that is not the head of its stage, or not yet.
+    WorkflowAhead(WorkflowEnd),
+    /// That is waited for no longer.
+    WorkflowOver(WorkflowEnd),
     /// The branch of a stage is gone.
     HeadGone {
         /// The stage.

@@ -124,6 +124,7 @@ impl Turn<'_> {
             Cause::Push { by: Some(parent), .. } | Cause::Upstream { run: parent } => parent,
             Cause::NotVerified { run: parent } | Cause::HalfWay { run: parent } => parent,
             Cause::Push { by: None, .. } | Cause::Schedule { .. } | Cause::Verified { .. } => return,
+            Cause::Tag { .. } | Cause::Workflow { .. } | Cause::Release { .. } => return,
             Cause::Command { .. } | Cause::Decision { .. } => return,
         };
         let passes = |(name, freeze): (&String, &Freeze)| Some((name.clone(), freeze.overrides.get(parent)?.clone()));

@@ -51,6 +51,7 @@ impl Turn<'_> {
                 unreachable!("only gates are opened")
             }
             Task::Plan(_) | Task::Operate(_) | Task::Act(_) => unreachable!("only gates are opened"),
+            Task::Bundle => unreachable!("it was there before the run"),
         }
     }
 
@@ -104,7 +105,9 @@ impl Turn<'_> {
             Task::CheckMerge(_) | Task::Merge(_) | Task::CheckRestore(_) | Task::Restore(_) => {
                 unreachable!("only gates of time have timers")
             }
-            Task::Plan(_) | Task::Operate(_) | Task::Act(_) => unreachable!("only gates of time have timers"),
+            Task::Bundle | Task::Plan(_) | Task::Operate(_) | Task::Act(_) => {
+                unreachable!("only gates of time have timers")
+            }
         }
     }
 

@@ -96,6 +96,9 @@ impl System {
 pub(in crate::engine) fn present_head<'system>(system: &'system System, run: &Run) -> Option<&'system Head> {
     let (Subject::Rule(rule), Some(source)) = (&run.subject, &run.source) else { return None };
     let head = system.head(&source.repository, &run.stage)?;
+    if system.is_of_older_tag(run) {
+        return None;
+    }
     (head.commit == source.commit || head.origin.wanted_order(rule) <= source.order).then_some(head)
 }
 

@@ -29,7 +29,7 @@ use crate::rules::{RepositoryName, RuleName, StageName};
 pub use self::{
     hold::{Freeze, Override, Pause},
     notice::{GivenUp, Message, Notices, Undelivered},
-    repository::{FirstSeen, Head, Pin, Unreachable, Watched},
+    repository::{AwaitedTag, FirstSeen, Head, Pin, Tags, Unreachable, Watched, WorkflowEnd},
     target::{Deployed, DeployedContent, Outside, Policy, TargetState},
     version::{Carried, HalfWay, Pinned, Promoted, RolledBack, Verified, Version, Versions, Veto},
 };

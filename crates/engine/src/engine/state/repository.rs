@@ -35,6 +35,49 @@ pub struct Watched {
     /// That there may be news since its pending watch was asked for: another look follows at once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub nudged: bool,
+    /// Its tags, where rules ask for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Box<Tags>>,
+    /// What succeeded outside with a commit that no look has shown as a head yet, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ahead: Vec<WorkflowEnd>,
+}
+
+/// What is known of the tags of a repository.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Tags {
+    /// The patterns by which they were looked at: a tag that only others match is not new because of that.
+    pub patterns: BTreeSet<String>,
+    /// Each tag with the commits that it named, newest last: what it named before is no news, for an answer may be late.
+    pub known: BTreeMap<String, Vec<CommitId>>,
+    /// The tags whose commit some stages have to come to yet, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub awaited: Vec<AwaitedTag>,
+    /// Why they cannot be taken in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// A tag whose commit is not in all stages yet in which it starts rules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AwaitedTag {
+    /// The tag.
+    pub tag: String,
+    /// The commit that it names.
+    pub commit: CommitId,
+    /// The stages.
+    pub stages: BTreeSet<StageName>,
+}
+
+/// Something outside that succeeded with a commit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkflowEnd {
+    /// What its source calls it.
+    pub workflow: String,
+    /// The stage whose branch it worked on.
+    pub stage: StageName,
+    /// The commit.
+    pub commit: CommitId,
 }
 
 /// The first commit that a branch was seen at.

@@ -9,6 +9,7 @@ use super::{
         document::Node,
         mistake::did_you_mean,
         template::{self, CONTEXT},
+        trigger::{BUNDLE, Starts},
     },
     context::Check,
     order::Steps,
@@ -94,6 +95,9 @@ impl Templates<'_, '_> {
                 help,
             );
         }
+        if let Some(way) = self.started_by(first) {
+            return self.of_start(way, (first, rest), &shown, bytes);
+        }
         let Some(maker) = self.maker(first, &shown, &bytes) else { return };
         let kind = self.steps.rule.steps[maker].action.kind();
         let outputs = || kind.output_names().collect::<Vec<_>>().join(", ");
@@ -116,6 +120,52 @@ impl Templates<'_, '_> {
                 let help = did_you_mean(output, kind.output_names())
                     .unwrap_or_else(|| format!("its outputs are {}", outputs()));
                 self.check.add_with_help(bytes, format!("step `{first}` has no output `{output}`"), help);
+            }
+        }
+    }
+
+    /// The way of starting the rule that gives a name to templates, unless a step has that name.
+    fn started_by(&self, name: &str) -> Option<Starts> {
+        let way = Starts::ALL.into_iter().find(|way| way.names() == Some(name))?;
+        let is_step = self.steps.ids.iter().any(|id| id.as_str() == name);
+        (!is_step || self.steps.rule.on.ways().any(|given| given == way)).then_some(way)
+    }
+
+    /// What started the run is known only where every run of the rule is started so.
+    fn of_start(&mut self, way: Starts, (first, rest): (&str, &[String]), shown: &str, bytes: Range<usize>) {
+        let field = way.field();
+        if self.steps.rule.on.only() != Some(way) {
+            let (reason, help) = if self.steps.rule.on.ways().any(|given| given == way) {
+                let others =
+                    self.steps.rule.on.ways().filter(|given| !matches!(given, Starts::Manual) && *given != way);
+                let others: Vec<String> = others.map(|way| format!("`{}`", way.field())).collect();
+                let reason =
+                    format!("this rule is also started by {}, and then there is no `{first}`", others.join(", "));
+                (reason, format!("make a rule of its own for `{field}`"))
+            } else {
+                let reason =
+                    format!("`{{{{{first}}}}}` is known where `{field}` starts the rule, and here it does not");
+                (reason, format!("add `{field}` to the `on` of the rule"))
+            };
+            return self.check.add_with_help(bytes, reason, help);
+        }
+        let outputs = BUNDLE.join(", ");
+        match (way, rest) {
+            (Starts::Release, []) => {
+                self.check.add(bytes, format!("`{first}` is what was brought: name one of {outputs} of it"));
+            }
+            (Starts::Release, [output]) if BUNDLE.contains(&output.as_str()) => {}
+            (Starts::Release, [output, ..]) => {
+                let help = did_you_mean(output, BUNDLE).unwrap_or_else(|| format!("it has {outputs}"));
+                self.check.add_with_help(bytes, format!("a bundle has no `{output}`"), help);
+            }
+            (_, []) => {}
+            (_, [..]) => {
+                self.check.add_with_help(
+                    bytes,
+                    format!("`{{{{{first}}}}}` is a text, and has no `{}`", rest.join(".")),
+                    format!("write `{{{{{first}}}}}` instead of `{shown}`"),
+                );
             }
         }
     }

@@ -3,8 +3,9 @@
 use super::{
     super::{
         document::Node,
-        model::{Rule, Schedule, Trigger},
+        model::Rule,
         schedule::{CronTimes, InvalidSchedule},
+        trigger::{Schedule, Starts, Trigger},
     },
     context::Check,
 };
@@ -42,10 +43,11 @@ pub(super) fn check(check: &mut Check<'_>, rule: &Rule, place: &Node) {
 }
 
 fn trigger(check: &mut Check<'_>, rule: &Rule, place: &Node) {
-    let Trigger { push, paths, upstream, schedule, manual, repository } = &rule.on;
+    let Trigger { push, paths, tag, pattern, upstream, workflow, schedule, release: _, manual: _, repository } =
+        &rule.on;
     let bytes = place.key("on");
     let place = place.field("on");
-    for (field, name) in [("push", push), ("repository", repository)] {
+    for (field, name) in [("push", push), ("tag", tag), ("repository", repository)] {
         if let Some(name) = name {
             check.repository_exists(name.as_str(), &place.field(field).bytes);
         }
@@ -56,33 +58,56 @@ fn trigger(check: &mut Check<'_>, rule: &Rule, place: &Node) {
         check.exists("rule", upstream.as_str(), known, &place.field("upstream").bytes);
     }
     check.path_patterns(paths, place.field("paths"));
+    if let Some(pattern) = pattern {
+        check.demand(&place.field("pattern").bytes, pattern.check());
+    }
+    if let Some(workflow) = workflow {
+        check.demand(&place.field("workflow").bytes, workflow_name(workflow));
+    }
     if let Some(schedule) = schedule {
         self::schedule(check, schedule, rule, place.field("schedule"));
     }
-    if !paths.is_empty() && push.is_none() {
-        check.add_with_help(
-            place.key("paths"),
-            "`paths` are those of a push, and there is none",
-            "add `push: REPOSITORY`",
-        );
+    for (field, is_there, of, has_it) in
+        [("paths", !paths.is_empty(), "push", push.is_some()), ("pattern", pattern.is_some(), "tag", tag.is_some())]
+    {
+        if is_there && !has_it {
+            check.add_with_help(
+                place.key(field),
+                format!("`{field}` narrows a `{of}`, and there is none"),
+                format!("add `{of}: REPOSITORY`"),
+            );
+        }
     }
-    if push.is_none() && upstream.is_none() && schedule.is_none() && !manual {
+    if rule.on.ways().next().is_none() {
+        let [first @ .., _] = Starts::ALL.map(|way| format!("`{}`", way.field()));
         check.add(
             bytes,
-            "nothing starts this rule: write at least one of `push`, `upstream`, `schedule` and `manual: true`",
+            format!("nothing starts this rule: write at least one of {} and `manual: true`", first.join(", ")),
         );
-    } else if push.is_none() && repository.is_none() {
+    } else if rule.on.repository().is_none() {
         check.add(bytes, "this does not say on which repository the rule works: add `repository: NAME`");
     }
-    if let (Some(push), Some(repository)) = (push, repository)
-        && push != repository
-    {
-        check.add_with_help(
-            place.field("repository").bytes.clone(),
-            format!("the rule works on `{push}`, whose pushes start it"),
-            "make a rule of its own for the other repository",
-        );
+    let works_on = rule.on.repository();
+    for (field, name) in [("tag", tag), ("repository", repository)] {
+        if let (Some(name), Some(works_on)) = (name, works_on)
+            && name != works_on
+        {
+            let what = if push.is_some() { "pushes" } else { "tags" };
+            check.add_with_help(
+                place.field(field).bytes.clone(),
+                format!("the rule works on `{works_on}`, whose {what} start it"),
+                "make a rule of its own for the other repository",
+            );
+        }
     }
+}
+
+/// What a source calls a workflow: one line that a person can type.
+fn workflow_name(name: &str) -> Result<(), &'static str> {
+    if name.is_empty() || name.len() > 200 || name.chars().any(char::is_control) {
+        return Err("a workflow has a name of 1 to 200 characters in one line, as what runs it names it");
+    }
+    Ok(())
 }
 
 fn schedule(check: &mut Check<'_>, schedule: &Schedule, rule: &Rule, place: &Node) {

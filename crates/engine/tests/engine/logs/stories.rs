@@ -30,6 +30,7 @@ pub(super) fn all() -> Vec<(&'static str, World)> {
         ("release", release()),
         ("rules", rules_offered()),
         ("targets", targets()),
+        ("triggers", triggers()),
         ("fan-in", super::super::fan_in::combined()),
     ]
 }
@@ -191,7 +192,7 @@ fn places() -> World {
     let unreachable = Outcome::Unreachable { error: "no route".to_owned() };
     world.answer(&world.watch_of(&software), unreachable);
     let unread = Unread { commit: CommitId::new("f".repeat(40)), error: "a tree of a billion files".to_owned() };
-    let unread = Outcome::Heads { heads: Default::default(), unread: [(dev.clone(), unread)].into() };
+    let unread = Outcome::Heads { heads: Default::default(), unread: [(dev.clone(), unread)].into(), tags: None };
     world.answer(&world.watch_of(&software), unread);
     world.push("software", "dev");
     // Somebody pushes before our own commit is seen.
@@ -260,5 +261,12 @@ fn release() -> World {
     world.done(&promotion, "check-infrastructure");
     world.answers(&promotion, "release", failed("billing promote-9 ended"));
     world.asked("ada", retry(&promotion));
+    world
+}
+
+/// Tags, ends of what runs outside and bundles start rules; a commit that was told of is passed.
+fn triggers() -> World {
+    let mut world = super::super::triggers::tagged();
+    super::super::triggers::starts_all(&mut world);
     world
 }
