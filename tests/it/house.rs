@@ -144,6 +144,18 @@ fn what_decides_has_no_input_or_output() {
     assert_eq!(wrong, Vec::<String>::new());
 }
 
+/// An empty script ends well, too: what lands is tested only where this file says so.
+#[test]
+fn what_runs_before_a_change_lands_is_the_test_command_of_the_readme() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let commands = fs::read_to_string(root.join(".ci/run")).unwrap();
+    assert!(
+        commands.lines().any(|line| line == "exec bash scripts/test"),
+        ".ci/run does not run scripts/test: {commands}"
+    );
+    assert!(fs::read_to_string(root.join("README.md")).unwrap().contains("scripts/test"));
+}
+
 #[test]
 fn files_say_why_they_exist_and_fit_in_one_reading() {
     let mut wrong = Vec::new();
