@@ -3,9 +3,15 @@
 
 mod told;
 
-use proptest::{prelude::*, sample::Index};
+use std::collections::BTreeMap;
 
-use told::{Diamond, Move, VARIANTS};
+use proptest::{prelude::*, sample::Index, strategy::ValueTree as _, test_runner::TestRunner};
+
+use told::{Diamond, HAPPENS, Move, VARIANTS};
+
+/// How many histories are counted, and in how many of these everything is to happen at the least.
+const COUNTED: usize = 120;
+const LEAST: usize = 6;
 
 fn moves(by_hand: u32) -> impl Strategy<Value = Move> {
     let (index, flag) = (any::<Index>, any::<bool>);
@@ -55,5 +61,23 @@ fn a_history_without_mishap_waits_at_every_fan_in_and_builds() {
             let has = |told: &std::collections::BTreeSet<String>| told.iter().any(|run| run.starts_with(rule));
             assert!(has(&diamond.waited) && has(&diamond.begun), "{rule}: {:?} {:?}", diamond.waited, diamond.begun);
         }
+    }
+}
+
+#[test]
+fn all_that_is_hard_happens_in_histories() {
+    let mut runner = TestRunner::deterministic();
+    let mut happened: BTreeMap<&str, usize> = BTreeMap::new();
+    for number in 0..COUNTED {
+        let moves = prop::collection::vec(moves(3), 1..100).new_tree(&mut runner).unwrap().current();
+        let mut diamond = Diamond::new(number % VARIANTS.len());
+        drop(diamond.comes_to(&moves));
+        for (what, _) in diamond.counts().into_iter().filter(|(_, times)| *times > 0) {
+            *happened.entry(what).or_default() += 1;
+        }
+    }
+    println!("of {COUNTED} histories, so many have it: {happened:#?}");
+    for what in HAPPENS {
+        assert!(happened.get(what).is_some_and(|times| *times >= LEAST), "{what}: {happened:?}");
     }
 }

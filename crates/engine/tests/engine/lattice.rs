@@ -4,6 +4,7 @@
 
 mod told;
 mod truth;
+mod versions;
 
 use proptest::{prelude::*, sample::Index};
 

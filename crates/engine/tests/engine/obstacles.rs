@@ -1,14 +1,16 @@
 //! One list of obstacles: it decides and it explains. In random histories, a step whose list is empty has started, the first
-//! obstacle is the one that is shown, and what a person ends is in the list no more.
+//! obstacle is the one that is shown and the one whose removal changes what happens, and what is ended is in the list no more.
 
 use tidegate_engine::engine::{
-    Command, Run, RunState, StepRun, StepState, System, TargetKey, explain,
-    obstacles::{Obstacle, obstacles},
+    Command, Event, Outcome, Recorded, Run, RunState, StepRun, StepState, System, TargetKey, explain,
+    obstacles::{Obstacle, Shut, obstacles},
+    plan::Task,
+    step as engine_step,
 };
 
 use super::{
     explained::give,
-    support::{HOUR_MS, NOON_MS, World, freeze, lift_veto, pause, pin, stage, unlock, unpin, verified::SHOP},
+    support::{HOUR_MS, NOON_MS, World, freeze, lift_veto, pause, person, pin, stage, unlock, unpin, verified::SHOP},
 };
 
 /// After how many events obstacles are ended, each on a copy of the state.
@@ -25,7 +27,7 @@ pub(super) fn look(world: &World) {
             let waits = first.waiting(system, run, step).unwrap_or_else(|| panic!("{first:?} was to be decided"));
             assert!(shown.for_what.starts_with(&waits.for_what), "{waits:?} is first, and shown is {shown:?}");
             if world.log.len().is_multiple_of(ENDS_EVERY) {
-                list.iter().for_each(|obstacle| ends(system, run, step, obstacle));
+                (0..list.len()).for_each(|at| ends(system, run, step, at));
             }
         }
     }
@@ -35,25 +37,54 @@ fn listed<'system>(system: &'system System, run: &'system Run, step: &'system St
     obstacles(system, run, step, system.at_ms)
 }
 
-/// Somebody ends an obstacle, if it is simple to end: the step has started, or its list does not have it any more.
-fn ends(system: &System, run: &Run, step: &StepRun, obstacle: &Obstacle<'_>) {
+/// What ends an obstacle, if that is simple: a command, or its alarm.
+fn end_of(system: &System, run: &Run, obstacle: &Obstacle<'_>) -> Option<Event> {
     let command = match obstacle {
         Obstacle::Pause(_) => Command::Resume,
         Obstacle::Freeze(name, _) => Command::Thaw { freeze: (*name).to_owned() },
+        Obstacle::Window(_) => {
+            let window = run.steps.iter().find(|step| matches!(*step.task, Task::Window { .. }))?;
+            let effect = window.effect.clone().filter(|effect| system.due.contains_key(effect))?;
+            return Some(Event::Outcome { effect, outcome: Outcome::Fired, waited_ms: 0 });
+        }
         Obstacle::Pin(_) => unpin(run.stage.as_str()),
         Obstacle::Veto(reason) => lift_veto(reason.split_once(" is vetoed by ").unwrap().0),
         Obstacle::Broken(key, _) => {
             let (target, at) = key.target().unwrap();
             unlock(target.as_str(), at.as_str())
         }
-        _ => return,
+        _ => return None,
     };
+    Some(Event::Command { by: person("grace"), command })
+}
+
+/// An obstacle is ended, on a copy. The first one: the step starts, or another is the first. Another one: all stays as it is,
+/// and the list does not have it any more.
+fn ends(system: &System, run: &Run, step: &StepRun, at: usize) {
+    let list = listed(system, run, step);
+    let obstacle = &list[at];
+    let Some(event) = end_of(system, run, obstacle) else { return };
     let mut ended = system.clone();
-    give(&mut ended, &command).unwrap();
-    let Some(run) = ended.run(&run.id) else { return };
-    let step = run.step(&step.id).unwrap();
-    let stays = listed(&ended, run, step).iter().any(|other| is_same(obstacle, other));
-    assert!(!stays, "{} {}: {command:?} leaves {obstacle:?}", run.id, step.id);
+    match event {
+        Event::Command { command, .. } => give(&mut ended, &command).unwrap(),
+        event => {
+            let Obstacle::Window(Shut { opens_ms: Ok(opens_ms), .. }) = obstacle else { return };
+            let at_ms = system.at_ms.max(*opens_ms);
+            drop(engine_step(&mut ended, &Recorded { seq: system.seq + 1, at_ms, event }).unwrap());
+        }
+    }
+    let now = ended.run(&run.id).and_then(|run| Some((run, run.step(&step.id)?)));
+    let now = now.filter(|(run, now)| run.state == RunState::Running && now.state == step.state);
+    let left = now.map(|(run, step)| listed(&ended, run, step)).unwrap_or_default();
+    let stays = left.iter().any(|other| is_same(obstacle, other));
+    assert!(!stays, "{} {}: the end of {obstacle:?} leaves it", run.id, step.id);
+    let first = left.first();
+    if at == 0 {
+        assert!(now.is_none() || first.is_some(), "{} {} is kept by nothing after {obstacle:?}", run.id, step.id);
+        return;
+    }
+    let stays = first.is_some_and(|first| is_same(&list[0], first));
+    assert!(stays, "{} {}: the end of {obstacle:?} changes what happens, and {:?} was first", run.id, step.id, list[0]);
 }
 
 fn is_same(one: &Obstacle<'_>, other: &Obstacle<'_>) -> bool {

@@ -54,6 +54,17 @@ const OF_PARTS: [&[&str]; 3] = [&["release-app"], &["release-tools", "release-ba
 /// More rounds than any of these histories needs to come to rest, each of which answers everything once.
 const MOST_ROUNDS_TO_REST: usize = 40;
 
+/// What happens in these histories, each of them often.
+pub(super) const HAPPENS: [&str; 7] =
+    [BY_HAND, REWRITTEN_SOURCE, REWRITTEN_PINS, TAKEN_BACK_SOURCE, TAKEN_BACK_PINS, SAME_BYTES, THREE_FAN_INS];
+const BY_HAND: &str = "a pin is set by hand";
+const REWRITTEN_SOURCE: &str = "the first branch is rewritten";
+const REWRITTEN_PINS: &str = "a branch with pins is rewritten";
+const TAKEN_BACK_SOURCE: &str = "a push is taken back before anybody looks";
+const TAKEN_BACK_PINS: &str = "a pin is taken back before anybody looks";
+const SAME_BYTES: &str = "the same bytes are made of another commit";
+const THREE_FAN_INS: &str = "three fan-ins in a row wait";
+
 /// What a commit holds of its own, beside its pins: for `shared` its parts, else one text.
 type Content = [u64; 3];
 
@@ -109,6 +120,10 @@ pub(super) struct Diamond {
     /// What somebody chose, of which nothing is known.
     chosen: BTreeSet<usize>,
     texts: u64,
+    /// How often what these histories are meant to have happened in this one.
+    pub(super) happened: BTreeMap<&'static str, usize>,
+    /// The commits of which each artifact was made.
+    made_by: BTreeMap<usize, BTreeSet<CommitId>>,
     /// The runs that have started to build.
     pub(super) begun: BTreeSet<String>,
     pub(super) waited: BTreeSet<String>,
@@ -127,9 +142,10 @@ impl Diamond {
         let world = World::new(&text_of(number));
         let contents = world.remotes.values().flatten().flatten().map(|made| (made.commit.clone(), Content::default()));
         let contents = contents.collect();
-        let (artifacts, chosen, begun, waited) = Default::default();
-        let repositories = VARIANTS[number].1;
-        let mut diamond = Self { world, repositories, contents, artifacts, chosen, texts: 0, begun, waited };
+        let (artifacts, chosen, happened, made_by, begun, waited) = Default::default();
+        let (repositories, texts) = (VARIANTS[number].1, 0);
+        let mut diamond =
+            Self { world, repositories, contents, artifacts, chosen, texts, happened, made_by, begun, waited };
         diamond.made_before();
         diamond
     }
@@ -197,6 +213,14 @@ impl Diamond {
         self.rests()
     }
 
+    /// How often everything happened that is to happen.
+    pub(super) fn counts(&self) -> BTreeMap<&'static str, usize> {
+        let mut counts = self.happened.clone();
+        let waits = |rule: &str| self.waited.iter().any(|run| run.starts_with(rule));
+        counts.insert(THREE_FAN_INS, usize::from(["package-app-", "bake-", "deliver-"].into_iter().all(waits)));
+        counts
+    }
+
     fn push(&mut self, name: &str, content: Content, paths: &[&str], told: bool) {
         let commit = self.world.commit(&repository(name), &stage("dev"), "ada", None);
         self.world.shape_last(&repository(name), &stage("dev"), paths, false);
@@ -261,6 +285,7 @@ impl Diamond {
         let branch = self.world.remotes.get_mut(&place).unwrap();
         let last = branch.last_mut().unwrap().as_mut().unwrap();
         (last.pins, last.forced) = (made.pins, true);
+        self.happens(if name == "shared" { REWRITTEN_SOURCE } else { REWRITTEN_PINS });
         if told {
             self.look(name);
         }
@@ -279,6 +304,7 @@ impl Diamond {
         let values = known.get(place).cloned().unwrap_or_else(|| self.choose(into, &pinner));
         self.push(into, self.content(into), &["pins.json"], false);
         self.world.pin_last(&repository(into), &stage("dev"), pinner.as_str(), &values);
+        self.happens(BY_HAND);
         if told {
             self.look(into);
         }
@@ -297,7 +323,24 @@ impl Diamond {
         pointers.map(|pointer| (pointer.clone(), json!(value))).collect()
     }
 
+    fn happens(&mut self, what: &'static str) {
+        *self.happened.entry(what).or_default() += 1;
+    }
+
+    /// Whether somebody changed a branch and took it back before anybody looked.
+    fn was_taken_back(&self, name: &str) -> bool {
+        let known = self.world.system.head(&repository(name), &stage("dev")).map(|head| &head.commit);
+        let branch: Vec<&Made> = self.branch(name).iter().flatten().collect();
+        let Some(at) = branch.iter().position(|made| Some(&made.commit) == known) else { return false };
+        let holds = |made: &Made| (self.contents[&made.commit], made.pins.clone());
+        let (before, now) = (holds(branch[at]), holds(branch[branch.len() - 1]));
+        before == now && branch[at..].iter().any(|made| holds(made) != before)
+    }
+
     fn look(&mut self, name: &str) {
+        if self.was_taken_back(name) {
+            self.happens(if name == "shared" { TAKEN_BACK_SOURCE } else { TAKEN_BACK_PINS });
+        }
         self.world.watch(&repository(name));
     }
 
@@ -321,6 +364,10 @@ impl Diamond {
         };
         let source = self.source(&run);
         let artifact = self.made_of(&run.source.as_ref().unwrap().repository, &source, rule);
+        let of = self.made_by.entry(artifact).or_default();
+        if of.insert(source.commit.clone()) && of.len() > 1 {
+            self.happens(SAME_BYTES);
+        }
         let (pinner, head) = (PinnerId::of(rule, &step.id), self.last(into.as_str()).clone());
         let value = self.artifacts.value(&pinner, artifact);
         let pinned = &head.pins[&pinner].1;

@@ -355,6 +355,7 @@ impl Lattice {
         for at in STAGES {
             self.is_explained(one, &stage(at));
         }
+        self.versions_are_those_of_the_model(one);
     }
 
     /// Everything goes well from here on, and people do what they are told.

@@ -25,6 +25,11 @@ pub(crate) struct Contents {
     made: BTreeMap<CommitId, Landing>,
     /// A commit of ours → the commit that it carries.
     carries: BTreeMap<CommitId, (RepositoryName, CommitId)>,
+    /// A commit of ours → the commit whose version it is: a merge its source's, a rollback that which it went back to, a pin
+    /// that which it stands on.
+    versions: BTreeMap<CommitId, CommitId>,
+    /// The rollbacks.
+    backs: BTreeSet<CommitId>,
     /// Why git cannot tell all who wrote something.
     pub(crate) unknown: Vec<String>,
     /// Who signed what.
@@ -34,6 +39,17 @@ pub(crate) struct Contents {
 impl Contents {
     pub(crate) fn of(&self, commit: &CommitId) -> BTreeSet<CommitId> {
         self.holds.get(commit).cloned().unwrap_or_default()
+    }
+
+    /// The commits whose version this one is, itself first.
+    pub(crate) fn versions_of(&self, commit: &CommitId) -> Vec<CommitId> {
+        let of = |commit: &CommitId| self.versions.get(commit).cloned();
+        std::iter::successors(Some(commit.clone()), of).collect()
+    }
+
+    /// What is in a commit beside rollbacks, which bring nothing of their own.
+    pub(crate) fn content(&self, commit: &CommitId) -> BTreeSet<CommitId> {
+        self.of(commit).difference(&self.backs).cloned().collect()
     }
 
     fn of_all<'commit>(&self, commits: impl IntoIterator<Item = &'commit CommitId>) -> BTreeSet<CommitId> {
@@ -98,6 +114,7 @@ impl Contents {
     pub(super) fn made(&mut self, run: &Run, step: &StepRun, commit: &CommitId, parent: Option<&CommitId>) {
         match &*step.task {
             Task::Merge(merge) => {
+                self.versions.insert(commit.clone(), merge.commit.clone());
                 let holds_it = parent.is_some_and(|parent| self.of(parent).contains(&merge.commit));
                 match (&merge.back_from, parent) {
                     (Some(newest), Some(parent)) if holds_it => self.go_back(commit, parent, &merge.commit, newest),
@@ -105,6 +122,8 @@ impl Contents {
                 }
             }
             Task::Action(Action::Commit(_)) => {
+                let version = parent.and_then(|parent| self.versions.get(parent)).cloned();
+                self.versions.extend(version.map(|version| (commit.clone(), version)));
                 let source = run.source.as_ref().map(|source| (source.repository.clone(), source.commit.clone()));
                 self.carries.extend(source.map(|source| (commit.clone(), source)));
             }
@@ -116,6 +135,8 @@ impl Contents {
     pub(super) fn went_back(&mut self, commit: &CommitId, parent: Option<&CommitId>, brought: &Brings) {
         if let (Some(parent), Some(to), Some(from)) = (parent, &brought.to, &brought.from) {
             self.go_back(commit, parent, to, from);
+            self.versions.insert(commit.clone(), to.clone());
+            self.backs.insert(commit.clone());
         }
     }
 
