@@ -7,7 +7,8 @@ use super::{
     content::CommitSet,
     leads,
     made::Made,
-    step_run::{StepRun, StepState},
+    shared::Shared,
+    step_run::{StepRun, StepState, Steps},
     task::Member,
 };
 use crate::rules::{
@@ -50,9 +51,9 @@ pub(super) fn planned(
         ended_ms: None,
         handle: None,
         progress: None,
-        outputs: serde_json::Map::new(),
+        outputs: Shared::default(),
         made: Made::Nothing,
-        artifacts: Vec::new(),
+        artifacts: Shared::default(),
         error: None,
         hint: None,
         answers: Vec::new(),
@@ -174,7 +175,7 @@ pub(super) fn of_operation(
         let id = StepId::of_engine("approve", "");
         let mut asks = planned(id.clone(), Task::Consent(quorum.clone()), Vec::new(), None, None);
         let written = Some(Written { authors: by.clone(), ..Written::default() });
-        asks.authorship = Some(Box::new(Authorship { written, ..Authorship::default() }));
+        asks.authorship = Some(Authorship { written, ..Authorship::default() }.into());
         steps.push(asks);
         needs.push(id);
     }
@@ -184,15 +185,17 @@ pub(super) fn of_operation(
 }
 
 /// The steps of a run that begins with a fan-in, also where its rule combines nothing.
-pub(super) fn behind_fan_in(mut steps: Vec<StepRun>) -> Vec<StepRun> {
+pub(super) fn behind_fan_in(mut steps: Steps) -> Steps {
     if steps.iter().any(|step| *step.task == Task::FanIn) {
         return steps;
     }
     let fan_in = planned(StepId::of_engine("fan-in", ""), Task::FanIn, Vec::new(), None, None);
-    for first in steps.iter_mut().filter(|step| step.needs.is_empty()) {
-        (first.needs, first.state) = (vec![fan_in.id.clone()], StepState::Blocked);
-    }
-    steps.insert(0, fan_in);
+    steps.change(|steps| {
+        for first in steps.iter_mut().filter(|step| step.needs.is_empty()) {
+            (first.needs, first.state) = (vec![fan_in.id.clone()], StepState::Blocked);
+        }
+        steps.insert(0, fan_in.into());
+    });
     steps
 }
 

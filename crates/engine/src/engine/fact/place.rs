@@ -10,6 +10,7 @@ use crate::engine::{
     event::Unread,
     ids::TargetKey,
     origin::{Pins, Point, Record},
+    shared::Shared,
     state::{Deployed, FirstSeen, HalfWay, Head, Pinned, Policy, Promoted, RolledBack, Unreachable, Verified, Version},
     target::{Difference, Seen},
 };
@@ -61,7 +62,7 @@ pub enum RepositoryFact {
         /// The stage.
         stage: StageName,
         /// The head.
-        head: Box<Head>,
+        head: Shared<Head>,
     },
     /// Where the branch of a stage was first seen.
     FirstSeen {
@@ -71,9 +72,9 @@ pub enum RepositoryFact {
         first: FirstSeen,
     },
     /// What is known of a value that is pinned in it.
-    ProvenanceSet(Box<Record>),
+    ProvenanceSet(Shared<Record>),
     /// Nothing is remembered any more of a value that was pinned in it.
-    ProvenanceForgotten(Pins),
+    ProvenanceForgotten(Shared<Pins>),
     /// The branch of a stage is gone.
     HeadGone {
         /// The stage.
