@@ -27,8 +27,7 @@ impl Asking {
         let asker = self.who.asker();
         let done = done(&house.settings.principal(&asker)?.said());
         let entry = house.command(&system, &asker, command).await?;
-        let made =
-            house.ledger.read(&system, |state| state.runs.values().next_back().map(|run| run.id.clone())).await?;
+        let made = house.ledger.read(&system, |state| state.all_runs().next_back().map(|run| run.id.clone())).await?;
         let done = house.complete(self, &system, &done).await?;
         output.done(
             &done,

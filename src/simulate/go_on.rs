@@ -136,8 +136,9 @@ impl Simulation {
         for dropped in &decision.dropped {
             self.waits.remove(dropped);
         }
-        let mut made: Vec<Run> = decision.ended.iter().filter(|run| run.number > made_before).cloned().collect();
-        made.extend(self.system.runs.range(made_before + 1..).map(|(_, run)| run.clone()));
+        let mut made: Vec<Run> =
+            decision.ended.iter().filter(|run| run.number > made_before).map(|run| Run::clone(run)).collect();
+        made.extend(self.system.runs.range(made_before + 1..).map(|(_, run)| Run::clone(run)));
         made.sort_by_key(|run| run.number);
         made.dedup_by_key(|run| run.number);
         for run in &made {

@@ -62,7 +62,7 @@ impl Simulation {
     /// A commit with what it changes, read from the copy.
     async fn committed(&mut self, work: &StepWork, repository: &RepositoryName, made: &Made, merge: bool) -> What {
         let (name, branch) = (repository.to_string(), work.branch.clone());
-        let Some(Moved { commit, parent, subject, .. }) = made.moved() else {
+        let Some(Moved { commit, parent, subject, .. }) = made.moved().map(|moved| &**moved) else {
             return What::NothingToCommit { repository: name, branch };
         };
         let (commit, parent) = (commit.as_str(), parent.as_ref().map_or("", |parent| parent.as_str()));

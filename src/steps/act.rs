@@ -188,7 +188,7 @@ impl ActStep<'_> {
         let said = |name: &str| outputs.get(name).and_then(Value::as_str).map(str::to_owned);
         let service = Service { address: said("address"), image: said("image") };
         let uri = service.address.clone().unwrap_or_default();
-        let artifact = Artifact { kind: "deployment".to_owned(), name: handle.to_owned(), uri };
+        let artifact = Artifact { kind: "deployment".into(), name: handle.into(), uri: uri.into() };
         Progress::Done { outputs, artifacts: vec![artifact], made: Made::Deployed(service) }
     }
 }
@@ -267,7 +267,7 @@ async fn foreseen_stack(deploy: &Deploy, ahead: &Ahead<'_>) -> Result<Foreseen, 
     let address = format!("http://{}.placeholder.invalid", work.stage);
     let address = ahead.stands_for(address, format!("the address in {}", work.environment));
     let name = work.key.to_string();
-    let artifact = Artifact { kind: "deployment".to_owned(), name: name.clone(), uri: address.clone() };
+    let artifact = Artifact { kind: "deployment".into(), name: name.as_str().into(), uri: address.as_str().into() };
     let known = Some(image.clone()).filter(|image| !image.is_empty());
     let made = Made::Deployed(Service { address: Some(address.clone()), image: known });
     let outputs = [

@@ -349,7 +349,7 @@ fn by_inputs(inputs: &str) -> String {
 }
 
 fn done(baked: &Baked, request: &BuildRequest, reused: bool) -> Progress {
-    let ami = |(_, id): (&String, &String)| Artifact { kind: "ami".to_owned(), name: id.clone(), uri: String::new() };
+    let ami = |(_, id): (&String, &String)| Artifact { kind: "ami".into(), name: id.as_str().into(), uri: "".into() };
     let image = Artifact::of_digest("image", &Digest::new(format!("sha256:{}", baked.digest)), "");
     let artifacts = std::iter::once(image).chain(baked.amis.iter().map(ami)).collect();
     Progress::Done { outputs: outputs(baked, request, reused), artifacts, made: Made::Nothing }

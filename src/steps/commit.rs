@@ -81,7 +81,7 @@ async fn make(commit: &Commit, work: &StepWork, tools: &Tools, log: &StepLog) ->
                 ("head", Value::from(head)),
                 ("pinned", pinned),
             ];
-            Ok(Progress::made(Made::Unmoved(Box::new(unmoved)), outputs, Vec::new()))
+            Ok(Progress::made(Made::Unmoved(unmoved.into()), outputs, Vec::new()))
         }
     }
 }

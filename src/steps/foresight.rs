@@ -132,7 +132,7 @@ impl Foreseen {
         artifacts: Vec<Artifact>,
     ) -> Self {
         let outputs = outputs.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        Self { outcome: StepOutcome::Done { outputs, artifacts, made }, certainty, note: None }
+        Self { outcome: StepOutcome::Done { outputs, artifacts: artifacts.into(), made }, certainty, note: None }
     }
 
     /// It is supposed to pass.

@@ -96,7 +96,7 @@ async fn check(merge: &Merge, work: &StepWork, tools: &Tools, log: &StepLog) -> 
 /// What a check found that the merge would carry.
 fn would_bring(carried: Vec<RuleName>) -> Progress {
     let unmoved = Unmoved { head: None, brought: Brings { carried, ..Brings::default() } };
-    Progress::made(Made::Unmoved(Box::new(unmoved)), [], Vec::new())
+    Progress::made(Made::Unmoved(unmoved.into()), [], Vec::new())
 }
 
 /// Merges into the stage's branch.
@@ -113,7 +113,7 @@ async fn make(merge: &Merge, work: &StepWork, tools: &Tools, log: &StepLog) -> R
             let brought = Brings { carried, ..Brings::default() };
             let unmoved = Unmoved { head: Some(CommitId::new(head.as_str())), brought };
             let outputs = [("commit", Value::from(head)), ("changed", Value::from(false))];
-            return Ok(Progress::made(Made::Unmoved(Box::new(unmoved)), outputs, Vec::new()));
+            return Ok(Progress::made(Made::Unmoved(unmoved.into()), outputs, Vec::new()));
         }
         Merged::Committed { commit } | Merged::AlreadyThere { commit } => commit,
     };

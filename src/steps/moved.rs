@@ -25,7 +25,7 @@ pub(super) fn committed<const N: usize>(
         ("subject", Value::from(moved.subject.as_str())),
     ];
     let outputs = outputs.into_iter().chain(more).map(|(name, value)| (name.to_owned(), value)).collect();
-    Progress::Done { outputs, artifacts: vec![artifact], made: Made::Moved(Box::new(moved)) }
+    Progress::Done { outputs, artifacts: vec![artifact], made: Made::Moved(moved.into()) }
 }
 
 /// The rules that see the same in two commits or trees: nothing differs that they are for.

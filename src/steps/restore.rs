@@ -92,7 +92,11 @@ async fn make(restore: &Restore, work: &StepWork, tools: &Tools, log: &StepLog) 
     let mirror = tools.mirror(work, &restore.repository)?;
     let Some(change) = change(restore, work, tools, &mirror).await? else {
         log.line("what was to be taken back is not on the branch").await;
-        return Ok(Progress::made(Made::Unmoved(Box::default()), [("changed", Value::from(false))], Vec::new()));
+        return Ok(Progress::made(
+            Made::Unmoved(Unmoved::default().into()),
+            [("changed", Value::from(false))],
+            Vec::new(),
+        ));
     };
     let (made, parent) = match mirror.restore(&change, time_left(work)).await? {
         Restored::Conflict { conflicts } => return Err(conflict(restore, work, &conflicts)),
@@ -103,7 +107,7 @@ async fn make(restore: &Restore, work: &StepWork, tools: &Tools, log: &StepLog) 
             let unmoved = Unmoved { head: Some(CommitId::new(head.as_str())), brought: brought(&change, carried) };
             let (to, from) = (Value::from(change.to), Value::from(change.from));
             let facts = [("commit", Value::from(head)), ("to", to), ("from", from), ("changed", Value::from(false))];
-            return Ok(Progress::made(Made::Unmoved(Box::new(unmoved)), facts, Vec::new()));
+            return Ok(Progress::made(Made::Unmoved(unmoved.into()), facts, Vec::new()));
         }
         Restored::Committed { commit, parent } => (commit, parent),
         Restored::AlreadyThere { commit } => {

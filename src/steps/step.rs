@@ -76,7 +76,9 @@ impl From<Progress> for StepOutcome {
             Progress::Pending { handle, after, progress } => {
                 Self::Pending { handle, after_ms: milliseconds(after), progress: Some(printable_line(&progress)) }
             }
-            Progress::Done { outputs, artifacts, made } => Self::Done { outputs, artifacts, made },
+            Progress::Done { outputs, artifacts, made } => {
+                Self::Done { outputs: outputs.into(), artifacts: artifacts.into(), made }
+            }
             Progress::Observed(observation) => Self::Observed(observation),
             Progress::Cancelled => Self::Cancelled,
         }

@@ -161,9 +161,9 @@ impl Given {
         }
         for link in &decision.links {
             for Artifact { kind, name, uri } in [&link.from, &link.to] {
-                let known = self.artifacts.entry((kind.clone(), name.clone())).or_default();
+                let known = self.artifacts.entry((kind.to_string(), name.to_string())).or_default();
                 if !uri.is_empty() {
-                    known.clone_from(uri);
+                    *known = uri.to_string();
                 }
             }
             let mut first = Rows::default();
@@ -179,7 +179,7 @@ impl Given {
         let Self { mut rows, artifacts } = self;
         for ((kind, name), uri) in artifacts {
             let bare = bare_name(&name).to_owned();
-            rows.artifact(&Artifact { kind, name, uri }, &bare);
+            rows.artifact(&Artifact { kind: kind.into(), name: name.into(), uri: uri.into() }, &bare);
         }
         for effect in state.due.values() {
             rows.effect(effect.id.as_str(), effect.due_ms, &json(effect));

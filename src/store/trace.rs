@@ -88,5 +88,5 @@ async fn follow(
 }
 
 fn identity(artifact: &Artifact) -> (String, String) {
-    (artifact.kind.clone(), artifact.name.clone())
+    (artifact.kind.to_string(), artifact.name.to_string())
 }

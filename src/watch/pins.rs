@@ -44,7 +44,7 @@ pub(super) async fn pins_of(
         let of = if is_new {
             made_from(work, mirror, stage, (commit, pinner, file), &values).await?
         } else {
-            CommitSet::new()
+            CommitSet::default()
         };
         found.push(PinsSeen { pinner: pinner.clone(), file: file.clone(), values, of });
     }

@@ -1,5 +1,6 @@
 //! Events per second through `engine::step`, on one core, and how fast their facts fold. `scripts/bench engine` runs it;
-//! docs/performance.md holds the figures. `-- living 200` does so many changes and prints nothing: for callgrind.
+//! docs/performance.md holds the figures. `-- living 200` does so many changes and prints nothing: for callgrind. `-- memory` measures
+//! that alone.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench")]
 
@@ -16,6 +17,8 @@ use tidegate_engine::{
 const RULES: &str = include_str!("../../../src/cli/demo/seed/webshop.yaml");
 const MEASURED: Duration = Duration::from_secs(3);
 const FOLDED: usize = 100_000;
+const LIVED: u64 = 4_000;
+const SYSTEMS: usize = 200;
 
 fn read(rules: &str) -> Rules {
     load("webshop.yaml", rules).unwrap()
@@ -45,6 +48,24 @@ fn folds(rules: &str) {
     println!("engine::fold: {FOLDED} events of {number} facts in {took_ms:.0} ms");
 }
 
+/// What living systems take that are read from their snapshots, as after a restart: nothing in them is shared by their history.
+fn memory(rules: &str) {
+    let mut world = World::new(read(rules), None, None);
+    while world.events < LIVED {
+        world.goes_on();
+    }
+    let snapshot = serde_json::to_vec(&world.system).unwrap();
+    let before = resident_bytes();
+    let systems: Vec<System> = (0..SYSTEMS).map(|_| serde_json::from_slice(&snapshot).unwrap()).collect();
+    let each = (resident_bytes() - before) as f64 / systems.len() as f64 / 1_000.0;
+    println!("memory: {each:.0} KB for each living system, of {} KB as JSON", snapshot.len() / 1_000);
+}
+
+fn resident_bytes() -> usize {
+    let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+    pages.split(' ').nth(1).unwrap().parse::<usize>().unwrap() * 4_096
+}
+
 fn main() {
     let dev_alone = RULES.replace("to: qa,", "to: qa, start: manual,");
     let words: Vec<String> = std::env::args().collect();
@@ -58,7 +79,11 @@ fn main() {
             return;
         }
     }
+    if at("memory").is_some() {
+        return memory(RULES);
+    }
     rate("changes in dev", &dev_alone);
     rate("a living system", RULES);
     folds(RULES);
+    memory(RULES);
 }

@@ -148,7 +148,7 @@ fn is_done(state: &System) -> bool {
 
 /// What went wrong, if something did.
 fn failure(state: &System) -> Option<String> {
-    let failed = state.runs.values().find(|run| matches!(run.state, RunState::Failed | RunState::Aborted))?;
+    let failed = state.all_runs().find(|run| matches!(run.state, RunState::Failed | RunState::Aborted))?;
     let hint = failed.steps.iter().find_map(|step| step.hint.clone()).unwrap_or_default();
     Some(format!("{} did not succeed: {}; {hint}", failed.id, failed.reason.clone().unwrap_or_default()))
 }

@@ -57,7 +57,7 @@ impl Progress {
     pub(super) async fn show(&mut self, house: &House, system: &SystemName) -> anyhow::Result<()> {
         let lines = house.ledger.read(system, |state| {
             let mut lines = Vec::new();
-            for run in state.runs.values() {
+            for run in state.all_runs() {
                 self.look_at_steps(run, &mut lines);
                 let waiting =
                     explain::run(state, run).filter(|_| run.answerable().is_some()).map(|waiting| waiting.for_what);

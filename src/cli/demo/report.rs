@@ -176,7 +176,7 @@ fn stages(state: &System) -> Vec<StageReport> {
         let mut artifacts: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let shown = deployed.map(|deployed| deployed.artifacts.as_slice()).unwrap_or_default();
         for artifact in shown {
-            artifacts.entry(artifact.kind.clone()).or_default().push(artifact.name.clone());
+            artifacts.entry(artifact.kind.to_string()).or_default().push(artifact.name.to_string());
         }
         StageReport {
             stage: stage.to_string(),

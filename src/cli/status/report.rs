@@ -396,7 +396,7 @@ fn live(state: &System, run: &Run) -> LiveRun {
 fn failed(state: &System) -> Vec<FailedRun> {
     use crate::engine::RunState::{Aborted, Done, Failed};
     let mut newest: BTreeMap<(&str, &StageName), &Run> = BTreeMap::new();
-    for run in state.runs.values().filter(|run| matches!(run.state, Aborted | Done | Failed)) {
+    for run in state.all_runs().filter(|run| matches!(run.state, Aborted | Done | Failed)) {
         newest.insert((run.subject.name(), &run.stage), run);
     }
     let failed = newest.into_values().filter(|run| run.state != Done);

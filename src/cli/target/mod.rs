@@ -82,9 +82,9 @@ impl At {
         let command = Command::Operate { operation, target: self.target.clone(), stage: self.stage.clone() };
         let entry = house.command(&system, &self.asking.who.asker(), command).await?;
         let made = |run: &&crate::engine::Run| run.subject == crate::engine::Subject::Operation(operation);
-        let run = house.ledger.read(&system, |state| {
-            state.runs.values().rev().find(made).map(|run| run.id.to_string()).unwrap_or_default()
-        });
+        let run = house
+            .ledger
+            .read(&system, |state| state.all_runs().rev().find(made).map(|run| run.id.to_string()).unwrap_or_default());
         let run = run.await?;
         let done = format!("{run} is to {} {} in {}", operation.name(), self.target, self.stage);
         let done = house.complete(&self.asking, &system, &done).await?;

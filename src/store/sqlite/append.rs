@@ -62,7 +62,7 @@ impl Append {
             facts: json(facts),
             due: due.iter().map(effect).collect(),
             dropped: dropped.clone(),
-            ended: ended.iter().map(RunRow::new).collect(),
+            ended: ended.iter().map(|run| RunRow::new(run)).collect(),
             links: links.clone(),
             snapshot,
         }
@@ -150,7 +150,8 @@ impl Append {
                    ON CONFLICT (system, name, kind)
                    DO UPDATE SET uri = CASE excluded.uri WHEN '' THEN uri ELSE excluded.uri END
                    RETURNING artifact";
-        let row = query(sql).bind(self.system.as_str()).bind(kind).bind(name).bind(bare).bind(uri);
+        let row =
+            query(sql).bind(self.system.as_str()).bind(kind.as_str()).bind(name.as_str()).bind(bare).bind(uri.as_str());
         row.fetch_one(connection).await?.try_get(0)
     }
 }

@@ -98,7 +98,8 @@ impl SqliteStore {
                  ORDER BY at_ms, made.name, run, step LIMIT ?"
             }
         };
-        let query = query(sql).bind(system.as_str()).bind(&artifact.name).bind(&artifact.kind).bind(limit);
+        let query =
+            query(sql).bind(system.as_str()).bind(artifact.name.as_str()).bind(artifact.kind.as_str()).bind(limit);
         let rows = self.rows("follow an artifact", query).await?;
         rows.iter().map(|row| self.link(row)).collect()
     }
@@ -117,7 +118,7 @@ impl SqliteStore {
     }
 
     pub(super) fn artifact(&self, row: &SqliteRow, first: usize) -> Result<Artifact, StoreError> {
-        let read = |column| self.place.read(row, first + column);
+        let read = |column| self.place.read::<&str>(row, first + column).map(Into::into);
         Ok(Artifact { kind: read(0)?, name: read(1)?, uri: read(2)? })
     }
 }

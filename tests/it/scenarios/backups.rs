@@ -46,7 +46,7 @@ fn a_restored_backup_is_said_and_its_numbers_are_not_given_again() {
     delivery.software.commit("dev", "Sell even more", &[("VERSION", "webshop 3.0\n")]);
     let lost = delivery.ended_on("package", &delivery.software.head("dev").unwrap());
     let last = delivery.wait("the delivery that is lost later", |state| {
-        let mut runs = state.runs.values().filter(|run| run.subject.name() == "deliver" && run.number > lost.number);
+        let mut runs = state.all_runs().filter(|run| run.subject.name() == "deliver" && run.number > lost.number);
         runs.find(|run| run.state == RunState::Done).cloned()
     });
     delivery.granted(&["freeze", "--stage", "qa", "--for", "2d", "--reason", "Christmas", "--as", "grace"]);
@@ -66,7 +66,7 @@ fn a_restored_backup_is_said_and_its_numbers_are_not_given_again() {
     assert!(package.number > lost.number, "{} after {}", package.id, last.id);
     let deliver = delivery.wait("what was pushed since to be delivered", |state| {
         let of_it = |run: &&tidegate::engine::Run| run.set.values().any(|commit| commit.as_str() == pushed);
-        let mut runs = state.runs.values().filter(|run| run.subject.name() == "deliver" && run.state.is_ended());
+        let mut runs = state.all_runs().filter(|run| run.subject.name() == "deliver" && run.state.is_ended());
         runs.rfind(of_it).cloned()
     });
     assert_eq!(deliver.state, RunState::Done, "{:?}", deliver.reason);
@@ -131,7 +131,7 @@ fn what_is_due_when_a_backup_is_restored_starts_only_when_a_person_says_so() {
     let paused = delivery.wait("the pause", |state| state.paused.clone());
     assert!(paused.reason.contains("the database is older than what the repositories prove"), "{}", paused.reason);
     let step = delivery.wait("the run", |state| {
-        let mut runs = state.runs.values().filter(|run| run.id.as_str() == "package-1");
+        let mut runs = state.all_runs().filter(|run| run.id.as_str() == "package-1");
         runs.next().map(|run| run.steps[0].clone())
     });
     assert_eq!((step.state, step.outputs.len()), (StepState::Ready, 0), "it did not begin");

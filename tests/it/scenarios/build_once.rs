@@ -101,7 +101,7 @@ fn a_nightly_rebuild_moves_something_on_only_when_it_came_out_different() {
     delivery.write_rules(&by_day.replace("manual: true", nightly));
     let nights = |delivery: &Delivery, least: u64| {
         delivery.wait("a night's build", |state| {
-            let run = state.runs.values().rev().find(|run| matches!(run.cause, Cause::Schedule { .. }));
+            let run = state.all_runs().rev().find(|run| matches!(run.cause, Cause::Schedule { .. }));
             run.filter(|run| run.state == RunState::Done && run.number > least).cloned()
         })
     };

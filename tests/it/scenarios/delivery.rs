@@ -320,7 +320,7 @@ impl Delivery {
     pub(super) fn ended_on(&self, rule: &str, commit: &str) -> Run {
         self.wait(&format!("the end of {rule} on {commit}"), |state| {
             let on_it = |run: &&Run| run.source.as_ref().is_some_and(|source| source.commit.as_str() == commit);
-            let mut runs = state.runs.values().rev().filter(|run| run.subject.name() == rule);
+            let mut runs = state.all_runs().rev().filter(|run| run.subject.name() == rule);
             runs.find(on_it).filter(|run| run.state.is_ended()).cloned()
         })
     }
@@ -402,7 +402,7 @@ fn settings() -> String {
 }
 
 fn newest<'state>(state: &'state System, rule: &str, stage: &str) -> Option<&'state Run> {
-    state.runs.values().rev().find(|run| run.subject.name() == rule && run.stage.as_str() == stage)
+    state.all_runs().rev().find(|run| run.subject.name() == rule && run.stage.as_str() == stage)
 }
 
 impl Delivery {

@@ -27,7 +27,7 @@ use super::{NEW_VERSION, ci_before_qa, delivery::Delivery, json};
 /// Waits until a step of the newest run of a subject is in a state; returns the run's identity.
 fn step_is(delivery: &Delivery, subject: &str, stage: &str, step: &str, wanted: StepState) -> String {
     delivery.wait(&format!("{step} of {subject} in {stage} to be {wanted:?}"), |state: &System| {
-        let mut runs = state.runs.values().rev();
+        let mut runs = state.all_runs().rev();
         let run = runs.find(|run| run.subject.name() == subject && run.stage.as_str() == stage)?;
         let step = run.steps.iter().find(|found| found.id.as_str() == step)?;
         (step.state == wanted).then(|| run.id.to_string())
@@ -152,7 +152,7 @@ fn a_command_that_hangs_is_asked_again_and_what_it_said_is_the_reason() {
     delivery.serve();
     delivery.software.commit("dev", "Sell more", &[NEW_VERSION]);
     let reason = delivery.wait("the end of the promotion", |state: &System| {
-        let run = state.runs.values().find(|run| run.id.as_str().starts_with("promote"))?;
+        let run = state.all_runs().find(|run| run.id.as_str().starts_with("promote"))?;
         run.reason.clone().filter(|_| run.state.is_ended())
     });
     let said = "room did not pass within 4s; it last said: `sleep 600` did not end within 1s";
@@ -281,7 +281,7 @@ fn nobody_is_asked_when_the_very_same_is_deployed_again() {
     delivery.done("deliver", "dev");
     delivery.infrastructure.commit("dev", "Explain the template", &[("README.md", "It is a template.\n")]);
     let again = delivery.wait("the second delivery", |state: &System| {
-        let mut runs = state.runs.values().filter(|run| run.subject.name() == "deliver");
+        let mut runs = state.all_runs().filter(|run| run.subject.name() == "deliver");
         runs.find(|run| run.id.as_str() != first && run.state == RunState::Done).cloned()
     });
     let approve = again.steps.iter().find(|step| step.id.as_str() == "approve").unwrap();

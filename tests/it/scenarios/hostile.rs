@@ -200,7 +200,7 @@ fn a_step_that_waits_for_a_place_uses_up_none_of_its_time() {
     let ledger = delivery.serve_with_billing("");
     ledger.commit("dev", "Go slow", &[("rate", "2")]);
     let runs = delivery.wait_in("billing", "72 runs to end", |state| {
-        let ended: Vec<Run> = state.runs.values().filter(|run| run.state.is_ended()).cloned().collect();
+        let ended: Vec<Run> = state.all_runs().filter(|run| run.state.is_ended()).cloned().collect();
         (ended.len() == 72).then_some(ended)
     });
     let failed: Vec<_> = runs.iter().filter(|run| run.state != RunState::Done).map(|run| &run.reason).collect();

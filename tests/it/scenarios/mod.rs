@@ -220,7 +220,7 @@ fn scenario_7_the_same_push_seen_twice_is_one_run() {
     delivery.quiet_in("dev");
     delivery.software.set_branch("dev", &pushed);
     delivery.wait("the same commit as a head again", |state| {
-        let mut runs = state.runs.values().filter(|run| run.subject.name() == "package" && run.state == RunState::Done);
+        let mut runs = state.all_runs().filter(|run| run.subject.name() == "package" && run.state == RunState::Done);
         let again = |run: &tidegate::engine::Run| run.source.as_ref().is_some_and(|it| it.commit.as_str() == pushed);
         runs.rfind(|run| run.stage.as_str() == "dev").filter(|run| again(run)).map(drop)
     });

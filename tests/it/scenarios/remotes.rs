@@ -172,7 +172,7 @@ fn a_silent_host_takes_no_look_from_repositories_that_are_elsewhere() {
     delivery.wait_in("billing", "its run", |state| {
         let of_it =
             |run: &&tidegate::engine::Run| run.source.as_ref().is_some_and(|source| source.commit.as_str() == pushed);
-        state.runs.values().find(of_it).filter(|run| run.state == RunState::Done).map(drop)
+        state.all_runs().find(of_it).filter(|run| run.state == RunState::Done).map(drop)
     });
     delivery.software.commit("dev", "Sell more", &[NEW_VERSION]);
     delivery.done("package", "dev");

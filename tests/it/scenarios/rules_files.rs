@@ -60,7 +60,7 @@ fn a_file_that_is_bad_or_gone_leaves_its_system_on_its_last_good_rules_over_a_re
     assert!(text.contains("the last good ones stay in force") && text.contains("billing.yaml"), "{text}");
     delivery.granted(&["run", "start", "check", "--stage", "dev", "--system", "billing", "--as", "grace"]);
     delivery.wait_in("billing", "a run by its last good rules", |state| {
-        state.runs.values().any(|run| run.state == tidegate::engine::RunState::Done).then_some(())
+        state.all_runs().any(|run| run.state == tidegate::engine::RunState::Done).then_some(())
     });
     delivery.software.commit("dev", "Sell more", &[NEW_VERSION]);
     delivery.done("package", "dev");

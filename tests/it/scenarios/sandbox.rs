@@ -236,7 +236,7 @@ fn a_cache_outlives_its_step_and_never_leaves_its_stage() {
     let again = delivery.infrastructure.commit("dev", "Build again", &[("README", "two")]);
     let asked = delivery.wait("the next question", |state| {
         let on_it = |run: &&Run| run.source.as_ref().is_some_and(|source| source.commit.as_str() == again);
-        state.runs.values().find(on_it).filter(|run| run.answerable().is_some()).map(|run| run.id.clone())
+        state.all_runs().find(on_it).filter(|run| run.answerable().is_some()).map(|run| run.id.clone())
     });
     assert!(has(asked.as_str()).contains("of-dev-"), "{}", has(asked.as_str()));
     if is_here() {

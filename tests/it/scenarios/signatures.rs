@@ -121,7 +121,7 @@ fn what_is_not_signed_is_not_carried_where_the_rules_require_it() {
     unread("qa");
     delivery.granted(&["promote", "dev", "qa"]);
     let failed = delivery.wait("the promotion to end", |state| {
-        let mut runs = state.runs.values().rev().filter(|run| run.id.as_str().starts_with("promote-"));
+        let mut runs = state.all_runs().rev().filter(|run| run.id.as_str().starts_with("promote-"));
         runs.find(|run| run.state.is_ended()).cloned()
     });
     let reason = failed.reason.unwrap_or_default();
@@ -172,7 +172,7 @@ fn where_signatures_are_the_identity_whoever_signed_it_wrote_it() {
 
     let pushed = delivery.software.commit("dev", "Sell most", &[("VERSION", "webshop 3.0\n")]);
     let unsigned = delivery.wait("the question about what is not signed", |state| {
-        let later = state.runs.values().rev().filter(|run| run.subject.name() == "deliver");
+        let later = state.all_runs().rev().filter(|run| run.subject.name() == "deliver");
         let mut asking = later.filter(|run| run.asking().is_some_and(|step| step.written().is_some()));
         asking.find(|other| other.id.as_str() != run).map(|run| run.id.to_string())
     });

@@ -141,7 +141,7 @@ fn a_job_gets_its_variables_outlives_the_server_and_gives_outputs() {
     });
     delivery.granted(&["abort", &second, "--as", "grace"]);
     let aborted = delivery.wait("its end", |state| {
-        let run = state.runs.values().find(|run| run.id.as_str() == second)?;
+        let run = state.all_runs().find(|run| run.id.as_str() == second)?;
         run.state.is_ended().then_some(run.state)
     });
     assert_eq!(aborted, RunState::Aborted);

@@ -40,8 +40,8 @@ fn delivery() -> Delivery {
 }
 
 fn runs(state: &System, rule: &str, stage: &str) -> Vec<Run> {
-    let is_of = |run: &&Run| run.subject.name() == rule && run.stage.as_str() == stage;
-    state.runs.values().filter(is_of).cloned().collect()
+    let is_of = |run: &Run| run.subject.name() == rule && run.stage.as_str() == stage;
+    state.runs.values().filter(|run| is_of(run)).map(|run| Run::clone(run)).collect()
 }
 
 /// The only run of a rule in a stage, once it has ended.

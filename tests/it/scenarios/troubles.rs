@@ -198,7 +198,7 @@ fn a_store_whose_reads_fail_leaves_nothing_claimed_for_ever() {
         driving.until("the freeze's own end", |state| state.freezes.is_empty()).await;
         driving
             .until("the delivery", |state| {
-                state.runs.values().any(|run| run.subject.name() == "package" && run.ended_ms.is_some())
+                state.all_runs().any(|run| run.subject.name() == "package" && run.ended_ms.is_some())
             })
             .await;
         assert!(failed.load(Ordering::SeqCst) > 2, "reads did fail");
@@ -216,7 +216,7 @@ fn a_step_that_panics_is_tried_again_and_says_so() {
         delivery.software.commit("dev", "Sell more", &[NEW_VERSION]);
         driving
             .until("the mistake is said", |state| {
-                let mut steps = state.runs.values().flat_map(|run| &run.steps);
+                let mut steps = state.all_runs().flat_map(|run| &run.steps);
                 steps.any(|step| step.error.as_ref().is_some_and(|error| error.contains("tidegate made a mistake")))
             })
             .await;

@@ -211,7 +211,7 @@ fn what_is_vetoed_is_known_again_when_somebody_pins_it_by_hand() {
         let head = repository.head("dev").unwrap();
         let refused = delivery.wait("the run to be refused", |state| {
             let of_head = |run: &&Run| run.source.as_ref().is_some_and(|source| source.commit.as_str() == head);
-            state.runs.values().filter(of_head).find(|run| run.state.is_ended()).cloned()
+            state.all_runs().filter(of_head).find(|run| run.state.is_ended()).cloned()
         });
         assert_eq!(refused.subject.name(), rule);
         assert_eq!((refused.state, refused.reason), (RunState::Failed, Some(said.clone())));
@@ -287,7 +287,7 @@ fn a_release_that_only_some_systems_have_is_said_in_the_status_of_all() {
     approve_billing(&delivery);
     delivery.done("promote", "qa");
     let failed = delivery.wait_in("billing", "its promotion to fail", |state| {
-        state.runs.values().find(|run| run.stage.as_str() == "qa" && run.state.is_ended()).map(|run| run.id.to_string())
+        state.all_runs().find(|run| run.stage.as_str() == "qa" && run.state.is_ended()).map(|run| run.id.to_string())
     });
     let said = format!(
         "half-released: webshop merged, billing ended before: `tidegate retry {failed} --system billing` finishes it, \

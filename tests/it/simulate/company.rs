@@ -283,7 +283,7 @@ impl Company {
     /// The newest run of a rule.
     pub(super) async fn newest(&self, rule: &str) -> Run {
         let state = self.state().await;
-        state.runs.values().rev().find(|run| run.subject.name() == rule).cloned().unwrap()
+        state.all_runs().rev().find(|run| run.subject.name() == rule).cloned().unwrap()
     }
 }
 

@@ -113,7 +113,7 @@ impl Made {
     /// Notes the gates that are open, and those that have passed.
     pub(super) fn note_gates(&mut self, state: &System, now_ms: i64) {
         // A run to which a move left nothing to do has no step that is carried out.
-        let brought = || state.runs.values().filter(|run| run.steps.iter().all(|step| step.skipped.is_some()));
+        let brought = || state.all_runs().filter(|run| run.steps.iter().all(|step| step.skipped.is_some()));
         let before = self.before.get_or_insert_with(|| brought().map(|run| run.number).collect()).clone();
         brought().filter(|run| !before.contains(&run.number)).for_each(|run| self.note_cause(state, run));
         for run in state.live_runs() {
@@ -129,7 +129,7 @@ impl Made {
                 self.note_cause(state, run);
             }
         }
-        for run in state.runs.values() {
+        for run in state.all_runs() {
             for step in run.steps.iter().filter(|step| step.state == StepState::Done) {
                 let key = (run.id.to_string(), step.id.to_string(), step.round);
                 let Some((place, (_, passed_ms))) = self.gates.get_mut(&key) else { continue };

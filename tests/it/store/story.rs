@@ -73,7 +73,7 @@ pub(super) fn step_done(state: &System, number: u64) -> Event {
         (json!({"changed": true}), Artifact::commit(&image, &commit(number + 1_000_000)))
     };
     let outputs = outputs.as_object().unwrap().clone();
-    let done = StepOutcome::Done { outputs, artifacts: vec![artifact], made: Made::Nothing };
+    let done = StepOutcome::Done { outputs: outputs.into(), artifacts: vec![artifact].into(), made: Made::Nothing };
     Event::Outcome { effect: effect.id.clone(), outcome: Outcome::Step(done), waited_ms: 0 }
 }
 

@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 use tidegate_engine::{
     engine::{
         Artifact, Attribution, Brings, Command, CommitId, Delivery, Digest, Effect, EffectKind, Event, Fact, HeadSeen,
-        Made, Moved, Observation, Outcome, Phase, Principal, Recorded, Run, Service, Standing, StepKey, StepOutcome,
-        StepRun, System, Unmoved, Written,
+        Made, Moved, Observation, Outcome, Phase, Principal, Recorded, Run, Service, Shared, Standing, StepKey,
+        StepOutcome, StepRun, System, Unmoved, Written,
         plan::{Maker, Task},
         step,
     },
@@ -176,7 +176,7 @@ impl World {
         }
         let kind = step.task.kind().name;
         let mut artifact =
-            Artifact { kind: kind.to_owned(), name: digest.clone(), uri: "file:///somewhere".to_owned() };
+            Artifact { kind: kind.into(), name: digest.as_str().into(), uri: "file:///somewhere".into() };
         let made = if let Some(repository) = step.task.writes_to() {
             let key = run.key(&self.system.rules().unwrap().system, step);
             let parent = self.branches[&(repository.clone(), run.stage.clone())].commit.clone();
@@ -187,9 +187,9 @@ impl World {
             say("pinned", json!(brought.pinned));
             artifact = Artifact::commit(repository, &commit);
             let (parent, subject) = (Some(parent), "Pin".to_owned());
-            Made::Moved(Box::new(Moved { commit, parent, subject, paths: None, back: false, pins: None, brought }))
+            Made::Moved(Shared::new(Moved { commit, parent, subject, paths: None, back: false, pins: None, brought }))
         } else if matches!(*step.task, Task::CheckMerge(_)) {
-            Made::Unmoved(Box::new(Unmoved { head: None, brought }))
+            Made::Unmoved(Shared::new(Unmoved { head: None, brought }))
         } else if step.task.planned_by().is_some() {
             say("address", json!("http://127.0.0.1"));
             Made::Deployed(Service { address: Some("http://127.0.0.1".to_owned()), image: None })
@@ -197,6 +197,6 @@ impl World {
             say("uri", json!("file:///somewhere"));
             Made::Nothing
         };
-        StepOutcome::Done { outputs, artifacts: vec![artifact], made }
+        StepOutcome::Done { outputs: outputs.into(), artifacts: vec![artifact].into(), made }
     }
 }

@@ -5,12 +5,12 @@ use super::{
     effect::{Effect, Phase},
     fact::{Fact, RunFact, StepFact},
     ids::{Place, RunId, TargetKey},
-    obstacles::{Means, Obstacle, obstacles, shut},
+    obstacles::{Means, Obstacle, before_start, shut},
     plan,
     provenance::{self, fan_in},
     run::{Cause, Run, RunState, Source, Subject},
     state::{Head, Policy, RECENT_RUNS, System},
-    step_run::{StepRun, StepState},
+    step_run::{StepRun, StepState, Steps},
     task::Task,
     turn::Turn,
 };
@@ -58,13 +58,13 @@ impl Turn<'_> {
             state: RunState::Queued,
             target: Some(target),
             holds_from_start,
-            steps: Box::default(),
+            steps: Steps::default(),
             created_ms: self.at_ms,
             ended_ms: None,
             ends_as: None,
             reason: None,
         };
-        let run = Run { steps: self.planned_steps(&rules, (name, rule), &run).into(), ..run };
+        let run = Run { steps: self.planned_steps(&rules, (name, rule), &run), ..run };
         let policy = match rule.target.as_ref().and_then(|target| rules.targets.get(target)) {
             Some(target) => target.queue.into(),
             None => rule.queue.unwrap_or_default().into(),
@@ -74,13 +74,15 @@ impl Turn<'_> {
 
     /// The steps of a run: those of its rule, before them a fan-in where what is pinned is older than a set that was moved, or
     /// none to be done where the set brought what they would make.
-    fn planned_steps(&self, rules: &Compiled, (name, rule): (&RuleName, &Rule), run: &Run) -> Vec<StepRun> {
+    fn planned_steps(&self, rules: &Compiled, (name, rule): (&RuleName, &Rule), run: &Run) -> Steps {
         let mut steps = rules.at(name, &run.stage).map(|at| at.steps.clone()).unwrap_or_default();
         if let Some(by) = provenance::brought_by(&self.system, name, rule, run) {
-            for step in &mut steps {
-                (step.state, step.ended_ms) = (StepState::Done, Some(self.at_ms));
-                step.skipped = Some(format!("{by} brought what was verified before"));
-            }
+            steps.change(|steps| {
+                for step in steps {
+                    (step.state, step.ended_ms) = (StepState::Done, Some(self.at_ms));
+                    step.skipped = Some(format!("{by} brought what was verified before"));
+                }
+            });
             return steps;
         }
         let place =
@@ -102,7 +104,7 @@ impl Turn<'_> {
         let (id, number) = (run.id.clone(), run.number);
         let busy = run.target.as_ref().and_then(|key| self.prepare_target(key, policy, number));
         let waits = run.steps.iter().any(|step| *step.task == Task::FanIn && step.state != StepState::Done);
-        self.record(Fact::RunMade(Box::new(run)));
+        self.record(Fact::RunMade(run.into()));
         if !waits {
             self.replace_waiting(number);
         }
@@ -174,7 +176,7 @@ impl Turn<'_> {
     /// Starts a ready step that nothing keeps from it; else does what the first obstacle means.
     fn start_step(&mut self, number: u64, id: &StepId) {
         let (run, step) = (self.run(number), self.step_of(number, id));
-        let first = obstacles(&self.system, run, step, self.at_ms).first().map(Obstacle::means);
+        let first = before_start(&self.system, run, step, self.at_ms).next().as_ref().map(Obstacle::means);
         match first {
             None if step.task.kind().is_gate() => self.open_gate(number, id),
             None => {
@@ -294,7 +296,7 @@ impl Turn<'_> {
     fn end_run(&mut self, number: u64, state: RunState, reason: String) {
         let reason = Some(reason).filter(|reason| !reason.is_empty());
         self.record_run(number, RunFact::Ended { state, reason, at_ms: self.at_ms });
-        let ended = self.run(number).clone();
+        let Some(ended) = self.system.runs.get(&number).cloned() else { return };
         self.tell_ended(&ended);
         self.release_target(&ended);
         self.run_ended(&ended);
@@ -307,7 +309,7 @@ impl Turn<'_> {
     /// Keeps the last ended runs, and of every subject and stage the newest and the one that ended last, however long ago
     /// that was: an older run may end after a newer one, and it is the newer that is asked about.
     fn forget_old_runs(&mut self) {
-        while let Some(number) = self.system.old_run() {
+        for number in self.system.old_runs() {
             self.record_run(number, RunFact::Forgotten);
         }
     }
@@ -344,11 +346,11 @@ impl Turn<'_> {
 }
 
 impl System {
-    /// The ended run that is forgotten next, if there are too many.
-    fn old_run(&self) -> Option<u64> {
+    /// The ended runs that are forgotten next, if there are too many.
+    fn old_runs(&self) -> Vec<u64> {
         let Self { ended, runs, .. } = self;
         if ended.len() <= RECENT_RUNS {
-            return None;
+            return Vec::new();
         }
         // Of each subject and stage the newest, and where the one that ended last stands.
         let mut kept: Vec<(&Run, u64, usize)> = Vec::new();
@@ -363,7 +365,7 @@ impl System {
         let is_kept = |(position, number): (usize, &u64)| {
             kept.iter().any(|(_, newest, last)| newest == number || *last == position)
         };
-        let old = ended.iter().enumerate().find(|run| !is_kept(*run));
-        old.filter(|_| ended.len() - besides > RECENT_RUNS).map(|(_, number)| *number)
+        let old = ended.iter().enumerate().filter(|run| !is_kept(*run));
+        old.map(|(_, number)| *number).take(ended.len().saturating_sub(besides + RECENT_RUNS)).collect()
     }
 }

@@ -12,6 +12,7 @@ use crate::engine::{
     ids::CommitId,
     plan::LONGEST_BACKOFF_MS,
     run::{Run, Subject},
+    shared::Shared,
     state::{FirstSeen, Head, System},
     turn::Turn,
 };
@@ -24,21 +25,36 @@ impl System {
     /// What the question of a run is compared with. What another target verified, or another stage has, is no less new here.
     #[must_use]
     pub fn compared_with(&self, run: &Run) -> Base {
-        if matches!(run.subject, Subject::Rules | Subject::Operation(_)) {
-            // Who wrote rules came with them, and who asks for an operation wrote its question.
-            return Base::new();
-        }
+        let of = |repository: &RepositoryName| match self.verified_before(run, repository) {
+            Some(commit) => vec![commit.clone()],
+            None => self.taken_as_it_is(repository, run),
+        };
+        self.repositories_asked_about(run).map(|name| (name.clone(), of(name))).collect()
+    }
+
+    /// Whether that is what it is compared with.
+    fn is_compared_with(&self, run: &Run, base: &Base) -> bool {
+        let is_same = |repository: &RepositoryName| match self.verified_before(run, repository) {
+            Some(commit) => base.get(repository).is_some_and(|known| *known == std::slice::from_ref(commit)),
+            None => base.get(repository) == Some(&self.taken_as_it_is(repository, run)),
+        };
+        self.repositories_asked_about(run).count() == base.len() && self.repositories_asked_about(run).all(is_same)
+    }
+
+    /// Who wrote rules came with them, and who asks for an operation wrote its question.
+    fn repositories_asked_about(&self, run: &Run) -> impl Iterator<Item = &RepositoryName> {
+        let rules = self.rules().filter(|_| !matches!(run.subject, Subject::Rules | Subject::Operation(_)));
+        rules.into_iter().flat_map(|rules| rules.repositories.keys())
+    }
+
+    /// The commit of a repository that was verified last where the run goes, or promoted there.
+    fn verified_before(&self, run: &Run, repository: &RepositoryName) -> Option<&CommitId> {
         let before: Option<&CommitSet> = match (&run.subject, &run.target) {
             (Subject::Promotion { .. }, _) => self.promoted.get(&run.stage).map(|promoted| &promoted.set),
             (Subject::Rule(_), Some(key)) => self.targets.get(key).map(|target| &target.verified),
             (_, _) => None,
         };
-        let of = |repository: &RepositoryName| match before.and_then(|before| before.get(repository)) {
-            Some(commit) => vec![commit.clone()],
-            None => self.taken_as_it_is(repository, run),
-        };
-        let rules = self.rules().into_iter();
-        rules.flat_map(|rules| rules.repositories.keys()).map(|name| (name.clone(), of(name))).collect()
+        before?.get(repository)
     }
 
     /// By what the rules want it to be known who wrote what a run asks about, where they say so. Who wrote rules, or asks for an
@@ -64,9 +80,9 @@ impl System {
     }
 
     /// Who is known to have written what is at a head without asking git: its author; of a commit of ours, those of its run.
-    pub(in crate::engine) fn known_authors(&self, head: &Head) -> BTreeSet<String> {
+    pub(in crate::engine) fn known_authors(&self, head: &Head) -> Shared<BTreeSet<String>> {
         match &head.by {
-            None => BTreeSet::from([head.author.clone()]),
+            None => BTreeSet::from([head.author.clone()]).into(),
             Some(by) => self.run(by).map(|run| run.authors.clone()).unwrap_or_default(),
         }
     }
@@ -78,7 +94,7 @@ impl System {
         let targets = self.targets.values().flat_map(|target| {
             [Some(&target.verified), target.deployed.as_ref().map(|deployed| &deployed.set)].into_iter().flatten()
         });
-        let sets = heads.chain(targets).chain(self.runs.values().map(|run| &run.set)).chain(self.versions.sets());
+        let sets = heads.chain(targets).chain(self.all_runs().map(|run| &run.set)).chain(self.versions.sets());
         let sets = sets.chain(self.promoted.values().map(|promoted| &promoted.set));
         let sets = sets.chain(self.verified.values().map(|verified| &verified.set));
         let mut named: BTreeSet<CommitId> = sets.filter_map(|set| set.get(repository)).cloned().collect();
@@ -103,16 +119,16 @@ impl Turn<'_> {
         if known.is_some_and(|known| came_with_it || is_all(known)) {
             return self.tell_who_is_asked(number, id);
         }
-        self.set_authorship(number, id, Authorship { base, identity, ..Authorship::default() });
+        self.set_authorship(number, id, Authorship { base, identity, ..Authorship::default() }.into());
         self.emit_authors(number, id, self.at_ms);
     }
 
-    fn set_authorship(&mut self, number: u64, id: &StepId, authorship: Authorship) {
-        self.record_step(number, id, StepFact::AuthorshipSet(Box::new(authorship)));
+    fn set_authorship(&mut self, number: u64, id: &StepId, authorship: Shared<Authorship>) {
+        self.record_step(number, id, StepFact::AuthorshipSet(authorship));
     }
 
-    fn authorship(&self, number: u64, id: &StepId) -> Option<Authorship> {
-        self.step_of(number, id).authorship.as_deref().cloned()
+    fn authorship(&self, number: u64, id: &StepId) -> Option<Shared<Authorship>> {
+        self.step_of(number, id).authorship.clone()
     }
 
     fn emit_authors(&mut self, number: u64, id: &StepId, due_ms: i64) {
@@ -142,7 +158,7 @@ impl Turn<'_> {
                 (authorship.tries, authorship.error) = (0, None);
                 authorship.written = Some(written.clone());
                 self.set_authorship(number, id, authorship);
-                let (authors, others_wrote) = (written.authors.clone(), !written.unknown.is_empty());
+                let (authors, others_wrote) = (written.authors.clone().into(), !written.unknown.is_empty());
                 self.record_run(number, RunFact::Attributed { authors, others_wrote });
                 self.void_answers_of_authors(number, id, written);
                 self.tell_who_is_asked(number, id);
@@ -174,8 +190,9 @@ impl Turn<'_> {
     fn tell_who_is_asked(&mut self, number: u64, id: &StepId) {
         let (run, step) = (self.run(number), self.step_of(number, id));
         let quorum = step.task.quorum(&run.stage).cloned();
-        let Some(authorship) = self.authorship(number, id).filter(|authorship| !authorship.told) else { return };
-        self.set_authorship(number, id, Authorship { told: true, ..authorship });
+        let Some(mut authorship) = self.authorship(number, id).filter(|authorship| !authorship.told) else { return };
+        authorship.told = true;
+        self.set_authorship(number, id, authorship);
         if let Some(quorum) = quorum {
             self.tell_approval_wanted(number, id, &quorum);
         }
@@ -184,9 +201,10 @@ impl Turn<'_> {
     /// A question is over: whoever wrote it, nobody waits for git to say so.
     pub(in crate::engine) fn stop_asking_git(&mut self, number: u64, id: &StepId) {
         let Some(mut authorship) = self.authorship(number, id) else { return };
-        let pending = authorship.effect.take();
+        let pending = authorship.effect.clone();
         if authorship.told || pending.is_some() {
-            self.set_authorship(number, id, Authorship { told: false, ..authorship });
+            (authorship.told, authorship.effect) = (false, None);
+            self.set_authorship(number, id, authorship);
         }
         if let Some(effect) = pending {
             self.drop_effect(&effect);
@@ -200,15 +218,16 @@ impl Turn<'_> {
             let step = run.asking()?;
             let authorship = step.authorship.as_ref()?;
             let is_same =
-                authorship.base == self.system.compared_with(run) && authorship.identity == self.system.identity(run);
+                self.system.is_compared_with(run, &authorship.base) && authorship.identity == self.system.identity(run);
             (!is_same).then(|| (run.number, step.id.clone(), authorship.told))
         });
         let changed: Vec<(u64, StepId, bool)> = asking.collect();
         for (number, id, told) in changed {
             self.stop_asking_git(number, &id);
             self.ask_git(number, &id);
-            if let Some(authorship) = self.authorship(number, &id) {
-                self.set_authorship(number, &id, Authorship { told, ..authorship });
+            if let Some(mut authorship) = self.authorship(number, &id) {
+                authorship.told = told;
+                self.set_authorship(number, &id, authorship);
             }
         }
     }

@@ -100,7 +100,7 @@ impl Turn<'_> {
         }
         let newer =
             |other: &&Run| other.subject == run.subject && other.stage == run.stage && other.number > run.number;
-        if let Some(newer) = self.system.runs.values().filter(|other| other.state != RunState::Rejected).find(newer) {
+        if let Some(newer) = self.system.all_runs().filter(|other| other.state != RunState::Rejected).find(newer) {
             return Err(Refused::not_now(
                 id,
                 format!("{} is newer", newer.id),

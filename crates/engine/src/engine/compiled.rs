@@ -10,11 +10,12 @@ use std::{
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    leads::{Pinner, pinners},
+    ids::PinnerId,
+    leads::{self, Pinner, pinners},
     plan,
-    step_run::StepRun,
+    step_run::Steps,
 };
-use crate::rules::{RepositoryName, Rule, RuleName, Rules, StageName};
+use crate::rules::{Commit, RepositoryName, Rule, RuleName, Rules, StageName, StepId};
 
 /// The rules in force. As JSON, and where they are compared, they are the rules alone.
 #[derive(Debug, Clone)]
@@ -30,8 +31,10 @@ pub(super) struct RuleAt {
     pub(super) pinners: Vec<Pinner>,
     /// The repositories whose pushes come through any of these.
     pub(super) roots: BTreeSet<RepositoryName>,
+    /// Where its commit steps pin: the repository, and the step.
+    pub(super) pins: Vec<(RepositoryName, PinnerId)>,
     /// The steps of its runs, none of them begun.
-    pub(super) steps: Vec<StepRun>,
+    pub(super) steps: Steps,
 }
 
 impl Compiled {
@@ -48,15 +51,18 @@ impl Compiled {
 }
 
 fn all(rules: &Rules) -> BTreeMap<RuleName, BTreeMap<StageName, RuleAt>> {
-    let at_stages = |rule| rules.stages.keys().map(move |stage| (stage.clone(), at(rules, rule, stage))).collect();
-    rules.rules.iter().map(|(name, rule)| (name.clone(), at_stages(rule))).collect()
+    let at_stages =
+        |name, rule| rules.stages.keys().map(move |stage| (stage.clone(), at(rules, (name, rule), stage))).collect();
+    rules.rules.iter().map(|(name, rule)| (name.clone(), at_stages(name, rule))).collect()
 }
 
-fn at(rules: &Rules, rule: &Rule, stage: &StageName) -> RuleAt {
+fn at(rules: &Rules, (name, rule): (&RuleName, &Rule), stage: &StageName) -> RuleAt {
     let pinners = pinners(rules, stage, rule);
     let roots = pinners.iter().flat_map(Pinner::roots).cloned().collect();
-    let steps = plan::of_rule(rules, rule, stage, combines(&pinners));
-    RuleAt { pinners, roots, steps }
+    let pin = |(step, commit): (StepId, &Commit)| (commit.repository.clone(), PinnerId::of(name, &step));
+    let pins = leads::commits(rule, stage).map(pin).collect();
+    let steps = plan::of_rule(rules, rule, stage, combines(&pinners)).into();
+    RuleAt { pinners, roots, pins, steps }
 }
 
 /// Whether what a rule combines can be of different origin at all: two pins that have a repository in common.

@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use smol_str::SmolStr;
 
-use super::ids::{CommitId, PinnerId, RunId};
+use super::{
+    ids::{CommitId, PinnerId, RunId},
+    shared::Shared,
+};
 use crate::rules::{RepositoryName, StepId};
 
 /// The repositories of a set with the commit of each: a combination.
-pub type CommitSet = BTreeMap<RepositoryName, CommitId>;
+pub type CommitSet = Shared<BTreeMap<RepositoryName, CommitId>>;
 
 /// The pins of one of our commit steps, as they are in a head.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,7 +26,7 @@ pub struct PinsSeen {
     pub values: BTreeMap<String, Value>,
     /// Of which commits the artifact is, as the commit of ours says that wrote these values; empty where none did, and where
     /// the values are those of the head known before.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default, skip_serializing_if = "Shared::is_default")]
     pub of: CommitSet,
 }
 
@@ -44,12 +48,12 @@ pub struct Bundle {
 pub struct Artifact {
     /// What it is: `tarball`, `image`, `ami`, `commit`, `template`, `report`, `deployment`; `bundle`
     /// where somebody brought it.
-    pub kind: String,
+    pub kind: SmolStr,
     /// Its name: a digest, a commit, an AMI id; for a commit, `repository@commit`.
-    pub name: String,
+    pub name: SmolStr,
     /// Where it is, when it is a file or an object.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub uri: String,
+    #[serde(default, skip_serializing_if = "SmolStr::is_empty")]
+    pub uri: SmolStr,
 }
 
 /// A step of a run, as messages name it.

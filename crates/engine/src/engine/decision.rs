@@ -11,11 +11,15 @@ use super::{
     fact::{Fact, RunFact},
     ids::EffectId,
     run::Run,
+    shared::Shared,
     state::System,
 };
 
 /// The version of the engine that decides: the log says of every event which one decided it.
 pub const ENGINE_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// How many facts most events have at most.
+const FACTS: usize = 8;
 
 /// What comes of an event. The store commits all of it with the event, or none. All of it follows from the facts.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -27,7 +31,7 @@ pub struct Decision {
     /// Effects that are no longer pending: settled by this event, or not wanted any more.
     pub dropped: Vec<EffectId>,
     /// Runs that ended with this event, whole, for the history.
-    pub ended: Vec<Run>,
+    pub ended: Vec<Shared<Run>>,
     /// What came from what.
     pub links: Vec<Link>,
 }
@@ -58,7 +62,7 @@ pub(super) struct Working<'system> {
 
 impl<'system> Working<'system> {
     pub(super) fn new(system: &'system mut System) -> Self {
-        Self { system, decision: Decision::default() }
+        Self { system, decision: Decision { facts: Vec::with_capacity(FACTS), ..Decision::default() } }
     }
 
     /// Notes a fact, and folds it.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use smol_str::format_smolstr;
 
-use super::ids::{EffectId, RunId, TargetKey};
+use super::ids::{EffectId, RunId, TargetKey, digits, joined};
 use crate::rules::{RepositoryName, RuleName, StageName, StepId};
 
 /// One thing to be done, once, not before it is due. It names what it is about; [`super::work`] gives the whole of it.
@@ -100,7 +100,7 @@ impl Effect {
     /// The watch of a repository; `seq`, the place in the log of the event that asks for it, makes it unique.
     #[must_use]
     pub fn watch(repository: RepositoryName, seq: u64, due_ms: i64) -> Self {
-        let id = EffectId::new(format_smolstr!("watch/{repository}#{seq}"));
+        let id = EffectId::new(joined(&["watch/", repository.as_str(), "#", digits(seq, &mut [0; 20])]));
         Self { id, due_ms, kind: EffectKind::Watch { repository } }
     }
 
@@ -114,7 +114,9 @@ impl Effect {
     /// One try of a step; `round` and `tick` make it unique.
     #[must_use]
     pub fn step(run: &RunId, step: &StepId, phase: Phase, (round, tick): (u32, u32), due_ms: i64) -> Self {
-        let id = EffectId::new(format_smolstr!("{run}/{step}.{round}#{tick}"));
+        let (mut of_round, mut of_tick) = ([0; 20], [0; 20]);
+        let (round, tick) = (digits(round.into(), &mut of_round), digits(tick.into(), &mut of_tick));
+        let id = EffectId::new(joined(&[run.as_str(), "/", step.as_str(), ".", round, "#", tick]));
         Self { id, due_ms, kind: EffectKind::Step { run: run.clone(), step: step.clone(), phase } }
     }
 

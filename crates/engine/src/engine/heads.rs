@@ -11,6 +11,7 @@ use super::{
     origin::{Origin, Pins, Wanted, pinned},
     provenance::{not_known_any_more, set_of},
     run::{Cause, Subject},
+    shared::Shared,
     state::{FirstSeen, Head, Unreachable},
     turn::Turn,
 };
@@ -38,10 +39,10 @@ impl Turn<'_> {
         if watched.unreachable.is_some() {
             self.record_repository(repository, RepositoryFact::Reached);
         }
-        let stages = self.system.rules().map(|rules| rules.stages.clone()).unwrap_or_default();
+        let Some(rules) = self.system.rules().cloned() else { return };
         self.branches_unread(repository, heads, unread);
         let mut doubtful = false;
-        for (stage, seen) in heads.iter().filter(|(stage, _)| stages.contains_key(*stage)) {
+        for (stage, seen) in heads.iter().filter(|(stage, _)| rules.stages.contains_key(*stage)) {
             let Some(watched) = self.system.repositories.get(repository) else { return };
             let first_sight = !watched.seen.contains(stage);
             if first_sight {
@@ -125,7 +126,8 @@ impl Turn<'_> {
 
     fn head_moved(&mut self, repository: &RepositoryName, stage: &StageName, seen: &HeadSeen, first_sight: bool) {
         let here = Place { repository: repository.clone(), stage: stage.clone() };
-        let before = self.system.head(repository, stage).cloned();
+        let before = self.system.head(repository, stage);
+        let (set, origin) = before.map(|head| (head.set.clone(), head.origin.clone())).unwrap_or_default();
         let mut made = None;
         for key in &seen.keys {
             let Some((run, step)) = self.system.step_of_key(key) else { continue };
@@ -142,7 +144,6 @@ impl Turn<'_> {
             self.mark_commit(&seen.commit, &hotfix);
         }
         self.first_seen(&here, &seen.commit);
-        let (set, origin) = before.map(|head| (head.set, head.origin)).unwrap_or_default();
         if !first_sight {
             self.pins_seen(&here, &seen.pins, &origin);
         }
@@ -155,7 +156,7 @@ impl Turn<'_> {
             set,
             by,
             forced: seen.forced,
-            origin: Origin { pinned: pinned(&seen.pins), ..origin },
+            origin: Origin { pinned: pinned(&seen.pins), wanted: origin.wanted.clone() }.into(),
         };
         let head = if first_sight { head } else { self.wanted_by_rules(&here, head, seen.changed.as_deref()) };
         self.new_head(&here, head);
@@ -176,18 +177,20 @@ impl Turn<'_> {
         if known.is_some_and(|known| known.commit == *commit) {
             return; // A watch was faster.
         }
-        let Some(before) = known.filter(|known| known.commit == *parent).cloned() else { return };
+        let Some(before) = known.filter(|known| known.commit == *parent) else { return };
         let (by, hotfix) = (self.run(number).id.clone(), self.run(number).hotfix.clone());
-        let mut origin = before.origin;
-        if let Some(pins) = &pins {
+        let mut origin = before.origin.clone();
+        if let Some(pins) = pins {
             origin.pinned = pinned(pins);
         }
         if let Some((pinner, pins)) = wrote {
             // Another step may pin at the very place.
-            let at_place = |known: &&mut Pins| known.file == pins.file && known.values.keys().eq(pins.values.keys());
+            let at_place =
+                |known: &&mut Shared<Pins>| known.file == pins.file && known.values.keys().eq(pins.values.keys());
             origin.pinned.values_mut().filter(at_place).for_each(|known| *known = pins.clone());
             origin.pinned.insert(pinner, pins);
         }
+        let set = before.set.clone();
         if let Some(hotfix) = hotfix {
             self.mark_commit(commit, &hotfix);
         }
@@ -196,8 +199,8 @@ impl Turn<'_> {
             order: self.seq,
             since_ms: self.at_ms,
             author: "Tidegate".to_owned(),
-            subject,
-            set: before.set,
+            subject: subject.to_owned(),
+            set,
             by: Some(by),
             forced: false,
             origin,
@@ -240,7 +243,7 @@ impl Turn<'_> {
 
     /// Sets the head of a place, or what is known of it.
     pub(super) fn set_head(&mut self, repository: &RepositoryName, stage: &StageName, head: Head) {
-        let head = Box::new(head);
+        let head = head.into();
         self.record_repository(repository, RepositoryFact::HeadSet { stage: stage.clone(), head });
     }
 
@@ -288,7 +291,9 @@ impl Turn<'_> {
     pub(super) fn join_heads(&mut self, stage: &StageName, merged: &CommitSet) {
         for repository in merged.keys() {
             if let Some(mut head) = self.system.head(repository, stage).cloned() {
-                head.set.extend(merged.clone());
+                for (repository, commit) in merged {
+                    head.set.insert(repository.clone(), commit.clone());
+                }
                 head.set.insert(repository.clone(), head.commit.clone());
                 self.set_head(repository, stage, head);
             }
@@ -307,13 +312,13 @@ pub(super) struct MadeHead<'made> {
     pub(super) place: &'made Place,
     pub(super) commit: &'made CommitId,
     pub(super) parent: &'made CommitId,
-    pub(super) subject: String,
+    pub(super) subject: &'made str,
     /// The number of the run, and its step.
     pub(super) by: (u64, &'made StepId),
     /// The paths that it changed; `None` when any may have.
     pub(super) changed: Option<&'made [String]>,
     /// What a commit step pinned.
-    pub(super) wrote: Option<(PinnerId, Pins)>,
+    pub(super) wrote: Option<(PinnerId, Shared<Pins>)>,
     /// All that is pinned in it, where the step read that.
-    pub(super) pins: Option<Vec<PinsSeen>>,
+    pub(super) pins: Option<&'made [PinsSeen]>,
 }

@@ -65,7 +65,7 @@ impl PinnerId {
     /// The identity of a rule's commit step.
     #[must_use]
     pub fn of(rule: &RuleName, step: &StepId) -> Self {
-        Self(format_smolstr!("{rule}/{step}"))
+        Self(joined(&[rule.as_str(), "/", step.as_str()]))
     }
 }
 
@@ -79,7 +79,8 @@ impl RunId {
     /// The run's number.
     #[must_use]
     pub fn number(&self) -> Option<u64> {
-        self.0.rsplit_once('-')?.1.parse().ok()
+        let dash = self.0.bytes().rposition(|byte| byte == b'-')?;
+        self.0.get(dash + 1..)?.parse().ok()
     }
 }
 
@@ -190,9 +191,9 @@ pub struct PinAt {
     /// The stage.
     pub stage: StageName,
     /// The file.
-    pub file: String,
+    pub file: SmolStr,
     /// The JSON pointer within it.
-    pub pointer: String,
+    pub pointer: SmolStr,
 }
 
 impl PinAt {
@@ -200,7 +201,7 @@ impl PinAt {
     #[must_use]
     pub fn of(commit: &Commit, stage: &StageName, pointer: &str) -> Self {
         let (repository, stage) = (commit.repository.clone(), stage.clone());
-        Self { repository, stage, file: commit.file.clone(), pointer: pointer.to_owned() }
+        Self { repository, stage, file: commit.file.as_str().into(), pointer: pointer.into() }
     }
 }
 
@@ -216,6 +217,30 @@ impl Digest {
     pub fn of(bytes: &[u8]) -> Self {
         use sha2::{Digest as _, Sha256};
         Self(format_smolstr!("sha256:{}", hexadecimal(&Sha256::digest(bytes))))
+    }
+}
+
+/// These texts as one: what is named in every event is not formatted.
+pub(super) fn joined(parts: &[&str]) -> SmolStr {
+    let (mut room, mut end) = ([0; 96], 0);
+    for part in parts {
+        let Some(place) = room.get_mut(end..end + part.len()) else { return parts.concat().into() };
+        place.copy_from_slice(part.as_bytes());
+        end += part.len();
+    }
+    std::str::from_utf8(&room[..end]).unwrap_or_default().into()
+}
+
+/// The decimal digits of a number, in that room.
+pub(super) fn digits(mut number: u64, room: &mut [u8; 20]) -> &str {
+    let mut at = room.len();
+    loop {
+        at -= 1;
+        room[at] = b'0' + u8::try_from(number % 10).unwrap_or_default();
+        number /= 10;
+        if number == 0 {
+            return std::str::from_utf8(&room[at..]).unwrap_or_default();
+        }
     }
 }
 

@@ -62,7 +62,7 @@ fn queues_hold_who_waits(system: &System, broken: &mut Vec<String>) {
                 broken.push(format!("I1: run {number} is in the queue of {key} and does not wait for it"));
             }
         }
-        let places = target.queue.iter().filter_map(|number| system.runs.get(number)).map(Run::place_in_queue);
+        let places = target.queue.iter().filter_map(|number| system.runs.get(number)).map(|run| run.place_in_queue());
         if !places.is_sorted_by(|before, after| before < after) {
             broken.push(format!("I1: the queue of {key} is out of order: {:?}", target.queue));
         }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{
     content::PinsSeen,
     ids::{CommitId, Digest},
+    shared::Shared,
     target::Class,
     task::Task,
 };
@@ -22,9 +23,9 @@ pub enum Made {
     #[default]
     Nothing,
     /// A commit on top of a stage's branch.
-    Moved(Box<Moved>),
+    Moved(Shared<Moved>),
     /// No commit: the branch held all of it already, or the step only looked.
-    Unmoved(Box<Unmoved>),
+    Unmoved(Shared<Unmoved>),
     /// A deployment.
     Deployed(Service),
     /// A plan, of which people see what it does.
@@ -107,7 +108,7 @@ impl Made {
 
     /// The commit of ours.
     #[must_use]
-    pub fn moved(&self) -> Option<&Moved> {
+    pub fn moved(&self) -> Option<&Shared<Moved>> {
         match self {
             Self::Moved(moved) => Some(moved),
             Self::Nothing | Self::Unmoved(_) | Self::Deployed(_) | Self::Planned(_) | Self::Synthesised { .. } => None,

@@ -87,7 +87,7 @@ impl Happened {
 }
 
 impl Turn<'_> {
-    /// Whether anybody wishes for such a notice: what happens with every run is put in words only then.
+    /// Whether anybody wishes for such a notice: what happens often is put in words only then.
     fn is_wished(&self, notice: Notice) -> bool {
         self.system.rules().is_some_and(|rules| rules.notifications.iter().any(|wish| wish.on.contains(&notice)))
     }
@@ -125,6 +125,7 @@ impl Turn<'_> {
     fn send(&mut self, message: Message) {
         let number = self.system.notices.made + 1;
         let effect = Effect::notice(number, 1, self.at_ms);
+        let message = Box::new(message);
         self.record_notice(number, NoticeFact::Made { message, effect: effect.id.clone() });
         self.emit(effect);
         self.make_room();

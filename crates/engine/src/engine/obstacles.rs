@@ -86,32 +86,45 @@ pub(super) enum Means {
 pub fn obstacles<'a>(system: &'a System, run: &'a Run, step: &'a StepRun, now_ms: i64) -> Vec<Obstacle<'a>> {
     let kind = step.task.kind();
     match step.state {
-        StepState::Done | StepState::Failed | StepState::Cancelled => return Vec::new(),
-        StepState::Active if *step.task == Task::FanIn => return vec![Obstacle::FanIn],
-        StepState::Active if kind.is_gate() => return vec![Obstacle::Gate],
+        StepState::Done | StepState::Failed | StepState::Cancelled => Vec::new(),
+        StepState::Active if *step.task == Task::FanIn => vec![Obstacle::FanIn],
+        StepState::Active if kind.is_gate() => vec![Obstacle::Gate],
         StepState::Active if kind.moves == Moves::Others => {
-            return holds(system, run, step, now_ms).chain([Obstacle::Members]).collect();
+            holds(system, run, step, now_ms).chain([Obstacle::Members]).collect()
         }
-        StepState::Active => return Vec::new(),
+        StepState::Active => Vec::new(),
         // Nothing of it has begun: it waits for its lane, whatever else is held.
         StepState::Blocked | StepState::Ready if run.state == RunState::Queued => {
-            return lane(system, run).into_iter().collect();
+            lane(system, run).into_iter().collect()
         }
-        StepState::Blocked | StepState::Ready => {}
+        StepState::Blocked | StepState::Ready => before_start(system, run, step, now_ms).collect(),
     }
-    let veto = kind.moves_something().then(|| system.vetoed_run(run)).flatten().map(Obstacle::Veto);
-    let unseen = unseen(run, step).map(|(made, asked)| Obstacle::Unseen(&made.id, &asked.id));
-    let lane = kind.holds_target.then(|| lane(system, run).or_else(|| unasked(system, run))).flatten();
-    let hotfix = (run.hotfix.is_some() && step.skippable).then_some(Obstacle::Hotfix);
+}
+
+/// What keeps a step of a run that goes on from starting, each looked for when it is asked for.
+pub(super) fn before_start<'a>(
+    system: &'a System,
+    run: &'a Run,
+    step: &'a StepRun,
+    now_ms: i64,
+) -> impl Iterator<Item = Obstacle<'a>> {
+    let one = |obstacle: fn(&'a System, &'a Run, &'a StepRun) -> Option<Obstacle<'a>>| {
+        std::iter::once_with(move || obstacle(system, run, step)).flatten()
+    };
     holds(system, run, step, now_ms)
-        .chain(veto)
-        .chain(unseen)
-        .chain(lane)
-        .chain(mover_before(system, run, step))
-        .chain(writer_before(system, run, step))
-        .chain(newer_pin(system, run, step))
-        .chain(hotfix)
-        .collect()
+        .chain(one(|system, run, step| {
+            let moves = step.task.kind().moves_something();
+            moves.then(|| system.vetoed_run(run)).flatten().map(Obstacle::Veto)
+        }))
+        .chain(one(|_, run, step| unseen(run, step).map(|(made, asked)| Obstacle::Unseen(&made.id, &asked.id))))
+        .chain(one(|system, run, step| {
+            let holds = step.task.kind().holds_target;
+            holds.then(|| lane(system, run).or_else(|| unasked(system, run))).flatten()
+        }))
+        .chain(one(mover_before))
+        .chain(one(writer_before))
+        .chain(one(newer_pin))
+        .chain((run.hotfix.is_some() && step.skippable).then_some(Obstacle::Hotfix))
 }
 
 /// What holds a step whatever else is free: people and the clock end it. A pause holds everything that is new; a freeze, a
@@ -188,9 +201,9 @@ pub(super) fn lane<'a>(system: &'a System, run: &'a Run) -> Option<Obstacle<'a>>
     if target.life == TargetLife::Broken && !matches!(run.subject, Subject::Operation(_)) {
         return Some(Obstacle::Broken(key, target.broken.as_deref().unwrap_or("a run failed on it")));
     }
-    let first = target.queue.front().and_then(|first| system.runs.get(first));
+    let first = target.queue.front().and_then(|first| system.numbered(*first));
     let first = first.filter(|first| first.place_in_queue() < run.place_in_queue());
-    Some(Obstacle::Lane(key, target.holder.and_then(|holder| system.runs.get(&holder)).or(first)))
+    Some(Obstacle::Lane(key, target.holder.and_then(|holder| system.numbered(holder)).or(first)))
 }
 
 /// The gates that nobody was asked at because nothing differed, where something differs now that the run has the target:
@@ -206,15 +219,15 @@ fn unasked<'a>(system: &System, run: &Run) -> Option<Obstacle<'a>> {
 }
 
 /// The promotion or way back that moves the stage's repositories as one set, and that a commit step therefore waits for.
-fn mover_before<'a>(system: &'a System, run: &Run, step: &StepRun) -> Option<Obstacle<'a>> {
+fn mover_before<'a>(system: &'a System, run: &'a Run, step: &'a StepRun) -> Option<Obstacle<'a>> {
     let commits = step.task.kind().moves == Moves::Pins;
     let lane = system.targets.get(&TargetKey::Promotions(run.stage.clone())).filter(|_| commits)?;
-    let mover = system.runs.get(&lane.holder?)?;
+    let mover = system.numbered(lane.holder?)?;
     mover.steps.iter().any(StepRun::is_begun_move).then_some(Obstacle::Mover(mover))
 }
 
 /// The run whose active step writes to the place that this step is to write to.
-fn writer_before<'a>(system: &'a System, run: &Run, step: &'a StepRun) -> Option<Obstacle<'a>> {
+fn writer_before<'a>(system: &'a System, run: &'a Run, step: &'a StepRun) -> Option<Obstacle<'a>> {
     let place = step.task.writes_to()?;
     let writes = |other: &StepRun| other.state == StepState::Active && other.task.writes_to() == Some(place);
     let mut of_stage = system.live_runs().filter(|other| other.stage == run.stage);
@@ -222,7 +235,7 @@ fn writer_before<'a>(system: &'a System, run: &Run, step: &'a StepRun) -> Option
 }
 
 /// A commit step has nothing to say any more: a pin that it would set is of a newer commit (I3).
-fn newer_pin<'a>(system: &System, run: &Run, step: &StepRun) -> Option<Obstacle<'a>> {
+fn newer_pin<'a>(system: &'a System, run: &'a Run, step: &'a StepRun) -> Option<Obstacle<'a>> {
     let Task::Action(Action::Commit(commit)) = &*step.task else { return None };
     let order = (run.source.as_ref()?.order, run.number);
     commit.set.keys().find_map(|pointer| {

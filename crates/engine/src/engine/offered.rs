@@ -8,9 +8,9 @@ use super::{
     content::CommitSet,
     fact::Fact,
     ids::RunId,
-    origin::Origin,
     plan::{self, Task},
     run::{Cause, Run, RunState, Subject},
+    shared::Shared,
     state::{OfferedRules, Policy, RulesInForce},
     turn::Turn,
 };
@@ -39,7 +39,7 @@ impl Turn<'_> {
         let id = StepId::of_engine("approve", "");
         let mut step = plan::planned(id, Task::Action(Action::Approve(approve)), Vec::new(), None, None);
         step.authorship =
-            Some(Box::new(Authorship { base: Base::new(), written: Some(written.clone()), ..Authorship::default() }));
+            Some(Authorship { base: Base::new(), written: Some(written.clone()), ..Authorship::default() }.into());
         let run = Run {
             id: RunId::new(""),
             number: 0,
@@ -47,10 +47,10 @@ impl Turn<'_> {
             stage,
             cause,
             source: None,
-            set: CommitSet::new(),
-            authors: written.authors.clone(),
+            set: CommitSet::default(),
+            authors: written.authors.clone().into(),
             others_wrote: !written.unknown.is_empty(),
-            origin: Origin::default(),
+            origin: Shared::default(),
             hotfix: None,
             rules: rules.digest.clone(),
             state: RunState::Queued,

@@ -1,6 +1,7 @@
 //! What came of effects. An outcome of an effect that is no longer pending is late: it is in the log, and changes nothing.
 
 use serde_json::{Map, Value};
+use smol_str::SmolStr;
 
 use super::{
     content::{Artifact, Link, StepPlace},
@@ -8,11 +9,12 @@ use super::{
     event::{Outcome, StepOutcome},
     fact::{Fact, StepFact, TargetFact},
     heads::MadeHead,
-    ids::{CommitId, Digest, EffectId, PinAt, PinnerId, Place},
+    ids::{CommitId, Digest, EffectId, PinAt, PinnerId, Place, joined},
     made::{Made, Moved, Service},
     origin::Pins,
     plan::LONGEST_BACKOFF_MS,
     run::RunState,
+    shared::Shared,
     state::{Deployed, Pin},
     step_run::{StepRun, StepState},
     task::Task,
@@ -84,7 +86,7 @@ impl Turn<'_> {
             }
             StepOutcome::Observed(observation) => self.observed(number, id, observation),
             StepOutcome::Done { .. } if self.release_waits_again(number, id) => {}
-            StepOutcome::Done { outputs, artifacts, made } => self.done(number, id, outputs, artifacts, made),
+            StepOutcome::Done { outputs, artifacts, made } => self.done(number, id, (outputs, artifacts, made)),
             StepOutcome::Retry { error, after_ms } => self.try_again(number, id, phase, error, *after_ms),
             StepOutcome::Failed { error, hint } => self.fail_step(number, id, error.clone(), hint),
             StepOutcome::Cancelled => self.fail_step(number, id, "it was cancelled outside of Tidegate".to_owned(), ""),
@@ -95,11 +97,9 @@ impl Turn<'_> {
         &mut self,
         number: u64,
         id: &StepId,
-        outputs: &Map<String, Value>,
-        artifacts: &[Artifact],
-        made: &Made,
+        (outputs, artifacts, made): (&Shared<Map<String, Value>>, &Shared<Vec<Artifact>>, &Made),
     ) {
-        let (outputs, artifacts, made) = (outputs.clone(), artifacts.to_vec(), made.clone());
+        let (outputs, artifacts, made) = (outputs.clone(), artifacts.clone(), made.clone());
         self.record_step(number, id, StepFact::Done { outputs, artifacts, made, at_ms: self.at_ms });
         self.link(number, id);
         self.step_done(number, id);
@@ -186,7 +186,7 @@ impl Turn<'_> {
             }
             // It was quicker than its cancellation: what is done is done.
             StepOutcome::Done { outputs, artifacts, made } => {
-                return self.done(number, id, outputs, artifacts, made);
+                return self.done(number, id, (outputs, artifacts, made));
             }
             StepOutcome::Cancelled => None,
         };
@@ -236,22 +236,23 @@ impl Turn<'_> {
                     self.record(Fact::PinSet { at, pin });
                 }
                 let step = self.step_of(number, id);
-                if let Some(Moved { commit: made, parent: Some(parent), .. }) = step.made.moved().cloned() {
-                    self.carries_on(&made, &parent);
+                if let Some(moved) = step.made.moved().cloned()
+                    && let Some(parent) = &moved.parent
+                {
+                    self.carries_on(&moved.commit, parent);
                 }
                 self.made_head(number, id, &place, Some(std::slice::from_ref(&commit.file)), wrote);
                 self.provenance_grew([&place.repository]);
             }
             Task::Restore(restore) => self.went_back(number, id, restore),
             Task::Merge(merge) => {
-                if let Some(Moved { commit: made, parent: Some(_), .. }) =
-                    self.step_of(number, id).made.moved().cloned()
-                {
-                    self.carries(&made, merge.commit.clone(), false);
+                let moved = self.step_of(number, id).made.moved().cloned();
+                if let Some(moved) = moved.as_ref().filter(|moved| moved.parent.is_some()) {
+                    self.carries(&moved.commit, merge.commit.clone(), false);
                 }
                 let place = Place { repository: merge.repository.clone(), stage: self.run(number).stage.clone() };
-                let changed = self.step_of(number, id).made.moved().and_then(|moved| moved.paths.clone());
-                self.made_head(number, id, &place, changed.as_deref(), None);
+                let changed = moved.as_ref().and_then(|moved| moved.paths.as_deref());
+                self.made_head(number, id, &place, changed, None);
                 self.pins_moved(number, id, &place);
             }
             Task::Act(act) => self.act_done(number, &act.of),
@@ -267,12 +268,12 @@ impl Turn<'_> {
         id: &StepId,
         place: &Place,
         changed: Option<&[String]>,
-        wrote: Option<(PinnerId, Pins)>,
+        wrote: Option<(PinnerId, Shared<Pins>)>,
     ) {
         let Some(moved) = self.step_of(number, id).made.moved().cloned() else { return };
-        let Moved { commit, parent: Some(parent), subject, pins, .. } = moved else { return };
+        let Moved { commit, parent: Some(parent), subject, pins, .. } = &*moved else { return };
         let by = (number, id);
-        self.head_made(MadeHead { place, commit: &commit, parent: &parent, subject, by, changed, wrote, pins });
+        self.head_made(MadeHead { place, commit, parent, subject, by, changed, wrote, pins: pins.as_deref() });
     }
 
     fn deployed(&mut self, number: u64, id: &StepId) {
@@ -283,7 +284,7 @@ impl Turn<'_> {
         let artifacts: std::collections::BTreeSet<Artifact> =
             before.iter().flat_map(|step| step.artifacts.iter().cloned()).collect();
         let Service { address, image } = step.made.deployed().cloned().unwrap_or_default();
-        let image = image.map(|ami| Artifact { kind: "ami".to_owned(), name: ami, uri: String::new() });
+        let image = image.map(|ami| Artifact { kind: "ami".into(), name: ami.into(), uri: SmolStr::default() });
         let artifacts: std::collections::BTreeSet<Artifact> = artifacts.into_iter().chain(image).collect();
         let deployed = Deployed {
             run: run.id.clone(),
@@ -355,12 +356,13 @@ impl Artifact {
     /// A commit as an artifact.
     #[must_use]
     pub fn commit(repository: &crate::rules::RepositoryName, commit: &CommitId) -> Self {
-        Self { kind: "commit".to_owned(), name: format!("{repository}@{commit}"), uri: String::new() }
+        let name = joined(&[repository.as_str(), "@", commit.as_str()]);
+        Self { kind: SmolStr::new_static("commit"), name, uri: SmolStr::default() }
     }
 
     /// Something named by its digest.
     #[must_use]
     pub fn of_digest(kind: &str, digest: &Digest, uri: &str) -> Self {
-        Self { kind: kind.to_owned(), name: digest.to_string(), uri: uri.to_owned() }
+        Self { kind: kind.into(), name: digest.as_str().into(), uri: uri.into() }
     }
 }

@@ -9,7 +9,8 @@ use super::{
     content::{Artifact, Bundle, CommitSet},
     leads,
     made::Made,
-    step_run::{StepRun, StepState},
+    shared::Shared,
+    step_run::{StepRun, StepState, Steps},
     task::Member,
 };
 use crate::rules::{
@@ -52,9 +53,9 @@ pub(super) fn planned(
         ended_ms: None,
         handle: None,
         progress: None,
-        outputs: serde_json::Map::new(),
+        outputs: Shared::default(),
         made: Made::Nothing,
-        artifacts: Vec::new(),
+        artifacts: Shared::default(),
         error: None,
         hint: None,
         answers: Vec::new(),
@@ -176,7 +177,7 @@ pub(super) fn of_operation(
         let id = StepId::of_engine("approve", "");
         let mut asks = planned(id.clone(), Task::Consent(quorum.clone()), Vec::new(), None, None);
         let written = Some(Written { authors: by.clone(), ..Written::default() });
-        asks.authorship = Some(Box::new(Authorship { written, ..Authorship::default() }));
+        asks.authorship = Some(Authorship { written, ..Authorship::default() }.into());
         steps.push(asks);
         needs.push(id);
     }
@@ -186,7 +187,7 @@ pub(super) fn of_operation(
 }
 
 /// The steps of a run that begins with a fan-in, also where its rule combines nothing.
-pub(super) fn behind_fan_in(steps: Vec<StepRun>) -> Vec<StepRun> {
+pub(super) fn behind_fan_in(steps: Steps) -> Steps {
     if steps.iter().any(|step| *step.task == Task::FanIn) {
         return steps;
     }
@@ -194,23 +195,26 @@ pub(super) fn behind_fan_in(steps: Vec<StepRun>) -> Vec<StepRun> {
 }
 
 /// The steps of a run that works on what somebody brought: for those after it, it is what a step made.
-pub(super) fn behind_bundle(bundle: &Bundle, at_ms: i64, steps: Vec<StepRun>) -> Vec<StepRun> {
+pub(super) fn behind_bundle(bundle: &Bundle, at_ms: i64, steps: Steps) -> Steps {
     let Bundle { name, uri, sha256, bytes } = bundle;
     let mut brought = planned(StepId::of_engine("bundle", ""), Task::Bundle, Vec::new(), None, None);
     (brought.state, brought.ended_ms) = (StepState::Done, Some(at_ms));
     let outputs = BUNDLE.into_iter().zip([json!(name), json!(uri), json!(sha256), json!(bytes)]);
     brought.outputs = outputs.map(|(name, value)| (name.to_owned(), value)).collect();
     brought.artifacts =
-        vec![Artifact { kind: "bundle".to_owned(), name: format!("sha256:{sha256}"), uri: uri.clone() }];
+        vec![Artifact { kind: "bundle".into(), name: format!("sha256:{sha256}").into(), uri: uri.as_str().into() }]
+            .into();
     behind(brought, steps)
 }
 
 /// These steps, after one that none of them needed before.
-fn behind(first: StepRun, mut steps: Vec<StepRun>) -> Vec<StepRun> {
-    for step in steps.iter_mut().filter(|step| step.needs.is_empty()) {
-        (step.needs, step.state) = (vec![first.id.clone()], StepState::Blocked);
-    }
-    steps.insert(0, first);
+fn behind(first: StepRun, mut steps: Steps) -> Steps {
+    steps.change(|steps| {
+        for step in steps.iter_mut().filter(|step| step.needs.is_empty()) {
+            (step.needs, step.state) = (vec![first.id.clone()], StepState::Blocked);
+        }
+        steps.insert(0, first.into());
+    });
     steps
 }
 

@@ -6,9 +6,9 @@ use super::{
     content::CommitSet,
     fact::StageFact,
     ids::TargetKey,
-    origin::Origin,
     plan,
     run::{Cause, Run, RunState, Source, Subject},
+    shared::Shared,
     state::{Policy, Promoted, System, Verified},
     step_run::StepState,
     task::Task,
@@ -28,7 +28,7 @@ impl System {
                 && matches!(other.subject, Subject::Rule(_))
         };
         let mut newest: BTreeMap<&Subject, &Run> = BTreeMap::new();
-        newest.extend(self.runs.values().filter(beside).map(|other| (&other.subject, other)));
+        newest.extend(self.all_runs().filter(beside).map(|other| (&other.subject, other)));
         let is_of = |source: &Source| {
             let source_of = run.source.as_ref();
             source_of.is_some_and(|own| (&own.repository, &own.commit) == (&source.repository, &source.commit))
@@ -46,7 +46,7 @@ impl Turn<'_> {
             run: run.id.clone(),
             at_ms: self.at_ms,
             authors: run.authors.clone(),
-            artifacts: self.system.artifacts_of(&run.set),
+            artifacts: self.system.artifacts_of(&run.set).into(),
             made_here: self.system.made_here(run),
             hotfix: run.hotfix.clone(),
         };
@@ -99,7 +99,7 @@ impl Turn<'_> {
             set: verified.set.clone(),
             authors: verified.authors.clone(),
             others_wrote: false,
-            origin: Origin::default(),
+            origin: Shared::default(),
             hotfix: verified.hotfix.clone(),
             rules: digest,
             state: RunState::Queued,

@@ -10,7 +10,8 @@ use super::{
     ids::{CommitId, Digest, RunId, StepKey, TargetKey},
     made::Made,
     origin::Origin,
-    step_run::{StepRun, StepState},
+    shared::Shared,
+    step_run::{StepRun, StepState, Steps},
 };
 use crate::rules::{Operation, RepositoryName, RuleName, StageName, StepId, SystemName};
 
@@ -32,13 +33,13 @@ pub struct Run {
     /// What is in it: the commit of every repository that led to it.
     pub set: CommitSet,
     /// Who wrote the changes in it.
-    pub authors: BTreeSet<String>,
+    pub authors: Shared<BTreeSet<String>>,
     /// That there are others who wrote some of it, whom nobody can tell.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub others_wrote: bool,
     /// What was pinned in its commit when it was made, and which rules it was for.
-    #[serde(default, skip_serializing_if = "Origin::is_empty")]
-    pub origin: Origin,
+    #[serde(default, skip_serializing_if = "Shared::is_default")]
+    pub origin: Shared<Origin>,
     /// That it is of a hotfix.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hotfix: Option<Hotfix>,
@@ -52,7 +53,7 @@ pub struct Run {
     pub holds_from_start: bool,
     /// Its steps, in the order of the plan; the acts of a target's plan before the step that made it. A boxed slice has no
     /// room to spare: a state that is read back would otherwise keep room for four steps in every run.
-    pub steps: Box<[StepRun]>,
+    pub steps: Steps,
     /// When it was made: milliseconds since 1970, UTC.
     pub created_ms: i64,
     /// When it ended.
@@ -237,6 +238,15 @@ impl Run {
         (self.subject.rank(), self.number)
     }
 
+    /// The tag that started it.
+    #[must_use]
+    pub fn tag(&self) -> Option<&str> {
+        match &self.cause {
+            Cause::Tag { tag } => Some(tag),
+            _ => None,
+        }
+    }
+
     /// The step of that id.
     #[must_use]
     pub fn step(&self, id: &StepId) -> Option<&StepRun> {
@@ -279,20 +289,20 @@ impl Run {
     /// All steps that `step` comes after, directly or through others, in the order of the plan.
     #[must_use]
     pub fn before(&self, step: &StepRun) -> Vec<&StepRun> {
-        let mut needed: BTreeSet<&StepId> = step.needs.iter().collect();
+        let mut needed: Vec<&StepId> = step.needs.iter().collect();
         for earlier in self.steps.iter().rev() {
-            if needed.contains(&earlier.id) {
+            if needed.contains(&&earlier.id) {
                 needed.extend(&earlier.needs);
             }
         }
-        self.steps.iter().filter(|earlier| needed.contains(&earlier.id)).collect()
+        self.steps.iter().filter(|earlier| needed.contains(&&earlier.id)).collect()
     }
 
     /// What an approval at `step` is of: the commits of the run and all that the steps before it made.
     #[must_use]
     pub fn digest(&self, step: &StepRun) -> Digest {
         let made: BTreeMap<&StepId, (&Map<String, Value>, &[Artifact])> =
-            self.before(step).into_iter().map(|step| (&step.id, (&step.outputs, step.artifacts.as_slice()))).collect();
+            self.before(step).into_iter().map(|step| (&step.id, (&*step.outputs, step.artifacts.as_slice()))).collect();
         let shown = serde_json::to_vec(&(&self.id, &self.set, made)).expect("plain values always serialise");
         Digest::of(&shown)
     }
@@ -300,9 +310,7 @@ impl Run {
     /// The run for people and programs: without what only the engine goes by, which the outputs say as well.
     #[must_use]
     pub fn as_shown(mut self) -> Self {
-        for step in &mut self.steps {
-            step.made = Made::Nothing;
-        }
+        self.steps.change(|steps| steps.iter_mut().for_each(|step| step.made = Made::Nothing));
         self
     }
 }

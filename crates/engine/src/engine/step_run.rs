@@ -12,6 +12,7 @@ use super::{
     event::is_none,
     ids::{Digest, EffectId},
     made::Made,
+    shared::Shared,
     target::Class,
     task::Task,
 };
@@ -52,12 +53,12 @@ pub struct StepRun {
     /// What a person may be told while it goes on.
     pub progress: Option<String>,
     /// What later steps may use.
-    pub outputs: Map<String, Value>,
+    pub outputs: Shared<Map<String, Value>>,
     /// What the engine goes by of what it made.
     #[serde(default, skip_serializing_if = "Made::is_nothing")]
     pub made: Made,
     /// What it made.
-    pub artifacts: Vec<Artifact>,
+    pub artifacts: Shared<Vec<Artifact>>,
     /// The last failure: what was tried and what came back.
     pub error: Option<String>,
     /// What to do about it.
@@ -69,7 +70,7 @@ pub struct StepRun {
     pub void: Vec<VoidAnswer>,
     /// Who wrote what its question is about, as far as git was asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub authorship: Option<Box<Authorship>>,
+    pub authorship: Option<Shared<Authorship>>,
     /// The plan for its target, once it is made.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub planned: Option<Box<Planned>>,
@@ -82,6 +83,77 @@ pub struct StepRun {
     /// That there may be news since its pending poll was asked for: another follows at once.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub nudged: bool,
+}
+
+/// The steps of a run, in the order of the plan. Copies share those that have not changed since.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Steps(Box<[Shared<StepRun>]>);
+
+impl Steps {
+    /// The steps.
+    #[must_use]
+    pub fn iter(&self) -> <&Self as IntoIterator>::IntoIter {
+        self.into_iter()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The first of them.
+    #[must_use]
+    pub fn first(&self) -> Option<&StepRun> {
+        self.iter().next()
+    }
+
+    /// The steps, to be shared by another plan.
+    pub(super) fn shared(&self) -> impl Iterator<Item = Shared<StepRun>> {
+        self.0.iter().cloned()
+    }
+
+    /// The step of that id, to be changed.
+    pub(super) fn get_mut(&mut self, id: &StepId) -> Option<&mut StepRun> {
+        self.0.iter_mut().find(|step| step.id == *id).map(|step| &mut **step)
+    }
+
+    /// All of them, to be changed.
+    pub(super) fn change(&mut self, change: impl FnOnce(&mut Vec<Shared<StepRun>>)) {
+        let mut steps = std::mem::take(&mut self.0).into_vec();
+        change(&mut steps);
+        self.0 = steps.into_boxed_slice();
+    }
+}
+
+impl<'steps> IntoIterator for &'steps Steps {
+    type Item = &'steps StepRun;
+    type IntoIter = std::iter::Map<std::slice::Iter<'steps, Shared<StepRun>>, fn(&Shared<StepRun>) -> &StepRun>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.iter().map(|step| &**step)
+    }
+}
+
+impl From<Vec<StepRun>> for Steps {
+    fn from(steps: Vec<StepRun>) -> Self {
+        Self(steps.into_iter().map(Shared::new).collect())
+    }
+}
+
+impl std::ops::Index<usize> for Steps {
+    type Output = StepRun;
+
+    fn index(&self, at: usize) -> &StepRun {
+        &self.0[at]
+    }
 }
 
 /// The plan that a step made for its target. Its acts are steps of the run.

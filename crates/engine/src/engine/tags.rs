@@ -119,7 +119,7 @@ impl Turn<'_> {
                     set: Default::default(),
                     by: None,
                     forced: false,
-                    origin: Origin { pinned: pinned(pins), ..Origin::default() },
+                    origin: Origin { pinned: pinned(pins), ..Origin::default() }.into(),
                 };
                 head.set = set_of(&self.system, &here, &head, Default::default());
                 head
@@ -156,10 +156,12 @@ impl Turn<'_> {
         if let Some(head) = self.system.head(repository, stage).filter(|head| head.commit == *commit) {
             return Ok(head.clone());
         }
-        let of_tag = |run: &&Run| {
-            run.stage == *stage && run.source.as_ref().is_some_and(|source| source.commit == *commit) && is_of_tag(run)
+        let is_of_it = |run: &Run| {
+            run.stage == *stage
+                && run.source.as_ref().is_some_and(|source| source.commit == *commit)
+                && run.tag().is_some()
         };
-        let Some(run) = self.system.runs.values().rev().find(of_tag) else {
+        let Some(run) = self.system.runs.values().rev().find(|run| is_of_it(run)) else {
             return Err(Refused::unknown(
                 format!("what `{tag}` of {repository} holds is not remembered in {stage}"),
                 format!("name it by a new tag: `git tag NAME {} && git push origin NAME`", commit.short()),
@@ -183,16 +185,11 @@ impl System {
     /// Whether a run is of a tag that names a commit which its stage has left behind: what it deploys was asked for, and is
     /// not what the stage is at.
     pub(super) fn is_of_older_tag(&self, run: &Run) -> bool {
-        let is_head = |run: &Run| {
-            let source = run.source.as_ref()?;
-            Some(self.head(&source.repository, &run.stage)?.commit == source.commit)
-        };
-        is_of_tag(run) && is_head(run) != Some(true)
+        let source = run.source.as_ref().filter(|_| run.tag().is_some());
+        source.is_some_and(|source| {
+            self.head(&source.repository, &run.stage).is_none_or(|head| head.commit != source.commit)
+        })
     }
-}
-
-const fn is_of_tag(run: &Run) -> bool {
-    matches!(run.cause, Cause::Tag { .. })
 }
 
 /// The pattern of a rule's tags; empty where every tag starts it.

@@ -9,10 +9,12 @@ use serde_json::{Map, Value};
 use super::{
     authorship::Authorship,
     content::{Artifact, CommitSet},
+    context,
     effect::{Effect, EffectKind, Phase, Timer},
     ids::{CommitId, Digest, RunId, StepKey, TargetKey},
     provenance,
     run::{Cause, Hotfix, Run, Source},
+    shared::Shared,
     state::{Message, System},
     step_run::{StepRun, StepState},
     target::Seen,
@@ -155,13 +157,13 @@ pub struct StepWork {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pinned_by: Vec<Commit>,
     /// Of which commits the artifact is that a commit step pins.
-    #[serde(default, skip_serializing_if = "CommitSet::is_empty")]
+    #[serde(default, skip_serializing_if = "Shared::is_default")]
     pub made_from: CommitSet,
     /// Where rules pin in the repository that the step moves, in its stage.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pin_places: Vec<PinPlace>,
     /// The heads since which every commit of the stage's branches must be signed, of the repositories that require it.
-    #[serde(default, skip_serializing_if = "CommitSet::is_empty")]
+    #[serde(default, skip_serializing_if = "Shared::is_default")]
     pub signed_since: CommitSet,
     /// The target that it looks at or acts on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -183,9 +185,9 @@ pub struct StepOutput {
     /// Its kind.
     pub kind: String,
     /// What later steps may use.
-    pub outputs: Map<String, Value>,
+    pub outputs: Shared<Map<String, Value>>,
     /// What it made.
-    pub artifacts: Vec<Artifact>,
+    pub artifacts: Shared<Vec<Artifact>>,
 }
 
 impl StepWork {
@@ -205,20 +207,9 @@ impl StepWork {
     /// What the templates of this step may use.
     #[must_use]
     pub fn context(&self) -> Value {
-        let mut context: Map<String, Value> =
-            self.inputs.iter().map(|input| (input.step.to_string(), Value::Object(input.outputs.clone()))).collect();
-        let mut text = |name: &str, value: &str| context.insert(name.to_owned(), Value::from(value));
-        text("system", self.system.as_str());
-        text("stage", self.stage.as_str());
-        text("environment", &self.environment);
-        text("branch", &self.branch);
-        text("run", self.run.as_str());
-        text("repository", self.source.as_ref().map_or("", |source| source.repository.as_str()));
-        text("commit", self.source.as_ref().map_or("", |source| source.commit.as_str()));
-        if let Some(tag) = &self.tag {
-            text("tag", tag);
-        }
-        Value::Object(context)
+        let inputs = self.inputs.iter().map(|input| (&input.step, &*input.outputs));
+        let place = (&self.stage, self.environment.as_str(), self.branch.as_str());
+        context::of(&self.system, (&self.run, self.source.as_ref(), self.tag.as_deref()), place, inputs)
     }
 }
 
@@ -323,9 +314,8 @@ fn authors_work(system: &System, rules: &Rules, run: &RunId, step: &StepId) -> R
 
 /// The newest commit of every repository that an artifact of this run is of.
 fn made_from(system: &System, run: &Run) -> CommitSet {
-    let newest = |points: Vec<std::sync::Arc<super::origin::Point>>| {
-        points.into_iter().max_by_key(|point| (point.stage == run.stage, point.order))
-    };
+    let newest =
+        |points: super::origin::Points| points.into_iter().max_by_key(|point| (point.stage == run.stage, point.order));
     let of = provenance::of_run(system, run).into_iter();
     of.filter_map(|(repository, points)| Some((repository, newest(points)?.commit.clone()))).collect()
 }
@@ -350,18 +340,15 @@ pub(super) fn step_work(rules: &Rules, run: &Run, id: &StepId, phase: Phase) -> 
         hotfix: run.hotfix.clone(),
         task: Task::clone(&step.task),
         source: run.source.clone(),
-        tag: match &run.cause {
-            Cause::Tag { tag } => Some(tag.clone()),
-            _ => None,
-        },
+        tag: run.tag().map(str::to_owned),
         set: run.set.clone(),
         urls: rules.repositories.iter().map(|(name, repository)| (name.clone(), repository.url.clone())).collect(),
         deployed: Vec::new(),
         rebuild: matches!(run.cause, Cause::Schedule { .. }),
         pinned_by: pinned_by(run, step),
-        made_from: CommitSet::new(),
+        made_from: CommitSet::default(),
         pin_places: Vec::new(),
-        signed_since: CommitSet::new(),
+        signed_since: CommitSet::default(),
         target: None,
         shared: false,
         approved: before.iter().rev().find_map(|step| step.answers.last()).map(|answer| answer.digest.clone()),

@@ -60,7 +60,7 @@ fn nobody_approves_before_git_has_said_who_wrote_it() {
     assert!(waiting.ended_by.starts_with("git's answer; then "), "{}", waiting.ended_by);
     world.git_answers(&asked(&world));
     assert_eq!((told(&world), world.asks_git().len()), (1, 0));
-    assert_eq!(world.run("deliver-1").authors, BTreeSet::from(["ada <ada@example.com>".to_owned()]));
+    assert_eq!(*world.run("deliver-1").authors, BTreeSet::from(["ada <ada@example.com>".to_owned()]));
     assert!(world.ask("ada", approve("deliver-1")).is_err());
     world.asked("grace", approve("deliver-1"));
     world.asked("linus", approve("deliver-1"));
@@ -112,13 +112,13 @@ fn git_is_asked_anew_when_something_else_was_verified_meanwhile() {
     world.asked("grace", approve("deliver-1"));
     world.push_by("ada", "app", "dev");
     let both = ["ada", "linus"].map(|name| format!("{name} <{name}@example.com>"));
-    assert_eq!(world.run("deliver-2").authors, both.into());
+    assert_eq!(*world.run("deliver-2").authors, both.into());
     world.git_is_quick = false;
     world.settle();
     let work = work_of(&world, &asked(&world));
     assert_eq!(work.repositories[&repository("app")].base, [older]);
     assert!(world.ask("grace", approve("deliver-2")).unwrap_err().to_string().contains("not yet"));
     world.git_answers(&asked(&world));
-    assert_eq!(world.run("deliver-2").authors, BTreeSet::from(["ada <ada@example.com>".to_owned()]));
+    assert_eq!(*world.run("deliver-2").authors, BTreeSet::from(["ada <ada@example.com>".to_owned()]));
     world.asked("linus", approve("deliver-2"));
 }

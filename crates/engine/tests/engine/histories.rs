@@ -369,7 +369,7 @@ impl History {
         let runs = self.world.system.runs.values();
         let commits = runs.clone().flat_map(|run| run.set.values().map(ToString::to_string));
         let artifacts = runs.flat_map(|run| &run.steps).flat_map(|step| step.artifacts.iter());
-        let names: Vec<String> = commits.chain(artifacts.map(|artifact| artifact.name.clone())).collect();
+        let names: Vec<String> = commits.chain(artifacts.map(|artifact| artifact.name.to_string())).collect();
         veto(if names.is_empty() { "sha256:none" } else { which.get(&names).as_str() })
     }
 

@@ -9,7 +9,7 @@ use tidegate_engine::{
     engine::{
         self, Artifact, Brings, Command, CommitId, CommitSet, Decision, Digest, Effect, EffectId, EffectKind, Event,
         Fact, HeadSeen, Moved, Observation, Outcome, Phase, PinnerId, PinsSeen, Principal, Recorded, Refused, Run,
-        RunId, RunState, Standing, StepKey, StepOutcome, StepRun, StepState, Subject, System, Unmoved, Work,
+        RunId, RunState, Shared, Standing, StepKey, StepOutcome, StepRun, StepState, Subject, System, Unmoved, Work,
         explain::{self, Condition, Journey, Waiting},
         fold, invariants,
         plan::{Back, Merge, Restore, Task},
@@ -87,12 +87,12 @@ pub(super) fn done(made: engine::Made, artifacts: Vec<Artifact>) -> StepOutcome 
         engine::Made::Planned(_) => {}
         engine::Made::Synthesised { template_digest } => say("template_digest", json!(template_digest)),
     }
-    StepOutcome::Done { outputs, artifacts, made }
+    StepOutcome::Done { outputs: outputs.into(), artifacts: artifacts.into(), made }
 }
 
 /// A step finds that a head holds already what it would bring.
 pub(super) fn unmoved(head: &CommitId, brought: Brings) -> StepOutcome {
-    done(engine::Made::Unmoved(Box::new(Unmoved { head: Some(head.clone()), brought })), Vec::new())
+    done(engine::Made::Unmoved(Shared::new(Unmoved { head: Some(head.clone()), brought })), Vec::new())
 }
 
 /// A template of this digest is made.
@@ -341,7 +341,7 @@ impl World {
                 }
                 assert_eq!(self.rows, self.system.due, "I9");
                 assert_eq!(invariants::broken(&self.system), Vec::<String>::new());
-                self.ended.extend(decision.ended.iter().cloned());
+                self.ended.extend(decision.ended.iter().map(|run| Run::clone(run)));
                 let mut folded = before;
                 let again = fold(&mut folded, recorded.seq, recorded.at_ms, decision.facts.clone());
                 assert_eq!((&again, &folded), (&decision, &self.system), "I6: the facts are all that was decided");
@@ -658,13 +658,13 @@ impl World {
         }
         let mut made = engine::Made::Nothing;
         let kind = step.task.kind().name;
-        let mut artifact = Artifact { kind: kind.to_owned(), name: format!("{}/{kind}", run.id), uri: String::new() };
+        let mut artifact = Artifact { kind: kind.into(), name: format!("{}/{kind}", run.id).into(), uri: "".into() };
         let moves = step.task.moves().and_then(|repository| self.last(repository, &run.stage));
         let carried = self.carried(&run, &step.task, moves.map(|made| &made.commit));
         if matches!(*step.task, Task::CheckMerge(_)) {
             let brought = Brings { carried, ..Brings::default() };
             return Outcome::Step(done(
-                engine::Made::Unmoved(Box::new(Unmoved { head: None, brought })),
+                engine::Made::Unmoved(Shared::new(Unmoved { head: None, brought })),
                 vec![artifact],
             ));
         }
@@ -672,7 +672,7 @@ impl World {
             let mut brought = Brings { carried, ..Brings::default() };
             if let Task::Restore(restore) = &*step.task {
                 let Some(back) = self.way_back(&run, restore) else {
-                    return Outcome::Step(done(engine::Made::Unmoved(Box::default()), Vec::new()));
+                    return Outcome::Step(done(engine::Made::Unmoved(Shared::default()), Vec::new()));
                 };
                 brought = Brings { carried: brought.carried, ..back };
             }
@@ -690,7 +690,7 @@ impl World {
             let pins = self.pin(&run, step, &mut brought);
             artifact = Artifact::commit(repository, &commit);
             let subject = String::new();
-            made = engine::Made::Moved(Box::new(Moved {
+            made = engine::Made::Moved(Shared::new(Moved {
                 commit,
                 parent,
                 subject,

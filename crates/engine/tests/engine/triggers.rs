@@ -6,7 +6,7 @@ use proptest::{prelude::*, sample::Index};
 use tidegate_engine::{
     engine::{
         Access, Bundle, Cause, Command, CommitId, Decision, Event, Grant, Nudge, Outcome, Principal, Refused, Role,
-        StartOn, StepState, TagIn, TagsSeen, Watched, Work, work,
+        StartOn, StepRun, StepState, TagIn, TagsSeen, Watched, Work, work,
     },
     rules::{RuleName, StageName},
 };
@@ -339,7 +339,9 @@ fn a_bundle_is_what_a_step_made_for_those_after_it_and_for_who_approves() {
     };
     let before = asks(&world);
     let mut other = world.run(&run);
-    other.steps[0].outputs.insert("sha256".to_owned(), "cd".repeat(32).into());
+    let mut steps: Vec<StepRun> = other.steps.iter().cloned().collect();
+    steps[0].outputs.insert("sha256".to_owned(), "cd".repeat(32).into());
+    other.steps = steps.into();
     assert_ne!(before, other.digest(other.asking().unwrap()), "an approval is of these bytes");
     // In dev nobody is asked.
     world.push("site", "dev");

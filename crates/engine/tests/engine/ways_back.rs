@@ -48,7 +48,7 @@ fn deliver_beside(world: &mut World) -> String {
 /// What the tag was last set from that the infrastructure of qa pins.
 fn tag_pinned_in_qa(world: &World) -> &Pin {
     let (repository, stage) = (repository("infrastructure"), stage("qa"));
-    let (file, pointer) = ("config.json".to_owned(), "/tag".to_owned());
+    let (file, pointer) = ("config.json".into(), "/tag".into());
     &world.system.pins[&PinAt { repository, stage, file, pointer }]
 }
 

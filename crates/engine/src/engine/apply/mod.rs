@@ -115,7 +115,7 @@ fn apply_notice(notices: &mut Notices, number: u64, fact: &NoticeFact) {
     match fact {
         NoticeFact::Made { message, effect } => {
             notices.made = number;
-            let (message, effect) = (message.clone(), effect.clone());
+            let (message, effect) = (Message::clone(message), effect.clone());
             notices.undelivered.insert(number, Undelivered { message, tries: 0, effect, error: None });
         }
         NoticeFact::Tried { error, effect } => {

@@ -66,7 +66,7 @@ fn gone(target: &mut TargetState) {
     if target.life != TargetLife::Deleted {
         return;
     }
-    (target.deployed, target.verified) = (None, CommitSet::new());
+    (target.deployed, target.verified) = (None, CommitSet::default());
     if let Some(outside) = &mut target.outside {
         (outside.left, outside.drift) = (None, Vec::new());
     }
@@ -89,7 +89,7 @@ fn known(system: &mut System, key: &TargetKey, policy: Policy) {
         queue: VecDeque::new(),
         deployed: None,
         broken: None,
-        verified: CommitSet::new(),
+        verified: CommitSet::default(),
         outside: None,
     };
     system.targets.entry(key.clone()).or_insert_with(new).policy = policy;
@@ -104,8 +104,10 @@ pub(super) fn apply_repository(system: &mut System, name: &RepositoryName, fact:
         }
         RepositoryFact::ProvenanceSet(record) => {
             let records = system.provenance.entry(name.clone()).or_default();
-            records.retain(|known| known.pins != record.pins);
-            records.push((**record).clone());
+            if let Some(at) = records.iter().rposition(|known| known.pins == record.pins) {
+                records.remove(at);
+            }
+            records.push(record.clone());
         }
         RepositoryFact::ProvenanceForgotten(pins) => {
             if let Some(records) = system.provenance.get_mut(name) {
@@ -151,11 +153,11 @@ pub(super) fn apply_repository(system: &mut System, name: &RepositoryName, fact:
             watched.unread.remove(stage);
         }
         RepositoryFact::HeadSet { stage, head } => {
-            watched.heads.insert(stage.clone(), (**head).clone());
+            watched.heads.insert(stage.clone(), head.clone());
             watched.gone.remove(stage);
         }
         RepositoryFact::HeadGone { stage } => {
-            let gone = watched.heads.remove(stage).map(|head| (stage.clone(), head.commit));
+            let gone = watched.heads.remove(stage).map(|head| (stage.clone(), head.commit.clone()));
             watched.gone.extend(gone);
         }
     }

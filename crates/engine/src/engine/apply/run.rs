@@ -6,17 +6,18 @@ use crate::engine::{
     fact::{RunFact, StepFact},
     made::Made,
     run::{Run, RunState},
+    shared::Shared,
     state::System,
-    step_run::{Planned, StepRun, StepState, VoidAnswer},
+    step_run::{Planned, StepRun, StepState, Steps, VoidAnswer},
     task::{Back, Task},
 };
 use crate::rules::StepId;
 
 pub(super) fn step_mut<'system>(system: &'system mut System, run: u64, step: &StepId) -> Option<&'system mut StepRun> {
-    system.runs.get_mut(&run)?.steps.iter_mut().find(|known| known.id == *step)
+    system.runs.get_mut(&run)?.steps.get_mut(step)
 }
 
-pub(super) fn made(system: &mut System, run: &Run) {
+pub(super) fn made(system: &mut System, run: &Shared<Run>) {
     system.runs_made = run.number;
     system.runs.insert(run.number, run.clone());
 }
@@ -60,7 +61,7 @@ pub(super) fn apply_step(system: &mut System, run: u64, step: &StepId, fact: &St
         StepFact::Ready => step.state = StepState::Ready,
         StepFact::Started { at_ms } => {
             (step.state, step.started_ms, step.ended_ms) = (StepState::Active, Some(*at_ms), None);
-            step.outputs.clear();
+            empty(step);
             step.made = Made::Nothing;
         }
         StepFact::Waited { ms } => step.waited_ms = step.waited_ms.saturating_add(*ms),
@@ -121,25 +122,25 @@ pub(super) fn apply_step(system: &mut System, run: u64, step: &StepId, fact: &St
 }
 
 /// The acts stand where the step that planned them stands, before it: it is done when they are.
-fn planned(run: &mut Run, by: &StepId, plan: &Planned, acts: &[StepRun]) {
+fn planned(run: &mut Run, by: &StepId, plan: &Planned, acts: &Steps) {
     let is_left = |step: &StepRun| step.task.planned_by() == Some(by) && step.state != StepState::Done;
-    let mut steps: Vec<StepRun> = std::mem::take(&mut run.steps).into_vec();
-    steps.retain(|step| !is_left(step));
-    let place = steps.iter().position(|step| step.id == *by).map_or(steps.len(), |place| place);
-    if let Some(step) = steps.get_mut(place) {
-        step.planned = Some(Box::new(plan.clone()));
-    }
-    steps.splice(place..place, acts.iter().cloned());
-    run.steps = steps.into_boxed_slice();
+    run.steps.change(|steps| {
+        steps.retain(|step| !is_left(step));
+        let place = steps.iter().position(|step| step.id == *by).unwrap_or(steps.len());
+        if let Some(step) = steps.get_mut(place) {
+            step.planned = Some(Box::new(plan.clone()));
+        }
+        steps.splice(place..place, acts.shared());
+    });
 }
 
 fn plan_dropped(run: &mut Run, by: &StepId) {
-    let mut steps: Vec<StepRun> = std::mem::take(&mut run.steps).into_vec();
-    steps.retain(|step| step.task.planned_by() != Some(by));
-    for step in steps.iter_mut().filter(|step| step.id == *by) {
-        step.planned = None;
-    }
-    run.steps = steps.into_boxed_slice();
+    run.steps.change(|steps| {
+        steps.retain(|step| step.task.planned_by() != Some(by));
+        for step in steps.iter_mut().filter(|step| step.id == *by) {
+            step.planned = None;
+        }
+    });
 }
 
 fn put_back(step: &mut StepRun, state: StepState, round: u32) {
@@ -149,9 +150,17 @@ fn put_back(step: &mut StepRun, state: StepState, round: u32) {
     (step.state, step.tries, step.waited_ms) = (state, 0, 0);
     (step.started_ms, step.ended_ms, step.skipped) = (None, None, None);
     (step.handle, step.progress, step.error, step.hint) = (None, None, None, None);
-    step.outputs.clear();
-    step.artifacts.clear();
+    empty(step);
+    if !step.artifacts.is_empty() {
+        step.artifacts = Shared::default();
+    }
     step.made = Made::Nothing;
+}
+
+fn empty(step: &mut StepRun) {
+    if !step.outputs.is_empty() {
+        step.outputs = Shared::default();
+    }
 }
 
 fn void(step: &mut StepRun, by: &str, because: &str) {

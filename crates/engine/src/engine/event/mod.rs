@@ -16,6 +16,7 @@ use super::{
     ids::{CommitId, Digest, EffectId, StepKey},
     made::Made,
     rules_origin::RulesOrigin,
+    shared::Shared,
     target::Observation,
 };
 use crate::rules::{Quorum, Rules, StageName};
@@ -237,9 +238,9 @@ pub enum StepOutcome {
     /// It is done.
     Done {
         /// What later steps may use.
-        outputs: Map<String, Value>,
+        outputs: Shared<Map<String, Value>>,
         /// What it made, or found already made.
-        artifacts: Vec<Artifact>,
+        artifacts: Shared<Vec<Artifact>>,
         /// What the engine goes by of that.
         #[serde(default, skip_serializing_if = "Made::is_nothing")]
         made: Made,

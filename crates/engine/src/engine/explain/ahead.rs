@@ -143,7 +143,7 @@ impl<'a> Walk<'a> {
     pub(super) fn carrier(&self, subject: &Subject, stage: &StageName) -> Option<&'a Run> {
         let carries = |run: &&Run| run.subject == *subject && run.stage == *stage && self.set_has(&run.set);
         let aside = |run: &&Run| matches!(run.state, RunState::Superseded | RunState::Rejected);
-        let newest = || self.system.runs.values().rev().filter(carries);
+        let newest = || self.system.all_runs().rev().filter(carries);
         newest().find(|run| !aside(run)).or_else(|| newest().next())
     }
 

@@ -53,7 +53,7 @@ impl System {
         let watched = self.repositories.get(repository).into_iter();
         let wanted = watched.flat_map(|watched| watched.heads.values()).flat_map(|head| head.origin.wanted.values());
         asked.extend(wanted.map(|wanted| wanted.commit.clone()));
-        for run in self.runs.values() {
+        for run in self.all_runs() {
             let source = run.source.iter().filter(|source| source.repository == *repository);
             asked.extend(source.map(|source| source.commit.clone()));
             let merged = run.steps.iter().filter_map(|step| match &*step.task {
@@ -78,7 +78,7 @@ impl System {
         let seen = watched.flat_map(|watched| {
             watched.gone.get(stage).into_iter().chain(watched.first.get(stage).map(|first| &first.commit))
         });
-        let sources = self.runs.values().filter(|run| run.stage == *stage).filter_map(|run| run.source.as_ref());
+        let sources = self.all_runs().filter(|run| run.stage == *stage).filter_map(|run| run.source.as_ref());
         let sources = sources.filter(|source| source.repository == *repository).map(|source| &source.commit);
         let points = self.provenance.values().flatten().filter_map(|record| record.of.get(repository)).flatten();
         let points = points.filter(|point| point.stage == *stage).map(|point| &point.commit);

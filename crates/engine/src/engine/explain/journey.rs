@@ -298,7 +298,7 @@ impl<'a> Walk<'a> {
 
     /// What is said where one target of the stage has verified it and another has not.
     fn verified_in_part(&self, place: &Place) -> Option<(String, String)> {
-        let mut runs = self.system.runs.values().rev().filter(|run| run.stage == place.stage && !run.holds_from_start);
+        let mut runs = self.system.all_runs().rev().filter(|run| run.stage == place.stage && !run.holds_from_start);
         let run = runs.find(|run| {
             run.state == RunState::Done && matches!(run.subject, Subject::Rule(_)) && self.set_has(&run.set)
         })?;

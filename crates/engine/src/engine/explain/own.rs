@@ -17,7 +17,7 @@ impl System {
     /// from its own. Empty in a stage that nothing is promoted to, and where it is not known.
     #[must_use]
     pub fn made_here(&self, run: &Run) -> CommitSet {
-        let mut made = CommitSet::new();
+        let mut made = CommitSet::default();
         let Some(source) = run.source.as_ref().filter(|_| !self.stages_before(&run.stage).is_empty()) else {
             return made;
         };
@@ -71,7 +71,7 @@ pub fn made_here(system: &System, run: &Run) -> Option<String> {
     let deployed = deployed.map(|deployed| (&deployed.run, &deployed.made_here));
     let verified = system.versions.all().map(|version| (&version.verified.run, &version.verified.made_here));
     let known = deployed.chain(verified).find(|(by, _)| **by == run.id).map(|(_, made)| made.clone());
-    let made = known.unwrap_or_else(|| if run.state.is_ended() { CommitSet::new() } else { system.made_here(run) });
+    let made = known.unwrap_or_else(|| if run.state.is_ended() { CommitSet::default() } else { system.made_here(run) });
     made_in(system, &run.stage, &made)
 }
 

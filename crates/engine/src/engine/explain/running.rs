@@ -40,7 +40,7 @@ impl<'a> Walk<'a> {
             let deploys = run.steps.iter().any(|step| step.task.kind().deploys() && step.state == StepState::Done);
             run.stage == *stage && run.state == RunState::Done && matches!(run.subject, Subject::Rule(_)) && deploys
         };
-        let runs = self.system.runs.values().filter(deployed).filter_map(|run| {
+        let runs = self.system.all_runs().filter(deployed).filter_map(|run| {
             let (target, good_ms) = (run.target.clone()?, run.ended_ms?);
             Some(Deployment { run: &run.id, target, set: &run.set, good_ms })
         });

@@ -14,6 +14,7 @@ use super::{
     event::DeliveryId,
     ids::{CommitId, EffectId, PinAt, RunId, TargetKey},
     run::{Hotfix, Run},
+    shared::Shared,
     state::{Carried, Freeze, Message, OfferedRules, Override, Pause, Pin, RefusedRules, RulesInForce, Veto},
 };
 use crate::rules::{RepositoryName, RuleName, StageName, StepId};
@@ -42,7 +43,7 @@ pub enum Fact {
     /// What was made from what.
     Linked(Vec<Link>),
     /// A run was made, with its whole plan.
-    RunMade(Box<Run>),
+    RunMade(Shared<Run>),
     /// Something about a run.
     Run {
         /// The run.
@@ -182,7 +183,7 @@ pub enum NoticeFact {
     /// It is to be delivered.
     Made {
         /// What is to be said, and to whom.
-        message: Message,
+        message: Box<Message>,
         /// The effect that delivers it.
         effect: EffectId,
     },

@@ -13,6 +13,7 @@ use crate::engine::{
     event::Unread,
     ids::{CommitId, TargetKey},
     origin::{Pins, Point, Record},
+    shared::Shared,
     state::{
         AwaitedTag, Deployed, FirstSeen, HalfWay, Head, Pinned, Policy, Promoted, RolledBack, Unreachable, Verified,
         Version, WorkflowEnd,
@@ -67,7 +68,7 @@ pub enum RepositoryFact {
         /// The stage.
         stage: StageName,
         /// The head.
-        head: Box<Head>,
+        head: Shared<Head>,
     },
     /// Where the branch of a stage was first seen.
     FirstSeen {
@@ -77,9 +78,9 @@ pub enum RepositoryFact {
         first: FirstSeen,
     },
     /// What is known of a value that is pinned in it.
-    ProvenanceSet(Box<Record>),
+    ProvenanceSet(Shared<Record>),
     /// Nothing is remembered any more of a value that was pinned in it.
-    ProvenanceForgotten(Pins),
+    ProvenanceForgotten(Shared<Pins>),
     /// By which patterns its tags were looked at, and the tags that start nothing because they are older than that.
     TagsKnown {
         /// The patterns; none where no rule asks for tags any more, and nothing is known of them.

@@ -12,7 +12,8 @@ use crate::engine::{
     made::Made,
     origin::Origin,
     run::{Hotfix, RunState},
-    step_run::{Answer, Planned, StepRun, StepState},
+    shared::Shared,
+    step_run::{Answer, Planned, StepState, Steps},
 };
 use crate::rules::StepId;
 
@@ -48,7 +49,7 @@ pub enum RunFact {
         /// What the plan does.
         plan: Planned,
         /// Its acts.
-        acts: Vec<StepRun>,
+        acts: Steps,
     },
     /// The plan of a step does not hold any more; its acts are gone with it.
     PlanDropped {
@@ -62,7 +63,7 @@ pub enum RunFact {
     /// Git said who wrote the changes in it.
     Attributed {
         /// Who.
-        authors: BTreeSet<String>,
+        authors: Shared<BTreeSet<String>>,
         /// That there are others who wrote some of it, whom nobody can tell.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         others_wrote: bool,
@@ -72,10 +73,10 @@ pub enum RunFact {
         /// The commit of every repository that led to it.
         set: CommitSet,
         /// What is pinned in its commit, and what that was made from.
-        #[serde(default, skip_serializing_if = "Origin::is_empty")]
-        origin: Origin,
+        #[serde(default, skip_serializing_if = "Shared::is_default")]
+        origin: Shared<Origin>,
         /// Who wrote the changes in it.
-        authors: BTreeSet<String>,
+        authors: Shared<BTreeSet<String>>,
         /// That there are others who wrote some of it, whom nobody can tell.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         others_wrote: bool,
@@ -129,11 +130,11 @@ pub enum StepFact {
     /// It succeeded.
     Done {
         /// What later steps may use.
-        #[serde(default, skip_serializing_if = "Map::is_empty")]
-        outputs: Map<String, Value>,
+        #[serde(default, skip_serializing_if = "Shared::is_default")]
+        outputs: Shared<Map<String, Value>>,
         /// What it made.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        artifacts: Vec<Artifact>,
+        #[serde(default, skip_serializing_if = "Shared::is_default")]
+        artifacts: Shared<Vec<Artifact>>,
         /// What the engine goes by.
         #[serde(default, skip_serializing_if = "Made::is_nothing")]
         made: Made,
@@ -196,7 +197,7 @@ pub enum StepFact {
         count: usize,
     },
     /// What is known of who wrote what it asks about.
-    AuthorshipSet(Box<Authorship>),
+    AuthorshipSet(Shared<Authorship>),
     /// The pins that the stage keeps of a merge.
     KeptSet {
         /// File and JSON pointer of each.

@@ -1,10 +1,12 @@
 //! Approvals: who may give one, in whose place, and what becomes of one that was given. An approval is of a digest; when
 //! what was shown is no more, it is void, and says why.
 
+use std::collections::BTreeSet;
+
 use crate::engine::{
     access::{Permission, Principal},
     authorship::Written,
-    effect::Phase,
+    context,
     fact::StepFact,
     gate::hold::demand_reason,
     gate::judge::{self, may_judge, not_yet},
@@ -15,7 +17,6 @@ use crate::engine::{
     step_run::{Answer, StepRun, StepState},
     task::Task,
     turn::Turn,
-    work,
 };
 use crate::rules::{Action, Quorum, StepId, TargetLife, template};
 
@@ -70,7 +71,7 @@ pub fn deciders(system: &System, run: &Run, step: &StepRun) -> Vec<(String, Voic
     let Some(in_force) = &system.access else { return Vec::new() };
     let people = in_force.access.people.keys().filter_map(|name| in_force.access.principal(name));
     // Until git has answered, those who are known to have written some of it are left out at least.
-    let known = || Written { authors: run.authors.clone(), ..Written::default() };
+    let known = || Written { authors: BTreeSet::clone(&run.authors), ..Written::default() };
     let written = step.written().cloned().unwrap_or_else(known);
     people
         .filter(|who| in_force.access.allows(who, Permission::Approve, Some(&run.stage)))
@@ -283,11 +284,11 @@ impl System {
     /// What a deploying step deploys, as far as that is known.
     pub(in crate::engine) fn content(&self, run: &Run, step: &StepRun) -> Option<DeployedContent> {
         let Task::Action(Action::Deploy(deploy)) = &*step.task else { return None };
-        let known = work::step_work(self.rules()?, run, &step.id, Phase::Start).ok()?;
         let before = run.before(step);
         let synth = before.iter().rev().find(|before| before.task.kind().makes_template())?;
         let template = synth.made.template_digest()?.to_string();
-        let context = known.context();
+        let inputs = before.iter().map(|before| (&before.id, &*before.outputs));
+        let context = context::in_force(self.rules()?, (&run.id, run.source.as_ref(), run.tag()), &run.stage, inputs)?;
         let rendered =
             |(name, value): (&String, &String)| Some((name.clone(), template::render(value, &context).ok()?));
         let parameters = deploy.parameters.iter().map(rendered).collect::<Option<_>>()?;

@@ -15,6 +15,7 @@ use crate::engine::{
     fact::{RunFact, StepFact},
     ids::Digest,
     made::Made,
+    shared::Shared,
     step_run::{Answer, StepRun, StepState},
     task::Task,
     turn::Turn,
@@ -154,7 +155,12 @@ impl Turn<'_> {
         self.record_step(
             number,
             id,
-            StepFact::Done { outputs, artifacts: Vec::new(), made: Made::Nothing, at_ms: self.at_ms },
+            StepFact::Done {
+                outputs: outputs.into(),
+                artifacts: Shared::default(),
+                made: Made::Nothing,
+                at_ms: self.at_ms,
+            },
         );
         self.drop_effect_of(number, id);
         self.stop_asking_git(number, id);

@@ -20,6 +20,9 @@ const DIGEST_DIGITS: usize = 12;
 impl Turn<'_> {
     /// People are asked to approve what a run shows.
     pub(in crate::engine) fn tell_approval_wanted(&mut self, number: u64, id: &StepId, quorum: &Quorum) {
+        if !self.is_wished(Notice::ApprovalWanted) {
+            return;
+        }
         let run = self.run(number);
         let Some(step) = run.step(id) else { return };
         let asked = if quorum.from.is_empty() { "anybody".to_owned() } else { quorum.from.join(", ") };
@@ -47,6 +50,7 @@ impl Turn<'_> {
         let is_told = match (run.state, &run.subject) {
             (RunState::Failed, _) => self.is_wished(Notice::RunFailed),
             (RunState::Done, Subject::Rule(_)) => self.is_wished(Notice::RunDone),
+            (RunState::Done, Subject::Promotion { .. }) => self.is_wished(Notice::Promoted),
             _ => true,
         };
         if !is_told {
@@ -213,6 +217,9 @@ impl Turn<'_> {
 
     /// Somebody approved what a run shows.
     pub(in crate::engine) fn tell_approved(&mut self, number: u64, id: &StepId, answer: &Answer) {
+        if !self.is_wished(Notice::Approved) {
+            return;
+        }
         let run = self.run(number);
         let Some(step) = run.step(id) else { return };
         let needed = step.task.quorum(&run.stage).map_or(1, |quorum| quorum.count);

@@ -1,17 +1,22 @@
 //! What becomes known of an artifact is carried on to all that was made from it, without making it anew.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::collections::BTreeSet;
 
 use crate::engine::{
+    compiled::Compiled,
     fact::RepositoryFact,
-    ids::{PinnerId, Place},
-    leads::commits,
-    origin::{Pins, Point, Provenance, Record},
-    provenance::{behind, fan_in, has_point, join, meet, set_of},
+    ids::Place,
+    origin::{Pins, Point, Points, Provenance, Record},
+    provenance::{
+        behind, fan_in, meet,
+        points::{has_point, join_points},
+        set_of,
+    },
+    shared::Shared,
     state::Head,
     turn::Turn,
 };
-use crate::rules::{RepositoryName, RuleName, Rules, StageName};
+use crate::rules::{RepositoryName, RuleName, StageName};
 
 impl Turn<'_> {
     /// What is pinned in repositories is known to be of more than before: so is all that was made from it. Runs that wait at
@@ -46,28 +51,29 @@ impl Turn<'_> {
     /// in which that is pinned.
     fn carry_on(
         &mut self,
-        rules: &Rules,
+        rules: &Compiled,
         name: &RuleName,
         repository: &RepositoryName,
         stage: &StageName,
     ) -> Vec<RepositoryName> {
         let place = Place { repository: repository.clone(), stage: stage.clone() };
-        let Some(head) = self.system.head(repository, stage) else { return Vec::new() };
-        if !fan_in::awaited_by(&self.system, &place, name, &head.origin).is_empty() {
+        let pinned = self.pinned_by(rules, name, stage);
+        let Some(head) = self.system.head(repository, stage).filter(|_| !pinned.is_empty()) else { return Vec::new() };
+        let more = behind(&self.system, &place, Some(name), &head.origin);
+        if more.is_empty() || !fan_in::awaited_by(&self.system, &place, name, &head.origin).is_empty() {
             return Vec::new();
         }
-        let (here, more) = (Point::of(head, stage), behind(&self.system, &place, Some(name), &head.origin));
+        let here = Point::of(head, stage);
         let mut grown = Vec::new();
-        for pins in self.pinned_by(rules, name, stage) {
-            let (into, pins) = pins;
+        for (into, pins) in pinned {
             let is_of_it =
                 meet::fits(&self.system, &into, Some(&pins), (repository, &here), std::slice::from_ref(name));
-            if !is_of_it || more.is_empty() {
+            if !is_of_it {
                 continue;
             }
             if self.system.provenance_of(&into, &pins).is_none() {
                 // What lay there before Tidegate came is of the head that there is.
-                let of = Provenance::from([(repository.clone(), vec![here.clone()])]);
+                let of = Provenance::from([(repository.clone(), vec![here.clone()].into())]);
                 self.learn(&into, Record { pins: pins.clone(), of, artifacts: BTreeSet::new(), order: 0 });
             }
             if self.is_also_of(&into, &pins, &more) {
@@ -78,30 +84,37 @@ impl Turn<'_> {
     }
 
     /// What is pinned in a stage at the places of a rule's commit steps, with the repository of each.
-    pub(super) fn pinned_by(&self, rules: &Rules, rule: &RuleName, stage: &StageName) -> Vec<(RepositoryName, Pins)> {
-        let steps = rules.rules.get(rule).into_iter().flat_map(|rule| commits(rule, stage));
-        let pinned = steps.filter_map(|(step, commit)| {
-            let head = self.system.head(&commit.repository, stage)?;
-            let pins = head.origin.pinned.get(&PinnerId::of(rule, &step))?;
-            Some((commit.repository.clone(), pins.clone()))
+    pub(super) fn pinned_by(
+        &self,
+        rules: &Compiled,
+        rule: &RuleName,
+        stage: &StageName,
+    ) -> Vec<(RepositoryName, Shared<Pins>)> {
+        let pins = rules.at(rule, stage).into_iter().flat_map(|at| &at.pins);
+        let pinned = pins.filter_map(|(repository, pinner)| {
+            let pins = self.system.head(repository, stage)?.origin.pinned.get(pinner)?;
+            Some((repository.clone(), pins.clone()))
         });
         pinned.collect()
     }
 
     /// Adds to what pins are of; says whether that was news.
-    pub(super) fn is_also_of(&mut self, repository: &RepositoryName, pins: &Pins, more: &Provenance) -> bool {
-        let Some(record) = self.system.provenance_of(repository, pins) else { return false };
-        let is_known = |root: &RepositoryName, point: &Arc<Point>| {
-            record.of.get(root).is_some_and(|known| has_point(known, point))
+    pub(super) fn is_also_of(&mut self, repository: &RepositoryName, pins: &Shared<Pins>, more: &Provenance) -> bool {
+        let Some(known) = self.system.provenance_of(repository, pins) else { return false };
+        let has = |root: &RepositoryName, points: &Points| {
+            let mut place = 0;
+            known.of.get(root).is_some_and(|known| {
+                known.is_same(points) || points.iter().all(|point| has_point(known, point, &mut place))
+            })
         };
-        if more.iter().all(|(root, points)| points.iter().all(|point| is_known(root, point))) {
+        if more.iter().all(|(root, points)| has(root, points)) {
             return false;
         }
-        let mut record = record.clone();
+        let mut record = known.clone();
         for (root, points) in more {
-            join(record.of.entry(root.clone()).or_default(), points);
+            join_points(record.of.entry(root.clone()).or_default(), points);
         }
-        self.record_repository(repository, RepositoryFact::ProvenanceSet(Box::new(record)));
+        self.record_repository(repository, RepositoryFact::ProvenanceSet(record));
         true
     }
 }

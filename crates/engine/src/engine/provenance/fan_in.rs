@@ -75,7 +75,7 @@ fn awaited_from(
     let of_root = || pinners.iter().filter(|pinner| !pinner.through(root).is_empty());
     let pins = |pinner: &Pinner| origin.pinned.get(&pinner.id);
     let points = |pinner: &Pinner| system.points(&place.repository, pins(pinner), root);
-    let is_known = |pinner: &&Pinner| !points(pinner).is_empty();
+    let is_known = |pinner: &&Pinner| points(pinner).is_some_and(|points| !points.is_empty());
     // What nobody knows was chosen, unless it lay there before the set came or something beside it is known.
     let is_chosen = |pinner: &Pinner| {
         let record = pins(pinner).and_then(|pins| system.provenance_of(&place.repository, pins));
@@ -84,7 +84,7 @@ fn awaited_from(
     let fits = |pinner: &Pinner, head: &Point| {
         fits(system, &place.repository, pins(pinner), (root, head), pinner.through(root))
     };
-    let mut meeting = met.common.iter().filter(is_late).chain(floor);
+    let mut meeting = met.common().filter(is_late).chain(floor);
     let none_known = !of_root().any(|pinner| is_known(&pinner));
     if meeting.any(|head| of_root().all(|pinner| fits(pinner, head))) || (none_known && of_root().all(is_chosen)) {
         return Vec::new();
@@ -111,7 +111,7 @@ fn lacking(
         let owed = through.iter().filter_map(|rule| head.wanted.get(rule));
         let owed = owed.max_by_key(|wanted| wanted.order).map(|wanted| (wanted.commit.clone(), wanted.order));
         let (commit, order) = owed.unwrap_or_else(|| (head.commit.clone(), head.order));
-        let points = system.points(&place.repository, pins, root).iter();
+        let points = system.points(&place.repository, pins, root).into_iter().flatten();
         Some(Awaited {
             rule: pinner.rule().clone(),
             from: pinner.from.clone(),
@@ -153,7 +153,7 @@ impl Turn<'_> {
         if let Some((head, source)) = present_head(&self.system, run).zip(run.source.clone()) {
             let place = Place { repository: source.repository.clone(), stage: run.stage.clone() };
             let at = Head { commit: source.commit, ..head.clone() };
-            let origin = Origin { pinned: head.origin.pinned.clone(), wanted: run.origin.wanted.clone() };
+            let origin = Origin { pinned: head.origin.pinned.clone(), wanted: run.origin.wanted.clone() }.into();
             let set = set_of(&self.system, &place, &at, head.set.clone());
             let authors = self.system.known_authors(head);
             let others_wrote = run.others_wrote;
@@ -220,7 +220,7 @@ fn ended_by(system: &System, stage: &StageName, rule: &RuleName, awaited: &Await
     };
     let runs = |name: &RuleName| {
         let of_rule = |other: &&Run| other.stage == *stage && matches!(&other.subject, Subject::Rule(of) if of == name);
-        system.runs.values().rev().filter(of_rule).find(|other| {
+        system.all_runs().rev().filter(of_rule).find(|other| {
             other.source.as_ref().is_some_and(|source| has_it(&source.repository, source.order, &other.origin))
         })
     };
@@ -262,5 +262,5 @@ fn awaited_before(system: &System, stage: &StageName, maker: &RuleName, awaited:
 
 fn has_newer(system: &System, run: &Run) -> bool {
     let same = |other: &&Run| other.subject == run.subject && other.stage == run.stage;
-    system.runs.values().filter(same).any(|other| other.number > run.number && other.state != RunState::Rejected)
+    system.all_runs().filter(same).any(|other| other.number > run.number && other.state != RunState::Rejected)
 }

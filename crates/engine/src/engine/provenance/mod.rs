@@ -5,6 +5,7 @@ mod carry;
 pub mod fan_in;
 mod meet;
 mod moved;
+mod points;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,6 +13,7 @@ use std::{
 };
 
 use serde_json::Value;
+use smol_str::SmolStr;
 
 use crate::engine::{
     content::{CommitSet, PinsSeen},
@@ -19,49 +21,40 @@ use crate::engine::{
     ids::{CommitId, PinnerId, Place},
     leads::Pinner,
     run::{Run, Subject},
+    shared::Shared,
     state::{Head, System},
     task::Task,
     turn::Turn,
 };
 use crate::rules::{Action, RepositoryName, RuleName, StageName, StepId};
 
-pub use crate::engine::origin::{Origin, Pins, Point, Provenance, Record, Wanted};
+pub use crate::engine::origin::{Origin, Pins, Point, Points, Provenance, Record, Wanted};
+use meet::{Met, meet};
 pub(in crate::engine) use moved::brought_by;
+use points::join_points;
 
 /// How many values of a repository's pins are remembered beside those that a head or a run has. Any other is found again
 /// in the history of its branch.
 const MOST_RECORDS: usize = 16;
-/// How many heads of one repository and stage an artifact is remembered to be of, the newest of them.
-const MOST_POINTS: usize = 16;
 
 impl Point {
     pub(in crate::engine) fn of(head: &Head, stage: &StageName) -> Arc<Self> {
         let Head { commit, order, origin, .. } = head;
         Arc::new(Self { commit: commit.clone(), stage: stage.clone(), order: *order, wanted: origin.wanted.clone() })
     }
-
-    /// Whether both are one head; how far it is known may differ.
-    fn is_same(&self, other: &Self) -> bool {
-        (&self.commit, &self.stage) == (&other.commit, &other.stage)
-    }
-
-    /// The commit that stands for what a rule sees of this one.
-    fn content(&self, rule: &RuleName) -> &CommitId {
-        self.wanted.get(rule).map_or(&self.commit, |wanted| &wanted.commit)
-    }
 }
 
 impl System {
     /// What is known of pins in a repository.
     #[must_use]
-    pub fn provenance_of(&self, repository: &RepositoryName, pins: &Pins) -> Option<&Record> {
+    pub fn provenance_of(&self, repository: &RepositoryName, pins: &Shared<Pins>) -> Option<&Shared<Record>> {
         self.provenance.get(repository)?.iter().rev().find(|record| record.pins == *pins)
     }
 
     /// The names of the artifacts that are pinned in a commit of a repository: those that the pins are known to be of, and
     /// what they say.
-    pub(in crate::engine) fn artifacts_in(&self, repository: &RepositoryName, origin: &Origin) -> BTreeSet<String> {
-        let of = |pins: &Pins| {
+    pub(in crate::engine) fn artifacts_in(&self, repository: &RepositoryName, origin: &Origin) -> BTreeSet<SmolStr> {
+        let of = |pins: &Shared<Pins>| {
             let known = self.provenance_of(repository, pins).map(|record| record.artifacts.clone());
             known.into_iter().flatten().chain(pins.values.values().flat_map(texts)).collect::<Vec<_>>()
         };
@@ -69,26 +62,36 @@ impl System {
     }
 
     /// The names of the artifacts that are pinned in the commits of a set.
-    pub(in crate::engine) fn artifacts_of(&self, set: &CommitSet) -> BTreeSet<String> {
+    pub(in crate::engine) fn artifacts_of(&self, set: &CommitSet) -> BTreeSet<SmolStr> {
         let versions = self.versions.all().map(|version| &version.verified).chain(self.verified.values());
-        let of_versions = versions.filter(|verified| verified.set == *set).flat_map(|verified| &verified.artifacts);
-        let mut artifacts: BTreeSet<String> = of_versions.cloned().collect();
+        let of_versions = versions.filter(|verified| verified.set == *set).flat_map(|verified| &*verified.artifacts);
+        let mut artifacts: BTreeSet<SmolStr> = of_versions.cloned().collect();
         for (repository, commit) in set {
             let heads = self.repositories.get(repository).into_iter().flat_map(|watched| watched.heads.values());
             let heads = heads.filter(|head| head.commit == *commit).map(|head| &head.origin);
             let is_of = |run: &&Run| {
                 run.source.as_ref().is_some_and(|own| own.repository == *repository && own.commit == *commit)
             };
-            let runs = self.runs.values().filter(is_of).map(|run| &run.origin);
-            artifacts.extend(heads.chain(runs).flat_map(|origin| self.artifacts_in(repository, origin)));
+            // Runs have the origin of the head that they were made on.
+            let mut looked_at: Vec<&Shared<Origin>> = Vec::new();
+            for origin in heads.chain(self.all_runs().filter(is_of).map(|run| &run.origin)) {
+                if !looked_at.iter().any(|other| other.is_same(origin)) {
+                    artifacts.extend(self.artifacts_in(repository, origin));
+                    looked_at.push(origin);
+                }
+            }
         }
         artifacts
     }
 
     /// The heads of `root` for which pins in a repository are right; none where that is not known.
-    fn points(&self, repository: &RepositoryName, pins: Option<&Pins>, root: &RepositoryName) -> &[Arc<Point>] {
-        let record = pins.and_then(|pins| self.provenance_of(repository, pins));
-        record.and_then(|record| record.of.get(root)).map_or(&[], Vec::as_slice)
+    fn points(
+        &self,
+        repository: &RepositoryName,
+        pins: Option<&Shared<Pins>>,
+        root: &RepositoryName,
+    ) -> Option<&Points> {
+        pins.and_then(|pins| self.provenance_of(repository, pins))?.of.get(root)
     }
 }
 
@@ -110,7 +113,7 @@ pub(in crate::engine) fn of_run(system: &System, run: &Run) -> Provenance {
     let mut of = behind(system, &place, Some(name), origin);
     // A newer head may differ in what other rules see: of that, the artifact is not.
     let (commit, stage, wanted) = (source.commit.clone(), run.stage.clone(), run.origin.wanted.clone());
-    of.insert(place.repository, vec![Arc::new(Point { commit, stage, order: source.order, wanted })]);
+    of.insert(place.repository, vec![Arc::new(Point { commit, stage, order: source.order, wanted })].into());
     of
 }
 
@@ -118,8 +121,8 @@ pub(in crate::engine) fn of_run(system: &System, run: &Run) -> Provenance {
 /// rule takes in, where one is given; else, where they fit no head, those that any of them is of.
 fn behind(system: &System, place: &Place, rule: Option<&RuleName>, origin: &Origin) -> Provenance {
     let mut behind = Provenance::new();
-    each_behind(system, place, rule, origin, |root, points| {
-        join(behind.entry(root.clone()).or_default(), points);
+    each_behind(system, place, rule, origin, |root, met| {
+        met.join_into(behind.entry(root.clone()).or_default());
     });
     behind
 }
@@ -129,7 +132,7 @@ fn each_behind(
     place: &Place,
     rule: Option<&RuleName>,
     origin: &Origin,
-    mut take: impl FnMut(&RepositoryName, &[Arc<Point>]),
+    mut take: impl FnMut(&RepositoryName, Met),
 ) {
     let Some(rules) = system.rules() else { return };
     let taken_in = rules.rules.iter().filter(|(name, taking)| match rule {
@@ -138,10 +141,10 @@ fn each_behind(
     });
     for taken in taken_in.filter_map(|(name, _)| rules.at(name, &place.stage)) {
         for root in &taken.roots {
-            let met = meet::meet(system, place, &taken.pinners, root, origin);
-            let points = if met.common.is_empty() && rule.is_none() { met.any } else { met.common };
-            if !points.is_empty() {
-                take(root, &points);
+            let met = meet(system, place, &taken.pinners, root, origin);
+            let met = if rule.is_none() { met.or_any() } else { met };
+            if !met.is_empty() {
+                take(root, met);
             }
         }
     }
@@ -149,17 +152,22 @@ fn each_behind(
 
 /// The commits of all repositories that led to a head: of each the newest of the stage's own heads that its pins are of.
 pub(in crate::engine) fn set_of(system: &System, place: &Place, head: &Head, before: CommitSet) -> CommitSet {
-    let mut set = before;
     let mut newest: BTreeMap<RepositoryName, Arc<Point>> = BTreeMap::new();
     let age = |point: &Arc<Point>| (point.stage == place.stage, point.order);
-    each_behind(system, place, None, &head.origin, |root, points| {
-        let all = newest.get(root).into_iter().chain(points);
+    each_behind(system, place, None, &head.origin, |root, met| {
+        let all = newest.get(root).into_iter().chain(met.common());
         if let Some(point) = all.max_by_key(|point| age(point)).cloned() {
             newest.insert(root.clone(), point);
         }
     });
-    set.extend(newest.into_iter().map(|(repository, point)| (repository, point.commit.clone())));
-    set.insert(place.repository.clone(), head.commit.clone());
+    let mut set = before;
+    let mut put = |repository: &RepositoryName, commit: &CommitId| {
+        if set.get(repository) != Some(commit) {
+            set.insert(repository.clone(), commit.clone());
+        }
+    };
+    newest.iter().for_each(|(repository, point)| put(repository, &point.commit));
+    put(&place.repository, &head.commit);
     set
 }
 
@@ -176,43 +184,19 @@ pub(in crate::engine) fn not_known_any_more(system: &System, place: &Place, orig
         let of_root = || pinners().filter(|pinner| !pinner.through(root).is_empty());
         let pins = |pinner: &Pinner| origin.pinned.get(&pinner.id);
         let is_new = |pinner: &Pinner| pins(pinner) != before.origin.pinned.get(&pinner.id);
-        of_root().any(is_new) && of_root().all(|pinner| system.points(&place.repository, pins(pinner), root).is_empty())
+        of_root().any(is_new)
+            && of_root().all(|pinner| {
+                system.points(&place.repository, pins(pinner), root).is_none_or(|points| points.is_empty())
+            })
     };
     let roots: BTreeSet<&RepositoryName> = taking.iter().flat_map(|at| &at.roots).collect();
     roots.into_iter().filter(is_unknown).cloned().collect()
 }
 
-/// Adds heads to those that are known; says whether any was new.
-fn join(known: &mut Vec<Arc<Point>>, more: &[Arc<Point>]) -> bool {
-    let before = known.len();
-    for point in more {
-        if !has_point(known, point) {
-            known.push(point.clone());
-        }
-    }
-    if known.len() == before {
-        return false;
-    }
-    known.sort_by(|one, other| (&one.stage, one.order).cmp(&(&other.stage, other.order)));
-    let mut of_stage = BTreeMap::new();
-    known.iter().for_each(|point| *of_stage.entry(point.stage.clone()).or_insert(0_usize) += 1);
-    known.retain(|point| {
-        let left = of_stage.get_mut(&point.stage).expect("counted above");
-        *left -= 1;
-        *left < MOST_POINTS
-    });
-    true
-}
-
-/// Whether a head is among those that are known. Most are shared, so that one look at their places in memory tells.
-fn has_point(known: &[Arc<Point>], point: &Arc<Point>) -> bool {
-    known.iter().any(|other| Arc::ptr_eq(other, point)) || known.iter().any(|other| other.is_same(point))
-}
-
 /// All texts within a value: an artifact may be named by one of them.
-fn texts(value: &Value) -> Vec<String> {
+fn texts(value: &Value) -> Vec<SmolStr> {
     match value {
-        Value::String(text) => vec![text.clone()],
+        Value::String(text) => vec![text.as_str().into()],
         Value::Array(items) => items.iter().flat_map(texts).collect(),
         Value::Object(fields) => fields.values().flat_map(texts).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
@@ -222,7 +206,7 @@ fn texts(value: &Value) -> Vec<String> {
 impl Turn<'_> {
     /// A commit step has written its pins, or found them as it would have written them: they are of what its run is of.
     /// Returns the pins.
-    pub(in crate::engine) fn wrote_pins(&mut self, number: u64, id: &StepId) -> Option<(PinnerId, Pins)> {
+    pub(in crate::engine) fn wrote_pins(&mut self, number: u64, id: &StepId) -> Option<(PinnerId, Shared<Pins>)> {
         let run = self.run(number);
         let Subject::Rule(rule) = &run.subject else { return None };
         let step = run.step(id)?;
@@ -236,7 +220,7 @@ impl Turn<'_> {
         let pinned = run.source.as_ref().map(|source| self.system.artifacts_in(&source.repository, &run.origin));
         let artifacts = names.chain(pinned.into_iter().flatten()).collect();
         let pinner = PinnerId::of(rule, id);
-        let (pins, of) = (Pins { file, values }, of_run(&self.system, run));
+        let (pins, of) = (Shared::from(Pins { file, values }), of_run(&self.system, run));
         self.learn(&into, Record { pins: pins.clone(), of, artifacts, order: self.seq });
         Some((pinner, pins))
     }
@@ -245,13 +229,13 @@ impl Turn<'_> {
     /// One that nobody wrote was chosen by whoever pushed it.
     pub(in crate::engine) fn pins_seen(&mut self, place: &Place, seen: &[PinsSeen], before: &Origin) {
         for PinsSeen { pinner, file, values, of } in seen {
-            let pins = Pins { file: file.clone(), values: values.clone() };
+            let pins = Shared::from(Pins { file: file.clone(), values: values.clone() });
             let is_new = before.pinned.get(pinner) != Some(&pins);
             if !is_new || self.system.provenance_of(&place.repository, &pins).is_some() {
                 continue;
             }
             let of = of.iter().map(|(repository, commit)| {
-                (repository.clone(), vec![self.point_of(repository, commit, &place.stage)])
+                (repository.clone(), vec![self.point_of(repository, commit, &place.stage)].into())
             });
             let (of, artifacts) = (of.collect(), BTreeSet::new());
             self.learn(&place.repository, Record { pins, of, artifacts, order: self.seq });
@@ -263,26 +247,25 @@ impl Turn<'_> {
         let heads = self.system.repositories.get(repository).into_iter().flat_map(|watched| &watched.heads);
         let head = heads.filter(|(_, head)| head.commit == *commit).map(|(stage, head)| Point::of(head, stage)).next();
         let recorded = self.system.provenance.values().flatten().filter_map(|record| record.of.get(repository));
-        let known = || recorded.flatten().find(|point| point.commit == *commit).cloned();
+        let known = || recorded.flat_map(|points| points.iter()).find(|point| point.commit == *commit).cloned();
         let (commit, stage) = (commit.clone(), stage.clone());
-        let unknown = || Arc::new(Point { commit, stage, order: 0, wanted: BTreeMap::new() });
+        let unknown = || Arc::new(Point { commit, stage, order: 0, wanted: Shared::default() });
         head.or_else(known).unwrap_or_else(unknown)
     }
 
     /// Adds what is known of pins to what was known of them.
-    pub(in crate::engine) fn learn(&mut self, repository: &RepositoryName, record: Record) {
-        let mut record = record;
+    pub(in crate::engine) fn learn(&mut self, repository: &RepositoryName, mut record: Record) {
         if let Some(known) = self.system.provenance_of(repository, &record.pins) {
-            let Record { of, artifacts, .. } = known.clone();
-            for (root, points) in of {
-                join(record.of.entry(root).or_default(), &points);
+            for (root, points) in &known.of {
+                join_points(record.of.entry(root.clone()).or_default(), points);
             }
-            record.artifacts.extend(artifacts);
+            record.artifacts.extend(known.artifacts.iter().cloned());
+            if **known == record {
+                return;
+            }
         }
-        if self.system.provenance_of(repository, &record.pins) != Some(&record) {
-            self.record_repository(repository, RepositoryFact::ProvenanceSet(Box::new(record)));
-            self.forget_records(repository);
-        }
+        self.record_repository(repository, RepositoryFact::ProvenanceSet(record.into()));
+        self.forget_records(repository);
     }
 
     /// Forgets the oldest values that no head and no run has.
@@ -292,11 +275,12 @@ impl Turn<'_> {
         let Some(records) = records else { return };
         let heads = repositories.get(repository).into_iter().flat_map(|watched| watched.heads.values());
         let of_it = |run: &&Run| run.source.as_ref().is_some_and(|source| source.repository == *repository);
-        let live = runs.values().filter(|run| !run.state.is_ended()).filter(of_it);
+        let live = runs.values().map(|run| &**run).filter(|run| !run.state.is_ended()).filter(of_it);
         let origins = heads.map(|head| &head.origin).chain(live.map(|run| &run.origin));
-        let named: Vec<&Pins> = origins.flat_map(|origin| origin.pinned.values()).collect();
+        let named: Vec<&Shared<Pins>> = origins.flat_map(|origin| origin.pinned.values()).collect();
         let unnamed = records.iter().filter(|record| !named.contains(&&record.pins));
-        let old: Vec<Pins> = unnamed.take(records.len() - MOST_RECORDS).map(|record| record.pins.clone()).collect();
+        let old: Vec<Shared<Pins>> =
+            unnamed.take(records.len() - MOST_RECORDS).map(|record| record.pins.clone()).collect();
         for pins in old {
             self.record_repository(repository, RepositoryFact::ProvenanceForgotten(pins));
         }

@@ -4,13 +4,15 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::engine::{
+    compiled::Compiled,
     fact::{Fact, StageFact},
     ids::{CommitId, PinAt, PinnerId, Place},
     leads::{commits, makes_only},
     made::Made,
-    origin::{Pins, Point, Provenance, Wanted},
+    origin::{Pins, Point, Points, Provenance, Wanted},
     provenance::meet,
     run::{Cause, Run, Subject},
+    shared::Shared,
     state::{Pin, System},
     step_run::{StepRun, StepState},
     task::{Merge, Task},
@@ -58,7 +60,8 @@ impl Turn<'_> {
             for (step, commit) in into {
                 let pins = head.and_then(|head| head.origin.pinned.get(&PinnerId::of(name, &step)));
                 let points = self.system.points(&merge.repository, pins, from);
-                if !points.is_empty() && points.iter().all(|point| point.stage != *source) {
+                let is_others = |points: &Points| points.iter().all(|point| point.stage != *source);
+                if points.is_some_and(|points| !points.is_empty() && is_others(points)) {
                     kept.extend(commit.set.keys().map(|pointer| (commit.file.clone(), pointer.clone())));
                 }
             }
@@ -93,7 +96,7 @@ impl Turn<'_> {
     /// What a rule made of `to` is as well of `now`, which is the same to it.
     fn came_along(
         &mut self,
-        rules: &Rules,
+        rules: &Compiled,
         (repository, to, now): (&RepositoryName, &CommitId, &CommitId),
         rule: &RuleName,
         stage: &StageName,
@@ -115,26 +118,23 @@ impl Turn<'_> {
             let is_there = |step: &StepRun| step.made.head() == head;
             let brings = |step: &&&StepRun| step.task.moves() == Some(&into) && is_there(step) && !kept(step);
             let brought = moved.iter().any(|step| brings(&step));
-            let is_of_it = self.system.points(&into, Some(&pins), repository).iter().any(|known| known.commit == *to);
+            let mut known = self.system.points(&into, Some(&pins), repository).into_iter().flatten();
+            let is_of_it = known.any(|known| known.commit == *to);
             if brought || is_of_it {
-                let more = Provenance::from([(repository.clone(), vec![point.clone()])]);
+                let more = Provenance::from([(repository.clone(), vec![point.clone()].into())]);
                 self.is_also_of(&into, &pins, &more);
             }
         }
     }
 
-    /// A place was moved as one with others: what is pinned from it must not be older from now on. `by` is the step that did.
-    pub(in crate::engine) fn raise_floor(
-        &mut self,
-        place: &Place,
-        commit: &CommitId,
-        order: u64,
-        by: Option<&StepRun>,
-    ) {
+    /// A place was moved as one with others: what is pinned from it must not be older from now on. `by` is what the step made that did.
+    pub(in crate::engine) fn raise_floor(&mut self, place: &Place, commit: &CommitId, order: u64, by: Option<&Made>) {
         let head = self.system.head(&place.repository, &place.stage).filter(|head| head.commit == *commit);
-        let carried = by.map_or(&[][..], |step| step.made.carried());
-        let wanted =
-            head.map_or_else(|| self.wanted_unseen(place, (commit, order), carried), |head| head.origin.wanted.clone());
+        let carried = by.map_or(&[][..], Made::carried);
+        let wanted = head.map_or_else(
+            || self.wanted_unseen(place, (commit, order), carried).into(),
+            |head| head.origin.wanted.clone(),
+        );
         let point = Arc::new(Point { commit: commit.clone(), stage: place.stage.clone(), order, wanted });
         self.record_stage(&place.stage, StageFact::Moved { repository: place.repository.clone(), head: point });
     }
@@ -184,7 +184,7 @@ pub(in crate::engine) fn brought_by(system: &System, name: &RuleName, rule: &Rul
         order: source.order,
         wanted: run.origin.wanted.clone(),
     };
-    let pinned = |into: &RepositoryName, pinner: PinnerId| -> Option<&Pins> {
+    let pinned = |into: &RepositoryName, pinner: PinnerId| -> Option<&Shared<Pins>> {
         system.head(into, &run.stage)?.origin.pinned.get(&pinner)
     };
     let mut steps = commits(rule, &run.stage);

@@ -20,9 +20,10 @@ use super::{
     effect::Effect,
     event::DeliveryId,
     ids::{CommitId, Digest, EffectId, PinAt, RunId, TargetKey},
-    origin::{Point, Record},
+    origin::{Point, Record, read_records},
     rules_origin::RulesOrigin,
     run::{Hotfix, Run},
+    shared::Shared,
 };
 use crate::rules::{RepositoryName, RuleName, StageName};
 
@@ -72,7 +73,7 @@ pub struct System {
     /// What is deployed to, and the lanes of rules without a target.
     pub targets: BTreeMap<TargetKey, TargetState>,
     /// Runs that go on, and the last that ended, by number.
-    pub runs: BTreeMap<u64, Run>,
+    pub runs: BTreeMap<u64, Shared<Run>>,
     /// The numbers of the ended runs among them, oldest first.
     pub ended: VecDeque<u64>,
     /// How many runs there have been.
@@ -88,8 +89,8 @@ pub struct System {
     #[serde(with = "super::pairs")]
     pub pins: BTreeMap<PinAt, Pin>,
     /// Per repository, what is known of the values that are pinned in it, newest last.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub provenance: BTreeMap<RepositoryName, Vec<Record>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "read_records")]
+    pub provenance: BTreeMap<RepositoryName, Vec<Shared<Record>>>,
     /// Per stage and repository, the head that the last moved set came to: nothing is built there from what is older.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub moved: BTreeMap<StageName, BTreeMap<RepositoryName, Arc<Point>>>,
@@ -174,7 +175,7 @@ impl System {
     /// The run of that identity, if the state still keeps it.
     #[must_use]
     pub fn run(&self, id: &RunId) -> Option<&Run> {
-        self.runs.get(&id.number()?).filter(|run| run.id == *id)
+        self.runs.get(&id.number()?).map(|run| &**run).filter(|run| run.id == *id)
     }
 
     /// The rules that a run asks about.
@@ -186,11 +187,22 @@ impl System {
     /// The head of a repository at a stage.
     #[must_use]
     pub fn head(&self, repository: &RepositoryName, stage: &StageName) -> Option<&Head> {
-        self.repositories.get(repository)?.heads.get(stage)
+        self.repositories.get(repository)?.heads.get(stage).map(|head| &**head)
+    }
+
+    /// The run of that number, if the state still keeps it.
+    #[must_use]
+    pub fn numbered(&self, number: u64) -> Option<&Run> {
+        self.runs.get(&number).map(|run| &**run)
+    }
+
+    /// The runs that it keeps, oldest first.
+    pub fn all_runs(&self) -> impl DoubleEndedIterator<Item = &Run> {
+        self.runs.values().map(|run| &**run)
     }
 
     /// The runs that have not ended, oldest first.
     pub fn live_runs(&self) -> impl Iterator<Item = &Run> {
-        self.runs.values().filter(|run| !run.state.is_ended())
+        self.all_runs().filter(|run| !run.state.is_ended())
     }
 }

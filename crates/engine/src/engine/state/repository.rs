@@ -9,6 +9,7 @@ use crate::engine::{
     event::Unread,
     ids::{CommitId, RunId},
     origin::Origin,
+    shared::Shared,
 };
 use crate::rules::StageName;
 
@@ -21,7 +22,7 @@ pub struct Watched {
     /// were kept cannot be read, and the log, which has them, is read instead.
     pub first: BTreeMap<StageName, FirstSeen>,
     /// The head of each stage's branch that exists.
-    pub heads: BTreeMap<StageName, Head>,
+    pub heads: BTreeMap<StageName, Shared<Head>>,
     /// The last head of each stage's branch that was deleted: made again, it is compared with that.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub gone: BTreeMap<StageName, CommitId>,
@@ -118,8 +119,8 @@ pub struct Head {
     /// That the branch was force-pushed to it.
     pub forced: bool,
     /// What is pinned in it, and what that was made from.
-    #[serde(default, skip_serializing_if = "Origin::is_empty")]
-    pub origin: Origin,
+    #[serde(default, skip_serializing_if = "Shared::is_default")]
+    pub origin: Shared<Origin>,
 }
 
 /// What a pin was last set from.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use crate::engine::{
     content::{Artifact, CommitSet},
     ids::{Digest, RunId},
+    shared::Shared,
     target::{Difference, Seen},
 };
 use crate::rules::{QueuePolicy, RuleQueue, TargetKind, TargetLife};
@@ -28,7 +29,7 @@ pub struct TargetState {
     /// Why it is broken.
     pub broken: Option<String>,
     /// What was last verified on it.
-    #[serde(default, skip_serializing_if = "CommitSet::is_empty")]
+    #[serde(default, skip_serializing_if = "Shared::is_default")]
     pub verified: CommitSet,
     /// How it stands outside; nothing of a lane, which stands nowhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -108,7 +109,7 @@ pub struct Deployed {
     /// When: milliseconds since 1970, UTC.
     pub at_ms: i64,
     /// The stage's own commits from which it was made there, that no stage before had verified.
-    #[serde(default, skip_serializing_if = "CommitSet::is_empty")]
+    #[serde(default, skip_serializing_if = "Shared::is_default")]
     pub made_here: CommitSet,
 }
 

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use smol_str::SmolStr;
 
 use crate::engine::{
     content::CommitSet,
     ids::{CommitId, RunId},
     run::Hotfix,
+    shared::Shared,
 };
 use crate::rules::{RepositoryName, StageName};
 
@@ -69,12 +71,12 @@ pub struct Verified {
     /// When: milliseconds since 1970, UTC.
     pub at_ms: i64,
     /// Who wrote the changes in it.
-    pub authors: BTreeSet<String>,
+    pub authors: Shared<BTreeSet<String>>,
     /// The names of the artifacts that are pinned in it.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub artifacts: BTreeSet<String>,
+    #[serde(default, skip_serializing_if = "Shared::is_default")]
+    pub artifacts: Shared<BTreeSet<SmolStr>>,
     /// The stage's own commits from which it was made there, that no stage before had verified.
-    #[serde(default, skip_serializing_if = "CommitSet::is_empty")]
+    #[serde(default, skip_serializing_if = "Shared::is_default")]
     pub made_here: CommitSet,
     /// That it is of a hotfix.
     #[serde(default, skip_serializing_if = "Option::is_none")]

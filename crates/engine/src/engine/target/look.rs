@@ -14,6 +14,7 @@ use crate::engine::{
     ids::TargetKey,
     made::Made,
     run::{Run, RunState},
+    shared::Shared,
     state::System,
     step_run::{Planned, StepRun, StepState},
     task::{Task, Wanted},
@@ -130,7 +131,7 @@ impl Turn<'_> {
             Next::Fail(Unplannable { why, hint }) => self.fail_step(number, id, why, &hint),
             Next::Act(plan) => {
                 let (outputs, made) = (said(&plan), Made::Planned(plan.class()));
-                self.done(number, id, &outputs, &[], &made);
+                self.done(number, id, (&outputs.into(), &Shared::default(), &made));
             }
         }
     }
@@ -159,7 +160,7 @@ impl Turn<'_> {
         let acts = self.act_steps((number, id), wanted, plan);
         let is_empty = acts.is_empty();
         let planned = Planned { class, then_again: plan.then_again };
-        self.record_run(number, RunFact::Planned { step: id.clone(), plan: planned, acts });
+        self.record_run(number, RunFact::Planned { step: id.clone(), plan: planned, acts: acts.into() });
         if is_empty {
             return self.left(number, id, (key, wanted), observation);
         }
@@ -183,10 +184,10 @@ impl Turn<'_> {
             _ => {
                 self.record_target(key, TargetFact::Settled { saw: observation.saw.clone() });
                 let acts = || self.run(number).acts(id);
-                let outputs: Map<String, Value> = acts().flat_map(|act| act.outputs.clone()).collect();
-                let artifacts: Vec<_> = acts().flat_map(|act| act.artifacts.clone()).collect();
+                let outputs = acts().flat_map(|act| act.outputs.clone()).collect();
+                let artifacts = acts().flat_map(|act| act.artifacts.clone()).collect();
                 let made = acts().filter(|act| !act.made.is_nothing()).last().map(|act| act.made.clone());
-                self.done(number, id, &outputs, &artifacts, &made.unwrap_or_default());
+                self.done(number, id, (&outputs, &artifacts, &made.unwrap_or_default()));
             }
         }
     }

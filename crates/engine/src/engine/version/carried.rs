@@ -7,7 +7,7 @@ use crate::engine::{
     content::CommitSet,
     fact::CommitFact,
     ids::CommitId,
-    state::{Carried, Head, System, Watched},
+    state::{Carried, System, Watched},
     turn::Turn,
 };
 use crate::rules::StageName;
@@ -82,10 +82,10 @@ impl Turn<'_> {
         let system = &*self.system;
         let carried = &system.versions.carried;
         let heads = system.repositories.values().flat_map(|watched| watched.heads.values());
-        let in_heads = heads.flat_map(|Head { commit, set, .. }| set.values().chain([commit]));
-        let sets = system.runs.values().map(|run| &run.set).chain(system.versions.sets());
+        let in_heads = heads.flat_map(|head| head.set.values().chain([&head.commit]));
+        let sets = system.all_runs().map(|run| &run.set).chain(system.versions.sets());
         let sets = sets.chain(system.promoted.values().map(|promoted| &promoted.set));
-        let steps = system.runs.values().flat_map(|run| &run.steps);
+        let steps = system.all_runs().flat_map(|run| &run.steps);
         let made = steps.filter_map(|step| step.made.moved()).map(|moved| &moved.commit);
         let named = in_heads.chain(sets.flat_map(|set| set.values())).chain(made);
         let named = named.filter(|commit| carried.contains_key(*commit));

@@ -63,7 +63,7 @@ impl Turn<'_> {
             ));
         }
         self.not_vetoed(by, &format!("promote {} to {to}", wanted.run), &wanted.set)?;
-        let back_from = if is_older { self.system.heads_of(from) } else { CommitSet::new() };
+        let back_from = if is_older { self.system.heads_of(from) } else { CommitSet::default() };
         if let (Some(number), Some(release)) = (gives_way, release) {
             let reason = format!("the release {} promotes this very set, with those of other systems", release.name);
             self.stop_run(number, RunState::Superseded, reason);

@@ -58,8 +58,8 @@ impl Turn<'_> {
         };
         let floor = self.system.moved.get(&place.stage).and_then(|moved| moved.get(&place.repository));
         let order = floor.filter(|floor| floor.commit == *commit).map_or(self.seq, |floor| floor.order);
-        let step = self.step_of(number, id).clone();
-        self.raise_floor(place, commit, order, Some(&step));
+        let made = self.step_of(number, id).made.clone();
+        self.raise_floor(place, commit, order, Some(&made));
         for rule in rules.rules.values().filter(|rule| rule.repository() == Some(&place.repository)) {
             for (_, commit) in leads::commits(rule, &place.stage).filter(|(_, to)| moved.contains(&to.repository)) {
                 for pointer in commit.set.keys() {

@@ -107,7 +107,7 @@ pub struct Part<'system> {
 /// The releases that a system is part of, each by its newest promotion.
 #[must_use]
 pub fn parts(system: &System) -> Vec<Part<'_>> {
-    let all = system.runs.values().rev().filter_map(|run| Some(Part { release: run.release()?, stage: &run.stage }));
+    let all = system.all_runs().rev().filter_map(|run| Some(Part { release: run.release()?, stage: &run.stage }));
     let mut known = BTreeSet::new();
     all.filter(|part| known.insert(&part.release.name)).collect()
 }
@@ -185,7 +185,7 @@ pub fn standing(system: &System, name: &str) -> Standing {
 
 /// The newest promotion of a release, with the step that waits for the others.
 fn newest<'system>(system: &'system System, name: &str) -> Option<(&'system Run, &'system StepRun)> {
-    system.runs.values().rev().find_map(|run| {
+    system.all_runs().rev().find_map(|run| {
         let is_its = |task: &Task| matches!(task, Task::Release(member) if member.release.name == name);
         run.steps.iter().find(|step| is_its(&step.task)).map(|step| (run, step))
     })

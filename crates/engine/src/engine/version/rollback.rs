@@ -7,10 +7,10 @@ use crate::engine::{
     fact::{StageFact, StepFact},
     ids::{CommitId, Place, RunId, TargetKey},
     made::Brings,
-    origin::Origin,
     plan,
     refused::Refused,
     run::{Cause, Run, RunState, Subject},
+    shared::Shared,
     state::{Policy, Promoted, RolledBack, Verified, Version},
     step_run::{StepRun, StepState},
     task::{Back, Restore, Task},
@@ -79,10 +79,10 @@ impl Turn<'_> {
             cause,
             source: None,
             set,
-            authors: std::collections::BTreeSet::new(),
+            authors: Shared::default(),
             others_wrote: false,
             hotfix: None,
-            origin: Origin::default(),
+            origin: Shared::default(),
             rules: in_force.digest.clone(),
             state: RunState::Queued,
             target: Some(TargetKey::Promotions(stage.clone())),
@@ -230,8 +230,8 @@ impl Turn<'_> {
                 run: run.id.clone(),
                 at_ms: self.at_ms,
                 authors: run.authors.clone(),
-                artifacts: self.system.artifacts_of(&run.set),
-                made_here: CommitSet::new(),
+                artifacts: self.system.artifacts_of(&run.set).into(),
+                made_here: CommitSet::default(),
                 hotfix: None,
             },
             promoted: None,
@@ -306,7 +306,7 @@ impl Turn<'_> {
 
     /// What promotions into the stage merged before they failed is not there any more: tried again, they merge it anew.
     pub(in crate::engine) fn forget_merges(&mut self, stage: &StageName, by: &RunId) {
-        let ended = self.system.runs.values().filter(|run| {
+        let ended = self.system.all_runs().filter(|run| {
             run.stage == *stage
                 && matches!(run.subject, Subject::Promotion { .. })
                 && matches!(run.state, RunState::Failed | RunState::Aborted)

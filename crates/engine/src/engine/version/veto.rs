@@ -18,12 +18,6 @@ use crate::engine::{
 const FEWEST_DIGITS: usize = 7;
 
 impl System {
-    /// Why a commit may not move: it, or a commit whose version it carries, is vetoed.
-    #[must_use]
-    pub fn vetoed_commit(&self, commit: &CommitId) -> Option<String> {
-        self.veto_of_commit(commit).map(|(name, veto)| veto.said(name))
-    }
-
     /// Why a set may not move: a commit in it, or an artifact that is pinned there, is vetoed.
     #[must_use]
     pub fn vetoed_set(&self, set: &CommitSet) -> Option<String> {
@@ -39,7 +33,7 @@ impl System {
         let commit = set.values().find_map(|commit| self.veto_of_commit(commit));
         commit.or_else(|| {
             let artifacts = self.artifacts_of(set);
-            let mut named = self.versions.vetoes.iter().filter(|(name, _)| artifacts.contains(*name));
+            let mut named = self.versions.vetoes.iter().filter(|(name, _)| artifacts.contains(name.as_str()));
             named.next().map(|(name, veto)| (name.as_str(), veto))
         })
     }

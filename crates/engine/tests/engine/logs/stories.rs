@@ -175,7 +175,10 @@ fn bounds(world: &mut World, run: &str) {
         Fact::DeliveryForgotten,
         Fact::Commit { commit: commit.clone(), what: CommitFact::MarkForgotten },
         Fact::Commit { commit, what: CommitFact::CarriedForgotten },
-        Fact::Repository { repository: repository("infrastructure"), what: RepositoryFact::ProvenanceForgotten(pins) },
+        Fact::Repository {
+            repository: repository("infrastructure"),
+            what: RepositoryFact::ProvenanceForgotten(pins.into()),
+        },
     ];
     let (effect, outcome) = (tidegate_engine::engine::EffectId::new("late"), Outcome::Fired);
     let event = Event::Outcome { effect, outcome, waited_ms: 0 };

@@ -115,6 +115,6 @@ impl World {
     /// What the newest run of a rule made first.
     pub(crate) fn artifact_of_newest(&self, rule: &str) -> String {
         let runs = self.ended.iter().rev().filter(|run| run.subject.name() == rule && run.stage == stage("dev"));
-        runs.flat_map(|run| &run.steps).find_map(|step| step.artifacts.first()).unwrap().name.clone()
+        runs.flat_map(|run| &run.steps).find_map(|step| step.artifacts.first()).unwrap().name.to_string()
     }
 }
