@@ -2,7 +2,7 @@
 //! says that we made it, and where.
 
 use super::authorship::{named, new_ids};
-use super::fault::object_fault;
+use super::fault::{disk_fault, object_fault};
 use super::mirror::Mirror;
 use super::proof::CommitPlace;
 use super::signers::{Kind, kind_of};
@@ -10,6 +10,9 @@ use super::{paths, read};
 use crate::providers::Fault;
 use git2::Oid;
 use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -17,11 +20,16 @@ use tokio::time::Instant;
 const MOST_COMMITS: usize = 1_000;
 /// How many of them one `git` is asked about: what a command line takes.
 const AT_ONCE: usize = 200;
+/// Verifies certificates without a network: from where their issuers' lists of revoked ones would come, they say themselves.
+const ALONE: &str = "#!/bin/sh\nexec gpgsm --disable-dirmngr \"$@\"\n";
+/// The file of that program in a mirror.
+const ALONE_FILE: &str = "gpgsm-alone";
 
 /// What git says of a signature; nothing is said of one that it cannot check.
 #[derive(Debug, Default)]
 struct Verdict {
     grade: String,
+    trust: String,
     key: String,
     primary: String,
 }
@@ -120,31 +128,72 @@ impl Mirror {
     ) -> Result<BTreeMap<Oid, Result<String, String>>, Fault> {
         let mut verified = BTreeMap::new();
         for some in commits.chunks(AT_ONCE) {
-            let is_asked = |(_, kind): &&(Oid, Kind)| self.signers.lists(*kind);
-            let verdicts = self.verdicts(some.iter().filter(is_asked).map(|(id, _)| *id).collect(), deadline).await?;
+            let of = |wanted: fn(Kind) -> bool| -> Vec<Oid> {
+                let asked = some.iter().filter(|(_, kind)| self.signers.lists(*kind) && wanted(*kind));
+                asked.map(|(id, _)| *id).collect()
+            };
+            let (keys, certificates) = (of(|kind| kind != Kind::X509), of(|kind| kind == Kind::X509));
+            let mut verdicts = self.verdicts(keys, &[], deadline).await?;
+            if !certificates.is_empty() {
+                verdicts.extend(self.certified(certificates, deadline).await?);
+            }
             for (id, kind) in some {
                 let unsure = Verdict::default();
-                let Verdict { grade, key, primary } = verdicts.get(id).unwrap_or(&unsure);
+                let verdict = verdicts.get(id).unwrap_or(&unsure);
+                let Verdict { key, primary, .. } = verdict;
                 let owned = if *kind == Kind::Openpgp && !primary.is_empty() { primary } else { key };
-                let refused = self.signers.refuse(*kind, (grade, key));
-                verified.insert(*id, refused.map_or_else(|| Ok(owned.clone()), Err));
+                verified.insert(*id, self.refused(*kind, verdict).map_or_else(|| Ok(owned.clone()), Err));
             }
         }
         Ok(verified)
     }
 
-    /// What git says of the signatures of commits: its grade, the key's fingerprint, and that of the primary key (`%G?`, `%GF`
-    /// and `%GP` of git-log(1)).
-    async fn verdicts(&self, ids: Vec<Oid>, deadline: Instant) -> Result<BTreeMap<Oid, Verdict>, Fault> {
+    fn refused(&self, kind: Kind, Verdict { grade, trust, key, .. }: &Verdict) -> Option<String> {
+        self.signers.refuse(kind, (grade, trust, key))
+    }
+
+    /// What git says of signatures with certificates. Only of those that are listed is it asked whether they were revoked, for
+    /// that asks the address that a certificate names, and whoever pushes can bring one of their own.
+    async fn certified(&self, ids: Vec<Oid>, deadline: Instant) -> Result<BTreeMap<Oid, Verdict>, Fault> {
+        let program = format!("gpg.x509.program={}", self.verifier_alone()?.display());
+        let mut verdicts = self.verdicts(ids, &["-c", &program], deadline).await?;
+        let listed = verdicts.iter().filter(|(_, verdict)| self.refused(Kind::X509, verdict).is_none());
+        let listed = listed.map(|(id, _)| *id).collect();
+        verdicts.extend(self.verdicts(listed, &[], deadline).await?);
+        Ok(verdicts)
+    }
+
+    /// The program that verifies without a network, written where it is not there.
+    fn verifier_alone(&self) -> Result<PathBuf, Fault> {
+        let path = self.directory.join(ALONE_FILE);
+        if fs::metadata(&path).is_ok_and(|file| usize::try_from(file.len()) == Ok(ALONE.len())) {
+            return Ok(path);
+        }
+        let partial = self.directory.join(format!("{ALONE_FILE}.{}", std::process::id()));
+        let written = fs::write(&partial, ALONE)
+            .and_then(|()| fs::set_permissions(&partial, fs::Permissions::from_mode(0o700)))
+            .and_then(|()| fs::rename(&partial, &path));
+        written.map_err(|error| disk_fault("writing", &path, &error)).map(|()| path)
+    }
+
+    /// What git says of the signatures of commits: its grade, its trust, the key's fingerprint, and that of the primary key
+    /// (`%G?`, `%GT`, `%GF` and `%GP` of git-log(1)).
+    async fn verdicts(
+        &self,
+        ids: Vec<Oid>,
+        settings: &[&str],
+        deadline: Instant,
+    ) -> Result<BTreeMap<Oid, Verdict>, Fault> {
         if ids.is_empty() {
             return Ok(BTreeMap::new());
         }
-        let mut arguments = Vec::new();
+        let mut arguments: Vec<String> = settings.iter().map(|setting| (*setting).to_owned()).collect();
         if let Some(file) = &self.signers.ssh {
             arguments.extend(["-c".to_owned(), format!("gpg.ssh.allowedSignersFile={}", file.display())]);
         }
-        arguments
-            .extend(["log", "--no-walk=unsorted", "--no-show-signature", "--format=%H %G? %GF %GP"].map(str::to_owned));
+        arguments.extend(
+            ["log", "--no-walk=unsorted", "--no-show-signature", "--format=%H %G? %GT %GF %GP"].map(str::to_owned),
+        );
         arguments.extend(ids.iter().map(Oid::to_string));
         let ended = self.git(&arguments, deadline, "verifying signatures").await?;
         if !ended.success {
@@ -154,7 +203,8 @@ impl Mirror {
             let mut words = line.split(' ');
             let id = Oid::from_str(words.next()?).ok()?;
             let mut word = || words.next().map(str::to_owned);
-            Some((id, Verdict { grade: word()?, key: word().unwrap_or_default(), primary: word().unwrap_or_default() }))
+            let (grade, trust) = (word()?, word()?);
+            Some((id, Verdict { grade, trust, key: word().unwrap_or_default(), primary: word().unwrap_or_default() }))
         };
         Ok(ended.stdout.lines().filter_map(verdict).collect())
     }

@@ -1,5 +1,6 @@
 //! A cgroup of its own for each command, where the server may divide up its own (`Delegate=yes` of its systemd unit): there the
-//! kernel holds the memory of all of a command's processes, of whatever kind it is. Elsewhere the watch stands alone.
+//! kernel holds the memory of all of a command's processes, of whatever kind it is, and gives them the processor when the server
+//! does not need it. Elsewhere the watch stands alone.
 
 use std::ffi::OsString;
 use std::fs;
@@ -18,6 +19,8 @@ const ROOT: &str = "/sys/fs/cgroup";
 const CGROUP2: u64 = 0x6367_7270;
 /// What systemd writes on a cgroup that it leaves to its unit ("Control Group APIs and Delegation", systemd.io).
 const DELEGATED: [&str; 2] = ["user.delegate", "trusted.delegate"];
+/// How much of the processor time a command has, where the server has 100: it stands back for it.
+const WEIGHT: &str = "2";
 /// Where the server itself goes: a cgroup that is divided up has no processes of its own.
 const OWN: &str = "server";
 const COMMANDS: &str = "command-";
@@ -58,6 +61,8 @@ fn divided(top: &Path) -> io::Result<()> {
         // One in which something lives stays.
         drop(fs::remove_dir(left.path()));
     }
+    // Where it cannot be shared out, commands stand back by niceness.
+    drop(fs::write(top.join("cgroup.subtree_control"), "+cpu"));
     fs::write(top.join("cgroup.subtree_control"), "+memory")
 }
 
@@ -85,6 +90,7 @@ impl Cage {
         // Kernels without swap have not this one; older ones not that.
         drop(fs::write(cage.0.join("memory.swap.max"), "0"));
         drop(fs::write(cage.0.join("memory.oom.group"), "1"));
+        drop(fs::write(cage.0.join("cpu.weight"), WEIGHT));
         Ok(cage)
     }
 
@@ -142,6 +148,7 @@ mod tests {
         let cage = Cage::make(top.path(), 1 << 30).unwrap();
         let file = |name: &str| cage.0.join(name);
         assert_eq!(fs::read_to_string(file("memory.max")).unwrap(), "1073741824");
+        assert_eq!(fs::read_to_string(file("cpu.weight")).unwrap(), "2", "it stands back for the server");
         let line = cage.around(["sh", "-c", "echo $$ $0"].map(OsString::from).to_vec());
         let ran = std::process::Command::new(&line[0]).args(&line[1..]).output().unwrap();
         let pid = fs::read_to_string(file(PROCESSES)).unwrap();

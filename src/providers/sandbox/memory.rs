@@ -77,8 +77,9 @@ mod tests {
     #[test]
     fn what_a_process_has_is_read_in_both_ways() {
         let own = [PathBuf::from("/proc/self")];
-        let whole = of_status(&own[0]);
+        // The process grows meanwhile: what is read later is no less.
         let share = proportional(&own[0]).unwrap_or_default();
+        let whole = of_status(&own[0]);
         assert!(share > 0 && whole >= share, "{whole} {share}");
         let nowhere = Path::new("/nonexistent");
         assert_eq!(beyond(whole * 2, nowhere, &own), None);

@@ -8,6 +8,7 @@ mod landlock;
 mod limits;
 mod memory;
 mod probe;
+mod sessions;
 mod settings;
 mod system;
 mod system_calls;

@@ -1,5 +1,5 @@
 //! Watches what a command uses where the kernel does not hold it to a limit: how many processes there are, also those of
-//! root, how much memory all of them have together, and how much lies in its folders.
+//! root, how much memory all of them have together, and how much lies in its folders; and lets them stand back.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -7,14 +7,19 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::memory;
 use super::settings::Limits;
+use super::{memory, sessions};
 use crate::providers::process_table;
 
 /// How often processes are counted, and their memory is summed up, at most; a shell makes a few thousand in a second.
 const COUNT_EVERY: Duration = Duration::from_millis(50);
 /// How often folders are measured, at most.
 const MEASURE_EVERY: Duration = Duration::from_millis(500);
+/// How often it is looked for sessions that do not stand back yet, at most.
+const STAND_BACK_EVERY: Duration = Duration::from_millis(500);
+/// The box's own session is there in a moment: how often it is looked for at first, and how many times.
+const FIRST_EVERY: Duration = Duration::from_millis(5);
+const FIRST_LOOKS: u32 = 20;
 /// Of our time, measuring may take one part in so many: large trees are measured less often.
 const MEASURE_SHARE: u32 = 10;
 /// The most files and folders in a command's folders: more than any tree of sources with what is installed for it.
@@ -26,8 +31,19 @@ const LEAST_BYTES: u64 = 512;
 /// folders may hold as much as the limits say.
 pub(crate) async fn excess(box_pid: i32, limits: Limits, folders: Vec<Vec<PathBuf>>) -> String {
     let (mut memory, mut disk) = (Pace::of(COUNT_EVERY), Pace::of(MEASURE_EVERY));
+    let _open = sessions::Open::now();
+    for _ in 0..FIRST_LOOKS {
+        if sessions::stand_back(box_pid) {
+            break;
+        }
+        tokio::time::sleep(FIRST_EVERY).await;
+    }
+    let mut sessions = Pace::of(STAND_BACK_EVERY);
     loop {
         tokio::time::sleep(COUNT_EVERY).await;
+        if sessions.is_due() {
+            sessions.measure(move || sessions::stand_back(box_pid)).await;
+        }
         let inside = Inside::of(box_pid);
         if inside.as_ref().is_some_and(|inside| inside.processes.len() > limits.processes as usize) {
             return format!("had more than {} processes (`processes` of `step_limits`)", limits.processes);

@@ -24,7 +24,16 @@ pub(super) struct Member {
     /// What was pushed, in order.
     pub(super) pushed: Vec<String>,
     /// When the last push was made, and what the pinning repository's head was before; none where it has been pinned.
-    waits: Option<(Instant, Option<String>)>,
+    waits: Option<(Instant, i64, Option<String>)>,
+}
+
+/// A push that was pinned.
+pub(super) struct Pinned {
+    /// The system.
+    pub(super) system: String,
+    /// When it began: milliseconds since 1970, UTC.
+    pub(super) at_ms: i64,
+    pub(super) took: Duration,
 }
 
 impl Member {
@@ -56,18 +65,19 @@ impl Member {
         }
         let before = head(&self.image);
         let version = format!("{}\n", self.pushed.len() + 1);
-        let begun = Instant::now();
+        let (begun, at_ms) = (Instant::now(), tidegate::driver::now_ms());
         self.pushed.push(self.software.commit("dev", "Go on", &[("VERSION", &version)]));
-        self.waits = Some((begun, before));
+        self.waits = Some((begun, at_ms, before));
         true
     }
 
     /// How long the last push waited, once it has been pinned.
-    pub(super) fn pinned(&mut self) -> Option<Duration> {
-        let (begun, before) = self.waits.as_ref()?;
+    pub(super) fn pinned(&mut self) -> Option<Pinned> {
+        let (begun, at_ms, before) = self.waits.as_ref()?;
         let took = (head(&self.image) != *before).then(|| begun.elapsed())?;
+        let pinned = Pinned { system: self.name.clone(), at_ms: *at_ms, took };
         self.waits = None;
-        Some(took)
+        Some(pinned)
     }
 
     pub(super) const fn waits(&self) -> bool {

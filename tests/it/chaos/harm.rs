@@ -8,7 +8,7 @@ use crate::support::repo::TestRepo;
 /// How many repositories of a silent host each of them has.
 const SILENT: usize = 8;
 /// Commands that never end, that fork, that fill the disk, memory and whatever reads what they print.
-const COMMANDS: [&str; 5] = [
+pub(super) const COMMANDS: [&str; 5] = [
     "while :; do :; done",
     "while :; do sleep 100 & done",
     "yes > filled; dd if=/dev/zero of=more bs=1M count=10000",
@@ -19,12 +19,18 @@ const COMMANDS: [&str; 5] = [
 /// A host that takes connections and never says a word.
 pub(super) struct Silence {
     listener: TcpListener,
+    /// Which of the commands are in the rules.
+    commands: Vec<usize>,
 }
 
 impl Silence {
     pub(super) fn new() -> Self {
+        Self::with_commands((0..COMMANDS.len()).collect())
+    }
+
+    pub(super) fn with_commands(commands: Vec<usize>) -> Self {
         // Nobody accepts: the kernel does, for as many as fit into its queue.
-        Self { listener: TcpListener::bind("127.0.0.1:0").unwrap() }
+        Self { listener: TcpListener::bind("127.0.0.1:0").unwrap(), commands }
     }
 
     /// The rules of a system that means harm: many rules for each push, whose commands do not end, and repositories of a host
@@ -38,7 +44,8 @@ impl Silence {
                 "  harm-{number}:\n    on: {{ push: image }}\n    steps:\n      - check: {{ command: [sh, -c, '{command}'], every: 1s, within: 15s }}\n"
             )
         };
-        let harm: String = COMMANDS.iter().enumerate().map(check).collect();
+        let harm: String =
+            COMMANDS.iter().enumerate().filter(|(number, _)| self.commands.contains(number)).map(check).collect();
         let pins = "  pins:\n    on: { push: software }\n    steps:\n      - commit: { repository: image, file: bomb.yaml, set: { /a: b } }\n";
         member
             .rules(&format!("{pins}{harm}"))
@@ -46,10 +53,13 @@ impl Silence {
     }
 }
 
-/// The next thing that a hostile system does; `turn` counts.
-pub(super) fn next(ground: &Ground, member: &Member, silence: &Silence, turn: usize) {
+/// How many kinds of harm there are.
+pub(super) const KINDS: usize = 9;
+
+/// Does a harm of this kind; `turn` counts.
+pub(super) fn next(ground: &Ground, member: &Member, silence: &Silence, (kind, turn): (usize, usize)) {
     let Member { software, image, .. } = member;
-    match turn % 9 {
+    match kind {
         0 => ground.write_rules(member, &silence.rules(member)),
         1 => drop(software.commit_tree("dev", "Boom", &software.bomb(9), &parents(software))),
         2 => drop(image.commit("dev", "Laugh", &[("bomb.yaml", &laughs()), ("notes.md", &turn.to_string())])),

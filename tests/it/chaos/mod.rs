@@ -3,13 +3,14 @@
 
 mod company;
 mod harm;
+mod slow;
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
-use company::{Company, Ground, Member};
+use company::{Company, Ground, Member, Pinned};
 use harm::Silence;
 
 /// How long nothing may be pinned before it counts as lost.
@@ -33,14 +34,15 @@ impl Drop for End<'_> {
 }
 
 /// Lets each hostile system do the next thing: each another, and each its rules first.
-fn harm(ground: &Ground, hostile: &[Member], silence: &Silence, turn: usize) {
+fn harm(ground: &Ground, hostile: &[Member], silence: &Silence, turn: usize, kinds: &[usize]) {
     for (number, member) in hostile.iter().enumerate() {
-        harm::next(ground, member, silence, if turn == 0 { 0 } else { turn + number });
+        let turn = if turn == 0 { 0 } else { turn + number };
+        harm::next(ground, member, silence, (kinds[turn % kinds.len()], turn));
     }
 }
 
 /// Waits until what was pushed is pinned, and returns how long each push waited.
-fn wait_for_pins(company: &mut Company, waits: &mut Vec<Duration>) {
+fn wait_for_pins(company: &mut Company, waits: &mut Vec<Pinned>) {
     let begun = Instant::now();
     while company.members.iter().any(Member::waits) {
         waits.extend(company.members.iter_mut().filter_map(Member::pinned));
@@ -63,12 +65,12 @@ fn assert_whole(company: &Company) {
 fn hostile_systems_keep_nothing_from_the_others() {
     let mut company = Company::new(4, 2);
     company.serve();
-    let (silence, mut waits) = (Silence::new(), Vec::new());
+    let (silence, mut waits, kinds) = (Silence::new(), Vec::new(), (0..harm::KINDS).collect::<Vec<_>>());
     // Each of the things that they do comes while something of the others is on its way.
     for round in 0..4 {
         company.members.iter_mut().for_each(|member| assert!(member.push()));
         let turns = if round == 0 { 0..1 } else { 3 * round - 2..3 * round + 1 };
-        turns.for_each(|turn| harm(&company.ground, &company.hostile, &silence, turn));
+        turns.for_each(|turn| harm(&company.ground, &company.hostile, &silence, turn, &kinds));
         wait_for_pins(&mut company, &mut waits);
     }
     let (_, most_kib) = company.memory_kib();
@@ -78,7 +80,7 @@ fn hostile_systems_keep_nothing_from_the_others() {
 }
 
 /// Pushes to each system now and then for so long, and returns how long each push waited for its pin.
-fn push_for(company: &mut Company, span: Duration) -> (Vec<Duration>, u64) {
+fn push_for(company: &mut Company, span: Duration) -> (Vec<Pinned>, u64) {
     let (begun, count) = (Instant::now(), u32::try_from(company.members.len()).unwrap());
     let mut due: Vec<Instant> = (0..count).map(|number| begun + PUSH_EVERY / count * number).collect();
     let (mut waits, mut most_kib, mut sampled) = (Vec::new(), 0, begun);
@@ -99,8 +101,8 @@ fn push_for(company: &mut Company, span: Duration) -> (Vec<Duration>, u64) {
 }
 
 /// The wait that so many of a hundred do not exceed.
-fn quantile(waits: &[Duration], of_hundred: usize) -> f64 {
-    let mut sorted = waits.to_vec();
+fn quantile(waits: &[Pinned], of_hundred: usize) -> f64 {
+    let mut sorted: Vec<Duration> = waits.iter().map(|pinned| pinned.took).collect();
     sorted.sort_unstable();
     sorted.get((sorted.len() * of_hundred).div_ceil(100).saturating_sub(1)).map_or(0.0, Duration::as_secs_f64)
 }
@@ -114,7 +116,13 @@ fn measured() {
         (number("CHAOS_SECONDS", 600), number("CHAOS_SYSTEMS", 50), number("CHAOS_HOSTILE", 5));
     let mut company = Company::new((systems - hostile).try_into().unwrap(), hostile.try_into().unwrap());
     company.serve();
-    let (silence, mut first) = (Silence::new(), Vec::new());
+    let list = |name: &str, all: usize| -> Vec<usize> {
+        let listed = std::env::var(name).ok();
+        listed
+            .map_or_else(|| (0..all).collect(), |text| text.split(',').map(|number| number.parse().unwrap()).collect())
+    };
+    let (kinds, commands) = (list("CHAOS_HARMS", harm::KINDS), list("CHAOS_COMMANDS", harm::COMMANDS.len()));
+    let (silence, mut first) = (Silence::with_commands(commands), Vec::new());
     company.members.iter_mut().for_each(|member| assert!(member.push()));
     wait_for_pins(&mut company, &mut first);
     let (quiet, quiet_kib) = push_for(&mut company, Duration::from_secs(seconds / 3));
@@ -124,7 +132,7 @@ fn measured() {
         let harming = scope.spawn(|| {
             let turns = (0..).take_while(|_| !over.load(Ordering::Relaxed));
             let does = |turn: usize| {
-                harm(&ground, &hostile, &silence, turn);
+                harm(&ground, &hostile, &silence, turn, &kinds);
                 std::thread::sleep(HARM_EVERY);
             };
             turns.map(does).count()
@@ -142,6 +150,7 @@ fn measured() {
     }
     println!("  hostile ones did {} things; the server had at most {} MiB", turns * hostile.len(), most_kib / 1024);
     company.stop();
+    slow::tell(&company, &loud);
     assert_whole(&company);
     println!("  0 lost, 0 doubled, verify-log content");
     assert!(most_kib < MOST_MEMORY_KIB, "the server had {most_kib} KiB");

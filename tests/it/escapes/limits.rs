@@ -24,6 +24,20 @@ async fn forks_without_end_are_ended() {
     assert!(processes_with("16.1804").is_empty());
 }
 
+/// Niceness counts within a session where the kernel shares out the processor by sessions; `setsid` makes another.
+#[tokio::test]
+async fn whatever_session_it_makes_it_stands_back_for_processor_time() {
+    let Some(ground) = Ground::with_a_box() else { return };
+    assert_eq!(ground.printed("nice").await, "10\n");
+    let until =
+        "until grep -qs 'nice 1[0369]' /proc/self/autogroup || [ ! -e /proc/self/autogroup ]; do :; done; echo back";
+    assert_eq!(ground.printed(until).await, "back\n");
+    let other = format!("setsid --wait sh -c '{}'", until.replace('\'', "'\"'\"'"));
+    assert_eq!(ground.printed(&other).await, "back\n");
+    let own = fs::read_to_string("/proc/self/autogroup").unwrap_or_default();
+    assert!(!own.contains("nice 1"), "we do not: {own}");
+}
+
 #[tokio::test]
 async fn one_file_and_many_files_fill_no_disk() {
     let Some(ground) = Ground::with_a_box() else { return };

@@ -128,8 +128,35 @@ fn people(keys: &Path, pushed: &Pushed) -> Access {
     Access { people, naming: Naming { forges, ignore_tags: pushed.ignore_tags }, ..Access::default() }
 }
 
+/// What git and the programs that verify say of what a branch brought, from `begin` to `commit`.
+pub(super) async fn written(
+    mirrors: &Mirrors,
+    remote: &TestRepo,
+    (branch, commit, begin): (&str, &str, &str),
+    identity: Option<KnownBy>,
+) -> Written {
+    let of = AuthorsOf {
+        url: remote.url(),
+        branches: vec![branch.to_owned()],
+        commit: Some(CommitId::new(commit)),
+        base: vec![CommitId::new(begin)],
+        otherwise: Vec::new(),
+        identity,
+    };
+    let work = AuthorsWork {
+        system: SystemName::new("webshop").unwrap(),
+        run: RunId::new("deliver-1"),
+        step: StepId::new("approve").unwrap(),
+        repositories: [(RepositoryName::new("software").unwrap(), of)].into(),
+    };
+    match attribute(&work, mirrors).await {
+        Attribution::Told(written) => written,
+        Attribution::Retry { error, .. } => panic!("git could not say: {error}"),
+    }
+}
+
 /// What the engine makes of it: whether Ada counts as an author, and whether it takes `override`.
-fn verdict(access: &Access, written: &Written) -> &'static str {
+pub(super) fn verdict(access: &Access, written: &Written) -> &'static str {
     let is_author =
         |name: &str| access.is_author(&access.principal(name).unwrap_or_else(|| Principal::named(name)), written);
     assert!(!is_author("mary"), "she has nothing to do with it: {written:?}");
@@ -172,21 +199,7 @@ async fn each_setting_protects_from_what_the_table_says() {
         let commit = push(&remote, keys, &branch, &pushed);
         let access = people(keys, &pushed);
         for (cell, identity) in row[1..4].iter().zip([Some(KnownBy::Names), None, Some(KnownBy::Signature)]) {
-            let of = AuthorsOf {
-                url: remote.url(),
-                branches: vec![branch.clone()],
-                commit: Some(CommitId::new(commit.as_str())),
-                base: vec![CommitId::new(begin.as_str())],
-                otherwise: Vec::new(),
-                identity,
-            };
-            let work = AuthorsWork {
-                system: SystemName::new("webshop").unwrap(),
-                run: RunId::new("deliver-1"),
-                step: StepId::new("approve").unwrap(),
-                repositories: [(RepositoryName::new("software").unwrap(), of)].into(),
-            };
-            let Attribution::Told(written) = attribute(&work, &mirrors).await else { panic!("git was asked") };
+            let written = written(&mirrors, &remote, (&branch, &commit, &begin), identity).await;
             assert_eq!(verdict(&access, &written), *cell, "{}, {identity:?}: {written:?}", row[0]);
         }
     }

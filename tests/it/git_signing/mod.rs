@@ -1,8 +1,11 @@
 //! Signatures on commits: ours, made by the programs that git uses, and those of others, where rules require them.
 
+pub(crate) mod authority;
+pub(crate) mod gnupg;
 mod identity;
 pub(crate) mod keys;
 mod others;
+mod whose;
 
 use std::{
     path::{Path, PathBuf},
@@ -17,7 +20,10 @@ use tidegate::providers::{
     },
 };
 
-use self::keys::{Gnupg, gnupg_is_here, ssh_key};
+use self::{
+    gnupg::{Gnupg, gnupg_is_here},
+    keys::ssh_key,
+};
 use crate::git::{SOON, failure, message, options, pin, place};
 use crate::support::repo::{TestRepo, hermetic_git};
 

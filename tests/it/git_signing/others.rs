@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, path::Path};
 use serde_json::json;
 use tidegate::providers::git::{Forwarded, GitOptions, Mirror, Mirrors, Signers, Unsigned};
 
-use super::keys::{Gnupg, gnupg_is_here, ssh_key};
+use super::{
+    gnupg::{Gnupg, gnupg_is_here},
+    keys::ssh_key,
+};
 use crate::git::{SOON, options, pin, place};
 use crate::support::repo::{TestRepo, hermetic_git};
 

@@ -83,6 +83,7 @@ const READERS: &[(&str, &[&str], &str)] = &[
     ("src/providers/quarantine.rs", &["read_to_string("], "files of ours"),
     ("src/providers/sandbox/cgroup.rs", &["read_to_string("], "of the kernel"),
     ("src/providers/sandbox/memory.rs", &["read_to_string("], "of the kernel"),
+    ("src/providers/sandbox/sessions.rs", &["read_to_string("], "of the kernel"),
     ("src/providers/webhook.rs", &[".chunk()"], "the first bytes; the deadline"),
     ("src/providers/yaml.rs", &["Parser::new"], "4 MiB, 64 levels, 200,000 values, 16 MiB with aliases"),
     ("src/report/cfn_lint.rs", &["serde_json::from_str"], "32 MiB"),

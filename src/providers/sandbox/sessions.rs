@@ -1,0 +1,66 @@
+//! Lets what is in a box stand back for processor time where the kernel shares that out by sessions (`CONFIG_SCHED_AUTOGROUP`,
+//! sched(7)). There niceness counts within a session only, and a box has one of its own, as heavy as all of the server; whatever
+//! calls `setsid` makes another. Who is in a cgroup that shares out processor time has nothing to do with it.
+
+use std::fs;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::providers::process_table;
+
+/// How far a session stands back where so many boxes are open: where the server needs the processor too, one of them has a tenth
+/// of its time, and forty have four tenths together.
+const NICENESS: [(usize, &str); 4] = [(1, "10"), (3, "13"), (7, "16"), (usize::MAX, "19")];
+/// The most processes that are looked at: more than a box may have at first.
+const MOST: usize = 4_096;
+
+/// How many boxes there are.
+static OPEN: AtomicUsize = AtomicUsize::new(0);
+
+/// A box that is open until this is dropped.
+pub(super) struct Open(());
+
+impl Open {
+    pub(super) fn now() -> Self {
+        OPEN.fetch_add(1, Ordering::Relaxed);
+        Self(())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        OPEN.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Lets the sessions of all that descends from this process stand back; the session that we are in ourselves does not. Says
+/// whether there is another by now, or never will be.
+pub(super) fn stand_back(outside: i32) -> bool {
+    let Some((own, _)) = session_of("self") else { return true };
+    let open = OPEN.load(Ordering::Relaxed);
+    let wanted = NICENESS.into_iter().find(|(most, _)| open <= *most).map_or("19", |(_, niceness)| niceness);
+    let mut pending = process_table::children(outside);
+    let (mut looked_at, mut found) = (0, false);
+    while let Some(process) = pending.pop()
+        && looked_at < MOST
+    {
+        looked_at += 1;
+        let process = process.as_raw_nonzero();
+        pending.extend(process_table::children(process.get()));
+        let Some((_, niceness)) = session_of(&process.to_string()).filter(|(session, _)| *session != own) else {
+            continue;
+        };
+        found = true;
+        if niceness != wanted {
+            // One that has ended needs nothing, and the kernel takes only some at once of those who are not root.
+            drop(fs::write(format!("/proc/{process}/autogroup"), wanted));
+        }
+    }
+    found
+}
+
+/// The name of the session that a process is in, and its niceness: `/autogroup-13 nice 0`.
+fn session_of(process: &str) -> Option<(String, String)> {
+    let line = fs::read_to_string(format!("/proc/{process}/autogroup")).ok()?;
+    let (session, niceness) = line.trim().split_once(" nice ")?;
+    Some((session.to_owned(), niceness.to_owned()))
+}
