@@ -25,3 +25,7 @@ pub mod telemetry;
 pub mod watch;
 
 pub use tidegate_engine::{engine, rules};
+
+/// The program makes and drops many small values.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -1,6 +1,5 @@
 //! Events per second through `engine::step`, on one core, and how fast their facts fold. `scripts/bench engine` runs it;
-//! docs/performance.md holds the figures. `-- living 200` does so many changes and prints nothing: for callgrind. `-- memory` measures
-//! that alone.
+//! docs/performance.md holds the figures. `-- living 200` does so many changes and prints nothing: for callgrind.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench")]
 
@@ -13,6 +12,10 @@ use tidegate_engine::{
     engine::{System, fold},
     rules::{Rules, load},
 };
+
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const RULES: &str = include_str!("../../../src/cli/demo/seed/webshop.yaml");
 const MEASURED: Duration = Duration::from_secs(3);
@@ -79,11 +82,9 @@ fn main() {
             return;
         }
     }
-    if at("memory").is_some() {
-        return memory(RULES);
-    }
+    // First, while nothing else has been taken and freed.
+    memory(RULES);
     rate("changes in dev", &dev_alone);
     rate("a living system", RULES);
     folds(RULES);
-    memory(RULES);
 }

@@ -86,7 +86,7 @@ impl Turn<'_> {
             }
             StepOutcome::Observed(observation) => self.observed(number, id, observation),
             StepOutcome::Done { .. } if self.release_waits_again(number, id) => {}
-            StepOutcome::Done { outputs, artifacts, made } => self.done(number, id, (outputs, artifacts, made)),
+            StepOutcome::Done { outputs, artifacts, made } => self.done(number, id, outputs, artifacts, made),
             StepOutcome::Retry { error, after_ms } => self.try_again(number, id, phase, error, *after_ms),
             StepOutcome::Failed { error, hint } => self.fail_step(number, id, error.clone(), hint),
             StepOutcome::Cancelled => self.fail_step(number, id, "it was cancelled outside of Tidegate".to_owned(), ""),
@@ -97,7 +97,9 @@ impl Turn<'_> {
         &mut self,
         number: u64,
         id: &StepId,
-        (outputs, artifacts, made): (&Shared<Map<String, Value>>, &Shared<Vec<Artifact>>, &Made),
+        outputs: &Shared<Map<String, Value>>,
+        artifacts: &Shared<Vec<Artifact>>,
+        made: &Made,
     ) {
         let (outputs, artifacts, made) = (outputs.clone(), artifacts.clone(), made.clone());
         self.record_step(number, id, StepFact::Done { outputs, artifacts, made, at_ms: self.at_ms });
@@ -186,7 +188,7 @@ impl Turn<'_> {
             }
             // It was quicker than its cancellation: what is done is done.
             StepOutcome::Done { outputs, artifacts, made } => {
-                return self.done(number, id, (outputs, artifacts, made));
+                return self.done(number, id, outputs, artifacts, made);
             }
             StepOutcome::Cancelled => None,
         };

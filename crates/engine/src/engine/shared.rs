@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn as_json_it_is_the_value_alone() {
         let shared = Shared::from(BTreeMap::from([("a".to_owned(), 1)]));
-        assert_eq!(serde_json::to_string(&shared).unwrap(), r#"{"a":1}"#);
-        assert_eq!(serde_json::from_str::<Shared<BTreeMap<String, i32>>>(r#"{"a":1}"#).unwrap(), shared);
+        assert_eq!(serde_json::json!(shared), serde_json::json!({"a": 1}));
+        assert_eq!(serde_json::from_str(r#"{"a":1}"#).ok(), Some(shared));
     }
 }

@@ -131,7 +131,7 @@ impl Turn<'_> {
             Next::Fail(Unplannable { why, hint }) => self.fail_step(number, id, why, &hint),
             Next::Act(plan) => {
                 let (outputs, made) = (said(&plan), Made::Planned(plan.class()));
-                self.done(number, id, (&outputs.into(), &Shared::default(), &made));
+                self.done(number, id, &outputs.into(), &Shared::default(), &made);
             }
         }
     }
@@ -187,7 +187,7 @@ impl Turn<'_> {
                 let outputs = acts().flat_map(|act| act.outputs.clone()).collect();
                 let artifacts = acts().flat_map(|act| act.artifacts.clone()).collect();
                 let made = acts().filter(|act| !act.made.is_nothing()).last().map(|act| act.made.clone());
-                self.done(number, id, (&outputs, &artifacts, &made.unwrap_or_default()));
+                self.done(number, id, &outputs, &artifacts, &made.unwrap_or_default());
             }
         }
     }
