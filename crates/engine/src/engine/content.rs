@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -12,7 +13,7 @@ use crate::rules::{RepositoryName, StepId};
 pub type CommitSet = BTreeMap<RepositoryName, CommitId>;
 
 /// The pins of one of our commit steps, as they are in a head.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PinsSeen {
     /// The step.
     pub pinner: PinnerId,
@@ -27,7 +28,7 @@ pub struct PinsSeen {
 }
 
 /// Something that a step made, named by its content.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Artifact {
     /// What it is: `tarball`, `image`, `ami`, `commit`, `template`, `report`, `deployment`.
     pub kind: String,
@@ -39,7 +40,7 @@ pub struct Artifact {
 }
 
 /// A step of a run, as messages name it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct StepPlace {
     /// The run.
     pub run: RunId,
@@ -48,7 +49,7 @@ pub struct StepPlace {
 }
 
 /// One step of provenance: `to` was made from `from`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Link {
     /// What it was made from.
     pub from: Artifact,

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -15,7 +16,7 @@ use super::{
 use crate::rules::{Moves, RuleName};
 
 /// What a step made.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Made {
     /// Nothing that the engine goes by.
@@ -37,7 +38,7 @@ pub enum Made {
 }
 
 /// A commit of ours on top of a stage's branch.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Moved {
     /// The commit.
     pub commit: CommitId,
@@ -61,7 +62,7 @@ pub struct Moved {
 }
 
 /// A branch that held all of it already, or a check of what a move would bring.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Unmoved {
     /// Its head; none when what was to be undone was never there, or was only looked for.
     pub head: Option<CommitId>,
@@ -71,7 +72,7 @@ pub struct Unmoved {
 }
 
 /// What a step brings to a branch, whether or not that takes a commit.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Brings {
     /// Pins: JSON pointer → value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -88,7 +89,7 @@ pub struct Brings {
 }
 
 /// What was deployed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Service {
     /// Where it serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]

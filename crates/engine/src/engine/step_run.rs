@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -18,7 +19,7 @@ use super::{
 use crate::rules::{Moves, Retry, StepId};
 
 /// A step within a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StepRun {
     /// Its id within the run.
     pub id: StepId,
@@ -85,7 +86,7 @@ pub struct StepRun {
 }
 
 /// The plan that a step made for its target. Its acts are steps of the run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Planned {
     /// What it does, and to what.
     #[serde(default, skip_serializing_if = "Class::is_empty")]
@@ -96,7 +97,7 @@ pub struct Planned {
 }
 
 /// How far a step is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum StepState {
     /// A step that it needs is not done.
@@ -114,7 +115,7 @@ pub enum StepState {
 }
 
 /// One person's approval of one digest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Answer {
     /// Who.
     pub by: Principal,
@@ -128,7 +129,7 @@ pub struct Answer {
 }
 
 /// An answer that does not count any more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VoidAnswer {
     /// The answer.
     pub answer: Answer,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{CommitId, RunId, StepKey};
@@ -11,7 +12,7 @@ use crate::rules::{
 };
 
 /// What a step of a plan does.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
     /// What the rule says.
@@ -54,7 +55,7 @@ pub enum Task {
 }
 
 /// One act of a plan.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Act {
     /// The step that planned it.
     pub of: StepId,
@@ -65,7 +66,7 @@ pub struct Act {
 }
 
 /// What is wanted of a target.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Wanted {
     /// What a rule's step deploys.
@@ -75,7 +76,7 @@ pub enum Wanted {
 }
 
 /// A merge of one repository's part of a set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Merge {
     /// The repository.
     pub repository: RepositoryName,
@@ -100,7 +101,7 @@ pub struct Merge {
 }
 
 /// A rule that makes something of a repository's content.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Maker {
     /// The rule.
     pub rule: RuleName,
@@ -110,7 +111,7 @@ pub struct Maker {
 }
 
 /// The way back of one repository.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Restore {
     /// The repository.
     pub repository: RepositoryName,
@@ -130,7 +131,7 @@ pub struct Restore {
 }
 
 /// What a way back brings back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Back {
     /// The content of a version's commit.
@@ -206,7 +207,7 @@ impl Task {
 }
 
 /// A name, and the systems whose promotions it holds together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Release {
     /// The name, as people say it.
     pub name: String,
@@ -215,7 +216,7 @@ pub struct Release {
 }
 
 /// One promotion's part in a release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Member {
     /// The release.
     pub release: Release,

@@ -14,7 +14,9 @@ use super::{
     event::DeliveryId,
     ids::{CommitId, EffectId, PinAt, RunId, TargetKey},
     run::{Hotfix, Run},
-    state::{Carried, Freeze, Message, OfferedRules, Override, Pause, Pin, RefusedRules, RulesInForce, Veto},
+    state::{
+        AskedOnce, Carried, Freeze, Message, OfferedRules, Override, Pause, Pin, RefusedRules, RulesInForce, Veto,
+    },
 };
 use crate::rules::{RepositoryName, RuleName, StageName, StepId};
 
@@ -143,6 +145,10 @@ pub enum Fact {
     },
     /// The oldest nudge is forgotten.
     DeliveryForgotten,
+    /// A command was done under a key.
+    AskedOnce(AskedOnce),
+    /// The oldest key is forgotten.
+    KeyForgotten,
     /// A rule succeeded on a commit.
     Succeeded {
         /// The rule.
