@@ -10,6 +10,7 @@ use anyhow::{Context, bail};
 use super::{
     asker::{Asked, Asker, User, token_principal},
     channels,
+    failure::Unanswered,
     ledger_releases::LedgerReleases,
     private, secrets,
     settings::Settings,
@@ -216,7 +217,7 @@ impl House {
             return Ok(named.clone());
         }
         match (&asked.system, systems.as_slice()) {
-            (_, []) => bail!(NOTHING_YET),
+            (_, []) => bail!(Unanswered::none(NOTHING_YET)),
             (None, [only]) => return Ok(only.clone()),
             _ => {}
         }
@@ -224,8 +225,12 @@ impl House {
         let names = || visible.iter().map(SystemName::as_str).collect::<Vec<_>>().join(", ");
         match (&asked.system, visible.as_slice()) {
             (None, [only]) => Ok(only.clone()),
-            (Some(named), _) => bail!("there is no system `{named}`; there are: {}", names()),
-            (None, _) => bail!("which system? Say `--system` and one of: {}", names()),
+            (Some(named), _) => {
+                bail!(Unanswered::none(format!("there is no system `{named}`; there are: {}", names())))
+            }
+            (None, _) => {
+                bail!(Unanswered::unclear(format!("which system? Say `--system` and one of: {}", names())))
+            }
         }
     }
 

@@ -57,8 +57,13 @@ impl Call {
     }
 
     /// The same, of the system that the query names, or of all.
-    pub(super) fn asked(&self) -> Result<Asked, Problem> {
+    pub(super) async fn asked(&self) -> Result<Asked, Problem> {
         let system = self.query("system", |name| SystemName::new(name).map_err(|error| error.to_string()))?;
+        if let Some(system) = &system
+            && self.house.systems().await?.contains(system)
+        {
+            visible(&self.house, self.who()?, system.as_str()).await?;
+        }
         Ok(Asked { system, who: self.who()?.clone() })
     }
 
@@ -123,6 +128,19 @@ impl Call {
         }
         Ok(json_of(body, Some(&tag)))
     }
+}
+
+/// The system of that name, if whoever asks may look at it. Of one that they may not they learn as much as of one that is not
+/// there.
+pub(super) async fn visible(house: &House, who: &Asker, name: &str) -> Result<SystemName, Problem> {
+    let system = SystemName::new(name).map_err(|error| Problem::of_field("system", error.to_string()))?;
+    if house.systems().await?.contains(&system) && house.may_view(&system, who).is_ok() {
+        return Ok(system);
+    }
+    let visible = house.visible_systems(who).await.unwrap_or_default();
+    let visible = visible.iter().map(SystemName::as_str).collect::<Vec<_>>().join(", ");
+    let there = if visible.is_empty() { "you may look at none".to_owned() } else { format!("there are: {visible}") };
+    Err(Problem::not_found(format!("there is no system `{name}`; {there}")))
 }
 
 fn text_of(answer: &impl Serialize) -> Result<Vec<u8>, Problem> {

@@ -36,20 +36,23 @@ type Places = BTreeMap<SystemName, u64>;
 
 pub(super) fn changes(call: Call) -> Pin<Box<dyn Future<Output = Answered> + Send>> {
     Box::pin(async move {
-        let asked = call.asked()?;
-        let last = call.header(&LAST_EVENT_ID)?.map(str::to_owned);
+        let asked = call.asked().await?;
+        let last = call.header(&LAST_EVENT_ID)?.filter(|last| !last.is_empty()).map(str::to_owned);
         let named = last.is_some();
         let after = last.map_or_else(
             || call.query("after", places),
             |last| places(&last).map(Some).map_err(|why| Problem::of_field("Last-Event-ID", why)),
         )?;
         let shown = call.house.systems_shown(&asked).await?;
-        let mut from = call.house.ledger.store().systems().await?;
-        from.retain(|system, _| shown.contains(system));
+        let mut lasts = call.house.ledger.store().systems().await?;
+        lasts.retain(|system, _| shown.contains(system));
+        // The `id` names every system that there was: others began since, and are told from their first event on.
+        let mut from: Places =
+            if named { lasts.keys().map(|system| (system.clone(), 0)).collect() } else { lasts.clone() };
         for (system, place) in after.into_iter().flatten() {
-            match from.get_mut(&system) {
+            match lasts.get(&system) {
                 // A log that was taken back to a backup has no such event any more: what is new comes, and nothing twice.
-                Some(last) => *last = place.min(*last),
+                Some(last) => drop(from.insert(system, place.min(*last))),
                 None if named => {}
                 None => return Err(Problem::of_field("after", format!("there is no system `{system}` to look at"))),
             }

@@ -91,7 +91,7 @@ pub(super) fn systems(call: Call) -> Answering {
 
 pub(super) fn status(call: Call) -> Answering {
     Box::pin(async move {
-        let told = call.house.status(&call.asked()?).await?;
+        let told = call.house.status(&call.asked().await?).await?;
         let reports: Vec<_> = told.there.into_iter().map(|(_, report)| report).chain(told.not_there).collect();
         call.of_more(reports).await
     })

@@ -21,13 +21,12 @@ use tower_http::{
 };
 
 use super::{
-    call::Call,
+    call::{Call, visible},
     origin,
     problem::{Problem, ProblemKind},
     routes::{Answer, Method, Needs, ParameterKind, ROUTES, Route},
     server::Server,
 };
-use crate::{house::asker::Asker, rules::SystemName};
 
 /// How much may be sent, in bytes: a command with a long reason.
 const MOST_BODY_BYTES: usize = 64 * 1024;
@@ -123,8 +122,6 @@ async fn answer(
         Needs::Nothing => None,
         Needs::SignedIn | Needs::View | Needs::Command => server.signed_in(&head.headers, &house).await?,
     };
-    let by_cookie = !head.headers.contains_key(header::AUTHORIZATION);
-    origin::origin_is_ours(&head.method, &head.headers, (&server.url, &server.hosts), by_cookie)?;
     let (who, signed_in) = match (route.needs, signed_in) {
         (Needs::Nothing, _) => (None, None),
         (_, Some((who, signed_in))) => (Some(who), Some(signed_in)),
@@ -133,8 +130,13 @@ async fn answer(
             return Err(Problem::new(ProblemKind::NotSignedIn, "nobody has signed in").hint(hint));
         }
     };
+    let by_cookie = !head.headers.contains_key(header::AUTHORIZATION);
+    origin::origin_is_ours(&head.method, &head.headers, (&server.url, &server.hosts), by_cookie)?;
     let system = match (route.needs, &who) {
-        (Needs::View | Needs::Command, Some(who)) => Some(visible(&house, who, &path).await?),
+        (Needs::View | Needs::Command, Some(who)) => {
+            let name = path.get("system").map_or("", String::as_str);
+            Some(visible(&house, who, name).await?)
+        }
         _ => None,
     };
     let query = query(route, head.uri.query().unwrap_or_default())?;
@@ -177,24 +179,6 @@ fn is_too_long(error: &(dyn std::error::Error + 'static)) -> bool {
         error = of.source();
     }
     false
-}
-
-/// The system of the path, if whoever asks may look at it. Of one that they may not they learn as much as of one that is not there.
-async fn visible(
-    house: &crate::house::House,
-    who: &Asker,
-    path: &BTreeMap<String, String>,
-) -> Result<SystemName, Problem> {
-    let name = path.get("system").map_or("", String::as_str);
-    let system = SystemName::new(name).map_err(|error| Problem::of_field("system", error.to_string()))?;
-    let known = house.systems().await?;
-    if known.contains(&system) && house.may_view(&system, who).is_ok() {
-        return Ok(system);
-    }
-    let visible = house.visible_systems(who).await.unwrap_or_default();
-    let visible = visible.iter().map(SystemName::as_str).collect::<Vec<_>>().join(", ");
-    let there = if visible.is_empty() { "you may look at none".to_owned() } else { format!("there are: {visible}") };
-    Err(Problem::not_found(format!("there is no system `{name}`; {there}")))
 }
 
 /// What the query says. What the route does not know, or is said twice, is a mistake.

@@ -54,11 +54,7 @@ fn ages_out(text: &str) -> String {
         let word = word.trim_end_matches([',', ';', ')']);
         word.ends_with(['s', 'm', 'h']) && word.starts_with(|first: char| first.is_ascii_digit())
     };
-    text.split_inclusive(char::is_whitespace)
-        .filter(|word| !is_age(word.trim()))
-        .map(str::trim_end)
-        .collect::<Vec<_>>()
-        .join(" ")
+    text.split_whitespace().filter(|word| !is_age(word)).collect::<Vec<_>>().join(" ")
 }
 
 #[test]
@@ -92,7 +88,9 @@ fn every_question_has_one_answer() {
         (vec!["stats", "--stage", "dev"], "stats", format!("{of}/stats?stage=dev")),
         (vec!["replay", "--seq", "12"], "system_status", format!("{of}/status?seq=12")),
     ] {
-        let typed = ways.same(&[&["-o", "json"], &arguments[..]].concat());
+        let json = [&["-o", "json"], &arguments[..]].concat();
+        // Figures are until now, which goes on.
+        let typed = if name == "stats" { delivery.granted(&json) } else { ways.same(&json) };
         let mut told = ways.caller.told(&path);
         fits(&description, name, &told);
         if let Some(items) = told.get_mut("items") {
@@ -108,7 +106,8 @@ fn every_question_has_one_answer() {
         // Of one system, the command line lists it.
         let typed = if typed.is_array() && !told.is_array() { typed[0].clone() } else { typed };
         if name == "stats" {
-            assert_eq!(typed["stages"], told["stages"], "{name}");
+            let figures = |stats: &Value| stats["stages"][0]["deployments"].clone();
+            assert_eq!((figures(&typed), &typed["stages"][0]["stage"]), (figures(&told), &"dev".into()), "{name}");
         } else {
             assert_eq!(typed, told, "{name}");
         }

@@ -74,7 +74,7 @@ fn a_token_is_good_until_it_ends_and_is_kept_nowhere() {
         (&me["name"], &me["role"], &me["systems"][0]),
         (&"token/ci".into(), &"operator".into(), &"webshop".into())
     );
-    assert!(delivery.granted(&["token", "list"]).contains("used 0s ago"));
+    assert!(!delivery.granted(&["token", "list"]).contains("never used"));
     for bad in [&operator[..operator.len() - 1], "tide_", "x", ""] {
         assert_eq!(nobody.with_token(bad).get("/api/v1/me").status, 401, "{bad}");
     }
