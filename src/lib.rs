@@ -10,19 +10,25 @@
 //! - [`report`]: lint findings in and out.
 //! - [`watch`]: turns the outside into events.
 //! - [`simulate`]: what would happen: the engine and the steps, on copies.
+//! - [`view`]: what people and programs are told (pure).
+//! - [`house`]: what is opened to answer anybody.
+//! - [`web`]: the server over HTTP.
 //! - [`cli`]: one file per subcommand.
 
 pub mod cli;
 pub mod driver;
 #[doc(hidden)]
 pub mod fuzzed;
+pub mod house;
 pub mod providers;
 pub mod report;
 pub mod simulate;
 pub mod steps;
 pub mod store;
 pub mod telemetry;
+pub mod view;
 pub mod watch;
+pub mod web;
 
 pub use tidegate_engine::{engine, rules};
 

@@ -1,10 +1,8 @@
 //! `tidegate abort`: ends a run.
 
-use std::path::Path;
-
 use clap::Args;
 
-use super::{Asking, output::Output};
+use super::{Asking, Source, output::Output};
 use crate::engine::{Command, RunId};
 
 /// End a run: cancel what is active, start nothing new.
@@ -21,8 +19,8 @@ pub(super) struct Abort {
 }
 
 impl Abort {
-    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+    pub(super) async fn execute(self, source: &Source, output: Output) -> anyhow::Result<()> {
         let done = format!("{} is being ended", self.run);
-        self.asking.ask(config, output, Command::Abort { run: self.run, reason: self.reason }, &done).await
+        self.asking.ask(source, output, Command::Abort { run: self.run, reason: self.reason }, &done).await
     }
 }

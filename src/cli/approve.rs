@@ -1,10 +1,8 @@
 //! `tidegate approve`: approves exactly what a run shows.
 
-use std::path::Path;
-
 use clap::Args;
 
-use super::{Asking, output::Output};
+use super::{Asking, Source, output::Output};
 use crate::engine::{Command, Digest, RunId};
 
 /// Approve exactly what a run shows.
@@ -21,10 +19,10 @@ pub(super) struct Approve {
 }
 
 impl Approve {
-    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+    pub(super) async fn execute(self, source: &Source, output: Output) -> anyhow::Result<()> {
         let run = self.run.clone();
         let done = |by: &str| format!("{by} approved {run}");
         let command = Command::Approve { run: self.run, digest: self.digest.map(Digest::new) };
-        self.asking.ask_and_say(config, output, command, done).await
+        self.asking.ask_and_say(source, output, command, done).await
     }
 }

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::asker::Asker;
+use crate::house::asker::{Asked, Asker};
 use crate::rules::SystemName;
 
 /// Which system, and who asks.
@@ -13,6 +13,13 @@ pub(super) struct Asking {
     pub(super) system: Option<SystemName>,
     #[command(flatten)]
     pub(super) who: Who,
+}
+
+impl Asking {
+    /// The same, as it is known everywhere.
+    pub(super) fn asked(&self) -> Asked {
+        Asked { system: self.system.clone(), who: self.who.asker() }
+    }
 }
 
 /// In whose name somebody asks.

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 
-use super::{Asking, House, output::Output};
+use super::{Asking, House, Source, output::Output};
 use crate::{
     engine::{Bundle, Command, StartOn, System},
     providers::{
         files::sha256_of_file,
-        objects::{Objects, Source},
+        objects::{self, Objects},
     },
     rules::{RuleName, StageName, TargetName, did_you_mean},
 };
@@ -41,9 +41,9 @@ pub(super) struct Deploy {
 }
 
 impl Deploy {
-    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+    pub(super) async fn execute(self, (config, source): (&Path, &Source), output: Output) -> anyhow::Result<()> {
         let house = House::open(config).await?;
-        let system = house.find_system(&self.asking).await?;
+        let system = house.find_system(&self.asking.asked()).await?;
         let rule = house.ledger.read(&system, |state| self.taking(state)).await??;
         let objects = house.settings.objects().open()?;
         let bundle = stored(&self.file, &*objects).await?;
@@ -53,7 +53,7 @@ impl Deploy {
             self.stage
         );
         let command = Command::Run { rule, stage: self.stage, on: Some(StartOn::Bundle(bundle)) };
-        self.asking.ask(config, output, command, &done).await
+        self.asking.ask(source, output, command, &done).await
     }
 
     /// The rule that takes it.
@@ -91,6 +91,6 @@ async fn stored(file: &Path, objects: &dyn Objects) -> anyhow::Result<Bundle> {
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let named = |name: &str| format!("bundles/{sha256}/{name}");
     let object = if objects.name(&named(&name)).is_ok() { named(&name) } else { named(UNNAMED) };
-    let stored = objects.put_if_absent(&object, Source::File(file)).await?;
+    let stored = objects.put_if_absent(&object, objects::Source::File(file)).await?;
     Ok(Bundle { name, uri: stored.uri, sha256, bytes })
 }

@@ -1,10 +1,8 @@
 //! `tidegate freeze`, `thaw` and `override`: nothing moves in a stage until a time, but for what somebody lets pass.
 
-use std::path::Path;
-
 use clap::Args;
 
-use super::{Asking, moment, output::Output, request::AskingEach};
+use super::{Asking, Source, moment, output::Output, request::AskingEach};
 use crate::{
     driver::now_ms,
     engine::{Command, RunId, explain},
@@ -59,7 +57,7 @@ pub(super) struct Override {
 }
 
 impl Freeze {
-    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+    pub(super) async fn execute(self, source: &Source, output: Output) -> anyhow::Result<()> {
         let now_ms = now_ms();
         let until_ms = match (&self.until, self.length) {
             (Some(text), _) => moment::parse(text, now_ms)?,
@@ -68,22 +66,22 @@ impl Freeze {
         let of = self.stage.as_ref().map_or_else(String::new, |stage| format!(" in {stage}"));
         let done = format!("is frozen{of} until {}", explain::time(until_ms));
         self.asking
-            .ask(config, output, &Command::Freeze { stage: self.stage, until_ms, reason: self.reason }, &done)
+            .ask(source, output, &Command::Freeze { stage: self.stage, until_ms, reason: self.reason }, &done)
             .await
     }
 }
 
 impl Thaw {
-    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+    pub(super) async fn execute(self, source: &Source, output: Output) -> anyhow::Result<()> {
         let done = format!("{} is over", self.freeze);
-        self.asking.ask(config, output, Command::Thaw { freeze: self.freeze }, &done).await
+        self.asking.ask(source, output, Command::Thaw { freeze: self.freeze }, &done).await
     }
 }
 
 impl Override {
-    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+    pub(super) async fn execute(self, source: &Source, output: Output) -> anyhow::Result<()> {
         let done = format!("{} may pass {}", self.run, self.freeze);
         let command = Command::Override { freeze: self.freeze, run: self.run, reason: self.reason };
-        self.asking.ask(config, output, command, &done).await
+        self.asking.ask(source, output, command, &done).await
     }
 }

@@ -1,10 +1,8 @@
 //! `tidegate hotfix`: marks a change that cannot wait.
 
-use std::path::Path;
-
 use clap::Args;
 
-use super::{Asking, output::Output};
+use super::{Asking, Source, output::Output};
 use crate::engine::Command;
 
 /// Mark a change as a hotfix: it skips the gates that the rules name under `hotfix`, never an approval, and carries the
@@ -22,8 +20,8 @@ pub(super) struct Hotfix {
 }
 
 impl Hotfix {
-    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+    pub(super) async fn execute(self, source: &Source, output: Output) -> anyhow::Result<()> {
         let done = format!("{} is a hotfix now: {}", self.what, self.reason);
-        self.asking.ask(config, output, Command::Hotfix { what: self.what, reason: self.reason }, &done).await
+        self.asking.ask(source, output, Command::Hotfix { what: self.what, reason: self.reason }, &done).await
     }
 }

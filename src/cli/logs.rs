@@ -3,22 +3,16 @@
 use std::{
     collections::BTreeMap,
     io::{IsTerminal as _, Write as _},
-    path::Path,
     time::Duration,
 };
 
-use anyhow::bail;
 use clap::Args;
 
 use super::{
-    Asking, House,
+    Asking, Source,
     output::{Tone, colours, paint, say, shown},
 };
-use crate::{
-    engine::{Run, RunId},
-    rules::StepId,
-    steps::printed,
-};
+use crate::{engine::RunId, rules::StepId, view::run::parse_run};
 
 /// How often a log that is followed is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -28,7 +22,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 #[command(after_help = "Example: tidegate logs bake-2 -f")]
 pub(super) struct Logs {
     /// The run
-    #[arg(value_parser = super::run::parse_run)]
+    #[arg(value_parser = parse_run)]
     run: RunId,
     /// Only this step
     step: Option<StepId>,
@@ -40,39 +34,24 @@ pub(super) struct Logs {
 }
 
 impl Logs {
-    pub(super) async fn execute(self, config: &Path) -> anyhow::Result<()> {
-        let mut house = House::open_to_read(config).await?;
-        let system = house.system(&self.asking).await?;
-        let objects = house.settings.objects().open_to_read()?;
+    pub(super) async fn execute(self, source: &Source) -> anyhow::Result<()> {
+        let mut answers = source.open_to_read().await?;
+        let system = answers.system(&self.asking.asked()).await?;
         let mut reader = Reader::default();
         loop {
-            let known = house.ledger.read(&system, |state| state.run(&self.run).cloned()).await?;
-            let run = match known {
-                Some(run) => Some(run),
-                None => house.ledger.store().run(&system, &self.run).await?,
-            };
-            let Some(run) = run else { bail!("{system} has had no run `{}`; `tidegate runs` lists them", self.run) };
-            let (logs, steps) = (house.settings.logs(), in_order(&run));
-            let printed = printed(&logs, &*objects, (&system, &run.unique_name()), &steps).await?;
+            let (ended, printed) = answers.printed(&system, &self.run).await?;
             printed
                 .iter()
                 .filter(|(step, _)| self.step.as_ref().is_none_or(|only| only == step))
                 .try_for_each(|(step, log)| reader.print_new(step, log))?;
-            if !self.follow || run.state.is_ended() {
+            if !self.follow || ended {
                 return reader.end();
             }
             tokio::time::sleep(LOOK_EVERY).await;
             // What was at rest when it was opened is read as it was then.
-            house = House::open_to_read(config).await?;
+            answers = source.open_to_read().await?;
         }
     }
-}
-
-/// The steps of a run in the order in which they began; those that begin anew may have printed something before.
-fn in_order(run: &Run) -> Vec<StepId> {
-    let mut steps: Vec<_> = run.steps.iter().collect();
-    steps.sort_by_key(|step| step.started_ms.unwrap_or(i64::MAX));
-    steps.into_iter().map(|step| step.id.clone()).collect()
 }
 
 /// Prints what a step printed: as it is, but for a person without what would control the terminal.

@@ -2,9 +2,7 @@
 
 mod abort;
 mod approve;
-pub mod asker;
 mod asking;
-pub mod channels;
 mod check;
 pub mod demo;
 pub mod demo_service;
@@ -14,18 +12,13 @@ mod explain;
 mod freeze;
 mod history;
 mod hotfix;
-mod house;
-mod in_force;
 mod init;
-mod ledger_releases;
 mod logs;
-mod moment;
 mod nudge;
 mod output;
+mod over_http;
 mod pause;
 mod pin;
-mod place_waits;
-mod private;
 mod progress;
 mod promote;
 mod provided;
@@ -35,20 +28,17 @@ mod replay;
 mod request;
 mod retry;
 mod rollback;
-mod rules_from;
 mod run;
 mod runs;
-mod secrets;
 mod serve;
-pub mod settings;
 mod signals;
-pub mod signing;
 mod simulate;
 mod socket;
 mod stats;
-pub mod status;
+mod status;
 mod take_back;
-pub mod target;
+mod target;
+mod token;
 mod trace;
 mod unboxed;
 mod unlock;
@@ -63,14 +53,17 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use asking::Asking;
-pub use house::House;
 use output::Output;
+use over_http::{Client, ServerSaid, answers::Source};
 use socket::{
     answer::{Answer, demand_no_file, only_here},
     client,
 };
 
-use crate::providers::{image_builder, redacted, sandbox};
+use crate::{
+    house::{House, asker, channels, in_force, moment, private, rules_from, secrets, settings, signing},
+    providers::{image_builder, redacted, sandbox},
+};
 
 /// Carries every change of a system forward: along its repositories by commits that pin what was built, and along its
 /// stages by merges of what was verified. Once, and never back.
@@ -87,6 +80,12 @@ pub struct Cli {
     /// the one that is asked where the database is closed to you
     #[arg(long, global = true, env = "TIDEGATE_SOCKET", value_name = "PATH")]
     socket: Option<PathBuf>,
+    /// Ask the server at this URL, from any machine: `https://tidegate.example.com`. Whoever asks is who the token is of
+    #[arg(long, global = true, env = "TIDEGATE_SERVER", value_name = "URL", conflicts_with = "socket")]
+    server: Option<String>,
+    /// The file of the token for `--server`; without it, `TIDEGATE_TOKEN` has the token
+    #[arg(long, global = true, env = "TIDEGATE_TOKEN_FILE", value_name = "FILE")]
+    token_file: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -142,6 +141,9 @@ enum Command {
     /// Look at what is deployed to, and provision, delete or recover it
     #[command(subcommand)]
     Target(target::Target),
+    /// Make, list and end what programs sign in with over HTTP
+    #[command(subcommand)]
+    Token(token::Token),
     /// Make a broken target available again
     Unlock(unlock::Unlock),
     /// Say what would happen: commits, builds, gates, deployments, in order; nothing is touched
@@ -219,13 +221,20 @@ impl Cli {
     /// # Errors
     /// What a person sees: what was tried, what came back, what to do.
     pub async fn execute(self) -> anyhow::Result<ExitCode> {
+        if let Some(url) = self.server.as_deref().filter(|url| !url.is_empty()) {
+            if let Some(reason) = self.command.only_here().or_else(|| self.command.not_over_http()) {
+                anyhow::bail!("this cannot be asked of {url}: {reason}");
+            }
+            let client = Client::new(url, self.token_file.as_deref())?;
+            return self.execute_here(Some(client)).await.map(|()| ExitCode::SUCCESS);
+        }
         if self.command.only_here().is_none() {
             let named = self.socket.clone().filter(|socket| !socket.as_os_str().is_empty());
             if let Some(socket) = named.or_else(|| client::of_settings(&self.config)) {
                 return client::ask(&socket).await;
             }
         }
-        self.execute_here().await.map(|()| ExitCode::SUCCESS)
+        self.execute_here(None).await.map(|()| ExitCode::SUCCESS)
     }
 
     /// Carries out a command for whoever asks over the socket.
@@ -240,50 +249,52 @@ impl Cli {
             return Err(only_here(reason));
         }
         demand_no_file(&known, &matches)?;
-        Box::pin(Self { config, socket: None, ..asked }.execute_here()).await
+        Box::pin(Self { config, socket: None, ..asked }.execute_here(None)).await
     }
 
-    async fn execute_here(self) -> anyhow::Result<()> {
-        let Self { config, output, command, socket: _ } = self;
+    async fn execute_here(self, server: Option<Client>) -> anyhow::Result<()> {
+        let Self { config, output, command, socket: _, server: _, token_file: _ } = self;
+        let source = Source::new(config.clone(), server);
         match command {
             Command::Demo(demo) => demo.execute(output).await,
             Command::Init(init) => init.execute(output).await,
             Command::Check(check) => check.execute(&config, output).await,
             Command::Serve(serve) => serve.execute(&config).await,
-            Command::Status(status) => status.execute(&config, output).await,
-            Command::Runs(runs) => runs.execute(&config, output).await,
-            Command::Run(run) => run.execute(&config, output).await,
-            Command::Deploy(deploy) => deploy.execute(&config, output).await,
-            Command::Logs(logs) => logs.execute(&config).await,
-            Command::Promote(promote) => promote.execute(&config, output).await,
+            Command::Status(status) => status.execute(&source, output).await,
+            Command::Runs(runs) => runs.execute(&source, output).await,
+            Command::Run(run) => run.execute(&source, output).await,
+            Command::Deploy(deploy) => deploy.execute((&config, &source), output).await,
+            Command::Logs(logs) => logs.execute(&source).await,
+            Command::Promote(promote) => promote.execute(&source, output).await,
             Command::Release(release) => release.execute(&config, output).await,
-            Command::Rollback(rollback) => rollback.execute(&config, output).await,
-            Command::TakeBack(take_back) => take_back.execute(&config, output).await,
-            Command::Veto(veto) => veto.execute(&config, output).await,
-            Command::Pin(pin) => pin.execute(&config, output).await,
-            Command::Unpin(unpin) => unpin.execute(&config, output).await,
-            Command::Approve(approve) => approve.execute(&config, output).await,
-            Command::Reject(reject) => reject.execute(&config, output).await,
-            Command::Retry(retry) => retry.execute(&config, output).await,
+            Command::Rollback(rollback) => rollback.execute(&source, output).await,
+            Command::TakeBack(take_back) => take_back.execute(&source, output).await,
+            Command::Veto(veto) => veto.execute(&source, output).await,
+            Command::Pin(pin) => pin.execute(&source, output).await,
+            Command::Unpin(unpin) => unpin.execute(&source, output).await,
+            Command::Approve(approve) => approve.execute(&source, output).await,
+            Command::Reject(reject) => reject.execute(&source, output).await,
+            Command::Retry(retry) => retry.execute(&source, output).await,
             Command::Nudge(nudge) => nudge.execute(&config, output).await,
-            Command::Abort(abort) => abort.execute(&config, output).await,
-            Command::Target(target) => target.execute(&config, output).await,
-            Command::Unlock(unlock) => unlock.execute(&config, output).await,
+            Command::Abort(abort) => abort.execute(&source, output).await,
+            Command::Target(target) => target.execute(&source, output).await,
+            Command::Unlock(unlock) => unlock.execute(&source, output).await,
             Command::Simulate(simulate) => simulate.execute(&config, output).await,
-            Command::Withdraw(withdraw) => withdraw.execute(&config, output).await,
-            Command::Pause(pause) => pause.execute(&config, output).await,
-            Command::Resume(resume) => resume.execute(&config, output).await,
-            Command::Freeze(freeze) => freeze.execute(&config, output).await,
-            Command::Thaw(thaw) => thaw.execute(&config, output).await,
-            Command::Override(pass) => pass.execute(&config, output).await,
-            Command::Hotfix(hotfix) => hotfix.execute(&config, output).await,
-            Command::Trace(trace) => trace.execute(&config, output).await,
-            Command::History(history) => history.execute(&config, output).await,
-            Command::Explain(explain) => explain.execute(&config, output).await,
-            Command::Stats(stats) => stats.execute(&config, output).await,
-            Command::Replay(replay) => replay.execute(&config, output).await,
+            Command::Withdraw(withdraw) => withdraw.execute(&source, output).await,
+            Command::Pause(pause) => pause.execute(&source, output).await,
+            Command::Resume(resume) => resume.execute(&source, output).await,
+            Command::Freeze(freeze) => freeze.execute(&source, output).await,
+            Command::Thaw(thaw) => thaw.execute(&source, output).await,
+            Command::Override(pass) => pass.execute(&source, output).await,
+            Command::Hotfix(hotfix) => hotfix.execute(&source, output).await,
+            Command::Trace(trace) => trace.execute(&source, output).await,
+            Command::History(history) => history.execute(&source, output).await,
+            Command::Explain(explain) => explain.execute(&source, output).await,
+            Command::Stats(stats) => stats.execute(&source, output).await,
+            Command::Replay(replay) => replay.execute(&source, output).await,
             Command::Doctor(doctor) => doctor.execute(&config, output).await,
             Command::VerifyLog(verify_log) => verify_log.execute(&config, output).await,
+            Command::Token(token) => token.execute(&config, output).await,
             Command::Answer(answer) => Self::answer(config, answer).await,
             Command::ImageBuilderWorker { job } => Ok(image_builder::run_worker(&job).await?),
             Command::Boxed { writable, tell, command } => {
@@ -304,6 +315,17 @@ impl Cli {
 }
 
 impl Command {
+    /// Why it is not asked over HTTP.
+    const fn not_over_http(&self) -> Option<&'static str> {
+        match self {
+            Self::Release(_) => Some("a release is asked of several systems at once, where their store is"),
+            Self::Nudge(_) => Some("what is to be looked at is found in the store"),
+            Self::Simulate(_) => Some("a simulation copies what is in the store"),
+            Self::VerifyLog(_) => Some("the log is checked where it lies"),
+            _ => None,
+        }
+    }
+
     /// Why it is not asked of a server by others; nothing for all that only look at its database, or ask it for something.
     const fn only_here(&self) -> Option<&'static str> {
         match self {
@@ -315,6 +337,7 @@ impl Command {
             | Self::Boxed { .. }
             | Self::Redacted { .. } => Some("it is a server itself"),
             Self::Doctor(_) => Some("it looks at the whole machine"),
+            Self::Token(_) => Some("it is for whoever can open the database"),
             Self::Simulate(simulate) if simulate.runs_commands() => {
                 Some("`--run-commands` runs commands and gives them secrets")
             }
@@ -338,6 +361,7 @@ pub fn exit_code(error: &anyhow::Error) -> u8 {
     let refused = matches!(error.downcast_ref::<RecordError>(), Some(RecordError::Refused(_)))
         || matches!(error.downcast_ref(), Some(Unpredictable::Refused(_) | Unpredictable::NotPushed { .. }))
         || error.is::<Refused>();
+    let refused = refused || error.downcast_ref::<ServerSaid>().is_some_and(ServerSaid::is_refused);
     match () {
         () if error.is::<check::HasMistakes>() => 4,
         () if refused => 3,

@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, path::Path};
 use anyhow::bail;
 use clap::Args;
 
-use super::{Asking, House, asker::Asker, output::Output};
+use super::{Asking, House, output::Output};
 use crate::{
     driver::now_ms,
-    engine::{CommitId, DeliveryId, Event, Nudge, Refused, RunId, System},
+    engine::{CommitId, DeliveryId, Nudge, RunId, System},
+    house::asker::Asker,
     rules::{RepositoryName, StageName, StepId, SystemName, TargetName, repository_key},
-    store::RecordError,
 };
 
 const AFTER_HELP: &str = "Examples: tidegate nudge software; tidegate nudge deliver-7; tidegate nudge webshop --stage dev\n\
@@ -65,7 +65,7 @@ impl Nudges {
         let (mut said, mut taken) = (Vec::new(), BTreeMap::new());
         for (system, what) in meant {
             let clause = what.clause();
-            let seq = nudge(&house, &system, &asker, what, delivery.clone()).await?;
+            let seq = house.nudge(&system, &asker, what, delivery.clone()).await?;
             said.push(match seq {
                 Some(_) if self.workflow.is_some() => format!("{system}: asked to {clause}"),
                 Some(_) => format!("{system}: asked to {clause} now"),
@@ -102,7 +102,7 @@ impl Nudges {
 
     /// What is named, in one system.
     async fn here(&self, house: &House) -> anyhow::Result<Meant> {
-        let system = house.find_system(&self.asking).await?;
+        let system = house.find_system(&self.asking.asked()).await?;
         let what = house.ledger.read(&system, |state| self.named(state)).await??;
         Ok((system, what))
     }
@@ -132,23 +132,6 @@ impl Nudges {
         }
         let known: Vec<&str> = state.repositories.keys().map(|name| name.as_str()).collect();
         bail!("there is no repository or run `{}`; the repositories are {}", self.what, known.join(", "))
-    }
-}
-
-/// Its place in the log; none where this delivery was taken in before, which is as good.
-async fn nudge(
-    house: &House,
-    system: &SystemName,
-    asker: &Asker,
-    what: Nudge,
-    delivery: DeliveryId,
-) -> anyhow::Result<Option<u64>> {
-    let by = Some(house.settings.principal(asker)?);
-    house.load_access(system).await?;
-    match house.ledger.record(system, now_ms(), Event::Nudged { what, delivery, by }).await {
-        Ok(entry) => Ok(Some(entry.seq)),
-        Err(RecordError::Refused(Refused::Delivered { .. })) => Ok(None),
-        Err(error) => Err(error.into()),
     }
 }
 

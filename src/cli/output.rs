@@ -8,10 +8,8 @@ use std::{
 use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::rules::printable;
-
-/// What is said where there is nothing to look at.
-pub(super) const NOTHING_YET: &str = "no system has been started yet: `tidegate serve` reads the rules and begins";
+pub(super) use crate::view::words::Tone;
+use crate::{house::NOTHING_YET, rules::printable};
 
 /// How a command prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -20,16 +18,6 @@ pub(crate) enum Output {
     Text,
     /// One JSON document
     Json,
-}
-
-/// A colour for a word that means something; the word says it as well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Tone {
-    Good,
-    Bad,
-    Busy,
-    Quiet,
-    Strong,
 }
 
 impl Output {

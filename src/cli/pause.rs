@@ -1,10 +1,8 @@
 //! `tidegate pause` and `tidegate resume`: nothing new starts; what runs goes on to its end.
 
-use std::path::Path;
-
 use clap::Args;
 
-use super::{output::Output, request::AskingEach};
+use super::{Source, output::Output, request::AskingEach};
 use crate::engine::Command;
 
 /// Start nothing new, in one system or in all. Running steps go on to their end; approvals are still taken.
@@ -25,13 +23,13 @@ pub(super) struct Resume {
 }
 
 impl Pause {
-    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        self.asking.ask(config, output, &Command::Pause { reason: self.reason }, "is paused").await
+    pub(super) async fn execute(self, source: &Source, output: Output) -> anyhow::Result<()> {
+        self.asking.ask(source, output, &Command::Pause { reason: self.reason }, "is paused").await
     }
 }
 
 impl Resume {
-    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        self.asking.ask(config, output, &Command::Resume, "goes on").await
+    pub(super) async fn execute(self, source: &Source, output: Output) -> anyhow::Result<()> {
+        self.asking.ask(source, output, &Command::Resume, "goes on").await
     }
 }

@@ -1,10 +1,8 @@
 //! `tidegate pin` and `tidegate unpin`: a stage stays at one version.
 
-use std::path::Path;
-
 use clap::Args;
 
-use super::{Asking, output::Output};
+use super::{Asking, Source, output::Output};
 use crate::{
     engine::{Command, RunId},
     rules::StageName,
@@ -37,16 +35,16 @@ pub(super) struct Unpin {
 }
 
 impl Pin {
-    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+    pub(super) async fn execute(self, source: &Source, output: Output) -> anyhow::Result<()> {
         let done = format!("{} stays where it is told to until `tidegate unpin {}`", self.stage, self.stage);
         let command = Command::Pin { stage: self.stage, version: self.version, reason: self.reason };
-        self.asking.ask(config, output, command, &done).await
+        self.asking.ask(source, output, command, &done).await
     }
 }
 
 impl Unpin {
-    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+    pub(super) async fn execute(self, source: &Source, output: Output) -> anyhow::Result<()> {
         let done = format!("{} is free to move", self.stage);
-        self.asking.ask(config, output, Command::Unpin { stage: self.stage }, &done).await
+        self.asking.ask(source, output, Command::Unpin { stage: self.stage }, &done).await
     }
 }

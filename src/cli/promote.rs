@@ -1,10 +1,8 @@
 //! `tidegate promote`: promotes what was verified in one stage to the next.
 
-use std::path::Path;
-
 use clap::Args;
 
-use super::{Asking, output::Output};
+use super::{Asking, Source, output::Output};
 use crate::{
     engine::{Command, RunId},
     rules::StageName,
@@ -25,12 +23,12 @@ pub(super) struct Promote {
 }
 
 impl Promote {
-    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+    pub(super) async fn execute(self, source: &Source, output: Output) -> anyhow::Result<()> {
         let Self { from, to, version, asking } = self;
         let what = version
             .as_ref()
             .map_or_else(|| format!("what was verified in {from}"), |run| format!("what {run} verified in {from}"));
         let done = format!("{what} is on its way to {to}: `tidegate status` shows how far");
-        asking.ask(config, output, Command::Promote { from, to, version, release: None }, &done).await
+        asking.ask(source, output, Command::Promote { from, to, version, release: None }, &done).await
     }
 }

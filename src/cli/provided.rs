@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{house::House, settings::Settings};
+use super::{House, settings::Settings};
 use crate::{
     rules::{Provided, Rules, StageName, SystemName, did_you_mean},
     steps::{ProviderSettings, StageSettings},

@@ -1,10 +1,8 @@
 //! `tidegate reject`: refuses what a run shows; nothing of it is deployed.
 
-use std::path::Path;
-
 use clap::Args;
 
-use super::{Asking, output::Output};
+use super::{Asking, Source, output::Output};
 use crate::engine::{Command, RunId};
 
 /// Refuse what a run shows.
@@ -21,9 +19,9 @@ pub(super) struct Reject {
 }
 
 impl Reject {
-    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+    pub(super) async fn execute(self, source: &Source, output: Output) -> anyhow::Result<()> {
         let run = self.run.clone();
         let done = |by: &str| format!("{by} rejected {run}");
-        self.asking.ask_and_say(config, output, Command::Reject { run: self.run, reason: self.reason }, done).await
+        self.asking.ask_and_say(source, output, Command::Reject { run: self.run, reason: self.reason }, done).await
     }
 }

@@ -11,9 +11,9 @@ use clap::Args;
 use super::{
     House,
     asker::Asker,
-    asking::{Asking, Who},
+    asking::Who,
     output::{Output, say},
-    status::releases::HalfReleased,
+    status::releases::sentence,
 };
 use crate::{
     driver::now_ms,
@@ -21,7 +21,9 @@ use crate::{
         self, Command, Event, Recorded,
         version::release::{self, Standing},
     },
+    house::asker::Asked,
     rules::{StageName, SystemName},
+    view::status::HalfReleased,
 };
 
 /// Promote several systems as one: each fulfils its own conditions, and all merge when all can; when one of them ends
@@ -63,11 +65,11 @@ impl Release {
     async fn ask(&self, house: &House, output: Output, command: &Command) -> anyhow::Result<()> {
         let systems: BTreeSet<&SystemName> = self.systems.iter().collect();
         for name in &systems {
-            house.find_system(&Asking { system: Some((*name).clone()), who: self.who.clone() }).await?;
+            house.find_system(&Asked { system: Some((*name).clone()), who: self.who.asker() }).await?;
             let by = house.settings.principal(&self.who.asker())?;
             // With the roles of the settings as they are now, as they will be when it is asked in earnest.
             house.load_access(name).await?;
-            let event = Event::Command { by, command: command.clone() };
+            let event = Event::Command { by, command: command.clone(), key: None };
             let tried = house.ledger.read(name, |state| {
                 let recorded = Recorded { seq: state.seq + 1, at_ms: now_ms().max(state.at_ms), event };
                 engine::step(&mut state.clone(), &recorded).map(drop)
@@ -106,7 +108,7 @@ async fn show(house: &House, name: &str, who: &Asker, output: Output) -> anyhow:
         Output::Text => {
             found.iter().try_for_each(|(system, standing)| say(&line(system, standing)))?;
             let half = stage.and_then(|stage| HalfReleased::of(name, &stage, &found));
-            half.map_or(Ok(()), |half| say(&half.sentence()))
+            half.map_or(Ok(()), |half| say(&sentence(&half)))
         }
     }
 }

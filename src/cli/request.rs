@@ -1,38 +1,40 @@
 //! Asks the engine for something, of one system or of each, and says what came of it. One place, so that every command asks
 //! and answers alike.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use clap::Args;
 
-use super::{House, asking::Asking, output::Output};
-use crate::engine::{Command, RunId};
+use super::{Source, asking::Asking, output::Output};
+use crate::{engine::Command, view::answers::Done};
 
 impl Asking {
     /// Asks the engine and says what came of it.
-    pub(super) async fn ask(&self, config: &Path, output: Output, command: Command, done: &str) -> anyhow::Result<()> {
-        self.ask_and_say(config, output, command, |_| done.to_owned()).await
+    pub(super) async fn ask(
+        &self,
+        source: &Source,
+        output: Output,
+        command: Command,
+        done: &str,
+    ) -> anyhow::Result<()> {
+        self.ask_and_say(source, output, command, |_| done.to_owned()).await
     }
 
     /// The same, where what came of it is said with who asked.
     pub(super) async fn ask_and_say(
         &self,
-        config: &Path,
+        source: &Source,
         output: Output,
         command: Command,
         done: impl FnOnce(&str) -> String,
     ) -> anyhow::Result<()> {
-        let house = House::open(config).await?;
-        let system = house.find_system(self).await?;
-        let asker = self.who.asker();
-        let done = done(&house.settings.principal(&asker)?.said());
-        let entry = house.command(&system, &asker, command).await?;
-        let made = house.ledger.read(&system, |state| state.all_runs().next_back().map(|run| run.id.clone())).await?;
-        let done = house.complete(self, &system, &done).await?;
-        output.done(
-            &done,
-            &serde_json::json!({ "system": system, "seq": entry.seq, "newest_run": made.as_ref().map(RunId::as_str) }),
-        )
+        let answers = source.open().await?;
+        let asked = self.asked();
+        let system = answers.find_system(&asked).await?;
+        let done = done(&answers.asker(&asked).await?);
+        let Done { system, seq, newest_run } = answers.command(&asked, &system, command).await?;
+        let done = answers.complete(&asked, &system, &done).await?;
+        output.done(&done, &serde_json::json!({ "system": system, "seq": seq, "newest_run": newest_run }))
     }
 }
 
@@ -49,15 +51,21 @@ pub(super) struct AskingEach {
 impl AskingEach {
     /// Asks the engine of each system. One that refuses does not keep the others from being asked; the first refusal is
     /// the error.
-    pub(super) async fn ask(self, config: &Path, output: Output, command: &Command, done: &str) -> anyhow::Result<()> {
-        let house = House::open(config).await?;
-        let asker = self.one.who.asker();
+    pub(super) async fn ask(
+        self,
+        source: &Source,
+        output: Output,
+        command: &Command,
+        done: &str,
+    ) -> anyhow::Result<()> {
+        let answers = source.open().await?;
+        let named = self.one.asked();
         let systems =
-            if self.all { house.visible_systems(&asker).await? } else { vec![house.find_system(&self.one).await?] };
+            if self.all { answers.visible_systems(&named).await? } else { vec![answers.find_system(&named).await?] };
         let (mut asked, mut refused) = (Vec::new(), None);
         for system in systems {
-            match house.command(&system, &asker, command.clone()).await {
-                Ok(entry) => asked.push((system, entry.seq)),
+            match answers.command(&named, &system, command.clone()).await {
+                Ok(done) => asked.push((system, done.seq)),
                 Err(error) => refused = refused.or(Some(error.context(format!("{system} was not asked for it")))),
             }
         }

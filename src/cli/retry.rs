@@ -1,10 +1,8 @@
 //! `tidegate retry`: does the failed steps of a run again, and what comes after them.
 
-use std::path::Path;
-
 use clap::Args;
 
-use super::{Asking, output::Output};
+use super::{Asking, Source, output::Output};
 use crate::engine::{Command, RunId};
 
 /// Do the failed steps of a run again.
@@ -18,8 +16,8 @@ pub(super) struct Retry {
 }
 
 impl Retry {
-    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+    pub(super) async fn execute(self, source: &Source, output: Output) -> anyhow::Result<()> {
         let done = format!("{} goes on where it failed", self.run);
-        self.asking.ask(config, output, Command::Retry { run: self.run }, &done).await
+        self.asking.ask(source, output, Command::Retry { run: self.run }, &done).await
     }
 }

@@ -1,10 +1,8 @@
 //! `tidegate rollback`: takes a stage back to a version that was verified there before.
 
-use std::path::Path;
-
 use clap::Args;
 
-use super::{Asking, output::Output};
+use super::{Asking, Source, output::Output};
 use crate::{
     engine::{Command, RunId},
     rules::StageName,
@@ -28,9 +26,9 @@ pub(super) struct Rollback {
 }
 
 impl Rollback {
-    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+    pub(super) async fn execute(self, source: &Source, output: Output) -> anyhow::Result<()> {
         let done = format!("{} goes back: `tidegate status` shows how far it is", self.stage);
         let command = Command::Rollback { stage: self.stage, to: self.to, reason: self.reason };
-        self.asking.ask(config, output, command, &done).await
+        self.asking.ask(source, output, command, &done).await
     }
 }

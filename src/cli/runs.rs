@@ -1,15 +1,13 @@
 //! `tidegate runs`: lists runs, the newest first.
 
-use std::path::Path;
-
 use clap::Args;
 
 use super::{
-    Asking, House,
+    Asking, Source,
     output::{Output, say},
     words,
 };
-use crate::{engine::Run, rules::StageName, store::RunFilter};
+use crate::{engine::Run, house::questions::RunsWanted, rules::StageName};
 
 /// List runs, the newest first: those that go on, then those that ended.
 #[derive(Debug, Args)]
@@ -29,23 +27,11 @@ pub(super) struct Runs {
 }
 
 impl Runs {
-    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        let house = House::open_to_read(config).await?;
-        let system = house.system(&self.asking).await?;
-        let filter =
-            RunFilter { subject: self.rule.clone(), stage: self.stage.clone(), ..RunFilter::newest(self.limit) };
-        let wanted = |run: &&Run| {
-            self.rule.as_ref().is_none_or(|rule| run.subject.name() == rule)
-                && self.stage.as_ref().is_none_or(|stage| run.stage == *stage)
-        };
-        let mut runs = house.ledger.store().runs(&system, &filter).await?;
-        // A run that failed and goes on again is in both places; the state knows better.
-        let live =
-            house.ledger.read(&system, |state| state.live_runs().filter(wanted).cloned().collect::<Vec<_>>()).await?;
-        runs.retain(|run| live.iter().all(|live| live.number != run.number));
-        runs.extend(live);
-        runs.sort_by_key(|run| std::cmp::Reverse(run.number));
-        runs.truncate(self.limit as usize);
+    pub(super) async fn execute(self, source: &Source, output: Output) -> anyhow::Result<()> {
+        let answers = source.open_to_read().await?;
+        let system = answers.system(&self.asking.asked()).await?;
+        let wanted = RunsWanted { rule: self.rule, stage: self.stage, before: None, limit: self.limit };
+        let runs = answers.runs(&system, &wanted).await?;
         match output {
             Output::Json => output.json(&runs.into_iter().map(Run::as_shown).collect::<Vec<_>>()),
             Output::Text if runs.is_empty() => say("there have been no such runs"),

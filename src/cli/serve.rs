@@ -12,24 +12,20 @@ use clap::Args;
 use tokio::signal::unix::SignalKind;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    asker::Asker,
-    asking::Who,
-    house::House,
-    in_force::{Brought, RulesWatch},
-    private, provided,
-    signals::told_to_stop,
-    signing::try_it,
-    socket::server::Listening,
-    upkeep::keep_up,
-    words,
-};
+use super::{House, asking::Who, provided, signals::told_to_stop, socket::server::Listening, upkeep::keep_up, words};
 use crate::{
     driver::{Breakpoints, Driver, now_ms},
     engine::Command,
+    house::{
+        asker::Asker,
+        in_force::{Brought, RulesWatch},
+        private,
+        signing::try_it,
+    },
     providers::git::{dropped, git_version},
     rules::SystemName,
     store::{DriverLock, StoreError},
+    web,
 };
 
 /// How often the rules files are looked at for changes.
@@ -69,7 +65,8 @@ impl Serve {
         });
         let asker = self.who.asker();
         let pause = self.paused.as_deref().map(|reason| (&asker, reason));
-        serve(Arc::new(house), self.breakpoints, pause, stop).await
+        let announce: web::Announce = Box::new(|link| print_line(&format!("Sign in, once: {link}")));
+        serve(Arc::new(house), self.breakpoints, pause, Some(announce), stop).await
     }
 }
 
@@ -86,11 +83,13 @@ async fn waiting_for_room<T>(doing: impl AsyncFn() -> anyhow::Result<T>) -> anyh
     }
 }
 
-/// Drives until it is told to stop. With a pause (who asks for it, and why), nothing starts before that is over.
+/// Drives until it is told to stop. With a pause (who asks for it, and why), nothing starts before that is over. Who signs in
+/// over HTTP is told where by `announce`; without it, nobody is listened to there.
 pub(super) async fn serve(
     house: Arc<House>,
     breakpoints: Option<PathBuf>,
     pause: Option<(&Asker, &str)>,
+    announce: Option<web::Announce>,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let _lock = DriverLock::take(&house.settings.database())?;
@@ -100,6 +99,10 @@ pub(super) async fn serve(
     }
     say_what_will_fail(&house).await?;
     let listening = house.settings.server.socket.as_deref().map(Listening::at).transpose()?;
+    let over_http = match &announce {
+        Some(_) => web::Listening::at(&house.settings.server).await?,
+        None => None,
+    };
     let breakpoints = match breakpoints {
         Some(socket) => Breakpoints::connect(&socket)
             .await
@@ -135,6 +138,7 @@ pub(super) async fn serve(
     let mut upkeep = tokio::spawn(keep_up(house.clone(), tools));
     let config = house.settings.file().to_owned();
     let mut answers = tokio::spawn(answer(listening, config, stop.clone()));
+    let mut over_http = tokio::spawn(answer_http(over_http, house.clone(), announce, stop.clone()));
     let mut driven = pin!(driver.drive(stop));
     let driven = tokio::select! {
         driven = &mut driven => driven,
@@ -151,7 +155,15 @@ pub(super) async fn serve(
             ended.context("what answers commands over the socket broke off; tidegate ends")?;
             driven.await
         }
+        ended = &mut over_http => {
+            ended.context("what answers over HTTP broke off; tidegate ends")?;
+            driven.await
+        }
     };
+    if !over_http.is_finished() {
+        // Told to stop, it ends what goes on, within seconds.
+        over_http.await.context("what answers over HTTP broke off")?;
+    }
     answers.abort();
     reload.abort();
     upkeep.abort();
@@ -186,6 +198,25 @@ async fn answer(listening: Option<Listening>, config: PathBuf, stop: Cancellatio
         Some(listening) => listening.answer(config, stop).await,
         None => stop.cancelled().await,
     }
+}
+
+/// Answers over HTTP, where there is a listener.
+async fn answer_http(
+    listening: Option<web::Listening>,
+    house: Arc<House>,
+    announce: Option<web::Announce>,
+    stop: CancellationToken,
+) {
+    let Some(listening) = listening else { return stop.cancelled().await };
+    tracing::info!(url = listening.url(), address = %listening.address(), "listening");
+    let server = listening.server(house, announce, stop);
+    listening.answer(server).await;
+}
+
+/// Prints a line; where nobody reads it, the server goes on.
+fn print_line(line: &str) {
+    use std::io::Write as _;
+    drop(writeln!(std::io::stdout(), "{line}"));
 }
 
 /// Says which variables of the server's own git might have been meant to get, and does not.

@@ -1,14 +1,10 @@
 //! `tidegate stats`: how well delivery goes, from the log: lead time, deployment frequency, change failure rate, and time to
 //! restore. The definitions are in `docs/looking.md`.
 
-use std::path::Path;
-
-use anyhow::bail;
 use clap::Args;
-use serde::Serialize;
 
 use super::{
-    Asking, House, moment,
+    Asking, Source,
     output::{Output, Tone, paint, say},
     progress::Progress,
     words,
@@ -17,11 +13,11 @@ use crate::{
     driver::now_ms,
     engine::{
         explain,
-        stats::Whereabouts,
-        stats::{self, Period, StageStats, Times, Week},
+        stats::{StageStats, Times, Week},
     },
-    rules::{Span, StageName, SystemName},
-    store::replay,
+    house::{moment::since_as_typed, questions::period_since},
+    rules::StageName,
+    view::stats::SystemStats,
 };
 
 /// Show how well delivery goes, from the log: lead time for changes, deployment frequency, change failure rate, and time to
@@ -32,7 +28,7 @@ use crate::{
 )]
 pub(super) struct Stats {
     /// From when on: `30d`, `2026-11-20 12:00` (UTC) or `2026-11-20T12:00:00Z`
-    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = since)]
+    #[arg(long, value_name = "TIME", default_value = "30d", value_parser = since_as_typed)]
     since: String,
     /// Only this stage
     #[arg(long)]
@@ -44,68 +40,25 @@ pub(super) struct Stats {
 /// How many weeks have a bar: half a year, which leaves room for the other columns on a terminal of 100 characters.
 const MOST_BARS: usize = 26;
 
-/// For the command line: the text, if it is a length of time or a moment.
-fn since(text: &str) -> Result<String, String> {
-    if text.parse::<Span>().is_ok() { Ok(text.to_owned()) } else { moment::as_typed(text) }
-}
-
-/// The figures of one system.
-#[derive(Serialize)]
-struct SystemStats {
-    system: SystemName,
-    #[serde(flatten)]
-    period: Period,
-    stages: Vec<StageStats>,
-}
-
 /// The heights of a bar of one character, from nothing to the most.
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 impl Stats {
-    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        let Some(house) = House::open_for(&self.asking, config).await? else { return output.nothing_yet() };
-        let systems = house.systems_shown(&self.asking).await?;
-        let until_ms = now_ms();
-        // A length alone is so long ago.
-        let since_ms = match self.since.parse::<Span>() {
-            Ok(span) => until_ms.saturating_sub(span.as_ms()),
-            Err(_) => moment::parse(&self.since, until_ms)?,
-        };
-        let period = Period { since_ms, until_ms };
-        if period.since_ms > period.until_ms {
-            bail!("{} has not come yet: `--since` is a moment of the past", explain::time(period.since_ms));
-        }
+    pub(super) async fn execute(self, source: &Source, output: Output) -> anyhow::Result<()> {
+        let Some(answers) = source.open_for(&self.asking.asked()).await? else { return output.nothing_yet() };
+        let systems = answers.systems_shown(&self.asking.asked()).await?;
+        let period = period_since(&self.since, now_ms())?;
         let mut all = Vec::new();
         for system in systems {
-            all.push(self.of(&house, system, period).await?);
+            let progress = Progress::of(format!("reading {system}"));
+            let tell = |seq, last| progress.tell(seq, last);
+            all.push(answers.stats(&system, (&self.since, period), self.stage.as_ref(), tell).await?);
         }
         match output {
             Output::Json => output.json(&all),
             Output::Text if all.is_empty() => output.nothing_yet(),
             Output::Text => all.iter().try_for_each(|stats| say(&text(stats))),
         }
-    }
-
-    async fn of(&self, house: &House, system: SystemName, period: Period) -> anyhow::Result<SystemStats> {
-        let store = house.ledger.store().as_ref();
-        let last = store.last_seq(&system).await?;
-        let progress = Progress::of(format!("reading {system}"));
-        let mut whereabouts = Whereabouts::default();
-        let state = replay(store, &system, None, |recorded, decision, state| {
-            progress.tell(recorded.seq, last);
-            whereabouts.take(recorded, decision, state);
-        });
-        let state = state.await?;
-        drop(progress);
-        let stages: Vec<StageName> = state.rules().iter().flat_map(|rules| rules.stages.keys().cloned()).collect();
-        if let Some(stage) = self.stage.as_ref().filter(|stage| !stages.contains(stage)) {
-            let there: Vec<&str> = stages.iter().map(StageName::as_str).collect();
-            bail!("{system} has no stage `{stage}`; it has: {}", there.join(", "));
-        }
-        let period = period.known_since(whereabouts.first_ms());
-        let mut stages = stats::of(&whereabouts, &stages, period);
-        stages.retain(|stats| self.stage.as_ref().is_none_or(|stage| stats.stage == *stage));
-        Ok(SystemStats { system, period, stages })
     }
 }
 

@@ -1,10 +1,8 @@
 //! `tidegate take-back`: undoes what a promotion merged before it failed.
 
-use std::path::Path;
-
 use clap::Args;
 
-use super::{Asking, output::Output};
+use super::{Asking, Source, output::Output};
 use crate::engine::{Command, RunId};
 
 /// Undo what a promotion merged before it failed, where its rules say `on_failure: keep`. `tidegate retry` finishes it
@@ -22,9 +20,9 @@ pub(super) struct TakeBack {
 }
 
 impl TakeBack {
-    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+    pub(super) async fn execute(self, source: &Source, output: Output) -> anyhow::Result<()> {
         let done = format!("what {} merged is taken back: `tidegate status` shows how far it is", self.run);
         let command = Command::TakeBack { run: self.run, reason: self.reason };
-        self.asking.ask(config, output, command, &done).await
+        self.asking.ask(source, output, command, &done).await
     }
 }

@@ -1,17 +1,17 @@
 //! `tidegate trace`: follows an artifact or commit both ways.
 
-use std::{collections::BTreeSet, path::Path};
+use std::collections::BTreeSet;
 
 use anyhow::bail;
 use clap::Args;
 
 use super::{
-    Asking, House,
+    Asking, Source,
     output::{Output, Tone, paint, say},
 };
 use crate::{
     engine::{Artifact, Link},
-    store::{self, Traced},
+    store::Traced,
 };
 
 /// Follow an artifact or commit both ways: what it was made from, and what was made from it.
@@ -26,10 +26,10 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        let house = House::open_to_read(config).await?;
-        let system = house.system(&self.asking).await?;
-        let traced = store::trace(house.ledger.store().as_ref(), &system, &self.name).await?;
+    pub(super) async fn execute(self, source: &Source, output: Output) -> anyhow::Result<()> {
+        let answers = source.open_to_read().await?;
+        let system = answers.system(&self.asking.asked()).await?;
+        let traced = answers.trace(&system, &self.name).await?;
         if output == Output::Json {
             return output.json(&traced);
         }

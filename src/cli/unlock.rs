@@ -1,10 +1,8 @@
 //! `tidegate unlock`: makes a broken target available again.
 
-use std::path::Path;
-
 use clap::Args;
 
-use super::{Asking, output::Output};
+use super::{Asking, Source, output::Output};
 use crate::{
     engine::Command,
     rules::{StageName, TargetName},
@@ -23,8 +21,8 @@ pub(super) struct Unlock {
 }
 
 impl Unlock {
-    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+    pub(super) async fn execute(self, source: &Source, output: Output) -> anyhow::Result<()> {
         let done = format!("{} is available again in {}", self.target, self.stage);
-        self.asking.ask(config, output, Command::Unlock { target: self.target, stage: self.stage }, &done).await
+        self.asking.ask(source, output, Command::Unlock { target: self.target, stage: self.stage }, &done).await
     }
 }

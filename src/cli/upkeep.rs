@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::house::House;
+use super::House;
 use crate::{
     driver::now_ms,
     providers::git::Upkeep,

@@ -43,7 +43,7 @@ struct Changed(Vec<String>);
 
 impl VerifyLog {
     pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        let Some(house) = House::open_for(&self.asking, config).await? else { return output.nothing_yet() };
+        let Some(house) = House::open_for(&self.asking.asked(), config).await? else { return output.nothing_yet() };
         let systems = self.systems(&house).await?;
         let mut all = Vec::new();
         for system in systems {
@@ -80,7 +80,7 @@ impl VerifyLog {
         match &self.asking.system {
             Some(named) if all.contains(named) => Ok(vec![named.clone()]),
             None if self.expect.is_none() || all.len() == 1 => Ok(all),
-            _ => Ok(vec![house.system(&self.asking).await?]),
+            _ => Ok(vec![house.system(&self.asking.asked()).await?]),
         }
     }
 }

@@ -1,10 +1,8 @@
 //! `tidegate veto`: what somebody found to be bad never moves again.
 
-use std::path::Path;
-
 use clap::Args;
 
-use super::{Asking, output::Output};
+use super::{Asking, Source, output::Output};
 use crate::engine::Command;
 
 /// Never move a commit or artifact again, nor anything that holds it, in any stage; what waits with it ends. What is
@@ -25,12 +23,12 @@ pub(super) struct Veto {
 }
 
 impl Veto {
-    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+    pub(super) async fn execute(self, source: &Source, output: Output) -> anyhow::Result<()> {
         let Self { what, lift, reason, asking } = self;
         let (done, command) = match lift {
             false => (format!("{what} never moves again"), Command::Veto { what, reason }),
             true => (format!("{what} may move again"), Command::LiftVeto { what, reason }),
         };
-        asking.ask(config, output, command, &done).await
+        asking.ask(source, output, command, &done).await
     }
 }

@@ -1,10 +1,8 @@
 //! `tidegate withdraw`: takes back one's approval while the question is open.
 
-use std::path::Path;
-
 use clap::Args;
 
-use super::{Asking, output::Output};
+use super::{Asking, Source, output::Output};
 use crate::engine::{Command, RunId};
 
 /// Take back your approval of a run, or one that was given in your place, while others are still asked.
@@ -18,9 +16,9 @@ pub(super) struct Withdraw {
 }
 
 impl Withdraw {
-    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+    pub(super) async fn execute(self, source: &Source, output: Output) -> anyhow::Result<()> {
         let run = self.run.clone();
         let done = |by: &str| format!("{by} does not approve {run} any more");
-        self.asking.ask_and_say(config, output, Command::Withdraw { run: self.run }, done).await
+        self.asking.ask_and_say(source, output, Command::Withdraw { run: self.run }, done).await
     }
 }

@@ -325,7 +325,7 @@ impl Driver {
             let recorded = apart(async move { driver.ledger.record(&name, now_ms(), event).await }).await;
             let trouble = match recorded {
                 Ok(Ok(_)) => return,
-                Ok(Err(RecordError::Refused(refused))) => {
+                Ok(Err(refused @ (RecordError::Refused(_) | RecordError::Moved { .. }))) => {
                     tracing::error!(%system, effect = %effect.id, %refused, "an outcome was refused");
                     return;
                 }

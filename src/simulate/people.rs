@@ -55,7 +55,7 @@ pub(super) fn able(system: &System, run: &Run, asking: &StepRun, quorum: &Quorum
 /// The event with which a person approves.
 pub(super) fn approval(system: &System, run: &Run, by: &Principal) -> Recorded<Event> {
     let command = Command::Approve { run: run.id.clone(), digest: None };
-    Recorded { seq: system.seq + 1, at_ms: system.at_ms, event: Event::Command { by: by.clone(), command } }
+    Recorded { seq: system.seq + 1, at_ms: system.at_ms, event: Event::Command { by: by.clone(), command, key: None } }
 }
 
 /// As many people as are asked for, who are whoever they have to be.

@@ -67,7 +67,7 @@ impl Simulation {
     /// Somebody asks for something. Looking is no asking: where whoever wants to know may not ask for it, it is supposed that
     /// somebody does who may.
     async fn asked(&mut self, by: &Principal, command: Command) -> Result<(), Unpredictable> {
-        let asks = |by: &Principal| Event::Command { by: by.clone(), command: command.clone() };
+        let asks = |by: &Principal| Event::Command { by: by.clone(), command: command.clone(), key: None };
         let (seq, at_ms) = (self.system.seq + 1, self.at_ms.max(self.system.at_ms));
         let would_be = |by: &Principal| step(&mut self.system.clone(), &Recorded { seq, at_ms, event: asks(by) });
         let Err(refused @ Refused::NotAllowed { .. }) = would_be(by) else { return self.take_in(asks(by)).await };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use super::{InstallationSecret, LogRow, Standing, StoreError, standing::Snapshot};
+use super::{InstallationSecret, LogRow, Standing, StoreError, Token, TokenNote, standing::Snapshot};
 use crate::{
     engine::{Artifact, Decision, Effect, EffectId, Event, Link, Recorded, Run, RunId, RunState},
     rules::{StageName, SystemName},
@@ -95,6 +95,12 @@ pub trait Store: Send + Sync {
 
     /// What proves our commits to be ours: made with the store, once, and the same for all that share it.
     async fn secret(&self) -> Result<InstallationSecret, StoreError>;
+    /// What programs sign in with, by name: those that ended too.
+    async fn tokens(&self) -> Result<Vec<Token>, StoreError>;
+
+    /// Notes what becomes of a token. Whether it became so: a name is given once, and nothing ends twice.
+    async fn note_token(&self, note: TokenNote) -> Result<bool, StoreError>;
+
     /// Every system that anything stored speaks of, also one without a head. For checks.
     async fn named_anywhere(&self) -> Result<BTreeSet<SystemName>, StoreError>;
 

@@ -40,6 +40,14 @@ pub enum RecordError {
     /// The store could not take it.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Whoever asks had seen another state.
+    #[error("the system is at event {now}, and event {seen} was seen: look again")]
+    Moved {
+        /// What was seen.
+        seen: u64,
+        /// The place of the last event.
+        now: u64,
+    },
 }
 
 /// The systems of a store, in memory as far as they have been used.
@@ -113,7 +121,21 @@ impl Ledger {
     /// # Errors
     /// [`RecordError::Refused`] when the engine refuses the event given all that is in the log; nothing is recorded.
     /// [`RecordError::Store`] when the store fails; whether the event is recorded is then told by reading again.
-    pub async fn record(&self, system: &SystemName, at_ms: i64, mut event: Event) -> Result<Entry, RecordError> {
+    pub async fn record(&self, system: &SystemName, at_ms: i64, event: Event) -> Result<Entry, RecordError> {
+        self.record_if(system, at_ms, event, None).await
+    }
+
+    /// The same, where the last event is the one that was `seen`, if any is said.
+    ///
+    /// # Errors
+    /// Those of [`Ledger::record`], and [`RecordError::Moved`].
+    pub async fn record_if(
+        &self,
+        system: &SystemName,
+        at_ms: i64,
+        mut event: Event,
+        seen: Option<u64>,
+    ) -> Result<Entry, RecordError> {
         let slot = self.slot(system);
         let mut slot = slot.lock().await;
         let store = self.store.as_ref();
@@ -124,6 +146,14 @@ impl Ledger {
                 Some(state) => state,
                 None => up_to_date(store, system, None).await?,
             };
+            if let Some(seen) = seen {
+                state = up_to_date(store, system, Some(state)).await?;
+                if state.seq != seen {
+                    let now = state.seq;
+                    *slot = Some(state);
+                    return Err(RecordError::Moved { seen, now });
+                }
+            }
             let seq = state.seq + 1;
             let recorded = Recorded { seq, at_ms: at_ms.max(state.at_ms), event };
             match engine::step(&mut state, &recorded) {

@@ -13,6 +13,7 @@ mod replay;
 mod secret;
 mod sqlite;
 mod standing;
+mod tokens;
 mod trace;
 mod verify;
 
@@ -25,5 +26,6 @@ pub use replay::replay;
 pub use secret::InstallationSecret;
 pub use sqlite::{SqliteOptions, SqliteStore};
 pub use standing::{Head, Rows, Snapshot, Standing};
+pub use tokens::{Token, TokenHash, TokenNote};
 pub use trace::{MOST_LINKS, Traced, trace};
 pub use verify::{BrokenAt, Expected, LogCheck, verify_log, verify_log_telling};

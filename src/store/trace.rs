@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Direction, Store, StoreError};
@@ -16,7 +17,7 @@ pub const MOST_LINKS: usize = 1_000;
 const MOST_NAMED: u32 = 20;
 
 /// What a name leads to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "found", rename_all = "snake_case")]
 pub enum Traced {
     /// No artifact's name begins so.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use tidegate::{
-    cli::channels::{SmtpSettings, WebhookSettings},
+    house::channels::{SmtpSettings, WebhookSettings},
     rules::{self, Action, Notice},
 };
 
@@ -40,7 +40,7 @@ fn the_rules_by_example_load() {
 
 #[test]
 fn every_example_of_rules_and_settings_loads() {
-    for document in ["gates", "git", "notifications", "rules", "security", "signing", "targets"] {
+    for document in ["gates", "git", "notifications", "rules", "security", "server", "signing", "targets"] {
         let document = &format!("docs/{document}.md");
         let text = read(document);
         for block in blocks(&text, "yaml").into_iter().filter(|block| block.contains("version: 1")) {
@@ -49,22 +49,34 @@ fn every_example_of_rules_and_settings_loads() {
         for block in blocks(&text, "toml") {
             let files = if block.contains("[rules]") { "" } else { "rules = []\n" };
             let settings = format!("{files}{block}");
-            toml::from_str::<tidegate::cli::settings::Settings>(&settings).unwrap_or_else(|error| panic!("{error}"));
+            toml::from_str::<tidegate::house::settings::Settings>(&settings).unwrap_or_else(|error| panic!("{error}"));
         }
     }
 }
 
 #[test]
 fn every_threat_names_tests_that_there_are() {
-    let text = read("docs/security.md");
+    let (text, server) = (read("docs/security.md"), read("docs/server.md"));
     let rows = table(&text, "| a command tries to");
     assert!(rows.len() > 10);
-    let named = rows.iter().flat_map(|row| code(row[2])).chain(code(&text).into_iter().filter(|it| it.contains("::")));
+    let others = [&text, &server].map(|text| code(text).into_iter().filter(|it| it.contains("::")).collect::<Vec<_>>());
+    let named = rows.iter().flat_map(|row| code(row[2])).chain(others.concat());
     for test in named {
         let (module, name) = test.rsplit_once("::").unwrap();
         let source = read(&format!("tests/it/{}.rs", module.replace("::", "/")));
         assert!(source.contains(&format!("fn {name}()")), "there is no test {test}");
     }
+}
+
+#[test]
+fn the_tables_of_routes_are_those_of_the_server() {
+    use tidegate::web::routes::ROUTES;
+    let text = read("docs/server.md");
+    let rows = ["| question |", "| command |"].map(|beginning| table(&text, beginning)).concat();
+    let told: BTreeSet<String> = rows.iter().map(|row| format!("{} {}", one(row[0]), row[1])).collect();
+    let row =
+        |route: &&tidegate::web::routes::Route| format!("{} {} {}", route.method.name(), route.path, route.summary);
+    assert_eq!(told, ROUTES.iter().map(row).collect());
 }
 
 #[test]
@@ -112,7 +124,7 @@ fn every_row_of_who_is_who_is_held_by_a_test_of_that_name() {
         "crates/engine/tests/engine/strangers.rs",
         "crates/engine/tests/engine/asked_by.rs",
         "src/providers/git/authorship.rs",
-        "src/cli/settings/tests.rs",
+        "src/house/settings/tests.rs",
         "tests/it/git_proof.rs",
         "tests/it/scenarios/socket.rs",
         "tests/it/scenarios/who.rs",

@@ -45,7 +45,7 @@ const BESIDES: [(&str, &[&str]); 4] = [
             "crates/engine/src/engine/task.rs",
             "crates/engine/src/rules/check/steps.rs",
             "crates/engine/src/rules/check/targets.rs",
-            "src/cli/target/report.rs",
+            "src/view/target.rs",
         ],
     ),
     (

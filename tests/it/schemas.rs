@@ -5,9 +5,11 @@ use std::path::Path;
 use schemars::{JsonSchema, schema_for};
 use serde_json::Value;
 use tidegate::{
-    cli::{demo::report::DemoReport, doctor::finding::Diagnosis, settings::Settings, status::report::StatusReport},
+    cli::{demo::report::DemoReport, doctor::finding::Diagnosis},
+    house::settings::Settings,
     report::json::Report,
     simulate::report::Prediction,
+    view::status::StatusReport,
 };
 
 /// Fails when the file is not what the type gives; `UPDATE_SCHEMAS=1` writes it.
@@ -21,6 +23,17 @@ fn schema_file<T: JsonSchema>(name: &str) -> Value {
     let found = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(found == text, "schemas/{name} is not what the types give: UPDATE_SCHEMAS=1 cargo nextest run schema");
     schema
+}
+
+#[test]
+fn schema_of_the_api_is_what_the_table_of_routes_gives() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas/api.json");
+    let text = format!("{}\n", serde_json::to_string_pretty(&tidegate::web::description()).unwrap());
+    if std::env::var_os("UPDATE_SCHEMAS").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    let found = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(found == text, "schemas/api.json is not what the routes give: UPDATE_SCHEMAS=1 cargo nextest run schema");
 }
 
 fn fits(schema: &Value, document: &Value) {

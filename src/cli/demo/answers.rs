@@ -55,7 +55,7 @@ impl Answers {
             } else {
                 Command::Reject { run: run.clone(), reason: "not today".to_owned() }
             };
-            let asker = Asker { user: OsUser::current(), in_name_of: Some(APPROVER.to_owned()) };
+            let asker = Asker { user: OsUser::current().into(), in_name_of: Some(APPROVER.to_owned()) };
             house.command(system, &asker, command).await?;
             progress.answered(&run, approves)?;
         }

@@ -72,7 +72,7 @@ impl Demo {
                 bail!("{}", refused.join("\n"));
             }
             let stop = CancellationToken::new();
-            let server = tokio::spawn(serve(house.clone(), self.breakpoints.clone(), None, stop.clone()));
+            let server = tokio::spawn(serve(house.clone(), self.breakpoints.clone(), None, None, stop.clone()));
             let watched = self.watch(&house, &system, &folder, &mut progress, server).await;
             stop.cancel();
             watched?;

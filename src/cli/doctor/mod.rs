@@ -15,8 +15,8 @@ use clap::Args;
 
 use self::finding::{About, Diagnosis, Findings, Level};
 use super::{
+    House,
     asking::Who,
-    house::House,
     output::{Output, say},
     progress::Progress,
     provided,

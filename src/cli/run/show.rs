@@ -1,6 +1,5 @@
 //! `tidegate run show`: one run with its plan, what each step made, and what it waits for.
 
-use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
@@ -9,103 +8,79 @@ use crate::{
         words,
     },
     driver::now_ms,
-    engine::{Answer, Digest, Run, StepRun, explain::Waiting, gate::approval::VoidAnswer},
+    engine::{Answer, Digest, Run, StepRun, gate::approval::VoidAnswer},
+    view::run::RunShown,
 };
-
-/// A run and what it waits for, as one document.
-#[derive(Serialize)]
-pub(super) struct Shown {
-    /// The run.
-    pub(super) run: Run,
-    /// What it waits for; absent when it has ended.
-    pub(super) waiting: Option<Waiting>,
-    /// That what it deploys was made in its stage, and from what; absent where the stage before had verified all of it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) made_here: Option<String>,
-    /// What the rules mean that it asks about, line by line.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) changes: Vec<String>,
-    /// The digest that an approval now would be of.
-    pub(super) asks_for: Option<Digest>,
-    /// Of those who wrote it, those who are none of the people.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) strangers: Vec<String>,
-    /// By what it is known who wrote it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) known_by: Option<String>,
-}
 
 /// The outputs that a person looks for; the rest is in the JSON.
 const SHOWN_OUTPUTS: [&str; 12] =
     ["tag", "uri", "commit", "ami", "template", "verdict", "report", "acts", "changes", "address", "status", "by"];
 
-impl Shown {
-    /// The run for people.
-    pub(super) fn text(&self) -> String {
-        let run = &self.run;
-        let mut lines =
-            vec![format!("{}  {}  {}", paint(run.id.as_str(), Tone::Strong), run.stage, words::run_state(run.state))];
-        // The step that failed has the whole of it.
-        lines.extend(run.reason.iter().map(|reason| format!("  {}", words::first_line(reason))));
-        lines.push(format!("  because  {}, {}", words::cause(&run.cause, &run.subject), words::ago(run.created_ms)));
-        for (repository, commit) in &run.set {
-            lines.push(format!("  of       {repository} {}", commit.short()));
-        }
-        lines.extend(self.made_here.iter().map(|made| format!("           {made}")));
-        let unknown = run.steps.iter().rev().find_map(|step| step.written()).map(|written| written.unknown.join("; "));
-        let why = unknown.filter(|why| !why.is_empty()).map_or_else(String::new, |why| format!(" ({why})"));
-        let others = run.others_wrote.then(|| format!("others who are not known{why}"));
-        let named = |author: &String| match self.strangers.contains(author) {
-            true => format!("{author} {}", paint("(none of the people)", Tone::Busy)),
-            false => author.clone(),
-        };
-        let authors: Vec<String> = run.authors.iter().map(named).chain(others).collect();
-        if !authors.is_empty() {
-            lines.push(format!("  by       {}", authors.join(", ")));
-        }
-        lines.extend(self.known_by.iter().map(|by| format!("  known    by {by}")));
-        if let Some(hotfix) = &run.hotfix {
-            lines.push(format!("  hotfix   by {}: {}", hotfix.by, hotfix.reason));
-        }
-        lines.extend(run.target.iter().map(|target| format!("  target   {target}")));
-        if !self.changes.is_empty() {
-            lines.push(format!("\n{}", paint("What the rules change", Tone::Strong)));
-            lines.extend(self.changes.iter().map(|change| format!("  - {change}")));
-        }
-        lines.push(String::new());
-        for step in &run.steps {
-            step_lines(run, step, &mut lines);
-        }
-        if let Some(waiting) = &self.waiting {
-            let waits = words::waits(&waiting.for_what, waiting.since_ms, waiting.until_ms, now_ms());
-            lines.push(format!("\nIt waits for {waits}"));
-            lines.push(words::ended_by(&waiting.ended_by));
-        }
-        lines.extend(self.asks_for.iter().map(|digest| self.question(digest)));
-        lines.join("\n")
+/// The run for people.
+pub(super) fn text(shown: &RunShown) -> String {
+    let run = &shown.run;
+    let mut lines =
+        vec![format!("{}  {}  {}", paint(run.id.as_str(), Tone::Strong), run.stage, words::run_state(run.state))];
+    // The step that failed has the whole of it.
+    lines.extend(run.reason.iter().map(|reason| format!("  {}", words::first_line(reason))));
+    lines.push(format!("  because  {}, {}", words::cause(&run.cause, &run.subject), words::ago(run.created_ms)));
+    for (repository, commit) in &run.set {
+        lines.push(format!("  of       {repository} {}", commit.short()));
     }
+    lines.extend(shown.made_here.iter().map(|made| format!("           {made}")));
+    let unknown = run.steps.iter().rev().find_map(|step| step.written()).map(|written| written.unknown.join("; "));
+    let why = unknown.filter(|why| !why.is_empty()).map_or_else(String::new, |why| format!(" ({why})"));
+    let others = run.others_wrote.then(|| format!("others who are not known{why}"));
+    let named = |author: &String| match shown.strangers.contains(author) {
+        true => format!("{author} {}", paint("(none of the people)", Tone::Busy)),
+        false => author.clone(),
+    };
+    let authors: Vec<String> = run.authors.iter().map(named).chain(others).collect();
+    if !authors.is_empty() {
+        lines.push(format!("  by       {}", authors.join(", ")));
+    }
+    lines.extend(shown.known_by.iter().map(|by| format!("  known    by {by}")));
+    if let Some(hotfix) = &run.hotfix {
+        lines.push(format!("  hotfix   by {}: {}", hotfix.by, hotfix.reason));
+    }
+    lines.extend(run.target.iter().map(|target| format!("  target   {target}")));
+    if !shown.changes.is_empty() {
+        lines.push(format!("\n{}", paint("What the rules change", Tone::Strong)));
+        lines.extend(shown.changes.iter().map(|change| format!("  - {change}")));
+    }
+    lines.push(String::new());
+    for step in &run.steps {
+        step_lines(run, step, &mut lines);
+    }
+    if let Some(waiting) = &shown.waiting {
+        let waits = words::waits(&waiting.for_what, waiting.since_ms, waiting.until_ms, now_ms());
+        lines.push(format!("\nIt waits for {waits}"));
+        lines.push(words::ended_by(&waiting.ended_by));
+    }
+    lines.extend(shown.asks_for.iter().map(|digest| question(shown, digest)));
+    lines.join("\n")
+}
 
-    /// What is to be approved, and how.
-    fn question(&self, digest: &Digest) -> String {
-        let output = |kind: &str, name: &str| {
-            let step = self.run.steps.iter().find(|step| step.task.kind().name == kind)?;
-            step.outputs.get(name).map(said).filter(|said| !said.is_empty())
-        };
-        let mut lines = vec![format!("\n{}", paint("To be approved", Tone::Strong)), format!("  digest    {digest}")];
-        let facts = [
-            ("template", output("synth", "template_digest")),
-            ("verdict", output("lint", "verdict")),
-            ("warnings", output("lint", "warnings")),
-            ("report", output("lint", "report")),
-            ("plan", output("plan", "acts")),
-            ("changes", output("plan", "changes")),
-        ];
-        lines.extend(facts.into_iter().filter_map(|(name, value)| Some(format!("  {name:<9} {}", value?))));
-        let short = digest.as_str().get(..19).unwrap_or(digest.as_str());
-        lines.push(format!("\n  tidegate approve {} --digest {short}", self.run.id));
-        lines.push(format!("  tidegate reject {} --reason \"…\"", self.run.id));
-        lines.join("\n")
-    }
+/// What is to be approved, and how.
+fn question(shown: &RunShown, digest: &Digest) -> String {
+    let output = |kind: &str, name: &str| {
+        let step = shown.run.steps.iter().find(|step| step.task.kind().name == kind)?;
+        step.outputs.get(name).map(said).filter(|said| !said.is_empty())
+    };
+    let mut lines = vec![format!("\n{}", paint("To be approved", Tone::Strong)), format!("  digest    {digest}")];
+    let facts = [
+        ("template", output("synth", "template_digest")),
+        ("verdict", output("lint", "verdict")),
+        ("warnings", output("lint", "warnings")),
+        ("report", output("lint", "report")),
+        ("plan", output("plan", "acts")),
+        ("changes", output("plan", "changes")),
+    ];
+    lines.extend(facts.into_iter().filter_map(|(name, value)| Some(format!("  {name:<9} {}", value?))));
+    let short = digest.as_str().get(..19).unwrap_or(digest.as_str());
+    lines.push(format!("\n  tidegate approve {} --digest {short}", shown.run.id));
+    lines.push(format!("  tidegate reject {} --reason \"…\"", shown.run.id));
+    lines.join("\n")
 }
 
 /// An output for people: a text as it is, texts in a row.

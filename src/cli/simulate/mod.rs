@@ -15,7 +15,6 @@ use super::{
     Asking, House,
     asker::Asker,
     check::mistakes_in,
-    house::current_program,
     in_force::checked::{Checking, Standing},
     moment,
     output::{Output, say},
@@ -26,6 +25,7 @@ use super::{
 use crate::{
     driver::now_ms,
     engine::{Command, Digest, Principal, RunId, StartOn, System, explain},
+    house::current_program,
     providers::git::{GitOptions, commit_in},
     rules::{Loaded, RepositoryName, RuleName, Rules, StageName},
     simulate::{
@@ -259,7 +259,7 @@ impl Simulate {
             }
         };
         let house = House::open_to_read(config).await?;
-        let system = house.system(&how.asking).await?;
+        let system = house.system(&how.asking.asked()).await?;
         let state = house.ledger.read(&system, System::clone).await?;
         let rules = how.rules.as_deref().map(|file| changed_rules(file, &state, &house, output)).transpose()?;
         let objects = house.settings.objects().open_to_read()?;

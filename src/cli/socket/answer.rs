@@ -52,7 +52,7 @@ impl Answer {
         stream.set_nonblocking(true)?;
         let peer = UnixStream::from_std(stream).and_then(|stream| stream.peer_cred());
         let uid = peer.context("standard input is no socket of whoever asks: the server starts this command")?.uid();
-        let asker = Asker { user: OsUser::numbered(uid), in_name_of: self.in_name_of.clone() };
+        let asker = Asker { user: OsUser::numbered(uid).into(), in_name_of: self.in_name_of.clone() };
         let settings = Settings::read(config)?;
         if settings.people.is_empty() {
             return Err(refused(

@@ -2,10 +2,12 @@
 //! them; where the terminal is narrower than that, they share it; where it is too narrow for that, the stages stand one
 //! below the other. What is cut is cut where it tells least: an age, a mark and the end of an address stay.
 
-use super::report::{HeadStatus, RepositoryStatus, StatusReport, TargetStatus};
-use crate::cli::{
-    output::{Tone, paint},
-    words,
+use crate::{
+    cli::{
+        output::{Tone, paint},
+        words,
+    },
+    view::status::{HeadStatus, RepositoryStatus, StatusReport, TargetStatus},
 };
 
 /// The mark of a head that what runs there does not have.
@@ -92,18 +94,16 @@ pub(super) fn lines(report: &StatusReport, now_ms: i64, width: Option<usize>) ->
         None => across(report, &rows, names, &needs),
     };
     let heads = report.repositories.iter().flat_map(|repository| repository.heads.values());
-    if heads.into_iter().any(HeadStatus::is_still_to_run) {
+    if heads.into_iter().any(is_still_to_run) {
         let legend = Cell::of(format!("{TO_RUN} not in what runs there yet"));
         lines.push(paint(&legend.within(width.unwrap_or(usize::MAX)), Tone::Quiet));
     }
     lines
 }
 
-impl HeadStatus {
-    /// Whether what runs in its stage does not have it.
-    fn is_still_to_run(&self) -> bool {
-        self.runs == Some(false)
-    }
+/// Whether what runs in its stage does not have it.
+fn is_still_to_run(head: &HeadStatus) -> bool {
+    head.runs == Some(false)
 }
 
 /// The widths of the columns in so much room, none wider than it needs to be; `None` when one would be too narrow.
@@ -202,7 +202,7 @@ fn head_cells(head: &HeadStatus, now_ms: i64) -> (Cell, Cell) {
     let (forced, short) = if head.forced { (" (forced)", " !") } else { ("", "") };
     let commit = head.commit.get(..10).unwrap_or(&head.commit);
     let age = format!(", {}", words::before(now_ms, head.since_ms));
-    let mark = if head.is_still_to_run() { TO_RUN } else { "●" };
+    let mark = if is_still_to_run(head) { TO_RUN } else { "●" };
     (Cell::with_tail(format!("{mark} {commit}"), forced, short), Cell::with_tail(format!("  {}", head.by), &age, &age))
 }
 

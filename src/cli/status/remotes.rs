@@ -1,85 +1,16 @@
-//! Which calls to remotes go on, what waits for one, and what is read there and doubted.
-
-use std::path::Path;
-
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+//! Which calls to remotes go on, in lines.
 
 use crate::{
     cli::{
-        House,
         output::{Tone, paint},
         words,
     },
-    engine::{System, explain},
-    providers::git::{Call, CallKind, Mirrors},
-    rules::repository_key,
+    engine::explain,
+    view::status::RemoteCall,
 };
 
 /// What is heard of more often goes on well.
 const QUIET_MS: i64 = 5_000;
-
-/// Something that goes on at the remote of a repository.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct RemoteCall {
-    /// The repository.
-    pub repository: String,
-    /// What is done, as in `cloning dev`.
-    pub doing: String,
-    /// How far it is, as in `37 %, 120.00 MiB`.
-    pub progress: Option<String>,
-    /// Since when: milliseconds since 1970, UTC.
-    pub since_ms: i64,
-    /// When it was last heard of: milliseconds since 1970, UTC.
-    pub heard_ms: i64,
-    /// Until when it goes on if nothing more is heard: milliseconds since 1970, UTC; absent where it waits for another call.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub until_ms: Option<i64>,
-    /// What becomes of it then: `tried_again` or `believed`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub then: Option<String>,
-}
-
-/// The repositories of a system: name and URL.
-pub(in crate::cli) fn urls(state: &System) -> Vec<(String, String)> {
-    let rules = state.rules();
-    let repositories = rules.iter().flat_map(|rules| &rules.repositories);
-    repositories.map(|(name, repository)| (name.to_string(), repository.url.clone())).collect()
-}
-
-/// What the server says that goes on at the remotes of these repositories.
-pub(in crate::cli) fn of(house: &House, urls: &[(String, String)]) -> Vec<RemoteCall> {
-    let calls = Mirrors::calls_told(&house.settings.data.join("mirrors"));
-    if calls.is_empty() {
-        return Vec::new();
-    }
-    let name_of = |url: &str| Mirrors::directory_in(Path::new(""), url, repository_key).ok();
-    let named = urls.iter().filter_map(|(name, url)| Some((name, name_of(url)?))).collect::<Vec<_>>();
-    let of = |(name, mirror): &(&String, std::path::PathBuf)| {
-        let calls = calls.iter().filter(|call| Path::new(&call.mirror) == mirror);
-        calls.map(|call| remote_call(name, call)).collect::<Vec<_>>()
-    };
-    named.iter().flat_map(of).collect()
-}
-
-fn remote_call(repository: &str, call: &Call) -> RemoteCall {
-    let Call { kind, doing, progress, since_ms, heard_ms, patience_ms, mirror: _ } = call;
-    let then = match kind {
-        CallKind::Process => Some("tried_again".to_owned()),
-        CallKind::Wait => None,
-        CallKind::Doubt => Some("believed".to_owned()),
-    };
-    RemoteCall {
-        repository: repository.to_owned(),
-        doing: doing.clone(),
-        progress: progress.clone(),
-        since_ms: *since_ms,
-        heard_ms: *heard_ms,
-        until_ms: then.as_ref().map(|_| heard_ms.saturating_add(*patience_ms)),
-        then,
-    }
-}
 
 /// One line for each, as it is seen at `now_ms`.
 pub(in crate::cli) fn lines(calls: &[RemoteCall], now_ms: i64) -> impl Iterator<Item = String> {
@@ -103,6 +34,10 @@ pub(in crate::cli) fn lines(calls: &[RemoteCall], now_ms: i64) -> impl Iterator<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        house::remotes::remote_call,
+        providers::git::{Call, CallKind},
+    };
 
     #[test]
     fn who_looks_is_told_who_waits_for_what_since_when_and_until_when() {

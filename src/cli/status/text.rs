@@ -1,17 +1,13 @@
 //! A system's status in text: the lattice, and below it what moves, what waits for whom, and what went wrong.
 
-use super::{
-    holds::HoldStatus,
-    lattice, releases, remotes,
-    report::{LiveRun, Past, RulesCommit, RulesStatus, StatusReport},
-    untold,
-};
+use super::{lattice, releases, remotes, untold, versions};
 use crate::{
     cli::{
         output::{Tone, paint, width},
         words,
     },
     engine::{CommitId, explain},
+    view::status::{HoldStatus, LiveRun, Past, RulesCommit, RulesStatus, StatusReport},
 };
 
 /// How wide the columns of the lists are: as wide as what is in them.
@@ -55,7 +51,7 @@ pub(in crate::cli) fn of(report: &StatusReport, now_ms: i64) -> String {
     }));
     lines.extend(report.rules.iter().filter_map(|rules| rules_line(rules, now_ms)));
     lines.extend(held(&report.holds, columns, now_ms));
-    let (said, half_way) = report.versions.lines(columns.stage, now_ms);
+    let (said, half_way) = versions::lines(&report.versions, columns.stage, now_ms);
     if !said.is_empty() {
         lines.push(format!("\n{}", paint("Decided", Tone::Strong)));
         lines.extend(said);

@@ -1,14 +1,14 @@
 //! `tidegate target list`: all targets, a line each.
 
-use std::path::Path;
-
 use clap::Args;
 
-use super::report::{TargetReport, life_said};
-use crate::cli::{
-    Asking, House,
-    output::{Output, say},
-    words,
+use crate::{
+    cli::{
+        Asking, Source,
+        output::{Output, say},
+        words,
+    },
+    view::target::{TargetReport, life_said},
 };
 
 /// List the targets: where each is in its life, how it stands, who has it.
@@ -19,10 +19,10 @@ pub(in crate::cli) struct List {
 }
 
 impl List {
-    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        let house = House::open_to_read(config).await?;
-        let system = house.system(&self.asking).await?;
-        let targets = house.ledger.read(&system, TargetReport::all).await?;
+    pub(super) async fn execute(self, source: &Source, output: Output) -> anyhow::Result<()> {
+        let answers = source.open_to_read().await?;
+        let system = answers.system(&self.asking.asked()).await?;
+        let targets = answers.targets(&system).await?;
         match output {
             Output::Json => output.json(&targets),
             Output::Text if targets.is_empty() => say("the rules have no target"),

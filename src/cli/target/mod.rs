@@ -1,18 +1,19 @@
 //! `tidegate target`: what is deployed to, how it stands, and what people do to it by hand.
 
 mod list;
-pub mod report;
 mod show;
 
-use std::{io::IsTerminal as _, path::Path};
+use std::io::IsTerminal as _;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
 
-use super::{Asking, House, output::Output};
+use super::{Asking, Source, output::Output};
 use crate::{
     engine::Command,
+    house::questions::RunsWanted,
     rules::{Operation, StageName, TargetName},
+    view::answers::Done,
 };
 
 /// Look at what is deployed to, and provision, delete or recover it.
@@ -56,44 +57,43 @@ pub(super) struct Delete {
 }
 
 impl Target {
-    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+    pub(super) async fn execute(self, source: &Source, output: Output) -> anyhow::Result<()> {
         match self {
-            Self::List(list) => list.execute(config, output).await,
-            Self::Show(show) => show.execute(config, output).await,
-            Self::Observe(at) => at.observe(config, output).await,
-            Self::Provision(at) => at.ask(Operation::Provision, config, output).await,
-            Self::Recover(at) => at.ask(Operation::Recover, config, output).await,
-            Self::Delete(delete) => delete.execute(config, output).await,
+            Self::List(list) => list.execute(source, output).await,
+            Self::Show(show) => show.execute(source, output).await,
+            Self::Observe(at) => at.observe(source, output).await,
+            Self::Provision(at) => at.ask(Operation::Provision, source, output).await,
+            Self::Recover(at) => at.ask(Operation::Recover, source, output).await,
+            Self::Delete(delete) => delete.execute(source, output).await,
         }
     }
 }
 
 impl At {
-    async fn observe(self, config: &Path, output: Output) -> anyhow::Result<()> {
+    async fn observe(self, source: &Source, output: Output) -> anyhow::Result<()> {
         let (target, stage) = (self.target, self.stage);
         let done = format!("{target} in {stage} is looked at: `tidegate target show {target} --stage {stage}`");
-        self.asking.ask(config, output, Command::Observe { target, stage }, &done).await
+        self.asking.ask(source, output, Command::Observe { target, stage }, &done).await
     }
 
     /// Asks for an operation, and names the run that does it.
-    async fn ask(self, operation: Operation, config: &Path, output: Output) -> anyhow::Result<()> {
-        let house = House::open(config).await?;
-        let system = house.find_system(&self.asking).await?;
+    async fn ask(self, operation: Operation, source: &Source, output: Output) -> anyhow::Result<()> {
+        let answers = source.open().await?;
+        let system = answers.find_system(&self.asking.asked()).await?;
         let command = Command::Operate { operation, target: self.target.clone(), stage: self.stage.clone() };
-        let entry = house.command(&system, &self.asking.who.asker(), command).await?;
-        let made = |run: &&crate::engine::Run| run.subject == crate::engine::Subject::Operation(operation);
-        let run = house
-            .ledger
-            .read(&system, |state| state.all_runs().rev().find(made).map(|run| run.id.to_string()).unwrap_or_default());
-        let run = run.await?;
+        let asked = self.asking.asked();
+        let Done { seq, .. } = answers.command(&asked, &system, command).await?;
+        let wanted = RunsWanted { rule: Some(operation.name().to_owned()), stage: None, before: None, limit: 1 };
+        let newest = answers.runs(&system, &wanted).await?;
+        let run = newest.first().map(|run| run.id.to_string()).unwrap_or_default();
         let done = format!("{run} is to {} {} in {}", operation.name(), self.target, self.stage);
-        let done = house.complete(&self.asking, &system, &done).await?;
-        output.done(&done, &serde_json::json!({ "system": system, "seq": entry.seq, "run": run }))
+        let done = answers.complete(&asked, &system, &done).await?;
+        output.done(&done, &serde_json::json!({ "system": system, "seq": seq, "run": run }))
     }
 }
 
 impl Delete {
-    async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+    async fn execute(self, source: &Source, output: Output) -> anyhow::Result<()> {
         let Self { at, confirm } = self;
         let given = match confirm {
             Some(given) => given,
@@ -108,7 +108,7 @@ impl Delete {
         if given != at.target.as_str() {
             bail!("nothing was deleted: `{given}` is not the name of the target, which is `{}`", at.target);
         }
-        at.ask(Operation::Delete, config, output).await
+        at.ask(Operation::Delete, source, output).await
     }
 }
 

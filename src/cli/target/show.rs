@@ -1,19 +1,15 @@
 //! `tidegate target show`: one target, all that is known of it.
 
-use std::path::Path;
-
-use anyhow::bail;
 use clap::Args;
 
-use super::report::{PlanReport, TargetReport, life_said};
 use crate::{
     cli::{
-        Asking, House,
+        Asking, Source,
         output::{Output, say},
         words,
     },
-    engine::TargetKey,
     rules::{StageName, TargetName},
+    view::target::{PlanReport, TargetReport, life_said},
 };
 
 /// Show one target, with the plan that a run now would make and what another hand changed.
@@ -30,17 +26,10 @@ pub(in crate::cli) struct Show {
 }
 
 impl Show {
-    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        let house = House::open_to_read(config).await?;
-        let system = house.system(&self.asking).await?;
-        let key = TargetKey::Target(self.target.clone(), self.stage.clone());
-        let (found, known) =
-            house.ledger.read(&system, |state| (TargetReport::of(state, &key), TargetReport::all(state))).await?;
-        let known: Vec<String> = known.iter().map(|target| format!("{}@{}", target.target, target.stage)).collect();
-        let is_known = known.contains(&key.to_string());
-        let Some(report) = found.filter(|_| is_known) else {
-            bail!("there is no target `{}` in {}; there are: {}", self.target, self.stage, known.join(", "));
-        };
+    pub(super) async fn execute(self, source: &Source, output: Output) -> anyhow::Result<()> {
+        let answers = source.open_to_read().await?;
+        let system = answers.system(&self.asking.asked()).await?;
+        let report = answers.target(&system, &self.target, &self.stage).await?;
         match output {
             Output::Json => output.json(&report),
             Output::Text => lines(&report).iter().try_for_each(|line| say(line)),

@@ -11,6 +11,7 @@ mod probe;
 mod schema;
 mod secret;
 mod standing;
+mod tokens;
 mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,7 +22,9 @@ use tokio::sync::watch;
 
 use self::append::Append;
 pub use self::database::{SqliteOptions, SqliteStore};
-use super::{Claimed, Direction, InstallationSecret, LogRow, RunFilter, Snapshot, Standing, Store, StoreError};
+use super::{
+    Claimed, Direction, InstallationSecret, LogRow, RunFilter, Snapshot, Standing, Store, StoreError, Token, TokenNote,
+};
 use crate::{
     engine::{Artifact, Decision, Effect, EffectId, Event, Link, Recorded, Run, RunId},
     rules::SystemName,
@@ -146,6 +149,14 @@ impl Store for SqliteStore {
         let secret = rows.first().map(|row| self.place.read::<Vec<u8>>(row, 0)).transpose()?;
         let secret = secret.and_then(|secret| <[u8; 32]>::try_from(secret).ok());
         secret.map(InstallationSecret::new).ok_or_else(|| self.place.damaged("the installation's secret is missing"))
+    }
+
+    async fn tokens(&self) -> Result<Vec<Token>, StoreError> {
+        self.all_tokens().await
+    }
+
+    async fn note_token(&self, note: TokenNote) -> Result<bool, StoreError> {
+        self.writer.note_token(note).await
     }
 
     async fn named_anywhere(&self) -> Result<BTreeSet<SystemName>, StoreError> {

@@ -14,10 +14,11 @@ use super::{
     append::{self, Append},
     claims::{self, Claim},
     failure::Place,
+    tokens,
 };
 use crate::{
     rules::SystemName,
-    store::{Claimed, Snapshot, StoreError},
+    store::{Claimed, Snapshot, StoreError, TokenNote},
 };
 
 /// How many requests share a transaction at most: bounds how long the first waits for the last.
@@ -44,6 +45,7 @@ enum Request {
     BeginDriving(Reply<()>),
     DropSnapshot(SystemName, Reply<()>),
     PutSnapshot(SystemName, Snapshot, Reply<()>),
+    NoteToken(TokenNote, Reply<bool>),
 }
 
 impl Writer {
@@ -83,6 +85,10 @@ impl Writer {
         self.ask(|reply| Request::PutSnapshot(system.clone(), snapshot, reply)).await
     }
 
+    pub(super) async fn note_token(&self, note: TokenNote) -> Result<bool, StoreError> {
+        self.ask(|reply| Request::NoteToken(note, reply)).await
+    }
+
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.clone()
     }
@@ -114,6 +120,7 @@ enum Answer {
     Appended(Reply<()>, Result<(), StoreError>),
     Claimed(Reply<Vec<Claimed>>, Vec<Claimed>),
     Done(Reply<()>),
+    Noted(Reply<bool>, bool),
 }
 
 impl Task {
@@ -248,6 +255,10 @@ impl Request {
                 let put = append::write_snapshot(connection, &system, &snapshot).await;
                 (Answer::Done(reply), put.err().map(|error| place.failed("write a snapshot", &error)))
             }
+            Self::NoteToken(note, reply) => match tokens::note(connection, place, &note).await {
+                Ok(noted) => (Answer::Noted(reply, noted), None),
+                Err(error) => (Answer::Noted(reply, false), Some(error)),
+            },
         }
     }
 
@@ -259,6 +270,7 @@ impl Request {
                 drop(reply.send(Err(error)));
             }
             Self::Claim(_, reply) => drop(reply.send(Err(error))),
+            Self::NoteToken(_, reply) => drop(reply.send(Err(error))),
         }
     }
 }
@@ -272,6 +284,7 @@ impl Answer {
             (Self::Appended(reply, Ok(())) | Self::Done(reply), failure) => {
                 drop(reply.send(failure.map_or(Ok(()), Err)));
             }
+            (Self::Noted(reply, noted), failure) => drop(reply.send(failure.map_or(Ok(noted), Err))),
             (Self::Claimed(reply, _), Some(error)) => drop(reply.send(Err(error))),
             (Self::Claimed(reply, claimed), None) => {
                 return reply.send(Ok(claimed)).err().and_then(Result::ok).unwrap_or_default();

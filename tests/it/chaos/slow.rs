@@ -1,6 +1,6 @@
 //! Where the time of slow pushes went, as the log of their systems tells: the look, the waits for places, the steps, the push.
 
-use tidegate::{cli::House, engine::Event, rules::SystemName};
+use tidegate::{engine::Event, house::House, rules::SystemName};
 
 use super::company::{Company, Pinned};
 

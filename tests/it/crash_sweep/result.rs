@@ -7,7 +7,7 @@ use std::{
 
 use git2::{ObjectType, Repository, TreeWalkMode};
 use tidegate::{
-    cli::House,
+    house::House,
     rules::SystemName,
     store::{RunFilter, verify_log},
 };

@@ -1,16 +1,17 @@
 //! A small company: three repositories, rules, people, and a `tidegate serve` that is started, killed and asked things.
 
 use std::{
+    io::{BufRead as _, BufReader},
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::Arc,
+    sync::{Arc, Mutex, mpsc},
     time::Duration,
 };
 
 use tidegate::{
-    cli::House,
     engine::{self, Event, Principal, Run, RunState, System},
+    house::House,
     providers::{
         image_builder::{BuildHandle, ImageBuilder as _, LocalImageBuilder},
         local_service::LocalService,
@@ -60,6 +61,8 @@ pub(super) struct Delivery {
     pub(super) image: TestRepo,
     pub(super) infrastructure: TestRepo,
     server: Option<Child>,
+    /// What the server prints, line by line.
+    prints: Mutex<Option<mpsc::Receiver<String>>>,
     /// Variables for the program, besides those that make it hermetic.
     pub(super) environment: Vec<(String, String)>,
 }
@@ -88,6 +91,7 @@ impl Delivery {
             ),
             folder,
             server: None,
+            prints: Mutex::default(),
             environment: Vec::new(),
         };
         delivery.write_rules(&change(RULES.to_owned()));
@@ -196,7 +200,30 @@ impl Delivery {
         let log = std::fs::File::options().create(true).append(true).open(self.root().join("serve.log")).unwrap();
         // In a process group of its own: what ends the test by a signal to its group does not end it half.
         let mut serve = self.tidegate(&arguments);
-        self.server = Some(serve.stdout(Stdio::null()).stderr(log).process_group(0).spawn().unwrap());
+        let mut server = serve.stdout(Stdio::piped()).stderr(log).process_group(0).spawn().unwrap();
+        let (prints, printed) = mpsc::channel();
+        let lines = BufReader::new(server.stdout.take().unwrap()).lines();
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| prints.send(line)));
+        (self.server, self.prints) = (Some(server), Mutex::new(Some(printed)));
+    }
+
+    /// The next link to sign in with that the server prints.
+    pub(super) fn link(&self) -> String {
+        let prints = self.prints.lock().unwrap();
+        let line = prints
+            .as_ref()
+            .unwrap()
+            .recv_timeout(DEADLINE)
+            .unwrap_or_else(|_| panic!("no link\n{}", self.server_log()));
+        line.strip_prefix("Sign in, once: ").unwrap_or_else(|| panic!("{line}")).to_owned()
+    }
+
+    /// Tells the server to stop, and waits until it has.
+    pub(super) fn stop(&mut self) {
+        let pid = i32::try_from(self.server.as_ref().unwrap().id()).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.died();
     }
 
     /// Kills the server where it stands.
@@ -227,7 +254,7 @@ impl Delivery {
             let house = House::open(&self.config()).await.unwrap();
             let by = Principal::named("tester");
             for command in [engine::Command::Pause { reason: "a look".to_owned() }, engine::Command::Resume] {
-                let event = Event::Command { by: by.clone(), command };
+                let event = Event::Command { by: by.clone(), command, key: None };
                 let (system, at_ms) = (SystemName::new(system).unwrap(), tidegate::driver::now_ms() + ahead_ms);
                 house.ledger.record(&system, at_ms, event).await.unwrap();
             }

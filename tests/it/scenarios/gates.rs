@@ -12,9 +12,9 @@ use std::{
 
 use async_trait::async_trait;
 use tidegate::{
-    cli::House,
     driver::{Breakpoints, Driver},
     engine::{RunState, StepState, System},
+    house::House,
     providers::{
         Fault,
         commit_status::{CommitStatus, CommitStatuses},

@@ -11,6 +11,7 @@ mod doctor;
 mod gates;
 mod hostile;
 mod hostile_trees;
+mod http;
 mod looking;
 mod notices;
 mod nudges;

@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
-use tidegate::cli::settings::Settings;
+use tidegate::house::settings::Settings;
 
 use super::{NEW_VERSION, delivery::Delivery};
 

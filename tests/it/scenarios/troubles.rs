@@ -11,9 +11,9 @@ use std::{
 
 use async_trait::async_trait;
 use tidegate::{
-    cli::House,
     driver::{Breakpoints, Driver},
     engine::{Artifact, Decision, Effect, EffectId, Event, Link, Recorded, Run, RunId, System},
+    house::House,
     providers::{
         Fault,
         commit_status::{CommitStatus, CommitStatuses},
@@ -21,7 +21,7 @@ use tidegate::{
     rules::{StageName, SystemName},
     store::{
         Claimed, Direction, InstallationSecret, Ledger, LogRow, RunFilter, Snapshot, SqliteStore, Standing, Store,
-        StoreError,
+        StoreError, Token, TokenNote,
     },
 };
 use tokio::sync::watch;
@@ -48,6 +48,12 @@ impl Store for Unsteady {
             1 => panic!("the test wants to see a panic here"),
             _ => self.store.last_seq(system).await,
         }
+    }
+    async fn tokens(&self) -> Result<Vec<Token>, StoreError> {
+        self.store.tokens().await
+    }
+    async fn note_token(&self, note: TokenNote) -> Result<bool, StoreError> {
+        self.store.note_token(note).await
     }
     async fn named_anywhere(&self) -> Result<BTreeSet<SystemName>, StoreError> {
         self.store.named_anywhere().await

@@ -142,7 +142,7 @@ impl Company {
     pub(super) async fn ask(&self, who: &str, command: Command) -> bool {
         let by =
             self.access.principal(who).unwrap_or_else(|| Principal { name: who.to_owned(), ..Principal::default() });
-        self.ledger.record(&self.system, self.now_ms, Event::Command { by, command }).await.is_ok()
+        self.ledger.record(&self.system, self.now_ms, Event::Command { by, command, key: None }).await.is_ok()
     }
 
     /// Lets every watch look, and take in what it finds. A watch that was asked for before a commit of ours says nothing

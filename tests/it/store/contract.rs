@@ -180,6 +180,7 @@ async fn a_command_is_judged_by_the_newest_state(store: Arc<dyn Store>) {
     let abort = |run: &str| Event::Command {
         by: Principal { name: "ada".to_owned(), ..Principal::default() },
         command: Command::Abort { run: RunId::new(run), reason: "wrong".to_owned() },
+        key: None,
     };
     let refused = theirs.record(&shop, START_MS, abort("package-2")).await;
     assert!(matches!(refused, Err(RecordError::Refused(_))), "{refused:?}");

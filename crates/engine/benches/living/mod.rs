@@ -114,7 +114,7 @@ impl World {
                 emails: [].into(),
                 asked_by: None,
             };
-            return self.record(Event::Command { by, command: Command::Approve { run, digest: None } });
+            return self.record(Event::Command { by, command: Command::Approve { run, digest: None }, key: None });
         }
         if self.news.is_empty() {
             let (software, dev) = (RepositoryName::new("software").unwrap(), StageName::new("dev").unwrap());

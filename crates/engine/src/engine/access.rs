@@ -10,7 +10,7 @@ use super::{ids::Digest, naming::Naming, refused::Refused};
 use crate::rules::{StageName, SystemName};
 
 /// The people that are known and what they may do. With no grants at all, everybody who is known may do everything.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Access {
     /// People by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -45,7 +45,7 @@ pub struct Person {
 }
 
 /// Who asks: a person or a program, with the groups that they were in when they asked.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Principal {
     /// The name, as `tidegate.toml` has it.
     pub name: String,
@@ -119,7 +119,7 @@ pub enum Role {
 }
 
 /// What a command needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Permission {
     /// To look at a system.
@@ -166,7 +166,7 @@ impl Role {
 }
 
 /// People, groups and roles in force.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AccessInForce {
     /// Of the whole of it.
     pub digest: Digest,

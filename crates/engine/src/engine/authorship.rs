@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{CommitId, EffectId};
@@ -11,7 +12,7 @@ use crate::rules::{KnownBy, RepositoryName};
 pub type Base = BTreeMap<RepositoryName, Vec<CommitId>>;
 
 /// Who wrote something.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Written {
     /// Those who are known, as in `Ada <ada@example.com>`.
     pub authors: BTreeSet<String>,
@@ -24,7 +25,7 @@ pub struct Written {
 }
 
 /// The commits that one key has signed, or that nobody has whose key is listed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Signatures {
     /// The key's fingerprint; nothing where none that is listed has signed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,7 +39,7 @@ pub struct Signatures {
 }
 
 /// What came of one try to ask git.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum Attribution {
     /// This is who wrote it.
@@ -53,7 +54,7 @@ pub enum Attribution {
 }
 
 /// What is known of who wrote what a question is about.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Authorship {
     /// What it is compared with.
     pub base: Base,

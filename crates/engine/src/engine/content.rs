@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use smol_str::SmolStr;
@@ -16,7 +17,7 @@ use crate::rules::{RepositoryName, StepId};
 pub type CommitSet = Shared<BTreeMap<RepositoryName, CommitId>>;
 
 /// The pins of one of our commit steps, as they are in a head.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PinsSeen {
     /// The step.
     pub pinner: PinnerId,
@@ -31,7 +32,7 @@ pub struct PinsSeen {
 }
 
 /// What somebody built elsewhere and brought.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Bundle {
     /// What its file was called.
     pub name: String,
@@ -44,7 +45,7 @@ pub struct Bundle {
 }
 
 /// Something that a step made, named by its content.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Artifact {
     /// What it is: `tarball`, `image`, `ami`, `commit`, `template`, `report`, `deployment`; `bundle`
     /// where somebody brought it.
@@ -57,7 +58,7 @@ pub struct Artifact {
 }
 
 /// A step of a run, as messages name it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct StepPlace {
     /// The run.
     pub run: RunId,
@@ -66,7 +67,7 @@ pub struct StepPlace {
 }
 
 /// One step of provenance: `to` was made from `from`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Link {
     /// What it was made from.
     pub from: Artifact,

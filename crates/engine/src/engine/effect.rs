@@ -1,5 +1,6 @@
 //! What the engine wants done: plain values, small, kept in the state until their outcome is in the log.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smol_str::format_smolstr;
 
@@ -7,7 +8,7 @@ use super::ids::{EffectId, RunId, TargetKey, digits, joined};
 use crate::rules::{RepositoryName, RuleName, StageName, StepId};
 
 /// One thing to be done, once, not before it is due. It names what it is about; [`super::work`] gives the whole of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Effect {
     /// Its identity within the system.
     pub id: EffectId,
@@ -19,7 +20,7 @@ pub struct Effect {
 }
 
 /// The kinds of effect.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "effect", rename_all = "snake_case")]
 pub enum EffectKind {
     /// Look at the heads of a repository until they differ from those known.
@@ -58,7 +59,7 @@ pub enum EffectKind {
 }
 
 /// What is to be done with a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Begin it; what is already begun or done under its key is found, not done again.
@@ -70,7 +71,7 @@ pub enum Phase {
 }
 
 /// What a timer is for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "timer", rename_all = "snake_case")]
 pub enum Timer {
     /// A rule's schedule at one stage.

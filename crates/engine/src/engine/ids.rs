@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smol_str::{SmolStr, format_smolstr};
 
@@ -10,8 +11,9 @@ use crate::rules::{Commit, InvalidName, RepositoryName, RuleName, StageName, Ste
 macro_rules! identity {
     ($($(#[doc = $doc:literal])+ $type:ident;)*) => {$(
         $(#[doc = $doc])+
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
         #[serde(transparent)]
+        #[schemars(with = "String")]
         pub struct $type(SmolStr);
 
         impl $type {
@@ -121,8 +123,9 @@ impl StepKey {
 
 /// What one run at a time has. As text: a target at a stage, `webshop@qa`; or, for a rule without one, its own lane,
 /// `rule:package@dev`; or the lane of promotions into a stage, `promotions:qa`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
 pub enum TargetKey {
     /// The lane of promotions into this stage, in which they follow one another.
     Promotions(StageName),
@@ -184,7 +187,7 @@ impl std::str::FromStr for TargetKey {
 }
 
 /// Where a pin is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct PinAt {
     /// The repository.
     pub repository: RepositoryName,
@@ -249,7 +252,7 @@ fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 /// A repository at a stage: a point of the lattice.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub struct Place {
     /// The repository.
     pub repository: RepositoryName,

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -16,7 +17,7 @@ use super::{
 use crate::rules::{Moves, RuleName};
 
 /// What a step made.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Made {
     /// Nothing that the engine goes by.
@@ -38,7 +39,7 @@ pub enum Made {
 }
 
 /// A commit of ours on top of a stage's branch.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Moved {
     /// The commit.
     pub commit: CommitId,
@@ -62,7 +63,7 @@ pub struct Moved {
 }
 
 /// A branch that held all of it already, or a check of what a move would bring.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Unmoved {
     /// Its head; none when what was to be undone was never there, or was only looked for.
     pub head: Option<CommitId>,
@@ -72,7 +73,7 @@ pub struct Unmoved {
 }
 
 /// What a step brings to a branch, whether or not that takes a commit.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Brings {
     /// Pins: JSON pointer → value.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -89,7 +90,7 @@ pub struct Brings {
 }
 
 /// What was deployed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Service {
     /// Where it serves.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -4,6 +4,7 @@
 mod access;
 mod advance;
 mod apply;
+mod asked_once;
 mod authors;
 mod authorship;
 mod command;

@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use smol_str::SmolStr;
@@ -17,7 +18,7 @@ use super::{
 use crate::rules::{RepositoryName, RuleName, StageName};
 
 /// What a head, or the commit of a run, says of its pins and of the rules that it is for.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Origin {
     /// Per commit step that pins into the repository: what is pinned there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -40,7 +41,7 @@ impl Origin {
 }
 
 /// What is pinned at the place of one commit step.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Pins {
     /// The file.
     pub file: String,
@@ -49,7 +50,7 @@ pub struct Pins {
 }
 
 /// A push that a rule's `paths` let through: until the next one, the rule makes the same of every head.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Wanted {
     /// The head that it made.
     pub commit: CommitId,
@@ -58,7 +59,7 @@ pub struct Wanted {
 }
 
 /// A head that there was.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Point {
     /// The commit.
     pub commit: CommitId,
@@ -78,7 +79,7 @@ pub type Provenance = BTreeMap<RepositoryName, Points>;
 pub type Points = Shared<Vec<Arc<Point>>>;
 
 /// What is known of one value of a commit step's pins.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Record {
     /// The file and the values.
     #[serde(flatten)]

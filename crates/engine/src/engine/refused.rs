@@ -40,6 +40,20 @@ pub enum Refused {
         /// Its name.
         delivery: DeliveryId,
     },
+    /// The command was done before, under this key.
+    #[error("it was done before, under the same key: it is event {seq}")]
+    DoneBefore {
+        /// Its place in the log.
+        seq: u64,
+        /// The newest run there was after it.
+        newest_run: Option<RunId>,
+    },
+    /// The key was used before, for something else.
+    #[error("the key {key} was used before, for something else; take a new key for each command")]
+    OtherBefore {
+        /// The key.
+        key: String,
+    },
     /// Somebody may not do this.
     #[error("{who} may not {what}: {reason}")]
     NotAllowed {

@@ -1,11 +1,12 @@
 //! The commit that rules are of, where they are from a repository.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ids::CommitId;
 
 /// A commit of the repository of the rules.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RulesOrigin {
     /// The repository's URL, without credentials.
     pub repository: String,

@@ -6,10 +6,11 @@ use std::{
     sync::Arc,
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A value that is copied only when one of those who share it changes it. As JSON, it is the value alone.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Shared<T>(Arc<T>);
 

@@ -59,10 +59,16 @@ pub fn step(system: &mut System, recorded: &Recorded<Event>) -> Result<Decision,
         Event::AccessLoaded { access } => turn.load_access(access),
         Event::Outcome { effect, outcome, waited_ms } => turn.outcome(effect, outcome, *waited_ms),
         Event::Nudged { what, delivery, by } => turn.nudged(what, delivery, by.as_ref())?,
-        Event::Command { by, command } => turn.command(by, command)?,
+        Event::Command { by, command, key } => {
+            key.iter().try_for_each(|key| turn.system.not_before(by, key))?;
+            turn.command(by, command)?;
+        }
     }
     turn.advance_awake();
     turn.keep_questions_current();
+    if let Event::Command { by, key: Some(key), .. } = &recorded.event {
+        turn.done_once(by, key);
+    }
     let decision = turn.system.end(seq, at_ms);
     debug_assert_eq!(super::invariants::broken(system), Vec::<String>::new(), "after event {seq}");
     Ok(decision)

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -19,7 +20,7 @@ use super::{
 use crate::rules::{Moves, Retry, StepId};
 
 /// A step within a run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StepRun {
     /// Its id within the run.
     pub id: StepId,
@@ -86,7 +87,7 @@ pub struct StepRun {
 }
 
 /// The steps of a run, in the order of the plan. Copies share those that have not changed since.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Steps(Box<[Shared<StepRun>]>);
 
@@ -157,7 +158,7 @@ impl std::ops::Index<usize> for Steps {
 }
 
 /// The plan that a step made for its target. Its acts are steps of the run.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Planned {
     /// What it does, and to what.
     #[serde(default, skip_serializing_if = "Class::is_empty")]
@@ -168,7 +169,7 @@ pub struct Planned {
 }
 
 /// How far a step is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum StepState {
     /// A step that it needs is not done.
@@ -186,7 +187,7 @@ pub enum StepState {
 }
 
 /// One person's approval of one digest.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Answer {
     /// Who.
     pub by: Principal,
@@ -200,7 +201,7 @@ pub struct Answer {
 }
 
 /// An answer that does not count any more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct VoidAnswer {
     /// The answer.
     pub answer: Answer,

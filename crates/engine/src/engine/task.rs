@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{CommitId, RunId, StepKey};
@@ -11,7 +12,7 @@ use crate::rules::{
 };
 
 /// What a step of a plan does.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
     /// What the rule says.
@@ -56,7 +57,7 @@ pub enum Task {
 }
 
 /// One act of a plan.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Act {
     /// The step that planned it.
     pub of: StepId,
@@ -67,7 +68,7 @@ pub struct Act {
 }
 
 /// What is wanted of a target.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Wanted {
     /// What a rule's step deploys.
@@ -77,7 +78,7 @@ pub enum Wanted {
 }
 
 /// A merge of one repository's part of a set.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Merge {
     /// The repository.
     pub repository: RepositoryName,
@@ -102,7 +103,7 @@ pub struct Merge {
 }
 
 /// A rule that makes something of a repository's content.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Maker {
     /// The rule.
     pub rule: RuleName,
@@ -112,7 +113,7 @@ pub struct Maker {
 }
 
 /// The way back of one repository.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Restore {
     /// The repository.
     pub repository: RepositoryName,
@@ -132,7 +133,7 @@ pub struct Restore {
 }
 
 /// What a way back brings back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Back {
     /// The content of a version's commit.
@@ -208,7 +209,7 @@ impl Task {
 }
 
 /// A name, and the systems whose promotions it holds together.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Release {
     /// The name, as people say it.
     pub name: String,
@@ -217,7 +218,7 @@ pub struct Release {
 }
 
 /// One promotion's part in a release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Member {
     /// The release.
     pub release: Release,

@@ -156,8 +156,9 @@ impl HotfixLane {
 }
 
 /// A day of a calendar: one day (`2026-12-24`) or the same day of every year (`12-25`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
 pub enum Day {
     /// Of one year.
     Once(NaiveDate),

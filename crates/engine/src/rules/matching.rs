@@ -9,6 +9,7 @@ use std::{
 };
 
 use globset::{GlobBuilder, GlobSet};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The longest pattern in bytes.
@@ -30,8 +31,9 @@ pub struct InvalidPattern {
 }
 
 /// A list of patterns, compiled when it is first asked. To all else it is the list of their texts.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(with = "Vec<String>")]
 pub struct Paths {
     patterns: Vec<String>,
     #[serde(skip)]

@@ -60,7 +60,7 @@ fn asking() -> World {
 
 fn ask_as(world: &mut World, name: &str, command: Command) -> Result<(), String> {
     let by = people().principal(name).unwrap_or_else(|| panic!("nobody is called {name}"));
-    world.offer(Event::Command { by, command }).map(drop).map_err(|refused| refused.to_string())
+    world.offer(Event::Command { by, command, key: None }).map(drop).map_err(|refused| refused.to_string())
 }
 
 fn seats(world: &World) -> Vec<String> {

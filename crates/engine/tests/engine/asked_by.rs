@@ -36,7 +36,7 @@ fn asking(access: Access) -> World {
 fn ask(world: &mut World, asker: &str, name: &str, command: Command) -> Result<(), String> {
     let person = world.system.access.as_ref().unwrap().access.principal(name).unwrap();
     let by = Principal { asked_by: Some(asker.to_owned()), ..person };
-    world.offer(Event::Command { by, command }).map(drop).map_err(|refused| refused.to_string())
+    world.offer(Event::Command { by, command, key: None }).map(drop).map_err(|refused| refused.to_string())
 }
 
 #[test]

@@ -165,7 +165,7 @@ fn commands_help(world: &World) {
 pub(super) fn give(system: &mut System, command: &Command) -> Result<(), Refused> {
     let people = ["zoe@release-managers", "kim@qa"].map(person);
     let mut offer = |by: Principal| {
-        let event = Event::Command { by, command: command.clone() };
+        let event = Event::Command { by, command: command.clone(), key: None };
         step(system, &Recorded { seq: system.seq + 1, at_ms: system.at_ms, event }).map(drop)
     };
     let [zoe, kim] = people;

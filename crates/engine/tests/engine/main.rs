@@ -4,6 +4,7 @@
 
 mod approvals;
 mod asked_by;
+mod asked_once;
 mod authors;
 mod authorship;
 mod builds;

@@ -43,7 +43,10 @@ fn asking(access: Access, signatures: Signatures) -> World {
 
 fn refusal(world: &mut World, name: &str) -> Option<String> {
     let by = world.system.access.as_ref().unwrap().access.principal(name).unwrap();
-    world.offer(Event::Command { by, command: approve("deliver-1") }).err().map(|refused| refused.to_string())
+    world
+        .offer(Event::Command { by, command: approve("deliver-1"), key: None })
+        .err()
+        .map(|refused| refused.to_string())
 }
 
 #[test]

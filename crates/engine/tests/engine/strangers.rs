@@ -59,7 +59,7 @@ fn ask_as(world: &mut World, name: &str) -> Result<(), String> {
     let known = world.system.access.as_ref().unwrap().access.principal(name);
     let by = known.unwrap_or_else(|| panic!("nobody is called {name}"));
     let command: Command = approve("deliver-1");
-    world.offer(Event::Command { by, command }).map(drop).map_err(|refused| refused.to_string())
+    world.offer(Event::Command { by, command, key: None }).map(drop).map_err(|refused| refused.to_string())
 }
 
 /// Ada may not approve it, and neither may Mary, for the author is nobody who is listed; Grace may, who may override.

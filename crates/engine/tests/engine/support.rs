@@ -373,7 +373,7 @@ impl World {
     }
 
     pub(super) fn ask(&mut self, by: &str, command: Command) -> Result<Decision, Refused> {
-        self.offer(Event::Command { by: person(by), command })
+        self.offer(Event::Command { by: person(by), command, key: None })
     }
 
     pub(super) fn asked(&mut self, by: &str, command: Command) {

@@ -60,6 +60,8 @@ pub(super) fn apply(system: &mut System, fact: &Fact) {
         Fact::VetoLifted { what } => drop(system.versions.vetoes.remove(what)),
         Fact::Delivered { delivery } => system.deliveries.push_back(delivery.clone()),
         Fact::DeliveryForgotten => drop(system.deliveries.pop_front()),
+        Fact::AskedOnce(once) => system.asked_once.push_back(once.clone()),
+        Fact::KeyForgotten => drop(system.asked_once.pop_front()),
         Fact::Succeeded { rule, stage, commit } => {
             system.succeeded.entry(rule.clone()).or_default().insert(stage.clone(), commit.clone());
         }

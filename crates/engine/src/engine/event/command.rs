@@ -1,5 +1,6 @@
 //! What somebody asks for, and what can be read from that: what it is about, and what it takes to be allowed.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{
@@ -11,7 +12,7 @@ use crate::engine::{
 use crate::rules::{Operation, RuleName, StageName, TargetName};
 
 /// What a run works on that somebody starts, where that is not the head of a stage alone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum StartOn {
     /// The commit of a tag.
@@ -21,7 +22,7 @@ pub enum StartOn {
 }
 
 /// What somebody asks for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Command {
     /// Run a rule on the present head of a stage.

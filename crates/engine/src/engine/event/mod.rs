@@ -1,11 +1,13 @@
 //! What can happen to a system. Events are facts: each is in the log before anything comes of it.
 
 mod command;
+mod key;
 mod nudge;
 mod tags;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -23,12 +25,13 @@ use crate::rules::{Quorum, Rules, StageName};
 
 pub use self::{
     command::{Command, StartOn},
+    key::{CommandKey, MOST_KEY_BYTES},
     nudge::{DeliveryId, Nudge},
     tags::{TagIn, TagsSeen},
 };
 
 /// An event as the log holds it: with its place and the recorded time, which is the only time the engine knows.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Recorded<E> {
     /// Its place in the system's log; the first is 1.
     pub seq: u64,
@@ -39,7 +42,7 @@ pub struct Recorded<E> {
 }
 
 /// What happened.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
     /// A valid rules file was read; it is in force from here on.
@@ -119,6 +122,9 @@ pub enum Event {
         by: Principal,
         /// What.
         command: Command,
+        /// What names this one asking, where whoever asks may ask again because an answer was lost.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        key: Option<CommandKey>,
     },
 }
 
@@ -128,7 +134,7 @@ pub(super) const fn is_none(time_ms: &i64) -> bool {
 }
 
 /// What came of an effect.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Outcome {
     /// A watch found that heads have moved (or saw them for the first time).
@@ -165,7 +171,7 @@ pub enum Outcome {
 }
 
 /// Why the head of a branch could not be read.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Unread {
     /// The head.
     pub commit: CommitId,
@@ -174,7 +180,7 @@ pub struct Unread {
 }
 
 /// What came of one try to deliver a notice.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum Delivery {
     /// The receiver has it.
@@ -196,7 +202,7 @@ pub enum Delivery {
 }
 
 /// A head as a watch saw it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HeadSeen {
     /// The commit.
     pub commit: CommitId,
@@ -223,7 +229,7 @@ pub struct HeadSeen {
 }
 
 /// What came of one try of a step.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "result", rename_all = "snake_case")]
 pub enum StepOutcome {
     /// It goes on outside, under a handle; look again later.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use smol_str::SmolStr;
 
@@ -9,7 +10,7 @@ use crate::engine::ids::{CommitId, RunId};
 use crate::rules::{RepositoryName, StageName, StepId, TargetName};
 
 /// What there may be news of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Nudge {
     /// The branches of a repository.
@@ -72,8 +73,9 @@ impl Nudge {
 }
 
 /// What names one delivery of a nudge: the same again, from whoever, is the same nudge.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
 pub struct DeliveryId(SmolStr);
 
 /// The longest name of a delivery.

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::{content::PinsSeen, ids::CommitId};
 use crate::rules::StageName;
 
 /// What is new of a repository's tags.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TagsSeen {
     /// The patterns by which it was looked for them; empty for all tags.
     pub patterns: BTreeSet<String>,
@@ -24,7 +25,7 @@ pub struct TagsSeen {
 }
 
 /// A tag whose commit a stage's branch has.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TagIn {
     /// The tag.
     pub tag: String,

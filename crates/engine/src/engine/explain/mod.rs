@@ -10,6 +10,7 @@ mod route;
 mod running;
 mod words;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -34,7 +35,7 @@ pub use own::{made_here, made_in};
 pub(super) const BY_THE_NEXT_EVENT: &str = "the engine, with the next event";
 
 /// What something waits for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Waiting {
     /// For what, as a clause: "approval by release-managers (0 of 2)".
     pub for_what: String,

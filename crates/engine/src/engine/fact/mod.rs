@@ -15,7 +15,9 @@ use super::{
     ids::{CommitId, EffectId, PinAt, RunId, TargetKey},
     run::{Hotfix, Run},
     shared::Shared,
-    state::{Carried, Freeze, Message, OfferedRules, Override, Pause, Pin, RefusedRules, RulesInForce, Veto},
+    state::{
+        AskedOnce, Carried, Freeze, Message, OfferedRules, Override, Pause, Pin, RefusedRules, RulesInForce, Veto,
+    },
 };
 use crate::rules::{RepositoryName, RuleName, StageName, StepId};
 
@@ -144,6 +146,10 @@ pub enum Fact {
     },
     /// The oldest nudge is forgotten.
     DeliveryForgotten,
+    /// A command was done under a key.
+    AskedOnce(AskedOnce),
+    /// The oldest key is forgotten.
+    KeyForgotten,
     /// A rule succeeded on a commit.
     Succeeded {
         /// The rule.

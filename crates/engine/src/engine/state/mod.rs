@@ -18,7 +18,7 @@ use super::{
     access::AccessInForce,
     compiled::Compiled,
     effect::Effect,
-    event::DeliveryId,
+    event::{CommandKey, DeliveryId},
     ids::{CommitId, Digest, EffectId, PinAt, RunId, TargetKey},
     origin::{Point, Record, read_records},
     rules_origin::RulesOrigin,
@@ -109,9 +109,26 @@ pub struct System {
     /// The nudges that were taken in last, oldest first.
     #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
     pub deliveries: VecDeque<DeliveryId>,
+    /// The commands that were done under a key, oldest first.
+    #[serde(default, skip_serializing_if = "VecDeque::is_empty")]
+    pub asked_once: VecDeque<AskedOnce>,
     /// What people and programs are told.
     #[serde(default, skip_serializing_if = "Notices::is_empty")]
     pub notices: Notices,
+}
+
+/// A command that was done under a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskedOnce {
+    /// The name of whoever asked.
+    pub by: String,
+    /// Under which key.
+    pub key: CommandKey,
+    /// The place of the command in the log.
+    pub seq: u64,
+    /// The newest run there was after it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest_run: Option<RunId>,
 }
 
 /// The rules in force.

@@ -5,7 +5,8 @@ mod whereabouts;
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 pub use whereabouts::{Arrival, Deployment, Stop, Whereabouts};
 
@@ -18,7 +19,7 @@ pub const WEEK_MS: i64 = 7 * 24 * 60 * 60 * 1_000;
 const LEAST_OBSERVED_MS: i64 = 24 * 60 * 60 * 1_000;
 
 /// A stretch of time: milliseconds since 1970, UTC, both ends within it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Period {
     /// Its beginning.
     pub since_ms: i64,
@@ -41,7 +42,7 @@ impl Period {
 }
 
 /// The figures of one stage within a period.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct StageStats {
     /// The stage.
     pub stage: StageName,
@@ -67,7 +68,7 @@ pub struct StageStats {
 }
 
 /// The deployments of seven days.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Week {
     /// When it begins: milliseconds since 1970, UTC.
     pub from_ms: i64,
@@ -78,7 +79,7 @@ pub struct Week {
 }
 
 /// Lengths of time, summed up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Times {
     /// Of how many.
     pub count: usize,
@@ -89,7 +90,7 @@ pub struct Times {
 }
 
 /// A failed deployment that no good one has followed: what it put into service is not as it must be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Outage {
     /// The target.
     pub target: TargetKey,

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::standing::Observation;
@@ -10,7 +11,7 @@ use crate::engine::task::Wanted;
 use crate::rules::TargetName;
 
 /// What an act does to something, mildest first. What only changes in place is not said: it is what deployments are for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
     /// It is made.
@@ -27,7 +28,7 @@ pub enum Change {
 pub type Class = BTreeMap<String, Change>;
 
 /// One act of a plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PlannedAct {
     /// What it is, among the acts of its target's kind; with its run and step, its identity: `update`, `instance-2/attach`.
     pub name: String,
@@ -40,7 +41,7 @@ pub struct PlannedAct {
 }
 
 /// What a run is going to do to a target.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ActPlan {
     /// The acts, each after those that it needs.
     pub acts: Vec<PlannedAct>,

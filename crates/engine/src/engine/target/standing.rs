@@ -1,12 +1,13 @@
 //! What looking at a target gives: one of five answers, the same for every kind, with what was seen.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::engine::ids::RunId;
 
 /// How a target stands outside.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "standing", rename_all = "snake_case")]
 pub enum Standing {
     /// It is not there.
@@ -36,7 +37,7 @@ pub enum Standing {
 }
 
 /// A target as it was seen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Observation {
     /// How it stands.
     #[serde(flatten)]
@@ -48,7 +49,7 @@ pub struct Observation {
 }
 
 /// The last look at a target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Seen {
     /// What was seen.
     #[serde(flatten)]
@@ -107,7 +108,7 @@ impl Observation {
 }
 
 /// Something that another hand changed at a target.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Difference {
     /// What.
     pub name: String,

@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 
 use tidegate_engine::{
     engine::{
-        Access, Command, CommitFact, CommitId, Delivery, Digest, Effect, EffectKind, Event, Fact, Nudge, Observation,
-        Outcome, Pins, Recorded, RepositoryFact, RunId, StageFact, Standing, StepFact, StepKey, StepOutcome, Unread,
-        fold, version::release::Release,
+        Access, Command, CommandKey, CommitFact, CommitId, Delivery, Digest, Effect, EffectKind, Event, Fact, Nudge,
+        Observation, Outcome, Pins, Recorded, RepositoryFact, RunId, StageFact, Standing, StepFact, StepKey,
+        StepOutcome, Unread, fold, version::release::Release,
     },
     rules::{Operation, StepId, SystemName},
 };
 
 use crate::support::{
-    HOUR_MS, World, abort, again, approve, failed, freeze, lift_veto, observe, operate, pause, pending, pin,
+    HOUR_MS, World, abort, again, approve, failed, freeze, lift_veto, observe, operate, pause, pending, person, pin,
     repository, retry, roll_back, rules, run_rule, stage, unlock, unpin,
     verified::{SHOP, two_versions, verified_in},
     veto,
@@ -81,7 +81,9 @@ fn people() -> World {
     world.asked("ada", unlock("shop", "dev"));
 
     world.asked("ada", pause());
-    world.asked("ada", Command::Resume);
+    let key = CommandKey::new("7f1c", Digest::of(b"resume")).unwrap();
+    let (by, command) = (person("ada"), Command::Resume);
+    world.record(Event::Command { by, command, key: Some(key) });
     let lost = StepKey::new("shop/deliver-40.19ac9d1e2f0/pin");
     world.commit(&repository("infrastructure"), &stage("dev"), "Tidegate", Some(lost));
     world.watch(&repository("infrastructure"));
@@ -173,6 +175,7 @@ fn bounds(world: &mut World, run: &str) {
         Fact::Step { run: number, step, what },
         Fact::Stage { stage: stage("dev"), what: StageFact::VersionForgotten },
         Fact::DeliveryForgotten,
+        Fact::KeyForgotten,
         Fact::Commit { commit: commit.clone(), what: CommitFact::MarkForgotten },
         Fact::Commit { commit, what: CommitFact::CarriedForgotten },
         Fact::Repository {

@@ -1,0 +1,26 @@
+//! What is opened to answer anybody, on the command line or over HTTP: the settings, the store, what steps work with, the rules
+//! in force, and who asks. It prints nothing and listens to nobody.
+
+pub mod asker;
+pub mod channels;
+pub mod failure;
+pub(crate) mod in_force;
+mod ledger_releases;
+pub(crate) mod moment;
+mod opened;
+pub mod past;
+pub(crate) mod place_waits;
+pub(crate) mod private;
+pub mod questions;
+mod releases;
+pub(crate) mod remotes;
+pub(crate) mod rules_from;
+pub(crate) mod secrets;
+pub mod server_settings;
+pub mod settings;
+pub mod signing;
+mod whereabouts;
+
+pub use self::opened::{House, Once};
+pub(crate) use self::opened::{NOTHING_YET, current_program};
+pub use crate::driver::now_ms;

@@ -1,0 +1,163 @@
+//! Listens for HTTP, and bounds what any connection may take: how many there are, how long they may be silent, how much they send
+//! before anything is read, and how long they may leave an answer unread.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::{GracefulShutdown, Watcher},
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    openapi, origin,
+    patient::Patient,
+    router,
+    server::{Announce, Server},
+    tls,
+};
+use crate::house::{
+    House,
+    server_settings::{Listen, ServerSettings},
+};
+
+/// How many connections there are at once; others wait to be accepted.
+const MOST_CONNECTIONS: usize = 1_024;
+/// How long all headers of a call may take to come, and a connection to be idle.
+const HEADERS_WITHIN: Duration = Duration::from_secs(15);
+/// How much of a call is held before its headers are complete, in bytes.
+const MOST_HEADER_BYTES: usize = 64 * 1024;
+/// How many headers a call has.
+const MOST_HEADERS: usize = 64;
+/// How long TLS may take to begin.
+const TLS_WITHIN: Duration = Duration::from_secs(10);
+/// How long an answer may lie unread.
+const READ_WITHIN: Duration = Duration::from_secs(20);
+/// How long calls may take to end when the server does.
+const ENDS_WITHIN: Duration = Duration::from_secs(5);
+/// How long nobody is accepted after that failed: no file was free.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// A listener that is bound, and answers nobody yet.
+pub struct Listening {
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    address: SocketAddr,
+    settings: ServerSettings,
+}
+
+impl Listening {
+    /// Binds where the settings say; nothing where they say `none`.
+    ///
+    /// # Errors
+    /// When the address cannot be listened at, or the certificate cannot be used.
+    pub async fn at(settings: &ServerSettings) -> anyhow::Result<Option<Self>> {
+        let Listen::At(address) = settings.listen else { return Ok(None) };
+        let listener = TcpListener::bind(address).await.with_context(|| {
+            format!("cannot listen at {address}; let `listen` in `[server]` name another address, or port 0 for any")
+        })?;
+        let tls = match (&settings.certificate, &settings.key) {
+            (Some(certificate), Some(key)) => Some(tls::acceptor(certificate, key)?),
+            _ => None,
+        };
+        Ok(Some(Self { address: listener.local_addr()?, listener, tls, settings: settings.clone() }))
+    }
+
+    /// Where it is asked.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.settings.url.clone().unwrap_or_else(|| self.own_url(&self.address.ip().to_string()))
+    }
+
+    /// The address that is listened at.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn own_url(&self, host: &str) -> String {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        format!("{scheme}://{host}:{}", self.address.port())
+    }
+
+    /// The server that answers here. A link to sign in with is announced only where no other machine can ask.
+    #[must_use]
+    pub fn server(&self, house: Arc<House>, announce: Option<Announce>, stop: CancellationToken) -> Arc<Server> {
+        let is_local = self.address.ip().is_loopback();
+        let (url, own) = (self.url(), self.own_url(&self.address.ip().to_string()));
+        let local = self.own_url("localhost");
+        let urls: [&str; 3] = [&own, &url, if is_local { &local } else { &own }];
+        let hosts = origin::hosts(&urls);
+        let description = openapi::description().to_string();
+        let server = Server::new(house, (url, hosts), announce.filter(|_| is_local), description, stop);
+        server.announce_link();
+        Arc::new(server)
+    }
+
+    /// Answers until the server is told to stop: then nobody new is accepted, streams end, and calls that go on may end.
+    pub async fn answer(self, server: Arc<Server>) {
+        let (router, stop) = (router::router(&server), server.stop.clone());
+        let (places, graceful) = (Arc::new(Semaphore::new(MOST_CONNECTIONS)), GracefulShutdown::new());
+        while let Some(place) = stop.run_until_cancelled(Arc::clone(&places).acquire_owned()).await {
+            let stream = match stop.run_until_cancelled(self.listener.accept()).await {
+                None => break,
+                Some(Ok((stream, _))) => stream,
+                Some(Err(error)) => {
+                    tracing::warn!(%error, "nobody can connect");
+                    sleep(PAUSE).await;
+                    continue;
+                }
+            };
+            let (tls, router, watcher) = (self.tls.clone(), router.clone(), graceful.watcher());
+            tokio::spawn(async move {
+                let _place = place;
+                if let Err(error) = connected(stream, tls, router, watcher).await {
+                    tracing::debug!(error = format!("{error:#}"), "a connection ended");
+                }
+            });
+        }
+        drop(self.listener);
+        if timeout(ENDS_WITHIN, graceful.shutdown()).await.is_err() {
+            tracing::info!("calls that went on for too long were cut off");
+        }
+    }
+}
+
+async fn connected(
+    stream: TcpStream,
+    tls: Option<TlsAcceptor>,
+    router: axum::Router,
+    watcher: Watcher,
+) -> anyhow::Result<()> {
+    // Events are small, and wait for nothing.
+    stream.set_nodelay(true)?;
+    match tls {
+        None => serve(stream, router, watcher).await,
+        Some(tls) => serve(timeout(TLS_WITHIN, tls.accept(stream)).await??, router, watcher).await,
+    }
+}
+
+async fn serve<S>(stream: S, router: axum::Router, watcher: Watcher) -> anyhow::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let stream = TokioIo::new(Patient::new(stream, READ_WITHIN));
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(HEADERS_WITHIN)
+        .max_buf_size(MOST_HEADER_BYTES)
+        .max_headers(MOST_HEADERS);
+    let connection = http.serve_connection(stream, TowerToHyperService::new(router));
+    Ok(watcher.watch(connection).await?)
+}

@@ -1,0 +1,27 @@
+//! The server over HTTP: programs and people ask it what they ask on the command line, and are told the same. One table of routes
+//! is the whole of it; the listener, the checks and the description are made from that.
+
+mod call;
+mod changes;
+mod commands;
+mod listener;
+mod openapi;
+mod origin;
+mod patient;
+mod problem;
+mod questions;
+mod router;
+pub mod routes;
+mod server;
+mod sessions;
+mod sign_in;
+mod strict;
+mod tls;
+
+pub use self::{
+    listener::Listening,
+    openapi::description,
+    problem::{Problem, ProblemKind},
+    server::{Announce, Server},
+    sessions::{TOKEN_PREFIX, hash_of, new_token},
+};

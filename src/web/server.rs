@@ -1,0 +1,214 @@
+//! What all calls share: the house, as the settings are now; who has signed in; and how much goes on at once.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::SystemTime,
+};
+
+use axum::http::{HeaderMap, header};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    problem::{Problem, ProblemKind},
+    sessions::{Sessions, TOKEN_PREFIX, hash_of},
+};
+use crate::{
+    house::{
+        House,
+        asker::{Asker, OsUser, TokenHolder, User},
+        now_ms,
+        settings::Settings,
+    },
+    store::{StoreError, TokenNote},
+};
+
+/// How many questions that read whole logs go on at once.
+const MOST_HEAVY: usize = 2;
+/// How many streams of changes one person has.
+const MOST_STREAMS_OF_ONE: usize = 16;
+/// How long the use of a token may go unnoted.
+const NOTED_EVERY_MS: i64 = 60_000;
+
+/// Tells where to sign in.
+pub type Announce = Box<dyn Fn(&str) + Send + Sync>;
+
+/// What all calls share.
+pub struct Server {
+    /// With the settings as they were when their file was last changed.
+    house: RwLock<(Arc<House>, Stamp)>,
+    pub(super) sessions: Sessions,
+    /// Tells the link with which the next session begins; nobody signs in by one where other machines can reach the server.
+    pub(super) announce: Option<Announce>,
+    /// What people type, without a slash at its end.
+    pub(super) url: String,
+    /// The names, with their ports, under which it is asked.
+    pub(super) hosts: Vec<String>,
+    /// The description of the API.
+    pub(super) description: String,
+    pub(super) stop: CancellationToken,
+    heavy: Semaphore,
+    streams: Mutex<BTreeMap<String, Arc<Semaphore>>>,
+}
+
+/// When a file was last written, and how long it is.
+type Stamp = Option<(SystemTime, u64)>;
+
+/// Who has signed in, and how.
+#[derive(Debug, Clone)]
+pub(super) enum SignedIn {
+    /// By the link: the user whose server it is.
+    Session {
+        /// The session's secret.
+        secret: String,
+    },
+    /// A program, by a token.
+    Token {
+        /// The token.
+        token: String,
+    },
+}
+
+impl Server {
+    pub(super) fn new(
+        house: Arc<House>,
+        (url, hosts): (String, Vec<String>),
+        announce: Option<Announce>,
+        description: String,
+        stop: CancellationToken,
+    ) -> Self {
+        let stamp = stamp(&house.settings);
+        Self {
+            house: RwLock::new((house, stamp)),
+            sessions: Sessions::default(),
+            announce,
+            url,
+            hosts,
+            description,
+            stop,
+            heavy: Semaphore::new(MOST_HEAVY),
+            streams: Mutex::default(),
+        }
+    }
+
+    /// The house, with the settings as they are now: people and roles change without a new start, as on the command line.
+    pub(super) fn house(&self) -> Arc<House> {
+        let (house, known) = {
+            let house = self.house.read().unwrap_or_else(PoisonError::into_inner);
+            (Arc::clone(&house.0), house.1)
+        };
+        let now = stamp(&house.settings);
+        if now == known {
+            return house;
+        }
+        let house = match Settings::read(house.settings.file()) {
+            Ok(settings) => Arc::new(house.with_settings(settings)),
+            Err(error) => {
+                tracing::error!("the settings that were read last stay in force for who asks over HTTP: {error:#}");
+                house
+            }
+        };
+        *self.house.write().unwrap_or_else(PoisonError::into_inner) = (Arc::clone(&house), now);
+        house
+    }
+
+    /// Whether what people type begins with `https`.
+    pub(super) fn is_https(&self) -> bool {
+        self.url.starts_with("https://")
+    }
+
+    /// What the cookie of a session is called. Cookies are kept apart by name, not by port.
+    pub(super) fn cookie(&self) -> String {
+        if self.is_https() {
+            return "__Host-tidegate".to_owned();
+        }
+        let port = self.url.rsplit(':').next().unwrap_or_default();
+        format!("tidegate-{port}")
+    }
+
+    /// Prints the link with which the next session begins.
+    pub(super) fn announce_link(&self) {
+        let Some(announce) = &self.announce else { return };
+        match self.sessions.new_link() {
+            Ok(secret) => announce(&format!("{}/sign-in?secret={secret}", self.url)),
+            Err(error) => {
+                tracing::error!(%error, "there is no link to sign in with: this machine gives no random bytes")
+            }
+        }
+    }
+
+    /// Who asks, by the headers; nobody where they say nothing.
+    pub(super) async fn signed_in(
+        &self,
+        headers: &HeaderMap,
+        house: &House,
+    ) -> Result<Option<(Asker, SignedIn)>, Problem> {
+        if let Some(said) = headers.get(header::AUTHORIZATION) {
+            let token = said.to_str().ok().and_then(|said| {
+                let (scheme, token) = said.split_once(' ')?;
+                scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+            });
+            let signed_in = match token {
+                Some(token) => by_token(token, house).await?,
+                None => None,
+            };
+            let wrong = || Problem::new(ProblemKind::NotSignedIn, "this token is not good: it ended, or never was");
+            return signed_in.map(Some).ok_or_else(wrong);
+        }
+        let (cookies, name) = (headers.get_all(header::COOKIE), self.cookie());
+        let cookies = cookies.iter().filter_map(|cookies| cookies.to_str().ok()).flat_map(|cookies| cookies.split(';'));
+        let mut secrets = cookies.filter_map(|cookie| cookie.trim().strip_prefix(&name)?.strip_prefix('='));
+        let secret = secrets.find(|secret| self.sessions.is_good(secret, now_ms()));
+        let own = || Asker { user: User::Os(OsUser::current()), in_name_of: None };
+        Ok(secret.map(|secret| (own(), SignedIn::Session { secret: secret.to_owned() })))
+    }
+
+    /// Whether somebody who signed in may go on.
+    pub(super) async fn is_good(&self, signed_in: Option<&SignedIn>, house: &House) -> bool {
+        match signed_in {
+            Some(SignedIn::Session { secret }) => self.sessions.is_good(secret, now_ms()),
+            Some(SignedIn::Token { token }) => by_token(token, house).await.is_ok_and(|good| good.is_some()),
+            None => false,
+        }
+    }
+
+    /// A place for a question that reads a whole log.
+    pub(super) async fn heavy(&self) -> Result<tokio::sync::SemaphorePermit<'_>, Problem> {
+        self.heavy.acquire().await.map_err(|_| Problem::new(ProblemKind::Unavailable, "the server ends"))
+    }
+
+    /// A place for a stream.
+    pub(super) fn stream(&self, of: String) -> Result<OwnedSemaphorePermit, Problem> {
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        streams.retain(|_, places| places.available_permits() < MOST_STREAMS_OF_ONE);
+        let places = streams.entry(of).or_insert_with(|| Arc::new(Semaphore::new(MOST_STREAMS_OF_ONE)));
+        let most = || format!("{MOST_STREAMS_OF_ONE} streams are open already");
+        places.clone().try_acquire_owned().map_err(|_| Problem::new(ProblemKind::TooMuch, most()))
+    }
+}
+
+fn stamp(settings: &Settings) -> Stamp {
+    let metadata = PathBuf::from(settings.file()).metadata().ok()?;
+    Some((metadata.modified().ok()?, metadata.len()))
+}
+
+/// Whose token it is, if it is good. It is looked for by its hash.
+async fn by_token(token: &str, house: &House) -> Result<Option<(Asker, SignedIn)>, StoreError> {
+    if !token.starts_with(TOKEN_PREFIX) {
+        return Ok(None);
+    }
+    let (store, hash, now_ms) = (house.ledger.store(), hash_of(token), now_ms());
+    let known = store.tokens().await?.into_iter().find(|known| known.hash == hash && known.is_good(now_ms));
+    let Some(known) = known else { return Ok(None) };
+    if known.used_ms.is_none_or(|used_ms| now_ms - used_ms >= NOTED_EVERY_MS) {
+        let used = TokenNote::Used { name: known.name.clone(), at_ms: now_ms };
+        if let Err(error) = store.note_token(used).await {
+            tracing::debug!(%error, "the use of a token was not noted");
+        }
+    }
+    let holder = TokenHolder { name: known.name, role: known.role, systems: known.systems };
+    let asker = Asker { user: User::Token(holder), in_name_of: None };
+    Ok(Some((asker, SignedIn::Token { token: token.to_owned() })))
+}
