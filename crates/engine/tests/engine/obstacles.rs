@@ -55,7 +55,7 @@ fn end_of(system: &System, run: &Run, obstacle: &Obstacle<'_>) -> Option<Event> 
         }
         _ => return None,
     };
-    Some(Event::Command { by: person("grace"), command })
+    Some(Event::Command { by: person("grace"), command, key: None })
 }
 
 /// An obstacle is ended, on a copy. The first one: the step starts, or another is the first. Another one: all stays as it is,
