@@ -1,5 +1,6 @@
 //! Events per second through `engine::step`, on one core, and how fast their facts fold. `scripts/bench engine` runs it;
-//! docs/performance.md holds the figures. `-- living 200` does so many changes and prints nothing: for callgrind.
+//! docs/performance.md holds the figures. `-- living 200` does so many changes and prints nothing: for callgrind. `-- targets 1000` says what
+//! so many living systems with five targets each take.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a bench")]
 
@@ -10,7 +11,7 @@ use std::time::{Duration, Instant};
 use living::World;
 use tidegate_engine::{
     engine::{System, fold},
-    rules::{Rules, load},
+    rules::{Rule, RuleName, Rules, TargetName, load},
 };
 
 /// As in the program.
@@ -52,16 +53,34 @@ fn folds(rules: &str) {
 }
 
 /// What living systems take that are read from their snapshots, as after a restart: nothing in them is shared by their history.
-fn memory(rules: &str) {
-    let mut world = World::new(read(rules), None, None);
+fn memory(name: &str, rules: Rules, systems: usize) {
+    let mut world = World::new(rules, None, None);
     while world.events < LIVED {
         world.goes_on();
     }
     let snapshot = serde_json::to_vec(&world.system).unwrap();
     let before = resident_bytes();
-    let systems: Vec<System> = (0..SYSTEMS).map(|_| serde_json::from_slice(&snapshot).unwrap()).collect();
+    let systems: Vec<System> = (0..systems).map(|_| serde_json::from_slice(&snapshot).unwrap()).collect();
     let each = (resident_bytes() - before) as f64 / systems.len() as f64 / 1_000.0;
-    println!("memory: {each:.0} KB for each living system, of {} KB as JSON", snapshot.len() / 1_000);
+    let all = each * systems.len() as f64 / 1_000.0;
+    println!(
+        "memory: {each:.0} KB for each of {} {name}, of {} KB as JSON: {all:.0} MB",
+        systems.len(),
+        snapshot.len() / 1_000
+    );
+}
+
+/// The same rules with so many targets, each with a rule that delivers to it.
+fn with_targets(mut rules: Rules, count: usize) -> Rules {
+    let deliver = rules.rules.values().find(|rule| rule.target.is_some()).unwrap().clone();
+    let target = rules.targets.values().next().unwrap().clone();
+    for number in 2..=count {
+        let name = TargetName::new(&format!("webshop-{number}")).unwrap();
+        rules.targets.insert(name.clone(), target.clone());
+        let rule = Rule { target: Some(name), ..deliver.clone() };
+        rules.rules.insert(RuleName::new(&format!("deliver-{number}")).unwrap(), rule);
+    }
+    rules
 }
 
 fn resident_bytes() -> usize {
@@ -82,8 +101,12 @@ fn main() {
             return;
         }
     }
+    if let Some(systems) = at("targets").and_then(|at| words.get(at + 1)?.parse::<usize>().ok()) {
+        return memory("living systems with five targets", with_targets(read(RULES), 5), systems);
+    }
     // First, while nothing else has been taken and freed.
-    memory(RULES);
+    memory("living systems", read(RULES), SYSTEMS);
+    memory("living systems with five targets", with_targets(read(RULES), 5), SYSTEMS);
     rate("changes in dev", &dev_alone);
     rate("a living system", RULES);
     folds(RULES);
