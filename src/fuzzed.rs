@@ -1,4 +1,4 @@
-//! The readers of what others write, as the program calls them, for the fuzz targets in `fuzz/` and for the tests of hostile
+//! The readers of what others write, as the program calls them, for libFuzzer (`scripts/fuzz`) and for the tests of hostile
 //! input. None may panic or break what it promises, and none may take memory or time without a bound.
 
 use std::collections::BTreeMap;
@@ -21,7 +21,7 @@ use crate::{
 /// A reader, by its name.
 pub type Target = (&'static str, fn(&[u8]));
 
-/// Every reader: each has a target of this name in `fuzz/`.
+/// Every reader: each has seeds in a folder of this name in `fuzz/seeds`.
 pub const TARGETS: [Target; 15] = [
     ("archives", providers::archives),
     ("attributes", git::attributes),

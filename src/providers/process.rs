@@ -113,7 +113,6 @@ pub async fn run(command: &Command) -> Result<Finished, Fault> {
     let cage = command.sandbox.cage();
     let mut child = spawn(command, cage.as_ref())?;
     let mut group = Group::of(&child, command.sandbox.is_on());
-    command.sandbox.stand_back(group.pid);
     let capture = || {
         let secrets = command.secrets.iter().map(|secret| secret.value.as_slice());
         Capture::new(command.output_limit_bytes, Redaction::of(secrets))

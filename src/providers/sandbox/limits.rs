@@ -1,23 +1,13 @@
 //! The limits that the kernel holds: `prlimit` (util-linux) sets them within the box, for the command and all its children.
 
-use rustix::process::{Pid, Resource, getrlimit, setpriority_process};
+use rustix::process::{Resource, getrlimit};
 
-use super::settings::{Limits, Sandbox};
+use super::settings::Limits;
 
 pub(super) const MIB: u64 = 1024 * 1024;
-/// How far commands stand back for processor time: a tenth of it remains to one where the server needs it, as much as a build
-/// needs to end in time on a busy machine. See also `sessions.rs`.
-const NICENESS: i32 = 10;
-
-impl Sandbox {
-    /// Lets what makes the box stand back as well: most of the work of a short command is its box.
-    pub(crate) fn stand_back(&self, outside: Option<Pid>) {
-        if let Some(outside) = outside.filter(|_| self.is_on()) {
-            // One that has ended needs nothing.
-            let _ = setpriority_process(Some(outside), NICENESS);
-        }
-    }
-}
+/// How far commands stand back for processor time: less than a tenth of it remains to one where the server needs it. See
+/// `sessions.rs`, too.
+const NICENESS: &str = "10";
 
 impl Limits {
     /// That all of a command's processes together had too much memory, and how much where that is known.
@@ -47,7 +37,7 @@ impl Limits {
             getrlimit(resource).maximum.map_or(wanted, |ours| ours.min(wanted))
         };
         // The server, and the git that it runs, come before what they run for others.
-        let nice = ["nice".to_owned(), "-n".to_owned(), NICENESS.to_string()].into_iter();
+        let nice = ["nice", "-n", NICENESS].map(str::to_owned).into_iter();
         let limits = [
             "prlimit".to_owned(),
             format!("--nproc={}", at_most(Resource::Nproc, u64::from(self.processes))),

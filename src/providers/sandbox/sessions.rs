@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::providers::process_table;
 
-/// How far a session stands back where so many boxes are open: where the server needs the processor too, one of them has a tenth
-/// of its time, and forty have four tenths together.
-const NICENESS: [(usize, &str); 4] = [(1, "10"), (3, "13"), (7, "16"), (usize::MAX, "19")];
+/// How far a session stands back where so many boxes are open. One is as heavy as the server, which has more than one
+/// processor; where there are more, all of them together have less of the processor's time than the server, where it needs it.
+const NICENESS: [(usize, &str); 4] = [(1, "0"), (3, "10"), (7, "13"), (usize::MAX, "19")];
 /// The most processes that are looked at: more than a box may have at first.
 const MOST: usize = 4_096;
 

@@ -26,16 +26,21 @@ async fn forks_without_end_are_ended() {
 
 /// Niceness counts within a session where the kernel shares out the processor by sessions; `setsid` makes another.
 #[tokio::test]
-async fn whatever_session_it_makes_it_stands_back_for_processor_time() {
+async fn where_there_are_several_each_session_stands_back_for_processor_time() {
     let Some(ground) = Ground::with_a_box() else { return };
-    assert_eq!(ground.printed("nice").await, "10\n");
-    let until =
-        "until grep -qs 'nice 1[0369]' /proc/self/autogroup || [ ! -e /proc/self/autogroup ]; do :; done; echo back";
+    let others: Vec<Ground> = (0..3).filter_map(|_| Ground::with_a_box()).collect();
+    let waiting = others.iter().map(|other| other.command("sleep 60.1618"));
+    let waiting: Vec<_> = waiting.map(|command| tokio::spawn(async move { run(&command).await })).collect();
+    let until = "until grep -qs 'nice 1' /proc/self/autogroup || [ ! -e /proc/self/autogroup ]; do :; done; echo back";
     assert_eq!(ground.printed(until).await, "back\n");
     let other = format!("setsid --wait sh -c '{}'", until.replace('\'', "'\"'\"'"));
     assert_eq!(ground.printed(&other).await, "back\n");
     let own = fs::read_to_string("/proc/self/autogroup").unwrap_or_default();
     assert!(!own.contains("nice 1"), "we do not: {own}");
+    for waits in waiting {
+        waits.abort();
+        drop(waits.await);
+    }
 }
 
 #[tokio::test]

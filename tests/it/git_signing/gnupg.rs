@@ -120,10 +120,11 @@ impl Gnupg {
     }
 
     pub(crate) fn run(&self, program: &str, arguments: &[&str], input: &str) -> String {
-        String::from_utf8(self.bytes(program, arguments, input)).unwrap()
+        self.tried(program, arguments, input).unwrap_or_else(|said| panic!("{program} {arguments:?}: {said}"))
     }
 
-    pub(crate) fn bytes(&self, program: &str, arguments: &[&str], input: &str) -> Vec<u8> {
+    /// The same, or what it complained of.
+    pub(crate) fn tried(&self, program: &str, arguments: &[&str], input: &str) -> Result<String, String> {
         use std::io::Write as _;
         let mut command = Command::new(program);
         command.args(arguments).env("GNUPGHOME", self.home()).env("LC_ALL", "C");
@@ -131,8 +132,8 @@ impl Gnupg {
         // One that reads nothing has ended already.
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        output.stdout
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
     }
 }
 

@@ -108,7 +108,7 @@ impl Pushed {
                 assert_eq!(verdict(people, &written), expected, "{what}, {identity:?}: {written:?}");
                 let doubts = people.doubts(&written).unwrap_or_default();
                 let doubted = expected.contains("override");
-                assert!(doubted == !doubts.is_empty() && (!doubted || doubts.contains(because)), "{what}: {doubts}");
+                assert!(doubted != doubts.is_empty() && (!doubted || doubts.contains(because)), "{what}: {doubts}");
             }
             let names = written(&mirrors, &self.remote, (&branch, &commit, &self.begin), Some(KnownBy::Names)).await;
             assert!(names.signatures.is_empty() && people.doubts(&names).is_none(), "{what}: {names:?}");

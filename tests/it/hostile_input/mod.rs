@@ -106,15 +106,11 @@ readers! {
 }
 
 #[test]
-fn every_reader_is_tried_and_has_a_target() {
+fn every_reader_is_tried_and_has_seeds() {
     let names: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
     assert_eq!(names, TRIED);
-    let fuzz = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
-    let manifest = std::fs::read_to_string(fuzz.join("Cargo.toml")).unwrap();
-    for name in names {
-        let target = std::fs::read_to_string(fuzz.join(format!("fuzz_targets/{name}.rs"))).unwrap();
-        assert!(target.contains(&format!("\"{name}\"")), "{target}");
-        assert!(manifest.contains(&format!("name = \"{name}\"")), "{name} is built");
-        assert!(fuzz.join("seeds").join(name).is_dir(), "{name} has seeds");
-    }
+    let seeds = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds");
+    let mut folders: Vec<_> = std::fs::read_dir(seeds).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    folders.sort();
+    assert_eq!(folders, names, "`scripts/fuzz` tries what has seeds");
 }
