@@ -28,14 +28,13 @@ fn code(text: &str) -> BTreeSet<&str> {
 fn the_rules_by_example_load() {
     let text = read("docs/rules.md");
     let whole: Vec<_> = blocks(&text, "yaml").into_iter().filter(|block| block.contains("version: 1")).collect();
-    assert!(!whole.is_empty());
+    let mut shown = BTreeSet::new();
     for block in whole {
         let rules = rules::load("docs/rules.md", block).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-        let shown: BTreeSet<&str> =
-            rules.rules.values().flat_map(|rule| &rule.steps).map(|step| step.action.kind().name).collect();
-        let rows: BTreeSet<&str> = steps(&text).map(|(kind, _)| kind).collect();
-        assert_eq!(shown, rows, "the example shows every kind that the table has");
+        shown.extend(rules.rules.values().flat_map(|rule| &rule.steps).map(|step| step.action.kind().name));
     }
+    let rows: BTreeSet<&str> = steps(&text).map(|(kind, _)| kind).collect();
+    assert_eq!(shown, rows, "the examples show every kind that the table has");
 }
 
 #[test]
