@@ -31,7 +31,3 @@ pub mod watch;
 pub mod web;
 
 pub use tidegate_engine::{engine, rules};
-
-/// The program makes and drops many small values.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

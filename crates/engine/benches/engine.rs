@@ -14,10 +14,6 @@ use tidegate_engine::{
     rules::{Rule, RuleName, Rules, TargetName, load},
 };
 
-/// As in the program.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 const RULES: &str = include_str!("../../../src/cli/demo/seed/webshop.yaml");
 const MEASURED: Duration = Duration::from_secs(3);
 const FOLDED: usize = 100_000;
