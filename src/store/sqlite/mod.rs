@@ -11,6 +11,7 @@ mod probe;
 mod schema;
 mod secret;
 mod standing;
+mod token_notes;
 mod tokens;
 mod writer;
 

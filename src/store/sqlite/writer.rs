@@ -14,7 +14,7 @@ use super::{
     append::{self, Append},
     claims::{self, Claim},
     failure::Place,
-    tokens,
+    token_notes,
 };
 use crate::{
     rules::SystemName,
@@ -255,7 +255,7 @@ impl Request {
                 let put = append::write_snapshot(connection, &system, &snapshot).await;
                 (Answer::Done(reply), put.err().map(|error| place.failed("write a snapshot", &error)))
             }
-            Self::NoteToken(note, reply) => match tokens::note(connection, place, &note).await {
+            Self::NoteToken(note, reply) => match token_notes::note(connection, place, &note).await {
                 Ok(noted) => (Answer::Noted(reply, noted), None),
                 Err(error) => (Answer::Noted(reply, false), Some(error)),
             },

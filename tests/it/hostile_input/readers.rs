@@ -104,6 +104,11 @@ const READERS: &[(&str, &[&str], &str)] = &[
     ("src/house/channels.rs", &["read_to_string("], "a file that the settings name"),
     ("src/cli/demo_service.rs", &["read_to_string("], "a file of the demo"),
     ("src/house/in_force/files.rs", &["read_to_string("], "1 MiB"),
+    (
+        "src/cli/over_http/client.rs",
+        &[".chunk()", "read_to_string(", "serde_json::from_slice"],
+        "64 MiB of an answer; 4 KiB of a token",
+    ),
     ("src/cli/socket/mod.rs", &["serde_json::from_slice"], "64 KiB, length first"),
     ("src/house/settings.rs", &["read_to_string(", "toml::from_str"], "the settings"),
     ("src/house/settings/tests.rs", &["toml::from_str"], "settings of the tests"),

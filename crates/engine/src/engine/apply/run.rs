@@ -126,7 +126,7 @@ fn planned(run: &mut Run, by: &StepId, plan: &Planned, acts: &Steps) {
     let is_left = |step: &StepRun| step.task.planned_by() == Some(by) && step.state != StepState::Done;
     run.steps.change(|steps| {
         steps.retain(|step| !is_left(step));
-        let place = steps.iter().position(|step| step.id == *by).unwrap_or(steps.len());
+        let place = steps.iter().take_while(|step| step.id != *by).count();
         if let Some(step) = steps.get_mut(place) {
             step.planned = Some(Box::new(plan.clone()));
         }
