@@ -41,7 +41,7 @@ pub(super) fn command(call: Call) -> Pin<Box<dyn Future<Output = Answered> + Sen
                 _ => {
                     let mut problem = Problem::from(error);
                     if problem.kind == ProblemKind::Forbidden {
-                        problem.who_could = Some(call.house.who_could(&system, &command).await?);
+                        problem.who_could = Some(call.house.who_could(&system, &command).await?.into());
                     }
                     return Err(problem);
                 }

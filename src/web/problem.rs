@@ -17,7 +17,7 @@ use crate::{
 /// How long somebody waits before the same may succeed, in seconds.
 const AGAIN_AFTER: &str = "5";
 
-/// Why something was not answered.
+/// Why something was not answered. It is small, for it is handed on wherever something may fail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// What kind of problem it is.
@@ -31,13 +31,13 @@ pub struct Problem {
     pub detail: String,
     /// What to do about it, where the detail does not say that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hint: Option<String>,
+    pub hint: Option<Box<str>>,
     /// Who may do it, where whoever asked may not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub who_could: Option<String>,
+    pub who_could: Option<Box<str>>,
     /// The part of what was asked that is wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub field: Option<String>,
+    pub field: Option<Box<str>>,
 }
 
 /// What kind of problem something is.
@@ -128,14 +128,14 @@ impl Problem {
 
     /// What cannot be understood, and in which part of what was asked.
     pub(super) fn of_field(field: &str, detail: impl Into<String>) -> Self {
-        Self { field: Some(field.to_owned()), ..Self::new(ProblemKind::BadRequest, detail) }
+        Self { field: Some(field.into()), ..Self::new(ProblemKind::BadRequest, detail) }
     }
 
     pub(super) fn not_found(detail: impl Into<String>) -> Self {
         Self::new(ProblemKind::NotFound, detail)
     }
 
-    pub(super) fn hint(self, hint: impl Into<String>) -> Self {
+    pub(super) fn hint(self, hint: &str) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
 
@@ -172,10 +172,10 @@ impl From<&Refused> for Problem {
             | Refused::DoneBefore { .. } => ProblemKind::Refused,
         };
         let hint = match refused {
-            Refused::Unknown { hint, .. } | Refused::NotNow { hint, .. } => Some(hint.clone()),
+            Refused::Unknown { hint, .. } | Refused::NotNow { hint, .. } => Some(hint.as_str().into()),
             _ => None,
         };
-        let field = matches!(refused, Refused::OtherBefore { .. }).then(|| "Idempotency-Key".to_owned());
+        let field = matches!(refused, Refused::OtherBefore { .. }).then(|| "Idempotency-Key".into());
         Self { hint, field, ..Self::new(kind, refused.to_string()) }
     }
 }

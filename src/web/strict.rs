@@ -27,7 +27,7 @@ pub(super) fn read<T: DeserializeOwned + JsonSchema>(headers: &HeaderMap, body: 
     {
         let fields = known.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
         let problem = invalid(format!("there is no field `{unknown}` here; there are: {fields}"));
-        return Err(Problem { field: Some(unknown.clone()), ..problem });
+        return Err(Problem { field: Some(unknown.as_str().into()), ..problem });
     }
     Ok(read)
 }
