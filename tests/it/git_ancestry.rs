@@ -6,7 +6,7 @@ use proptest::{prelude::*, sample::Index};
 use tidegate::providers::git::{Found, Landed, Mirrors, Sought, ancestry, commit_with_prefix};
 
 use crate::git::{options, place};
-use crate::git_contents::{BRANCHES, Story, next};
+use crate::git_contents::{BRANCHES, Story, next, stories};
 
 /// What git itself says, of its parents alone.
 fn is_ancestor(story: &Story, commit: &str, of: &str) -> bool {
@@ -29,7 +29,7 @@ fn found(story: &Story, commit: &str, among: &[String]) -> Found {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: stories(16), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_has_a_commit_is_what_git_and_the_story_say(

@@ -19,6 +19,8 @@ use crate::support::repo::TestRepo;
 
 pub(crate) const BRANCHES: [&str; 3] = ["dev", "qa", "main"];
 const PEOPLE: [&str; 4] = ["Ada", "Grace", "Linus", "Mary"];
+/// How many lines the file has that several people edit.
+const LINES: usize = 4;
 /// 2026-01-01T00:00:00Z.
 const BEGIN_SECONDS: i64 = 1_767_225_600;
 
@@ -31,9 +33,16 @@ pub(crate) enum Next {
     Revert { who: usize, at: usize },
     Pick { who: usize, which: Index, to: usize },
     Rewrite { who: usize, at: usize, onto: Index },
+    Edit { who: usize, at: usize, line: usize },
+    Rename { who: usize, at: usize, file: Index },
     Pin { at: usize },
     Promote { from: Index, to: usize, back: bool },
     GoBack { at: usize, to: Index, from: Index },
+}
+
+/// How many stories the tests tell; `PROPTEST_CASES` says more.
+pub(crate) fn stories(many: u32) -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(many)
 }
 
 pub(crate) fn next() -> impl Strategy<Value = Next> {
@@ -45,6 +54,8 @@ pub(crate) fn next() -> impl Strategy<Value = Next> {
         1 => (who(), at()).prop_map(|(who, at)| Next::Revert { who, at }),
         1 => (who(), index(), at()).prop_map(|(who, which, to)| Next::Pick { who, which, to }),
         1 => (who(), at(), index()).prop_map(|(who, at, onto)| Next::Rewrite { who, at, onto }),
+        2 => (who(), at(), 0..LINES).prop_map(|(who, at, line)| Next::Edit { who, at, line }),
+        1 => (who(), at(), index()).prop_map(|(who, at, file)| Next::Rename { who, at, file }),
         1 => at().prop_map(|at| Next::Pin { at }),
         3 => (index(), at(), any::<bool>()).prop_map(|(from, to, back)| Next::Promote { from, to, back }),
         3 => (at(), index(), index()).prop_map(|(at, to, from)| Next::GoBack { at, to, from }),
@@ -59,6 +70,16 @@ pub(crate) struct Model {
     pub(crate) holds: BTreeMap<String, BTreeSet<String>>,
     /// Who wrote each; nobody wrote ours.
     wrote: BTreeMap<String, BTreeSet<String>>,
+    /// Our rollbacks.
+    pub(crate) backs: BTreeMap<String, WentBack>,
+}
+
+/// A rollback: its branch, what comes back and what goes away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WentBack {
+    pub(crate) branch: String,
+    pub(crate) restores: String,
+    pub(crate) takes_away: String,
 }
 
 impl Model {
@@ -81,6 +102,16 @@ impl Model {
         kept.chain(self.holds[to].iter().cloned()).collect()
     }
 
+    fn went_back(&mut self, commit: &str, (parent, branch): (&str, &str), (restores, takes_away): (&str, &str)) {
+        let [branch, restores, takes_away] = [branch, restores, takes_away].map(str::to_owned);
+        self.add(commit, self.back(parent, &restores, &takes_away), &[]);
+        self.backs.insert(commit.to_owned(), WentBack { branch, restores, takes_away });
+    }
+
+    pub(crate) fn is_ours(&self, commit: &str) -> bool {
+        self.wrote[commit].is_empty()
+    }
+
     fn news(&self, head: &str, known: &[String]) -> BTreeSet<String> {
         let known = self.of(known);
         self.holds[head].difference(&known).flat_map(|commit| self.wrote[commit].iter().cloned()).collect()
@@ -97,6 +128,10 @@ pub(crate) struct Story {
     pub(crate) repository: Repository,
     mirror: Arc<Mirror>,
     pub(crate) model: Model,
+    /// What was merged last, and what came of it.
+    pub(crate) merged: Option<(MergeChange, String, Merged)>,
+    /// What was rolled back last, the head before, and what came of it.
+    pub(crate) restored: Option<(RestoreChange, String, Restored)>,
     count: u32,
 }
 
@@ -106,11 +141,14 @@ impl Story {
         let remote = TestRepo::empty(root.path().join("image.git"));
         let repository = Repository::open_bare(&remote.directory).unwrap();
         let mirror = mirrors(root.path()).mirror(&remote.url()).unwrap();
-        let mut story = Self { root, remote, repository, mirror, model: Model::default(), count: 0 };
+        let (model, merged, restored) = Default::default();
+        let mut story = Self { root, remote, repository, mirror, model, merged, restored, count: 0 };
         let config = story.repository.blob(b"{ \"tag\": \"v0\" }\n").unwrap();
+        let shared = story.repository.blob(&b"a line\n".repeat(LINES)).unwrap();
         let tree = {
             let mut tree = story.repository.treebuilder(None).unwrap();
             tree.insert("config.json", config, 0o100_644).unwrap();
+            tree.insert("shared", shared, 0o100_644).unwrap();
             tree.write().unwrap()
         };
         let first = story.write("Ada", "Ada", tree, &[]);
@@ -144,6 +182,34 @@ impl Story {
         tree.write().unwrap()
     }
 
+    /// A tree in which a line of the shared file is another.
+    fn edited(&mut self, commit: &str, line: usize) -> Oid {
+        self.count += 1;
+        let before = self.tree(commit);
+        let shared = before.get_name("shared").unwrap().to_object(&self.repository).unwrap();
+        let text = String::from_utf8(shared.as_blob().unwrap().content().to_vec()).unwrap();
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines[line] = format!("line {}", self.count);
+        let shared = self.repository.blob(format!("{}\n", lines.join("\n")).as_bytes()).unwrap();
+        let mut tree = self.repository.treebuilder(Some(&before)).unwrap();
+        tree.insert("shared", shared, 0o100_644).unwrap();
+        tree.write().unwrap()
+    }
+
+    /// A tree in which a file has another name.
+    fn renamed(&mut self, commit: &str, file: &Index) -> Oid {
+        self.count += 1;
+        let before = self.tree(commit);
+        let mut tree = self.repository.treebuilder(Some(&before)).unwrap();
+        let files: Vec<_> = before.iter().filter(|entry| entry.name().unwrap().contains('-')).collect();
+        if !files.is_empty() {
+            let file = &files[file.index(files.len())];
+            tree.remove(file.name().unwrap()).unwrap();
+            tree.insert(format!("moved-{}", self.count), file.id(), file.filemode()).unwrap();
+        }
+        tree.write().unwrap()
+    }
+
     /// Writes a commit, at a time that clocks might say that go wrong.
     fn write(&mut self, author: &str, committer: &str, tree: Oid, parents: &[String]) -> String {
         self.count += 1;
@@ -170,7 +236,9 @@ impl Story {
     }
 
     pub(crate) async fn play(&mut self, next: &Next) {
+        self.count += 1;
         let key = format!("run-{}", self.count);
+        (self.merged, self.restored) = (None, None);
         match next {
             Next::Push { who, at } => {
                 let head = self.head(BRANCHES[*at]);
@@ -206,6 +274,16 @@ impl Story {
                 let tree = self.tree_of(&onto, None);
                 self.push((PEOPLE[*who], PEOPLE[*who]), BRANCHES[*at], tree, &[onto]);
             }
+            Next::Edit { who, at, line } => {
+                let head = self.head(BRANCHES[*at]);
+                let tree = self.edited(&head, *line);
+                self.push((PEOPLE[*who], PEOPLE[*who]), BRANCHES[*at], tree, &[head]);
+            }
+            Next::Rename { who, at, file } => {
+                let head = self.head(BRANCHES[*at]);
+                let tree = self.renamed(&head, file);
+                self.push((PEOPLE[*who], PEOPLE[*who]), BRANCHES[*at], tree, &[head]);
+            }
             Next::Pin { at } => {
                 let change = pin(BRANCHES[*at], &key, "config.json", &[("/tag", json!(key))]);
                 if let Forwarded::Committed { commit, parent } = self.mirror.forward(&change, SOON).await.unwrap() {
@@ -228,13 +306,14 @@ impl Story {
             pins: Vec::new(),
             message: message(key),
         };
-        let Merged::Committed { commit } = self.mirror.merge(&change, SOON).await.unwrap() else { return };
+        let merged = self.mirror.merge(&change, SOON).await.unwrap();
+        self.merged = Some((change, head.clone(), merged.clone()));
+        let Merged::Committed { commit } = merged else { return };
         let info = self.mirror.commit_info(&commit).await.unwrap();
-        let holds = match info.parents.len() {
-            1 => self.model.back(&head, &source, &newest),
-            _ => self.model.of(&[head, source]),
-        };
-        self.model.add(&commit, holds, &[]);
+        match info.parents.len() {
+            1 => self.model.went_back(&commit, (&head, to), (&source, &newest)),
+            _ => self.model.add(&commit, self.model.of(&[head, source]), &[]),
+        }
     }
 
     async fn go_back(&mut self, branch: &str, to: &Index, from: &Index, key: &str) {
@@ -256,8 +335,10 @@ impl Story {
             pins: Vec::new(),
             message: message(key),
         };
-        if let Restored::Committed { commit, parent } = self.mirror.restore(&change, SOON).await.unwrap() {
-            self.model.add(&commit, self.model.back(&parent, &to, &from), &[]);
+        let restored = self.mirror.restore(&change, SOON).await.unwrap();
+        self.restored = Some((change, head, restored.clone()));
+        if let Restored::Committed { commit, parent } = restored {
+            self.model.went_back(&commit, (&parent, branch), (&to, &from));
         }
     }
 
@@ -269,7 +350,7 @@ impl Story {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: stories(24), failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn who_wrote_what_is_new_is_what_the_story_says(

@@ -21,6 +21,7 @@ mod git_proof;
 mod git_remote;
 mod git_restore;
 mod git_signing;
+mod git_told;
 mod git_transport;
 mod git_upkeep;
 mod hostile_input;

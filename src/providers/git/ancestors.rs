@@ -5,8 +5,9 @@
 use super::bounds;
 use super::fault::object_fault;
 use super::pins::{PinnedValues, with_pins};
+use super::told::Told;
 use crate::providers::Fault;
-use git2::{ErrorCode, Oid, Repository, Signature, Time, Tree};
+use git2::{Oid, Repository, Signature, Time, Tree};
 
 /// How many ancestors of crossed histories get stand-ins; below them history is as it is.
 const MOST_CROSSED: usize = 24;
@@ -30,19 +31,20 @@ pub(super) struct Pair {
 /// The commits for two sides, with `settled` decided in their ancestors; `None` when they have none in common.
 pub(super) fn pair(
     repository: &Repository,
+    told: &Told<'_>,
     ours: &Side<'_>,
     theirs: &Side<'_>,
     settled: &PinnedValues,
 ) -> Result<Option<Pair>, Fault> {
-    let bases = common(repository, ours.told, theirs.told).map_err(|error| object_fault(&error))?;
+    let bases = told.common(ours.told, theirs.told)?;
     if bases.is_empty() {
         return Ok(None);
     }
     let pair = || -> Result<Pair, Fault> {
-        let (below_ours, below_theirs) = match settled.is_empty() {
+        let (below_ours, below_theirs) = match settled.is_empty() && told.is_plain() {
             true => (vec![ours.told], vec![theirs.told]),
             false => {
-                let bases = stand_ins(repository, bases, settled)?;
+                let bases = stand_ins(repository, told, bases, settled)?;
                 (bases.clone(), bases)
             }
         };
@@ -65,24 +67,20 @@ pub(super) fn pair_above(
     Ok(Pair { ours: side(ours)?, theirs: side(theirs)?, attributes: ours.tree.id() })
 }
 
-/// The best common ancestors of two commits.
-fn common(repository: &Repository, one: Oid, other: Oid) -> Result<Vec<Oid>, git2::Error> {
-    match repository.merge_bases(one, other) {
-        Ok(bases) => Ok(bases.to_vec()),
-        Err(error) if error.code() == ErrorCode::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
-}
-
 /// Stand-ins for common ancestors, above stand-ins for all that git asks for when it merges them with one another.
-fn stand_ins(repository: &Repository, bases: Vec<Oid>, pins: &PinnedValues) -> Result<Vec<Oid>, Fault> {
+fn stand_ins(
+    repository: &Repository,
+    told: &Told<'_>,
+    bases: Vec<Oid>,
+    pins: &PinnedValues,
+) -> Result<Vec<Oid>, Fault> {
     let fault = |error: git2::Error| object_fault(&error);
     let (mut all, mut level) = (bases.clone(), bases.clone());
     while level.len() > 1 && all.len() < MOST_CROSSED {
         let mut next = Vec::new();
         for (index, one) in level.iter().enumerate() {
             for other in &level[index + 1..] {
-                for base in common(repository, *one, *other).map_err(fault)? {
+                for base in told.common(*one, *other)? {
                     if !all.contains(&base) {
                         all.push(base);
                         next.push(base);
@@ -97,7 +95,7 @@ fn stand_ins(repository: &Repository, bases: Vec<Oid>, pins: &PinnedValues) -> R
     for id in &all {
         let mut ancestors = Vec::new();
         for other in all.iter().filter(|other| *other != id) {
-            if repository.graph_descendant_of(*id, *other).map_err(fault)? {
+            if told.contains(*id, *other)? {
                 ancestors.push(*other);
             }
         }

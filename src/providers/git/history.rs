@@ -11,8 +11,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// How many commits below the head are looked at, newest first. A key is asked for again only by the run that
 /// made it, within hours; nobody pushes more to one branch in that time.
 const DEEPEST_SEARCH: usize = 512;
-/// How far down a branch's own line a rollback is looked for: more commits than are made between two promotions.
-const LONGEST_LINE: usize = 10_000;
 /// How many commits are remembered; past that, the memory is emptied (a search refills what it needs).
 const MOST_REMEMBERED: usize = 16 * DEEPEST_SEARCH;
 
@@ -144,28 +142,6 @@ impl History {
             }
         }
         Ok(None)
-    }
-
-    /// The commit whose history says what a branch holds: the head; or, after a rollback of ours and until a merge of ours, what
-    /// that restored. The history of a rollback still has what its content has no more, and git would not bring it again.
-    pub(super) fn told_by(&self, repository: &Repository, place: &CommitPlace, head: Oid) -> Result<Oid, Fault> {
-        let (mut told, mut at) = (head, head);
-        for _ in 0..LONGEST_LINE {
-            let seen = self.seen(repository, at)?;
-            let is_merge = seen.parents.len() > 1 && seen.effect.is_some();
-            let is_ours = || self.is_ours(repository, std::slice::from_ref(place), at);
-            match &seen.back {
-                Some(back) if repository.find_commit(back.restores).is_ok() && is_ours()? => {
-                    (told, at) = (back.restores, back.restores);
-                }
-                None if is_merge && is_ours()? => break,
-                _ => match seen.parents.first() {
-                    Some(before) => at = *before,
-                    None => break,
-                },
-            }
-        }
-        Ok(told)
     }
 
     /// Whether we made a commit, which says so, at one of these places.

@@ -13,7 +13,7 @@ use super::paths;
 use super::pins::{self, Pin, PinnedValues, pinned_values, with_pins};
 use super::process::Git;
 use super::publish::{Proposal, Published};
-use super::read::contains;
+use super::told::Told;
 use crate::providers::Fault;
 use git2::{Oid, Repository};
 use std::sync::Arc;
@@ -160,8 +160,9 @@ fn merged_tree(
     let source = commit(&change.source_commit)?;
     let theirs = paths::tree_of(repository, &source.to_string())?;
     let ours = paths::tree_of(repository, &head.to_string())?;
-    let told = history.told_by(repository, &change.message.place(&change.branch), head)?;
-    let holds_it = contains(repository, told, source)?;
+    let place = change.message.place(&change.branch);
+    let told = Told::of(repository, history, &place, head)?;
+    let holds_it = told.contains(head, source)?;
     let (other, parents) = match &change.back_from {
         Some(newest) if holds_it => (commit(newest)?, vec![head]),
         _ if holds_it => return Ok(Tried::Contained),
@@ -175,13 +176,13 @@ fn merged_tree(
         };
         let decided: Vec<Pin> = change.pins.iter().filter(|pin| !stays(pin)).cloned().collect();
         let mut settled = pinned_values(repository, &theirs, &decided);
-        let ours = Side { tree: with_pins(repository, ours, &settled)?, told };
+        let ours = Side { tree: with_pins(repository, ours, &settled)?, told: head };
         let theirs = Side { tree: with_pins(repository, theirs, &kept)?, told: other };
         kept.into_iter().for_each(|(path, values)| settled.entry(path).or_default().extend(values));
         Ok((ours, theirs, settled))
     };
     let (ours, theirs, settled) = sides().map_err(|error| object_fault(&error))?;
-    let Some(pair) = ancestors::pair(repository, &ours, &theirs, &settled)? else {
+    let Some(pair) = ancestors::pair(repository, &told, &ours, &theirs, &settled)? else {
         return Ok(Tried::Conflict(vec![Conflict { clash: Clash::NoCommonCommit, paths: Vec::new() }]));
     };
     Ok(match combined(git, repository, &pair, &settled)? {

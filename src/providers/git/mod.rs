@@ -60,6 +60,7 @@ mod survey;
 mod taken_file;
 mod taking;
 mod tarball;
+mod told;
 mod trailers;
 mod transport;
 mod version;
