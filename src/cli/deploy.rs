@@ -13,7 +13,7 @@ use crate::{
         files::sha256_of_file,
         objects::{self, Objects},
     },
-    rules::{RuleName, StageName, TargetName, did_you_mean},
+    rules::{RuleName, StageName, TargetName, did_you_mean, printable_line},
 };
 
 const AFTER_HELP: &str = "Examples: tidegate deploy site-1.4.zip --target site --stage qa; tidegate deploy app.tar.gz --rule install --stage dev\n\
@@ -88,7 +88,7 @@ async fn stored(file: &Path, objects: &dyn Objects) -> anyhow::Result<Bundle> {
     ensure!(about.is_file(), "{shown} is no file: pack it first, as in `tar czf bundle.tar.gz -C {shown} .`");
     ensure!(about.len() > 0, "{shown} is empty");
     let (sha256, bytes) = sha256_of_file(file).await?;
-    let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = file.file_name().map(|name| printable_line(&name.to_string_lossy())).unwrap_or_default();
     let named = |name: &str| format!("bundles/{sha256}/{name}");
     let object = if objects.name(&named(&name)).is_ok() { named(&name) } else { named(UNNAMED) };
     let stored = objects.put_if_absent(&object, objects::Source::File(file)).await?;

@@ -11,7 +11,7 @@ use crate::{
 
 /// How many tags of a repository may match: all of them are remembered.
 const MOST_TAGS: usize = 10_000;
-/// How many new tags are taken in by one look; the next takes the others.
+/// How many tags that may start something are taken in by one look; the next takes the others.
 const MOST_NEW: usize = 50;
 
 /// The tags of one look.
@@ -25,15 +25,22 @@ pub(super) struct Tags<'work> {
 
 impl<'work> Tags<'work> {
     pub(super) fn of(asked: &'work TagsWork, there: &BTreeMap<String, String>) -> Self {
-        let wanted: Vec<_> = there.iter().filter(|(tag, _)| asked.wants(tag)).collect();
+        // What shows otherwise than it is has no place in anybody's terminal.
+        let wanted = there.iter().filter(|(tag, _)| asked.wants(tag) && printable_line(tag) == **tag);
         let known = |tag: &str| asked.known.as_ref().and_then(|known| known.known.get(tag));
-        let is_new =
-            |tag: &str, commit: &str| known(tag).is_none_or(|named| named.iter().all(|of| of.as_str() != commit));
-        let count = wanted.len();
-        let new = wanted.into_iter().filter(|(tag, commit)| is_new(tag, commit));
-        // Before the first look all are older than it, and taken in at once.
-        let most = if asked.known.is_some() { MOST_NEW } else { MOST_TAGS };
-        let new = new.take(most).map(|(tag, commit)| (tag.clone(), CommitId::new(commit.as_str()))).collect();
+        let (mut new, mut news, mut count) = (BTreeMap::new(), 0, 0);
+        for (tag, commit) in wanted {
+            count += 1;
+            if known(tag).is_some_and(|named| named.iter().any(|of| of.as_str() == commit)) {
+                continue;
+            }
+            // Those that are older than their pattern are taken in at once, or the next look would take them for news.
+            let is_news = known(tag).is_some() || !asked.stages(tag).is_empty();
+            news += usize::from(is_news);
+            if !is_news || news <= MOST_NEW {
+                new.insert(tag.clone(), CommitId::new(commit.as_str()));
+            }
+        }
         Self { asked, new, count }
     }
 
@@ -123,4 +130,35 @@ async fn within(
         subject: printable_line(&info.subject),
         pins: pins_of(work, mirror, stage, Compared::Alone, commit.as_str()).await?,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{engine::Tags as Known, rules::TagPattern};
+
+    fn there(prefix: &str, count: usize) -> impl Iterator<Item = (String, String)> {
+        (0..count).map(move |number| (format!("{prefix}{number:03}"), "1".repeat(40)))
+    }
+
+    #[test]
+    fn tags_that_are_older_than_their_pattern_are_taken_in_at_once_and_news_by_and_by() {
+        let dev = BTreeSet::from([StageName::new("dev").expect("a name")]);
+        let wanted = ["v.*", "w.*"].map(|pattern| (Some(TagPattern::from(pattern)), dev.clone())).to_vec();
+        let named = |(tag, commit): (String, String)| (tag, vec![CommitId::new(commit)]);
+        let known = Known {
+            patterns: ["v.*".to_owned()].into(),
+            known: there("vold", 7).map(named).collect(),
+            ..Known::default()
+        };
+        let all: BTreeMap<_, _> = there("vold", 7).chain(there("vnew", 60)).chain(there("w", 300)).collect();
+        let asked = TagsWork { wanted, known: Some(known) };
+        let tags = Tags::of(&asked, &all);
+        let of = |prefix: &str| tags.new.keys().filter(|tag| tag.starts_with(prefix)).count();
+        assert_eq!((tags.count, of("vold"), of("vnew"), of("w")), (367, 0, MOST_NEW, 300));
+        let first = TagsWork { known: None, ..asked.clone() };
+        assert_eq!(Tags::of(&first, &all).new.len(), 367, "the first look starts nothing, and takes all");
+        let hostile: BTreeMap<_, _> = [("v\u{1b}[2J".to_owned(), "1".repeat(40))].into();
+        assert!(Tags::of(&asked, &hostile).new.is_empty());
+    }
 }

@@ -81,6 +81,9 @@ impl Turn<'_> {
                     "write `release: true` in the `on` of the rule that is to deploy one",
                 ));
             }
+            Some(StartOn::Bundle(bundle)) if !bundle.is_sound() => {
+                return Err(Refused::unknown("the bundle is not as `tidegate deploy` says it", "bring the file again"));
+            }
             Some(StartOn::Bundle(bundle)) => {
                 let cause = Cause::Release { by: by.said(), bundle: bundle.clone() };
                 self.make_run(&subject, stage, cause);

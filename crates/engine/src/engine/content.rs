@@ -11,7 +11,10 @@ use super::{
     ids::{CommitId, PinnerId, RunId},
     shared::Shared,
 };
-use crate::rules::{RepositoryName, StepId};
+use crate::rules::{RepositoryName, StepId, printable_line};
+
+/// How long the name of a file and where it is may be, in bytes.
+const LONGEST_NAME: usize = 4_096;
 
 /// The repositories of a set with the commit of each: a combination.
 pub type CommitSet = Shared<BTreeMap<RepositoryName, CommitId>>;
@@ -42,6 +45,15 @@ pub struct Bundle {
     pub sha256: String,
     /// How many bytes it has.
     pub bytes: u64,
+}
+
+impl Bundle {
+    /// Whether it can be shown as it is, and has a digest.
+    pub(super) fn is_sound(&self) -> bool {
+        let shows = |text: &str| !text.is_empty() && text.len() <= LONGEST_NAME && printable_line(text) == text;
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        shows(&self.name) && shows(&self.uri) && self.sha256.len() == 64 && self.sha256.bytes().all(is_digit)
+    }
 }
 
 /// Something that a step made, named by its content.

@@ -324,6 +324,10 @@ fn a_bundle_is_what_a_step_made_for_those_after_it_and_for_who_approves() {
     assert!(said.contains("publish deploys a bundle, and none is given"), "{said}");
     let said = world.ask("ada", bring("whole", "dev", "site.zip")).unwrap_err().to_string();
     assert!(said.contains("whole takes no bundle") || said.contains("branch"), "{said}");
+    for wrong in ["", "\u{1b}[2J.zip", &"x".repeat(5_000)] {
+        let said = world.ask("ada", bring("publish", "main", wrong)).unwrap_err().to_string();
+        assert!(said.contains("the bundle is not as `tidegate deploy` says it"), "{said}");
+    }
     world.asked("ada", bring("publish", "main", "site.zip"));
     let run = world.newest("publish");
     assert!(matches!(world.run(&run).cause, Cause::Release { .. }));

@@ -27,7 +27,13 @@ struct Ways<'delivery> {
     caller: Caller,
 }
 
-impl Ways<'_> {
+impl<'delivery> Ways<'delivery> {
+    fn of(delivery: &'delivery Delivery) -> Self {
+        let nobody = caller(delivery);
+        let token = token(delivery, "all", "admin", &[]);
+        Self { delivery, server: format!("http://{}", nobody.host), caller: nobody.with_token(&token), token }
+    }
+
     fn by_server(&self, arguments: &[&str]) -> Output {
         let mut command = self.delivery.tidegate(&[&["--server", &self.server], arguments].concat());
         command.env("TIDEGATE_TOKEN", &self.token).output().unwrap()
@@ -65,14 +71,7 @@ fn every_question_has_one_answer() {
     let run = delivery.asking("deliver", "dev").id.to_string();
     delivery.quiet_in("qa");
     let ami = delivery.done("bake", "dev").steps[0].outputs["ami"].as_str().unwrap().to_owned();
-    let nobody = caller(&delivery);
-    let token = token(&delivery, "all", "admin", &[]);
-    let ways = Ways {
-        delivery: &delivery,
-        server: format!("http://{}", nobody.host),
-        caller: nobody.with_token(&token),
-        token,
-    };
+    let ways = Ways::of(&delivery);
     let description = ways.caller.told("/api");
     let of = "/api/v1/systems/webshop";
     for (arguments, name, path) in [
@@ -145,14 +144,7 @@ fn every_question_has_one_answer() {
 fn every_refusal_has_the_same_words_and_exit_code() {
     let mut delivery = Delivery::careful();
     delivery.serve();
-    let nobody = caller(&delivery);
-    let token = token(&delivery, "all", "admin", &[]);
-    let ways = Ways {
-        delivery: &delivery,
-        server: format!("http://{}", nobody.host),
-        caller: nobody.with_token(&token),
-        token,
-    };
+    let ways = Ways::of(&delivery);
     for arguments in [
         vec!["run", "show", "deliver-99"],
         vec!["explain", "deliver-99"],
