@@ -35,7 +35,8 @@ impl Drop for Open {
 /// Lets the sessions of all that descends from this process stand back; the session that we are in ourselves does not. Says
 /// whether there is another by now, or never will be.
 pub(super) fn stand_back(outside: i32) -> bool {
-    let Some((own, _)) = session_of("self") else { return true };
+    let Ok(own) = fs::read_to_string("/proc/self/autogroup") else { return true };
+    let own = session_in(&own).map(|(own, _)| own);
     let open = OPEN.load(Ordering::Relaxed);
     let wanted = NICENESS.into_iter().find(|(most, _)| open <= *most).map_or("19", |(_, niceness)| niceness);
     let mut pending = process_table::children(outside);
@@ -46,9 +47,8 @@ pub(super) fn stand_back(outside: i32) -> bool {
         looked_at += 1;
         let process = process.as_raw_nonzero();
         pending.extend(process_table::children(process.get()));
-        let Some((_, niceness)) = session_of(&process.to_string()).filter(|(session, _)| *session != own) else {
-            continue;
-        };
+        let line = fs::read_to_string(format!("/proc/{process}/autogroup")).unwrap_or_default();
+        let Some((_, niceness)) = session_in(&line).filter(|(session, _)| Some(*session) != own) else { continue };
         found = true;
         if niceness != wanted {
             // One that has ended needs nothing, and the kernel takes only some at once of those who are not root.
@@ -58,9 +58,8 @@ pub(super) fn stand_back(outside: i32) -> bool {
     found
 }
 
-/// The name of the session that a process is in, and its niceness: `/autogroup-13 nice 0`.
-fn session_of(process: &str) -> Option<(String, String)> {
-    let line = fs::read_to_string(format!("/proc/{process}/autogroup")).ok()?;
-    let (session, niceness) = line.trim().split_once(" nice ")?;
-    Some((session.to_owned(), niceness.to_owned()))
+/// The name of a session and its niceness, from the line of a process: `/autogroup-13 nice 0`. The line is empty of a process
+/// that nobody above began with `setsid`, which a server may be, in a container.
+fn session_in(line: &str) -> Option<(&str, &str)> {
+    line.trim().split_once(" nice ")
 }
