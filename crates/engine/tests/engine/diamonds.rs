@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 
 use proptest::{prelude::*, sample::Index, strategy::ValueTree as _, test_runner::TestRunner};
 
-use told::{Diamond, HAPPENS, Move, VARIANTS};
+use told::{Diamond, HAPPENS, Move, VARIANTS, Which};
 
 /// How many histories are counted, and in how many of these everything is to happen at the least.
 const COUNTED: usize = 120;
 const LEAST: usize = 6;
 
 fn moves(by_hand: u32) -> impl Strategy<Value = Move> {
-    let (index, flag) = (any::<Index>, any::<bool>);
+    let (index, flag) = (|| (0.0..1.0).prop_map(Which), any::<bool>);
     prop_oneof![
         5 => (prop::collection::vec(flag(), 3), flag()).prop_map(|(parts, told)| Move::Shared { parts, told }),
         2 => (index(), flag()).prop_map(|(which, told)| Move::Other { which, told }),
@@ -40,14 +40,13 @@ proptest! {
         diamond.world.replays(at.index(diamond.world.log.len()));
     }
 
-    /// Also when people set pins by hand, in between all of that. Of such histories it is known that a run may wait at the end
-    /// for what nobody is told how to bring: it is not asked here.
+    /// Also when people set pins by hand, in between all of that.
     #[test]
-    fn nothing_combines_what_no_commit_gave_when_pins_are_set_by_hand(
+    fn nothing_combines_and_nothing_waits_when_pins_are_set_by_hand(
         number in 0..VARIANTS.len(), moves in prop::collection::vec(moves(3), 1..100),
     ) {
         let mut diamond = Diamond::new(number);
-        drop(diamond.comes_to(&moves));
+        diamond.plays(&moves);
     }
 }
 
@@ -80,4 +79,30 @@ fn all_that_is_hard_happens_in_histories() {
     for what in HAPPENS {
         assert!(happened.get(what).is_some_and(|times| *times >= LEAST), "{what}: {happened:?}");
     }
+}
+
+/// The image has an app that somebody chose, and tools of an older commit than the app's own repository by now: whoever waits is
+/// told to make the app, and not what the app would be made from.
+#[test]
+fn what_was_chosen_gives_way_though_all_further_up_is_newer() {
+    let first = Which(0.0);
+    let push = |told| Move::Shared { parts: vec![false; 3], told };
+    let step = |share, how| Move::Step { which: Which(share), how };
+    let by_hand = |share, to| Move::ByHand { which: Which(share), to: Which(to), told: false };
+    let moves = [
+        push(true),
+        step(0.0, 2),
+        Move::Look { which: first },
+        step(0.0, 3),
+        push(false),
+        by_hand(0.0, 0.0),
+        push(true),
+        Move::Rewrite { which: Which(0.625), to: first, told: false },
+        step(0.67, 2),
+        by_hand(0.0, 0.0),
+        step(0.5, 3),
+        by_hand(0.0, 0.0),
+        by_hand(0.25, 0.5),
+    ];
+    Diamond::new(0).plays(&moves);
 }

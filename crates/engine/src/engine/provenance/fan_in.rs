@@ -33,8 +33,8 @@ pub struct Awaited {
     pub commit: CommitId,
     /// When that commit became the head, as a place in the log.
     pub order: u64,
-    /// The commit of `ancestor` that the present one was made from; `None` when that is not known.
-    pub has: Option<CommitId>,
+    /// The head of `ancestor` that the present one was made from; `None` when that is not known.
+    pub(in crate::engine) has: Option<Arc<Point>>,
     /// The head of `ancestor` that all that is combined has to fit.
     pub(in crate::engine) head: Arc<Point>,
 }
@@ -92,18 +92,18 @@ fn awaited_from(
     let of_stage = |point: &&Arc<Point>| point.stage == place.stage;
     let newest = met.any.iter().chain(floor).max_by_key(|point| (of_stage(point), point.order));
     let Some(newest) = newest else { return Vec::new() };
-    lacking(system, place, pinners, (root, newest), origin)
+    lacking(system, place, pinners, (root, newest), origin).collect()
 }
 
 /// What a head of a repository further up does not fit, of what is pinned.
-fn lacking(
-    system: &System,
-    place: &Place,
-    pinners: &[Pinner],
-    (root, head): (&RepositoryName, &Arc<Point>),
-    origin: &Origin,
-) -> Vec<Awaited> {
-    let one = |pinner: &Pinner| {
+fn lacking<'a>(
+    system: &'a System,
+    place: &'a Place,
+    pinners: &'a [Pinner],
+    (root, head): (&'a RepositoryName, &'a Arc<Point>),
+    origin: &'a Origin,
+) -> impl Iterator<Item = Awaited> + use<'a> {
+    pinners.iter().filter_map(move |pinner| {
         let (through, pins) = (pinner.through(root), origin.pinned.get(&pinner.id));
         if through.is_empty() || fits(system, &place.repository, pins, (root, head), through) {
             return None;
@@ -118,11 +118,10 @@ fn lacking(
             ancestor: root.clone(),
             commit,
             order,
-            has: points.max_by_key(|point| (point.stage == place.stage, point.order)).map(|has| has.commit.clone()),
+            has: points.max_by_key(|point| (point.stage == place.stage, point.order)).cloned(),
             head: head.clone(),
         })
-    };
-    pinners.iter().filter_map(one).collect()
+    })
 }
 
 impl Run {
@@ -189,7 +188,7 @@ pub(in crate::engine) fn explained(system: &System, run: &Run) -> (String, Strin
     let for_what = |awaited: &Awaited| {
         let Awaited { rule, from, ancestor, commit, has, .. } = awaited;
         let (made, needed) = (of(from, ancestor), commit.short());
-        let has = has.as_ref().map_or_else(|| "of before".to_owned(), |has| format!("{made} {}", has.short()));
+        let has = has.as_ref().map_or_else(|| "of before".to_owned(), |has| format!("{made} {}", has.commit.short()));
         format!("{rule} to bring an artifact {made} {needed}; {repository} has one {has}")
     };
     let ended_by = |awaited| match &run.subject {
@@ -250,14 +249,17 @@ fn ended_by(system: &System, stage: &StageName, rule: &RuleName, awaited: &Await
     }
 }
 
-/// What the maker of an artifact that is awaited lacks itself, on the head that there is. No rule leads to itself, so who
-/// asks on and on comes to an end.
+/// What the maker of an artifact that is awaited lacks itself, on the head that there is. What is pinned there of a newer
+/// commit than is awaited is not lacking: what the maker makes of that, the others come to. No rule leads to itself, so
+/// who asks on and on comes to an end.
 fn awaited_before(system: &System, stage: &StageName, maker: &RuleName, awaited: &Awaited) -> Option<Awaited> {
     let rules = system.rules()?;
     let place = Place { repository: rules.rules.get(maker)?.repository()?.clone(), stage: stage.clone() };
     let head = system.head(&place.repository, stage)?;
     let pinners = &rules.at(maker, stage)?.pinners;
-    lacking(system, &place, pinners, (&awaited.ancestor, &awaited.head), &head.origin).into_iter().next()
+    let is_newer = |has: &Arc<Point>| has.stage == *stage && has.order > awaited.order;
+    let mut lacking = lacking(system, &place, pinners, (&awaited.ancestor, &awaited.head), &head.origin);
+    lacking.find(|lacking| !lacking.has.as_ref().is_some_and(is_newer))
 }
 
 fn has_newer(system: &System, run: &Run) -> bool {

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use proptest::sample::Index;
 use serde_json::{Value, json};
 use tidegate_engine::{
     engine::{
@@ -68,6 +67,21 @@ const THREE_FAN_INS: &str = "three fan-ins in a row wait";
 /// What a commit holds of its own, beside its pins: for `shared` its parts, else one text.
 type Content = [u64; 3];
 
+/// One of many, as a share of them: the first at 0.0.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Which(pub(super) f64);
+
+impl Which {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "few")]
+    fn index(self, of: usize) -> usize {
+        ((self.0 * of as f64) as usize).min(of - 1)
+    }
+
+    fn get<T>(self, of: &[T]) -> &T {
+        &of[self.index(of.len())]
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(super) enum Move {
     /// Changes parts of shared, or none of them; perhaps nobody looks yet.
@@ -76,39 +90,39 @@ pub(super) enum Move {
         told: bool,
     },
     Other {
-        which: Index,
+        which: Which,
         told: bool,
     },
     /// Takes shared back to an earlier content, by a commit on top.
     Revert {
-        to: Index,
+        to: Which,
         told: bool,
     },
     /// Takes a branch back to an earlier commit's content, by force.
     Rewrite {
-        which: Index,
-        to: Index,
+        which: Which,
+        to: Which,
         told: bool,
     },
     /// Somebody sets a pin by hand, to what was pinned before or to what nobody knows.
     ByHand {
-        which: Index,
-        to: Index,
+        which: Which,
+        to: Which,
         told: bool,
     },
     Look {
-        which: Index,
+        which: Which,
     },
     Step {
-        which: Index,
+        which: Which,
         how: u8,
     },
     Retry {
-        which: Index,
+        which: Which,
     },
     /// The rules become another variant of the same repositories.
     Reload {
-        variant: Index,
+        variant: Which,
     },
 }
 
@@ -277,7 +291,7 @@ impl Diamond {
         }
     }
 
-    fn rewrite(&mut self, which: &Index, to: &Index, told: bool) {
+    fn rewrite(&mut self, which: &Which, to: &Which, told: bool) {
         let name = ["shared"; 3].into_iter().chain(self.repositories).nth(which.index(8)).unwrap();
         let made = to.get(self.branch(name)).clone().unwrap();
         self.push(name, self.contents[&made.commit], &["docs/x", "0/x", "1/x", "2/x", "src/x", "pins.json"], false);
@@ -291,7 +305,7 @@ impl Diamond {
         }
     }
 
-    fn pin_by_hand(&mut self, which: &Index, to: &Index, told: bool) {
+    fn pin_by_hand(&mut self, which: &Which, to: &Which, told: bool) {
         let places: Vec<_> = self.repositories[2..]
             .iter()
             .flat_map(|into| self.last(into).pins.keys().map(|pinner| (*into, pinner.clone())))
