@@ -100,7 +100,7 @@ pub(super) async fn serve(
     say_what_will_fail(&house).await?;
     let listening = house.settings.server.socket.as_deref().map(Listening::at).transpose()?;
     let over_http = match &announce {
-        Some(_) => web::Listening::at(&house.settings.server).await?,
+        Some(_) => web::Listening::at(&house.settings).await?,
         None => None,
     };
     let breakpoints = match breakpoints {

@@ -1,5 +1,5 @@
-//! Who asks: the user of the operating system whose process this is, as the kernel tells, or a program with a token; and the name
-//! in which they ask. Nothing here says whether they may.
+//! Who asks: the user of the operating system whose process this is, as the kernel tells, a program with a token, or somebody for
+//! whom an issuer speaks; and the name in which they ask. Nothing here says whether they may.
 
 use std::{collections::BTreeSet, fmt, sync::OnceLock};
 
@@ -8,6 +8,7 @@ use nix::unistd::Uid;
 use crate::{
     engine::{Permission, Refused, Role},
     rules::SystemName,
+    store::Identity,
 };
 
 /// Who asks.
@@ -26,6 +27,8 @@ pub enum User {
     Os(OsUser),
     /// A program that has shown a token.
     Token(TokenHolder),
+    /// Somebody for whom an issuer speaks.
+    Issuer(Identity),
 }
 
 /// A program that has shown a token, and what it is for.
@@ -80,6 +83,7 @@ impl fmt::Display for User {
         match self {
             Self::Os(user) => user.fmt(formatter),
             Self::Token(token) => formatter.write_str(&token.principal()),
+            Self::Issuer(identity) => write!(formatter, "{}/{}", identity.issuer, identity.person),
         }
     }
 }

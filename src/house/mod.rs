@@ -5,6 +5,7 @@ pub mod asker;
 pub mod channels;
 pub mod failure;
 pub(crate) mod in_force;
+pub mod issuers;
 mod ledger_releases;
 pub(crate) mod moment;
 mod opened;

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::SocketAddr,
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -10,6 +10,8 @@ use std::{
 use anyhow::bail;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use super::issuers::{self, IssuerSettings};
 
 /// How the server is asked by those who cannot open its database.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -20,7 +22,8 @@ pub struct ServerSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub socket: Option<PathBuf>,
     /// Where `serve` listens for HTTP: an address and a port, of which 0 is any that is free; or `none`. Unless it says
-    /// otherwise, `127.0.0.1:0`.
+    /// otherwise, `loopback`: a free port of an address that only this machine reaches and, where there are several, only this
+    /// server has.
     pub listen: Listen,
     /// What people type to reach it, such as `https://tidegate.example.com`; without it, the address where it listens.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -31,23 +34,24 @@ pub struct ServerSettings {
     /// The file of the certificate's private key, in PEM.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<PathBuf>,
+    /// Who says who somebody is that signs in from a browser. Without any, whoever runs `serve` signs in by the link that it
+    /// prints.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub issuers: Vec<IssuerSettings>,
 }
 
 /// Where `serve` listens for HTTP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
 pub enum Listen {
+    /// At a free port of a loopback address of its own.
+    #[default]
+    Loopback,
     /// At this address.
     At(SocketAddr),
     /// Nowhere.
     Nowhere,
-}
-
-impl Default for Listen {
-    fn default() -> Self {
-        Self::At(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0))
-    }
 }
 
 impl FromStr for Listen {
@@ -56,6 +60,7 @@ impl FromStr for Listen {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "none" => Ok(Self::Nowhere),
+            "loopback" => Ok(Self::Loopback),
             text => text.parse().map(Self::At).map_err(|_| {
                 format!("`{text}` is no address to listen at: write `127.0.0.1:8080`, `[::1]:0`, or `none`")
             }),
@@ -80,6 +85,7 @@ impl From<Listen> for String {
 impl fmt::Display for Listen {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Loopback => formatter.write_str("loopback"),
             Self::At(address) => address.fmt(formatter),
             Self::Nowhere => formatter.write_str("none"),
         }
@@ -92,6 +98,7 @@ impl ServerSettings {
         for path in [&mut self.socket, &mut self.certificate, &mut self.key].into_iter().flatten() {
             *path = folder.join(&*path);
         }
+        issuers::resolve(&mut self.issuers, folder);
     }
 
     /// Whether what it says of HTTP can be meant.
@@ -125,7 +132,8 @@ impl ServerSettings {
 
     /// What is hidden from commands of repositories.
     pub(crate) fn hidden(&self) -> impl Iterator<Item = PathBuf> {
-        self.socket.clone().into_iter().chain(self.key.clone())
+        let secrets = self.issuers.iter().filter_map(|issuer| issuer.secret.clone());
+        self.socket.clone().into_iter().chain(self.key.clone()).chain(secrets)
     }
 }
 
@@ -141,9 +149,10 @@ mod tests {
 
     #[test]
     fn it_listens_on_this_machine_unless_told_otherwise() {
-        assert_eq!(checked("").map(|it| it.listen.to_string()).as_deref(), Ok("127.0.0.1:0"));
+        assert_eq!(checked("").map(|it| it.listen.to_string()).as_deref(), Ok("loopback"));
         assert_eq!(checked("listen = 'none'").map(|it| it.listen), Ok(Listen::Nowhere));
         for good in [
+            "listen = 'loopback'",
             "listen = '[::1]:8080'\nurl = 'https://tide.example'",
             "listen = '0.0.0.0:443'\ncertificate = 'c.pem'\nkey = 'k.pem'",
         ] {

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     asker::{Asker, OsUser, User},
     channels::{self, ChannelSettings},
+    issuers,
     rules_from::RulesFrom,
     secrets::{self, SecretSettings},
     server_settings::ServerSettings,
@@ -193,6 +194,7 @@ impl Settings {
             .and_then(|()| settings.check_grants())
             .and_then(|()| settings.git.check())
             .and_then(|()| settings.server.check())
+            .and_then(|()| issuers::check(&settings.server.issuers, settings.server.url.as_deref(), &settings.people))
             .with_context(|| format!("{} is not as it should be", path.display()))?;
         let path = std::path::absolute(path).with_context(|| format!("where is {}?", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new("/"));
@@ -230,6 +232,10 @@ impl Settings {
             User::Os(user) => user,
             // What it is for is checked where it is asked.
             User::Token(token) => return Ok(Principal::named(token.principal())),
+            User::Issuer(identity) => {
+                let principal = issuers::principal(&self.server.issuers, &self.access(), identity);
+                return Ok(principal.map_err(|refused| *refused)?);
+            }
         };
         if self.people.is_empty() {
             return Ok(Principal::named(said.map_or_else(|| user.to_string(), str::to_owned)));
@@ -399,7 +405,8 @@ impl Settings {
     /// A grant to nobody would take a role from everybody, unseen.
     fn check_grants(&self) -> anyhow::Result<()> {
         let groups = self.people.values().flat_map(|person| &person.groups);
-        let known: BTreeSet<&String> = self.people.keys().chain(groups).collect();
+        let of_issuers = issuers::groups(&self.server.issuers);
+        let known: BTreeSet<&String> = self.people.keys().chain(groups).chain(of_issuers).collect();
         for Grant { role, to, .. } in &self.grants {
             if to.is_empty() {
                 bail!("a grant of {role:?} names nobody: write `to = [\"NAME\"]`");

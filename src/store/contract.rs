@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use super::{InstallationSecret, LogRow, Standing, StoreError, Token, TokenNote, standing::Snapshot};
+use super::{InstallationSecret, LogRow, Session, SessionNote, Standing, StoreError, Token, TokenHash, TokenNote, standing::Snapshot};
 use crate::{
     engine::{Artifact, Decision, Effect, EffectId, Event, Link, Recorded, Run, RunId, RunState},
     rules::{StageName, SystemName},
@@ -100,6 +100,15 @@ pub trait Store: Send + Sync {
 
     /// Notes what becomes of a token. Whether it became so: a name is given once, and nothing ends twice.
     async fn note_token(&self, note: TokenNote) -> Result<bool, StoreError>;
+
+    /// The session of the secret with this hash, whether it lasts or not.
+    async fn session(&self, hash: TokenHash) -> Result<Option<Session>, StoreError>;
+
+    /// All sessions, the newest first; some of them may have ended.
+    async fn sessions(&self) -> Result<Vec<Session>, StoreError>;
+
+    /// Notes what becomes of a session. Whether it became so: nothing ends twice.
+    async fn note_session(&self, note: SessionNote) -> Result<bool, StoreError>;
 
     /// Every system that anything stored speaks of, also one without a head. For checks.
     async fn named_anywhere(&self) -> Result<BTreeSet<SystemName>, StoreError>;

@@ -37,13 +37,42 @@ pub struct Me {
     pub name: String,
     /// The groups that they are in.
     pub groups: Vec<String>,
-    /// How they signed in: `link` or `token`.
+    /// How they signed in: `link`, `token`, or the name of an issuer.
     pub signed_in_by: String,
     /// What the token is for, where they have one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<Role>,
     /// The systems that they may look at.
     pub systems: Vec<SystemName>,
+    /// What pages send as `X-Tidegate-Page` with every command of a session; programs with tokens need none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page_token: Option<String>,
+}
+
+/// A session of whoever asks. Times are in milliseconds since 1970, UTC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionTold {
+    /// What it is ended by. It signs nobody in.
+    pub id: String,
+    /// How it began: `link`, or the name of an issuer.
+    pub signed_in_by: String,
+    /// What the browser says that it is.
+    pub browser: String,
+    /// When it began.
+    pub begun_ms: i64,
+    /// When it was last used, to the minute.
+    pub used_ms: i64,
+    /// When it ends unless it is used.
+    pub ends_ms: i64,
+    /// Whether it is the one that asks.
+    pub is_this: bool,
+}
+
+/// A session that was ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionEnded {
+    /// Which.
+    pub id: String,
 }
 
 /// An event of the log.

@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    openapi, origin,
+    loopback, openapi, origin,
     patient::Patient,
     router,
     server::{Announce, Server},
@@ -29,6 +29,7 @@ use super::{
 use crate::house::{
     House,
     server_settings::{Listen, ServerSettings},
+    settings::Settings,
 };
 
 /// How many connections there are at once; others wait to be accepted.
@@ -57,13 +58,24 @@ pub struct Listening {
 }
 
 impl Listening {
-    /// Binds where the settings say; nothing where they say `none`.
+    /// Binds where the settings say; nothing where they say `none`. A system that has no loopback address of this server's own has
+    /// the one that all share.
     ///
     /// # Errors
     /// When the address cannot be listened at, or the certificate cannot be used.
-    pub async fn at(settings: &ServerSettings) -> anyhow::Result<Option<Self>> {
-        let Listen::At(address) = settings.listen else { return Ok(None) };
-        let listener = TcpListener::bind(address).await.with_context(|| {
+    pub async fn at(settings: &Settings) -> anyhow::Result<Option<Self>> {
+        let data = &settings.data;
+        let settings = &settings.server;
+        let (address, instead) = match settings.listen {
+            Listen::Nowhere => return Ok(None),
+            Listen::At(address) => (address, None),
+            Listen::Loopback => (loopback::of(data), Some(loopback::SHARED)),
+        };
+        let bound = match (TcpListener::bind(address).await, instead) {
+            (Err(_), Some(instead)) => TcpListener::bind(instead).await,
+            (bound, _) => bound,
+        };
+        let listener = bound.with_context(|| {
             format!("cannot listen at {address}; let `listen` in `[server]` name another address, or port 0 for any")
         })?;
         let tls = match (&settings.certificate, &settings.key) {
@@ -100,7 +112,10 @@ impl Listening {
         let urls: [&str; 3] = [&own, &url, if is_local { &local } else { &own }];
         let hosts = origin::hosts(&urls);
         let description = openapi::description().to_string();
-        let server = Server::new(house, (url, hosts), announce.filter(|_| is_local), description, stop);
+        // Where issuers say who somebody is, the terminal does not.
+        let is_alone = house.settings.server.issuers.is_empty();
+        let announce = announce.filter(|_| is_local && is_alone);
+        let server = Server::new(house, (url, hosts), announce, description, stop);
         server.announce_link();
         Arc::new(server)
     }

@@ -1,12 +1,20 @@
 //! The server over HTTP: programs and people ask it what they ask on the command line, and are told the same. One table of routes
 //! is the whole of it; the listener, the checks and the description are made from that.
 
+mod attempt;
 mod call;
 mod changes;
 mod commands;
+mod identity;
+mod issuer_http;
+mod issuers;
 mod listener;
+mod loopback;
 mod openapi;
 mod origin;
+mod own_sessions;
+mod page_token;
+mod pages;
 mod patient;
 mod problem;
 mod questions;

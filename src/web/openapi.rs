@@ -96,6 +96,10 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
             let says = format!("{}; the data of each `log` event is {}", route.summary, data(schemas).to_value());
             ("200", json!({ "description": says, "content": content("text/event-stream", text()) }))
         }
+        Answer::Page => {
+            let content = json!({ "text/html": { "schema": text() }, "text/plain": { "schema": text() } });
+            ("200", json!({ "description": route.summary, "content": content }))
+        }
         Answer::Elsewhere => ("303", json!({ "description": route.summary })),
     };
     let mut responses = json!({ status: answer });
@@ -103,11 +107,21 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
         responses["206"] =
             json!({ "description": "the part that was asked for", "content": content("text/plain", text()) });
     }
+    if matches!(route.answer, Answer::Page) {
+        responses["303"] = json!({ "description": "elsewhere: to where one signs in, or from there" });
+    }
     if route.headers.iter().any(|known| known.name == "If-None-Match") {
         responses["304"] = json!({ "description": "nothing has changed" });
     }
     for status in statuses(route) {
-        responses[status.to_string()] = json!({ "$ref": format!("#/components/responses/{status}") });
+        responses[status.to_string()] = match route.answer {
+            Answer::Page | Answer::Elsewhere => {
+                let problem = schemas.subschema_for::<Problem>().to_value();
+                let content = json!({ "application/problem+json": { "schema": problem }, "text/html": { "schema": text() } });
+                json!({ "description": "a page that says so, or a problem", "content": content })
+            }
+            _ => json!({ "$ref": format!("#/components/responses/{status}") }),
+        };
     }
     responses
 }

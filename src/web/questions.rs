@@ -11,6 +11,8 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use super::{
     call::{Answered, Call, MOST_ITEMS, json, text},
     problem::{Problem, ProblemKind},
+    server::SignedIn,
+    sessions::page_token,
 };
 use crate::{
     engine::{Run, RunId},
@@ -72,10 +74,16 @@ pub(super) fn me(call: Call) -> Answering {
         let (signed_in_by, role) = match &who.user {
             User::Os(_) => ("link", None),
             User::Token(token) => ("token", Some(token.role)),
+            User::Issuer(identity) => (identity.issuer.as_str(), None),
         };
         let systems = call.house.visible_systems(who).await.unwrap_or_default();
         let groups = by.groups.iter().cloned().collect();
-        call.of_more(Me { name: by.said(), groups, signed_in_by: signed_in_by.to_owned(), role, systems }).await
+        let page_token = match &call.signed_in {
+            Some(SignedIn::Session { secret, .. }) => Some(page_token(secret)),
+            Some(SignedIn::Token { .. }) | None => None,
+        };
+        let signed_in_by = signed_in_by.to_owned();
+        call.of_more(Me { name: by.said(), groups, signed_in_by, role, systems, page_token }).await
     })
 }
 

@@ -7,7 +7,7 @@ use axum::{
     Router,
     body::{Body, to_bytes},
     extract::{RawPathParams, Request, State},
-    http::{HeaderName, HeaderValue, Response, StatusCode, Uri, header},
+    http::{Extensions, HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri, Version, header},
     response::IntoResponse as _,
     routing::{MethodFilter, MethodRouter, on},
 };
@@ -22,9 +22,10 @@ use tower_http::{
 
 use super::{
     call::{Call, visible},
-    origin,
+    origin, page_token,
+    pages::{HasSecret, elsewhere, reads_pages},
     problem::{Problem, ProblemKind},
-    routes::{Answer, Method, Needs, ParameterKind, ROUTES, Route},
+    routes::{Answer, Method, Needs, ParameterKind, ROUTES, Route, SIGN_IN, encoded},
     server::Server,
 };
 
@@ -75,7 +76,8 @@ pub(super) fn router(server: &Arc<Server>) -> Router {
     let router = paths
         .into_iter()
         .fold(Router::new(), |router, (path, methods)| router.route(path, methods.fallback(no_such_method)));
-    let worth_it = DefaultPredicate::new().and(NotForContentType::new("text/event-stream"));
+    let has_no_secret = |_: StatusCode, _: Version, _: &HeaderMap, more: &Extensions| more.get::<HasSecret>().is_none();
+    let worth_it = DefaultPredicate::new().and(NotForContentType::new("text/event-stream")).and(has_no_secret);
     router
         .fallback(no_such_path)
         .with_state(Arc::clone(server))
@@ -125,6 +127,10 @@ async fn answer(
     let (who, signed_in) = match (route.needs, signed_in) {
         (Needs::Nothing, _) => (None, None),
         (_, Some((who, signed_in))) => (Some(who), Some(signed_in)),
+        (_, None) if route.method == Method::Get && reads_pages(&head.headers) => {
+            let to = head.uri.path_and_query().map_or("/", |to| to.as_str());
+            return elsewhere(&format!("{}?to={}", SIGN_IN.path, encoded(to)));
+        }
         (_, None) => {
             let hint = "open the link that `tidegate serve` prints, or send a token: `Authorization: Bearer tide_…`";
             return Err(Problem::new(ProblemKind::NotSignedIn, "nobody has signed in").hint(hint));
@@ -149,6 +155,9 @@ async fn answer(
         Ok(Err(error)) => return Err(Problem::new(ProblemKind::BadRequest, error.to_string())),
         Err(_) => return Err(Problem::new(ProblemKind::TooSlow, "what was sent came too slowly")),
     };
+    if route.method != Method::Get {
+        page_token::check(signed_in.as_ref(), &head.headers, &body)?;
+    }
     let (method, headers) = (route.method, head.headers);
     let call = Call { server, house, who, signed_in, system, path, query, headers, body };
     // In a task of its own: whoever goes away does not take back half of what they asked for.
@@ -189,6 +198,9 @@ fn query(route: &Route, query: &str) -> Result<BTreeMap<String, String>, Problem
     let mut said = BTreeMap::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()).into_owned() {
         let Some(known) = route.query.iter().find(|known| known.name == name) else {
+            if route.takes_more {
+                continue;
+            }
             let known = route.query.iter().map(|known| known.name).collect::<Vec<_>>().join(", ");
             let known = if known.is_empty() { "it takes none".to_owned() } else { format!("there are: {known}") };
             return Err(Problem::of_field(&name, format!("there is no `{name}` in the query here; {known}")));

@@ -1,14 +1,15 @@
 //! The one table of routes. The router, the check of permissions, the description of the API, the client of the command line and the
 //! tables of `docs/server.md` come from it, so that none of them can be forgotten.
 
-use std::{future::Future, pin::Pin};
+mod row;
+mod sign_ins;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator};
-
-use super::{
-    call::{Answered, Call, MOST_ITEMS},
-    changes, commands, questions, sign_in,
+use self::row::{BASE, CURSOR, IF_MATCH, KEY, QUESTION, STAGE, any, needed, of, place, text, up_to};
+pub use self::{
+    row::{Answer, Method, Needs, Parameter, ParameterKind, Route, SchemaOf, encoded},
+    sign_ins::{HOME, SESSION_END, SESSIONS, SIGN_IN, SIGN_IN_BACK, SIGN_IN_WITH, SIGN_OUT},
 };
+use super::{call::MOST_ITEMS, changes, commands, questions};
 use crate::{
     engine::Command,
     store::Traced,
@@ -21,182 +22,6 @@ use crate::{
         target::TargetReport,
     },
 };
-
-/// What answers a call.
-pub(super) type Handler = fn(Call) -> Pin<Box<dyn Future<Output = Answered> + Send>>;
-/// The schema of a type.
-pub type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
-
-/// One thing that can be asked over HTTP.
-pub struct Route {
-    /// What it is called in descriptions.
-    pub name: &'static str,
-    /// How it is asked.
-    pub method: Method,
-    /// Where, with its parts in braces.
-    pub path: &'static str,
-    /// What it answers, in a line.
-    pub summary: &'static str,
-    /// What whoever asks must be allowed.
-    pub needs: Needs,
-    /// What may be said in the query.
-    pub query: &'static [Parameter],
-    /// What may be said in headers.
-    pub headers: &'static [Parameter],
-    /// What is sent.
-    pub body: Option<SchemaOf>,
-    /// What is answered.
-    pub answer: Answer,
-    /// Statuses of problems, besides those of every route.
-    pub problems: &'static [u16],
-    pub(super) handler: Handler,
-}
-
-/// How something is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
-    /// A question: nothing changes.
-    Get,
-    /// A command.
-    Post,
-}
-
-/// What whoever asks must be allowed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Needs {
-    /// Nothing: it says nothing of any system.
-    Nothing,
-    /// To have signed in; what they are told is what they may look at.
-    SignedIn,
-    /// To look at the system of the path.
-    View,
-    /// To look at the system of the path, and whatever the command needs: the engine decides that.
-    Command,
-}
-
-/// A part of the query, or a header.
-pub struct Parameter {
-    /// Its name.
-    pub name: &'static str,
-    /// What it means.
-    pub says: &'static str,
-    /// What it may be.
-    pub kind: ParameterKind,
-    /// Whether it must be there.
-    pub required: bool,
-}
-
-/// What a parameter may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ParameterKind {
-    /// A text.
-    Text,
-    /// A number, from 1 to so many.
-    UpTo(u32),
-    /// The place of an event in a log, from 0 on.
-    Place,
-}
-
-/// What is answered.
-#[derive(Clone, Copy)]
-pub enum Answer {
-    /// A JSON document.
-    Json(SchemaOf),
-    /// Plain text.
-    Text,
-    /// Bytes, of which a part can be asked for.
-    Bytes,
-    /// Server-sent events, each with such a document.
-    Events(SchemaOf),
-    /// Another place to go to.
-    Elsewhere,
-}
-
-impl Method {
-    /// As HTTP writes it.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Get => "GET",
-            Self::Post => "POST",
-        }
-    }
-}
-
-impl Route {
-    /// The path with its parts filled in, each encoded.
-    #[must_use]
-    pub fn at(&self, parts: &[(&str, &str)]) -> String {
-        parts
-            .iter()
-            .fold(self.path.to_owned(), |path, (name, value)| path.replace(&format!("{{{name}}}"), &encoded(value)))
-    }
-
-    /// The names of the parts of the path.
-    pub fn parts(&self) -> impl Iterator<Item = &'static str> {
-        self.path.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0))
-    }
-}
-
-/// A text as it stands in a path or query: every byte but those that mean nothing there as `%xx`.
-#[must_use]
-pub fn encoded(text: &str) -> String {
-    let encode = |byte: u8| match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
-        byte => format!("%{byte:02X}"),
-    };
-    text.bytes().map(encode).collect()
-}
-
-const fn text(name: &'static str, says: &'static str) -> Parameter {
-    Parameter { name, says, kind: ParameterKind::Text, required: false }
-}
-
-const fn needed(name: &'static str, says: &'static str) -> Parameter {
-    Parameter { name, says, kind: ParameterKind::Text, required: true }
-}
-
-const fn place(name: &'static str, says: &'static str) -> Parameter {
-    Parameter { name, says, kind: ParameterKind::Place, required: false }
-}
-
-const fn up_to(most: u32, says: &'static str) -> Parameter {
-    Parameter { name: "limit", says, kind: ParameterKind::UpTo(most), required: false }
-}
-
-fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
-    generator.subschema_for::<T>()
-}
-
-/// Any object.
-fn any(_: &mut SchemaGenerator) -> Schema {
-    schemars::json_schema!({ "type": "object" })
-}
-
-const CURSOR: Parameter = text("cursor", "the `next` of the page before");
-const STAGE: Parameter = text("stage", "only this stage");
-const SEEN: Parameter = text("If-None-Match", "the `ETag` of the answer before: 304 where nothing has changed");
-const IF_MATCH: Parameter =
-    text("If-Match", "the place in the log that was seen, or an `ETag`: 412 where the system has moved");
-const KEY: Parameter =
-    text("Idempotency-Key", "what names this command: the same again, after a lost answer, is answered as it was");
-
-/// What every route has in common with most others.
-const BASE: Route = Route {
-    name: "",
-    method: Method::Get,
-    path: "",
-    summary: "",
-    needs: Needs::View,
-    query: &[],
-    headers: &[],
-    body: None,
-    answer: Answer::Text,
-    problems: &[],
-    handler: sign_in::home,
-};
-/// A question about a system.
-const QUESTION: Route = Route { headers: &[SEEN], problems: &[], ..BASE };
 
 /// Whether the process is there.
 pub static HEALTH: Route = Route {
@@ -215,37 +40,6 @@ pub static READY: Route = Route {
     needs: Needs::Nothing,
     problems: &[503],
     handler: questions::ready,
-    ..BASE
-};
-/// Where people come in.
-pub static HOME: Route = Route {
-    name: "home",
-    path: "/",
-    summary: "who has signed in",
-    needs: Needs::SignedIn,
-    handler: sign_in::home,
-    ..BASE
-};
-/// Where the link leads.
-pub static SIGN_IN: Route = Route {
-    name: "sign_in",
-    path: "/sign-in",
-    summary: "signs in whoever has the link that `tidegate serve` printed, once",
-    needs: Needs::Nothing,
-    query: &[needed("secret", "the secret of the link")],
-    answer: Answer::Elsewhere,
-    problems: &[401],
-    handler: sign_in::sign_in,
-    ..BASE
-};
-/// The end of a session.
-pub static SIGN_OUT: Route = Route {
-    name: "sign_out",
-    method: Method::Post,
-    path: "/sign-out",
-    summary: "ends the session",
-    needs: Needs::SignedIn,
-    handler: sign_in::sign_out,
     ..BASE
 };
 /// The description of this API.
@@ -470,14 +264,18 @@ pub static CHANGES: Route = Route {
 };
 
 /// All routes.
-pub static ROUTES: [&Route; 25] = [
+pub static ROUTES: [&Route; 29] = [
     &HEALTH,
     &READY,
     &HOME,
     &SIGN_IN,
+    &SIGN_IN_WITH,
+    &SIGN_IN_BACK,
     &SIGN_OUT,
     &API,
     &ME,
+    &SESSIONS,
+    &SESSION_END,
     &SYSTEMS,
     &STATUS,
     &SYSTEM_STATUS,

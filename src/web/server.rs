@@ -12,8 +12,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    attempt::Ended,
+    issuers::Issuers,
     problem::{Problem, ProblemKind},
-    sessions::{Sessions, TOKEN_PREFIX, hash_of},
+    sessions::{self, Links, NOTED_EVERY_MS, TOKEN_PREFIX, hash_of},
+    sign_in::cookies,
 };
 use crate::{
     house::{
@@ -22,15 +25,13 @@ use crate::{
         now_ms,
         settings::Settings,
     },
-    store::{StoreError, TokenNote},
+    store::{Session, SessionOwner, StoreError, TokenNote},
 };
 
 /// How many questions that read whole logs go on at once.
 const MOST_HEAVY: usize = 2;
 /// How many streams of changes one person has.
 const MOST_STREAMS_OF_ONE: usize = 16;
-/// How long the use of a token may go unnoted.
-const NOTED_EVERY_MS: i64 = 60_000;
 
 /// Tells where to sign in.
 pub type Announce = Box<dyn Fn(&str) + Send + Sync>;
@@ -39,7 +40,10 @@ pub type Announce = Box<dyn Fn(&str) + Send + Sync>;
 pub struct Server {
     /// With the settings as they were when their file was last changed.
     house: RwLock<(Arc<House>, Stamp)>,
-    pub(super) sessions: Sessions,
+    pub(super) links: Links,
+    pub(super) issuers: Issuers,
+    /// The sign-ins with issuers that ended.
+    pub(super) ended: Ended,
     /// Tells the link with which the next session begins; nobody signs in by one where other machines can reach the server.
     pub(super) announce: Option<Announce>,
     /// What people type, without a slash at its end.
@@ -59,10 +63,12 @@ type Stamp = Option<(SystemTime, u64)>;
 /// Who has signed in, and how.
 #[derive(Debug, Clone)]
 pub(super) enum SignedIn {
-    /// By the link: the user whose server it is.
+    /// A person, in a browser.
     Session {
         /// The session's secret.
         secret: String,
+        /// What is kept of it.
+        session: Arc<Session>,
     },
     /// A program, by a token.
     Token {
@@ -82,7 +88,9 @@ impl Server {
         let stamp = stamp(&house.settings);
         Self {
             house: RwLock::new((house, stamp)),
-            sessions: Sessions::default(),
+            links: Links::default(),
+            issuers: Issuers::default(),
+            ended: Ended::default(),
             announce,
             url,
             hosts,
@@ -131,7 +139,7 @@ impl Server {
     /// Prints the link with which the next session begins.
     pub(super) fn announce_link(&self) {
         let Some(announce) = &self.announce else { return };
-        match self.sessions.new_link() {
+        match self.links.new_link() {
             Ok(secret) => announce(&format!("{}/sign-in?secret={secret}", self.url)),
             Err(error) => {
                 tracing::error!(%error, "there is no link to sign in with: this machine gives no random bytes")
@@ -157,18 +165,40 @@ impl Server {
             let wrong = || Problem::new(ProblemKind::NotSignedIn, "this token is not good: it ended, or never was");
             return signed_in.map(Some).ok_or_else(wrong);
         }
-        let (cookies, name) = (headers.get_all(header::COOKIE), self.cookie());
-        let cookies = cookies.iter().filter_map(|cookies| cookies.to_str().ok()).flat_map(|cookies| cookies.split(';'));
-        let mut secrets = cookies.filter_map(|cookie| cookie.trim().strip_prefix(&name)?.strip_prefix('='));
-        let secret = secrets.find(|secret| self.sessions.is_good(secret, now_ms()));
-        let own = || Asker { user: User::Os(OsUser::current()), in_name_of: None };
-        Ok(secret.map(|secret| (own(), SignedIn::Session { secret: secret.to_owned() })))
+        let name = self.cookie();
+        for secret in cookies(headers, &name) {
+            if let Some((user, session)) = self.by_session(secret, house).await? {
+                sessions::note_use(house, &session).await;
+                let signed_in = SignedIn::Session { secret: secret.to_owned(), session: Arc::new(session) };
+                return Ok(Some((Asker { user, in_name_of: None }, signed_in)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whose session it is, if it lasts: one by the link lasts as long as this server and only while no issuer signs people in, one by an
+    /// issuer as long as the settings have that.
+    async fn by_session(&self, secret: &str, house: &House) -> Result<Option<(User, Session)>, StoreError> {
+        let Some(session) = sessions::find(house, secret).await? else { return Ok(None) };
+        let issuers = &house.settings.server.issuers;
+        let user = match &session.owner {
+            SessionOwner::Link { server } => {
+                (issuers.is_empty() && self.links.is_this(server)).then(|| User::Os(OsUser::current()))
+            }
+            SessionOwner::Issuer(identity) => {
+                let is_known = issuers.iter().any(|issuer| issuer.name == identity.issuer);
+                is_known.then(|| User::Issuer(identity.clone()))
+            }
+        };
+        Ok(user.map(|user| (user, session)))
     }
 
     /// Whether somebody who signed in may go on.
     pub(super) async fn is_good(&self, signed_in: Option<&SignedIn>, house: &House) -> bool {
         match signed_in {
-            Some(SignedIn::Session { secret }) => self.sessions.is_good(secret, now_ms()),
+            Some(SignedIn::Session { secret, .. }) => {
+                self.by_session(secret, house).await.is_ok_and(|good| good.is_some())
+            }
             Some(SignedIn::Token { token }) => by_token(token, house).await.is_ok_and(|good| good.is_some()),
             None => false,
         }

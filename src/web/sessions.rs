@@ -1,92 +1,117 @@
-//! Who has signed in: the sessions of people, which end with the server, and what tokens of programs are. Secrets are 256 random
-//! bits, and only their hashes are compared: how long that takes tells nothing of the secret.
+//! Who has signed in: the sessions of people, which are rows of the store, the link that begins one, and what tokens of programs are.
+//! Secrets are 256 random bits, and only their hashes are kept and compared: how long that takes tells nothing of the secret.
 
 use std::{
-    collections::BTreeMap,
     fs::File,
     io::{self, Read as _},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use axum::http::{HeaderMap, header};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 
-use crate::store::TokenHash;
+use super::{
+    attempt::derived,
+    problem::{Problem, ProblemKind},
+};
+use crate::{
+    house::{House, now_ms},
+    store::{Session, SessionNote, SessionOwner, StoreError, TokenHash},
+};
 
 /// What every token begins with, so that whoever finds one knows what it is.
 pub const TOKEN_PREFIX: &str = "tide_";
 
-const HOUR_MS: i64 = 60 * 60 * 1_000;
-/// After so long without a call a session ends.
-const IDLE_MS: i64 = 12 * HOUR_MS;
-/// After so long it ends anyway.
-const LONGEST_MS: i64 = 7 * 24 * HOUR_MS;
-/// How many there are at once: the oldest ends for one more.
-const MOST_SESSIONS: usize = 256;
-
-/// A session, while it lasts.
-#[derive(Debug, Clone, Copy)]
-struct Session {
-    begun_ms: i64,
-    used_ms: i64,
-}
+/// After so long a session ends anyway.
+const LONGEST_MS: i64 = 7 * 24 * 60 * 60 * 1_000;
+/// How many one person has at once: the one that was used longest ago ends for one more.
+const MOST_SESSIONS: u32 = 32;
+/// How long the use of a session or token may go unnoted.
+pub(super) const NOTED_EVERY_MS: i64 = 60_000;
+/// How much of what a browser says of itself is kept, in characters.
+const LONGEST_BROWSER: usize = 200;
 
 /// The hash of a secret.
-type Hash = [u8; 32];
+pub(super) type Hash = [u8; 32];
 
-/// The sessions of one server, and the link that begins the next.
+/// The link that begins the next session of the user whose server this is, and what ends with the server.
 #[derive(Default)]
-pub(super) struct Sessions(Mutex<Known>);
+pub(super) struct Links(Mutex<Known>);
 
 #[derive(Default)]
 struct Known {
-    sessions: BTreeMap<Hash, Session>,
     link: Option<Hash>,
+    /// What tells this server from those before it.
+    server: Option<String>,
 }
 
-impl Sessions {
+impl Links {
     /// A new secret for the link. The one before is good no more.
     pub(super) fn new_link(&self) -> io::Result<String> {
-        let secret = random()?;
-        self.lock().link = Some(sha256(&secret));
+        let (secret, server) = (random()?, random()?);
+        let mut known = self.lock();
+        known.link = Some(sha256(&secret));
+        known.server.get_or_insert(server);
         Ok(secret)
     }
 
-    /// Begins a session for whoever has the secret of the link, which is good once. The session's own secret.
-    pub(super) fn begin(&self, link: &str, now_ms: i64) -> io::Result<Option<String>> {
-        let secret = random()?;
+    /// Takes the secret of the link, which is good once. Whose session begins.
+    pub(super) fn take(&self, link: &str) -> Option<SessionOwner> {
         let mut known = self.lock();
-        if known.link.take_if(|expected| *expected == sha256(link)).is_none() {
-            return Ok(None);
-        }
-        if known.sessions.len() >= MOST_SESSIONS
-            && let Some(oldest) =
-                known.sessions.iter().min_by_key(|(_, session)| session.used_ms).map(|(hash, _)| *hash)
-        {
-            known.sessions.remove(&oldest);
-        }
-        known.sessions.insert(sha256(&secret), Session { begun_ms: now_ms, used_ms: now_ms });
-        Ok(Some(secret))
+        known.link.take_if(|expected| *expected == sha256(link))?;
+        Some(SessionOwner::Link { server: known.server.clone()? })
     }
 
-    /// Whether a session lasts; it is used now.
-    pub(super) fn is_good(&self, secret: &str, now_ms: i64) -> bool {
-        let mut known = self.lock();
-        known
-            .sessions
-            .retain(|_, session| now_ms - session.used_ms < IDLE_MS && now_ms - session.begun_ms < LONGEST_MS);
-        let session = known.sessions.get_mut(&sha256(secret));
-        session.map(|session| session.used_ms = session.used_ms.max(now_ms)).is_some()
-    }
-
-    /// Ends a session.
-    pub(super) fn end(&self, secret: &str) {
-        self.lock().sessions.remove(&sha256(secret));
+    /// Whether a session that ends with its server is of this one.
+    pub(super) fn is_this(&self, server: &str) -> bool {
+        self.lock().server.as_deref() == Some(server)
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Begins a session. Its secret, which is shown to nobody but the browser.
+pub(super) async fn begin(house: &House, owner: SessionOwner, headers: &HeaderMap) -> Result<String, Problem> {
+    let no_bits = |error: io::Error| Problem::new(ProblemKind::Unavailable, error.to_string());
+    let (secret, id) = (random().map_err(no_bits)?, random().map_err(no_bits)?);
+    let browser = headers.get(header::USER_AGENT).and_then(|said| said.to_str().ok()).unwrap_or_default();
+    let now_ms = now_ms();
+    let session = Session {
+        id: id.chars().take(22).collect(),
+        hash: hash_of(&secret),
+        owner,
+        browser: browser.chars().take(LONGEST_BROWSER).collect(),
+        begun_ms: now_ms,
+        used_ms: now_ms,
+        ends_ms: now_ms + LONGEST_MS,
+    };
+    house.ledger.store().note_session(SessionNote::Begun { session, most: MOST_SESSIONS }).await?;
+    Ok(secret)
+}
+
+/// The session of a secret, while it lasts.
+pub(super) async fn find(house: &House, secret: &str) -> Result<Option<Session>, StoreError> {
+    let session = house.ledger.store().session(hash_of(secret)).await?;
+    Ok(session.filter(|session| session.is_good(now_ms())))
+}
+
+/// Notes that a session is used.
+pub(super) async fn note_use(house: &House, session: &Session) {
+    let at_ms = now_ms();
+    if at_ms - session.used_ms >= NOTED_EVERY_MS {
+        let used = SessionNote::Used { id: session.id.clone(), at_ms };
+        if let Err(error) = house.ledger.store().note_session(used).await {
+            tracing::debug!(%error, "the use of a session was not noted");
+        }
+    }
+}
+
+/// What the pages of a session send with a command. A page of another origin cannot read it.
+pub(super) fn page_token(secret: &str) -> String {
+    derived(secret, "page")
 }
 
 /// A new token, and what is kept of it.
@@ -105,12 +130,12 @@ pub fn hash_of(token: &str) -> TokenHash {
     TokenHash(sha256(token))
 }
 
-fn sha256(secret: &str) -> Hash {
+pub(super) fn sha256(secret: &str) -> Hash {
     Sha256::digest(secret.as_bytes()).into()
 }
 
 /// 256 random bits as text.
-fn random() -> io::Result<String> {
+pub(super) fn random() -> io::Result<String> {
     let mut bytes = [0; 32];
     File::open("/dev/urandom")?.read_exact(&mut bytes)?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))
@@ -123,37 +148,18 @@ mod tests {
 
     #[test]
     fn a_link_is_good_once_and_the_newest_only() {
-        let sessions = Sessions::default();
-        assert_eq!(sessions.begin("", 0).unwrap(), None, "there is no link yet");
-        let (old, link) = (sessions.new_link().unwrap(), sessions.new_link().unwrap());
-        assert_eq!(sessions.begin(&old, 0).unwrap(), None);
-        let session = sessions.begin(&link, 0).unwrap().unwrap();
-        assert_eq!(sessions.begin(&link, 0).unwrap(), None, "once");
-        assert!(sessions.is_good(&session, 1) && !sessions.is_good(&link, 1));
-        sessions.end(&session);
-        assert!(!sessions.is_good(&session, 1));
+        let links = Links::default();
+        assert_eq!(links.take(""), None, "there is no link yet");
+        let (old, link) = (links.new_link().unwrap(), links.new_link().unwrap());
+        assert_eq!(links.take(&old), None);
+        let Some(SessionOwner::Link { server }) = links.take(&link) else { panic!("it is good") };
+        assert!(links.take(&link).is_none(), "once");
+        assert!(links.is_this(&server) && !Links::default().is_this(&server));
     }
 
     #[test]
-    fn a_session_ends_when_it_is_not_used_and_at_last() {
-        let sessions = Sessions::default();
-        let begin = || sessions.begin(&sessions.new_link().unwrap(), 0).unwrap().unwrap();
-        let session = begin();
-        assert!(sessions.is_good(&session, IDLE_MS - 1));
-        assert!(!sessions.is_good(&session, 2 * IDLE_MS));
-        let session = begin();
-        let used = (1..LONGEST_MS / HOUR_MS).all(|hour| sessions.is_good(&session, hour * HOUR_MS));
-        assert!(used && !sessions.is_good(&session, LONGEST_MS));
-    }
-
-    #[test]
-    fn only_so_many_sessions_last() {
-        let sessions = Sessions::default();
-        let begin = |at_ms| sessions.begin(&sessions.new_link().unwrap(), at_ms).unwrap().unwrap();
-        let first = begin(0);
-        for at_ms in 1..=256 {
-            begin(at_ms);
-        }
-        assert!(!sessions.is_good(&first, 257));
+    fn a_page_token_is_of_one_session() {
+        assert_eq!(page_token("a"), page_token("a"));
+        assert_ne!(page_token("a"), page_token("b"));
     }
 }

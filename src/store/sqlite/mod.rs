@@ -10,6 +10,7 @@ mod history;
 mod probe;
 mod schema;
 mod secret;
+mod sessions;
 mod standing;
 mod token_notes;
 mod tokens;
@@ -24,7 +25,8 @@ use tokio::sync::watch;
 use self::append::Append;
 pub use self::database::{SqliteOptions, SqliteStore};
 use super::{
-    Claimed, Direction, InstallationSecret, LogRow, RunFilter, Snapshot, Standing, Store, StoreError, Token, TokenNote,
+    Claimed, Direction, InstallationSecret, LogRow, RunFilter, Session, SessionNote, Snapshot, Standing, Store, StoreError,
+    Token, TokenHash, TokenNote,
 };
 use crate::{
     engine::{Artifact, Decision, Effect, EffectId, Event, Link, Recorded, Run, RunId},
@@ -158,6 +160,18 @@ impl Store for SqliteStore {
 
     async fn note_token(&self, note: TokenNote) -> Result<bool, StoreError> {
         self.writer.note_token(note).await
+    }
+
+    async fn session(&self, hash: TokenHash) -> Result<Option<Session>, StoreError> {
+        self.session_of(hash).await
+    }
+
+    async fn sessions(&self) -> Result<Vec<Session>, StoreError> {
+        self.all_sessions().await
+    }
+
+    async fn note_session(&self, note: SessionNote) -> Result<bool, StoreError> {
+        self.writer.note_session(note).await
     }
 
     async fn named_anywhere(&self) -> Result<BTreeSet<SystemName>, StoreError> {

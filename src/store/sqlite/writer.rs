@@ -14,11 +14,11 @@ use super::{
     append::{self, Append},
     claims::{self, Claim},
     failure::Place,
-    token_notes,
+    sessions, token_notes,
 };
 use crate::{
     rules::SystemName,
-    store::{Claimed, Snapshot, StoreError, TokenNote},
+    store::{Claimed, SessionNote, Snapshot, StoreError, TokenNote},
 };
 
 /// How many requests share a transaction at most: bounds how long the first waits for the last.
@@ -46,6 +46,7 @@ enum Request {
     DropSnapshot(SystemName, Reply<()>),
     PutSnapshot(SystemName, Snapshot, Reply<()>),
     NoteToken(TokenNote, Reply<bool>),
+    NoteSession(SessionNote, Reply<bool>),
 }
 
 impl Writer {
@@ -87,6 +88,10 @@ impl Writer {
 
     pub(super) async fn note_token(&self, note: TokenNote) -> Result<bool, StoreError> {
         self.ask(|reply| Request::NoteToken(note, reply)).await
+    }
+
+    pub(super) async fn note_session(&self, note: SessionNote) -> Result<bool, StoreError> {
+        self.ask(|reply| Request::NoteSession(note, reply)).await
     }
 
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
@@ -259,6 +264,10 @@ impl Request {
                 Ok(noted) => (Answer::Noted(reply, noted), None),
                 Err(error) => (Answer::Noted(reply, false), Some(error)),
             },
+            Self::NoteSession(note, reply) => match sessions::note(connection, place, &note).await {
+                Ok(noted) => (Answer::Noted(reply, noted), None),
+                Err(error) => (Answer::Noted(reply, false), Some(error)),
+            },
         }
     }
 
@@ -270,7 +279,7 @@ impl Request {
                 drop(reply.send(Err(error)));
             }
             Self::Claim(_, reply) => drop(reply.send(Err(error))),
-            Self::NoteToken(_, reply) => drop(reply.send(Err(error))),
+            Self::NoteToken(_, reply) | Self::NoteSession(_, reply) => drop(reply.send(Err(error))),
         }
     }
 }

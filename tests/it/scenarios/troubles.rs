@@ -21,7 +21,7 @@ use tidegate::{
     rules::{StageName, SystemName},
     store::{
         Claimed, Direction, InstallationSecret, Ledger, LogRow, RunFilter, Snapshot, SqliteStore, Standing, Store,
-        StoreError, Token, TokenNote,
+        Session, SessionNote, StoreError, Token, TokenHash, TokenNote,
     },
 };
 use tokio::sync::watch;
@@ -54,6 +54,15 @@ impl Store for Unsteady {
     }
     async fn note_token(&self, note: TokenNote) -> Result<bool, StoreError> {
         self.store.note_token(note).await
+    }
+    async fn session(&self, hash: TokenHash) -> Result<Option<Session>, StoreError> {
+        self.store.session(hash).await
+    }
+    async fn sessions(&self) -> Result<Vec<Session>, StoreError> {
+        self.store.sessions().await
+    }
+    async fn note_session(&self, note: SessionNote) -> Result<bool, StoreError> {
+        self.store.note_session(note).await
     }
     async fn named_anywhere(&self) -> Result<BTreeSet<SystemName>, StoreError> {
         self.store.named_anywhere().await
