@@ -64,6 +64,10 @@ pub trait Store: Send + Sync {
     /// When the next effect that nobody has claimed is due.
     async fn next_due_ms(&self) -> Result<Option<i64>, StoreError>;
 
+    /// At most `limit` effects that were due before a time and that nobody has claimed, with when they were due; the longest
+    /// due first.
+    async fn overdue(&self, before_ms: i64, limit: u32) -> Result<Vec<(SystemName, EffectId, i64)>, StoreError>;
+
     /// Those of the effects `held` that are no longer pending, or no longer this claimant's: whoever runs them stops.
     async fn dropped_claims(
         &self,

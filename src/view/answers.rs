@@ -1,14 +1,14 @@
 //! What programs are told over HTTP besides the documents of the command line: pages of what grows, and what came of a command.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::history;
+use super::{approvals::QuestionTold, history, versions::PromotionTold};
 use crate::{
-    engine::{CommitId, DeliveryId, Digest, Event, Nudge, Recorded, Role, Run, RunId, System},
-    rules::{Rules, StepId, SystemName},
+    engine::{CommitId, DeliveryId, Digest, Event, Nudge, Permission, Recorded, Role, Run, RunId, System, version::release::Standing},
+    rules::{Rules, StageName, StepId, SystemName},
 };
 
 /// A part of what grows, in order.
@@ -44,6 +44,19 @@ pub struct Me {
     pub role: Option<Role>,
     /// The systems that they may look at.
     pub systems: Vec<SystemName>,
+    /// What they may do in each.
+    pub permissions: Vec<PermissionsTold>,
+}
+
+/// What somebody may do in a system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PermissionsTold {
+    /// The system.
+    pub system: SystemName,
+    /// What they may do in all of it.
+    pub everywhere: Vec<Permission>,
+    /// Stage → what they may do there.
+    pub stages: BTreeMap<StageName, Vec<Permission>>,
 }
 
 /// An event of the log.
@@ -174,7 +187,45 @@ pub struct Nudged {
     pub systems: BTreeMap<SystemName, Option<u64>>,
 }
 
+/// A release of several systems.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseAsked {
+    /// Its name.
+    pub release: String,
+    /// The systems.
+    pub systems: BTreeSet<SystemName>,
+    /// The stage they are taken from.
+    pub from: StageName,
+    /// The stage they are merged into.
+    pub to: StageName,
+}
+
+/// That a release is on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReleaseBegun {
+    /// Its name.
+    pub release: String,
+    /// Its systems.
+    pub systems: BTreeSet<SystemName>,
+}
+
+/// How far a release is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReleaseTold {
+    /// Its name.
+    pub release: String,
+    /// The stage that is promoted into.
+    pub to: StageName,
+    /// How far each system is, of those that may be looked at.
+    pub systems: BTreeMap<SystemName, Standing>,
+}
+
 /// A page of runs.
 pub type RunsPage = Page<Run>;
+/// A page of promotions.
+pub type PromotionsPage = Page<PromotionTold>;
+/// A page of open questions.
+pub type QuestionsPage = Page<QuestionTold>;
 /// A page of events.
 pub type EventsPage = Page<EventTold>;

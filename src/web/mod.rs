@@ -1,22 +1,33 @@
 //! The server over HTTP: programs and people ask it what they ask on the command line, and are told the same. One table of routes
 //! is the whole of it; the listener, the checks and the description are made from that.
 
+mod approvals;
 mod call;
 mod changes;
 mod commands;
+mod cursor;
+mod fields;
 mod listener;
+mod log_checks;
+mod logs;
 mod openapi;
 mod origin;
 mod patient;
+mod places;
+mod predictions;
 mod problem;
 mod questions;
+mod ready;
+mod releases;
 mod router;
 pub mod routes;
+mod search;
 mod server;
 mod sessions;
 mod sign_in;
 mod strict;
 mod tls;
+mod versions;
 
 pub use self::{
     listener::Listening,

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     problem::{Problem, ProblemKind},
-    routes::{Answer, Method, Needs, Parameter, ParameterKind, ROUTES, Route},
+    routes::{Answer, Method, Needs, PART_OF_DOCUMENT, Parameter, ParameterKind, ROUTES, Route},
 };
 
 /// Where the schemas of types are.
@@ -56,7 +56,7 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
     let parts = route.parts().map(
         |part| json!({ "name": part, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 } }),
     );
-    let query = route.query.iter().map(|known| parameter(known, "query"));
+    let query = route.asked_in_query().map(|known| parameter(known, "query"));
     let headers = route.headers.iter().map(|known| parameter(known, "header"));
     let mut operation = json!({
         "operationId": route.name,
@@ -75,6 +75,7 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
 fn parameter(known: &Parameter, place: &str) -> Value {
     let schema = match known.kind {
         ParameterKind::Text => json!({ "type": "string" }),
+        ParameterKind::OneOf(values) => json!({ "type": "string", "enum": values }),
         ParameterKind::UpTo(most) => json!({ "type": "integer", "minimum": 1, "maximum": most }),
         ParameterKind::Place => json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX }),
     };
@@ -87,7 +88,11 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
     let (status, answer) = match route.answer {
         Answer::Json(schema) => {
             let schema = schema(schemas).to_value();
-            ("200", json!({ "description": route.summary, "content": content("application/json", schema) }))
+            let mut content = content("application/json", schema);
+            if route.takes_fields() {
+                content[PART_OF_DOCUMENT] = json!({ "schema": { "type": ["object", "array"] } });
+            }
+            ("200", json!({ "description": route.summary, "content": content }))
         }
         Answer::Text | Answer::Bytes => {
             ("200", json!({ "description": route.summary, "content": content("text/plain", text()) }))

@@ -111,6 +111,10 @@ impl Store for SqliteStore {
         rows.first().map_or(Ok(None), |row| self.place.read(row, 0))
     }
 
+    async fn overdue(&self, before_ms: i64, limit: u32) -> Result<Vec<(SystemName, EffectId, i64)>, StoreError> {
+        self.unclaimed_since(before_ms, limit).await
+    }
+
     async fn dropped_claims(
         &self,
         claimant: &str,

@@ -97,6 +97,10 @@ impl Store for Unsteady {
     async fn next_due_ms(&self) -> Result<Option<i64>, StoreError> {
         self.store.next_due_ms().await
     }
+
+    async fn overdue(&self, before_ms: i64, limit: u32) -> Result<Vec<(SystemName, EffectId, i64)>, StoreError> {
+        self.store.overdue(before_ms, limit).await
+    }
     async fn dropped_claims(
         &self,
         claimant: &str,

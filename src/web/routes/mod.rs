@@ -1,0 +1,19 @@
+//! The one table of routes. The router, the check of permissions, the description of the API, the client of the command line and the
+//! tables of `docs/server.md` come from it, so that none of them can be forgotten.
+
+mod across;
+mod commands;
+mod doors;
+mod questions;
+mod row;
+mod table;
+
+pub use self::{
+    across::{APPROVALS, LOG_CHECKS, RELEASE, RELEASES, SEARCH},
+    commands::{CHANGES, COMMANDS, NUDGES, PREDICTIONS},
+    doors::{API, HEALTH, HOME, ME, READY, SIGN_IN, SIGN_OUT},
+    questions::{HOLDS, JOURNEY, LOG, LOGS, LOG_EVENTS, PROMOTIONS, RULES, RUN, RUNS, RUN_EXPLAINED, STATS, STATUS, SYSTEMS, SYSTEM_APPROVALS, SYSTEM_STATUS, TARGET, TARGETS, TRACE, VERSIONS},
+    row::{Answer, Method, Needs, Parameter, ParameterKind, Route, SchemaOf, encoded},
+    table::ROUTES,
+};
+pub(super) use self::row::{FIELDS, PART_OF_DOCUMENT};

@@ -1,0 +1,48 @@
+//! All rows, in the order in which they are described.
+
+use super::{
+    across::{APPROVALS, LOG_CHECKS, RELEASE, RELEASES, SEARCH},
+    commands::{CHANGES, COMMANDS, NUDGES, PREDICTIONS},
+    doors::{API, HEALTH, HOME, ME, READY, SIGN_IN, SIGN_OUT},
+    questions::{HOLDS, JOURNEY, LOG, LOGS, LOG_EVENTS, PROMOTIONS, RULES, RUN, RUNS, RUN_EXPLAINED, STATS, STATUS, SYSTEMS, SYSTEM_APPROVALS, SYSTEM_STATUS, TARGET, TARGETS, TRACE, VERSIONS},
+    row::Route,
+};
+
+/// All routes.
+pub static ROUTES: [&Route; 35] = [
+    &HEALTH,
+    &READY,
+    &HOME,
+    &SIGN_IN,
+    &SIGN_OUT,
+    &API,
+    &ME,
+    &SYSTEMS,
+    &STATUS,
+    &SYSTEM_STATUS,
+    &RUNS,
+    &RUN,
+    &RUN_EXPLAINED,
+    &LOGS,
+    &LOG,
+    &JOURNEY,
+    &TRACE,
+    &LOG_EVENTS,
+    &STATS,
+    &TARGETS,
+    &TARGET,
+    &RULES,
+    &SYSTEM_APPROVALS,
+    &HOLDS,
+    &VERSIONS,
+    &PROMOTIONS,
+    &APPROVALS,
+    &SEARCH,
+    &RELEASE,
+    &LOG_CHECKS,
+    &COMMANDS,
+    &NUDGES,
+    &RELEASES,
+    &PREDICTIONS,
+    &CHANGES,
+];
