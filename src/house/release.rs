@@ -31,6 +31,9 @@ impl House {
         key: Option<CommandKey>,
     ) -> anyhow::Result<ReleaseBegun> {
         let ReleaseAsked { release, systems, from, to } = asked;
+        if systems.is_empty() {
+            bail!(Unanswered::unclear("a release is of at least one system"));
+        }
         let part = Release { name: release.clone(), systems: systems.clone() };
         let command = Command::Promote { from, to, version: None, release: Some(part) };
         let by = self.settings.principal(who)?;

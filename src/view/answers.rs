@@ -194,6 +194,7 @@ pub struct ReleaseAsked {
     /// Its name.
     pub release: String,
     /// The systems.
+    #[schemars(length(min = 1))]
     pub systems: BTreeSet<SystemName>,
     /// The stage they are taken from.
     pub from: StageName,

@@ -92,7 +92,7 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
             if route.takes_fields() {
                 content[PART_OF_DOCUMENT] = json!({ "schema": { "type": ["object", "array"] } });
             }
-            ("200", json!({ "description": route.summary, "content": content }))
+            ("200", json!({ "description": route.summary, "content": content, "links": links(route) }))
         }
         Answer::Text | Answer::Bytes => {
             ("200", json!({ "description": route.summary, "content": content("text/plain", text()) }))
@@ -115,6 +115,32 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
         responses[status.to_string()] = json!({ "$ref": format!("#/components/responses/{status}") });
     }
     responses
+}
+
+/// What an answer leads to: the questions about what it names.
+fn links(route: &Route) -> Value {
+    let named: &[(&str, &str)] = match route.name {
+        "systems" => &[("system", "$response.body#/0/system")],
+        "runs" => &[("system", "$request.path.system"), ("run", "$response.body#/items/0/id")],
+        "logs" => &[
+            ("system", "$request.path.system"),
+            ("run", "$request.path.run"),
+            ("step", "$response.body#/steps/0/step"),
+        ],
+        "targets" => &[
+            ("system", "$request.path.system"),
+            ("target", "$response.body#/0/target"),
+            ("stage", "$response.body#/0/stage"),
+        ],
+        _ => return json!({}),
+    };
+    let parts: Vec<&str> = named.iter().map(|(part, _)| *part).collect();
+    let parameters: Map<String, Value> = named.iter().map(|(part, from)| ((*part).to_owned(), json!(from))).collect();
+    let led_to = ROUTES.iter().filter(|other| other.parts().eq(parts.iter().copied()));
+    let link = |other: &&Route| {
+        (other.name.to_owned(), json!({ "operationId": other.name, "parameters": parameters }))
+    };
+    Value::Object(led_to.map(link).collect())
 }
 
 /// The statuses of the problems that a route may answer with.

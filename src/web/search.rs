@@ -15,7 +15,7 @@ const MOST: usize = 100;
 
 pub(super) fn search(call: Call) -> Pin<Box<dyn Future<Output = Answered> + Send>> {
     Box::pin(async move {
-        let text = call.query("q", |text| Ok(text.trim().to_owned()))?.unwrap_or_default();
+        let text = call.query("q", |text| Ok(text.to_owned()))?.unwrap_or_default();
         if !(FEWEST..=MOST).contains(&text.chars().count()) {
             return Err(Problem::of_field("q", format!("`q` has {FEWEST} to {MOST} characters")));
         }

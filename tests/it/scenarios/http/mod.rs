@@ -3,9 +3,13 @@
 mod bad_calls;
 mod changes;
 mod once;
+mod far_behind;
 mod permitted;
+mod resources;
 mod same;
+mod schemathesis;
 mod sign_in;
+mod tls;
 
 use std::{
     collections::BTreeMap,
