@@ -63,7 +63,7 @@ impl House {
             now_ms,
             horizon_ms,
             by: self.supposed_asker(who),
-            access: self.settings.access().for_system(system),
+            access: self.access_of(system).await?,
             run_commands: only_here.run_commands,
             originals: Originals {
                 mirrors: self.settings.data.join("mirrors"),

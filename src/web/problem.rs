@@ -164,6 +164,17 @@ impl Problem {
     }
 }
 
+/// An error as the command line says it.
+fn in_words(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(&format!("\n  because: {cause}"));
+        }
+    }
+    text
+}
+
 impl From<&Refused> for Problem {
     fn from(refused: &Refused) -> Self {
         let kind = match refused {
@@ -200,7 +211,7 @@ impl From<StoreError> for Problem {
 
 impl From<anyhow::Error> for Problem {
     fn from(error: anyhow::Error) -> Self {
-        let said = || format!("{error:#}");
+        let said = || in_words(&error);
         if let Some(unanswered) = error.downcast_ref::<Unanswered>() {
             return match unanswered {
                 Unanswered::None(why) => Self::not_found(why),

@@ -16,9 +16,11 @@ use tokio_util::sync::CancellationToken;
 use super::{Caller, caller, same::fits, token};
 use crate::scenarios::{
     NEW_VERSION,
-    delivery::{BILLING, Delivery},
+    delivery::{COMPONENT, Delivery},
 };
 
+/// A command of the component that bakes.
+const INSTALL: &str = "- cp opt/webshop/VERSION srv/webshop/VERSION";
 const OF: &str = "/api/v1/systems/webshop";
 
 /// What is told there, which is as the description says.
@@ -48,8 +50,8 @@ fn open_questions_holds_and_versions_are_told_with_who_can_end_them() {
     assert_eq!(told(&other, "approvals", "/api/v1/approvals")["items"], json!([]), "it is of a system that is not theirs");
     assert_eq!(other.get("/api/v1/approvals?system=webshop").status, 404);
 
-    delivery.granted(&["freeze", "--stage", "qa", "--for", "3h", "--reason", "the fair"]);
-    delivery.granted(&["veto", "ffffffff", "--reason", "it leaks"]);
+    delivery.granted(&["freeze", "--system", "webshop", "--stage", "qa", "--for", "3h", "--reason", "the fair"]);
+    delivery.granted(&["veto", "ffffffff", "--system", "webshop", "--reason", "it leaks"]);
     let held = told(&all, "holds", &format!("{OF}/holds"));
     let (freeze, veto) = (&held["holds"][0], &held["vetoes"][0]);
     assert_eq!((&freeze["name"], &freeze["reason"], &freeze["by"]), (&json!("freeze-1"), &json!("the fair"), &json!("tester")));
@@ -57,9 +59,9 @@ fn open_questions_holds_and_versions_are_told_with_who_can_end_them() {
     assert_eq!((&veto["what"], &veto["reason"]), (&json!("ffffffff"), &json!("it leaks")));
     assert!(held["windows"].is_array() && held["pins"] == json!([]), "{held}");
 
-    delivery.granted(&["approve", &run]);
+    delivery.granted_as("grace", &["approve", &run, "--system", "webshop"]);
     delivery.done("deliver", "dev");
-    delivery.granted(&["pin", "dev", "--reason", "the fair"]);
+    delivery.granted(&["pin", "dev", "--system", "webshop", "--reason", "the fair"]);
     let versions = told(&all, "versions", &format!("{OF}/versions?stage=dev"));
     let newest = &versions[0]["versions"][0];
     assert_eq!((&newest["version"], &versions[0]["here"]), (&json!(run), &json!(run)), "{versions}");
@@ -68,7 +70,7 @@ fn open_questions_holds_and_versions_are_told_with_who_can_end_them() {
     assert_eq!(told(&all, "holds", &format!("{OF}/holds"))["pins"][0]["version"], json!(run));
     assert_eq!(all.get(&format!("{OF}/versions?stage=moon")).status, 404);
 
-    delivery.granted(&["promote", "dev", "qa"]);
+    delivery.granted(&["promote", "dev", "qa", "--system", "webshop"]);
     let promotions = told(&all, "promotions", &format!("{OF}/promotions?stage=qa"));
     let promotion = &promotions["items"][0];
     assert_eq!((&promotion["from"], &promotion["to"]), (&json!("dev"), &json!("qa")), "{promotions}");
@@ -137,38 +139,35 @@ fn a_part_of_a_document_is_no_whole_one_and_names_are_known() {
 #[test]
 fn a_log_that_is_followed_comes_as_it_is_printed_and_ends() {
     let mut delivery = Delivery::by_hand();
-    let slow = "command: [sh, -c, 'echo first; sleep 5; echo last']";
-    std::fs::write(
-        delivery.root().join("promotion-rules/billing.yaml"),
-        BILLING.replace("command: ['true']", slow),
-    )
-    .unwrap();
-    let ledger = delivery.serve_with_billing("");
+    delivery.serve();
     let all = caller(&delivery).with_token(&token(&delivery, "all", "viewer", &[]));
-    ledger.commit("dev", "Charge more", &[("rate", "2")]);
-    let run = delivery.wait_in("billing", "its run", |state| {
-        let run = state.live_runs().find(|run| run.stage.as_str() == "dev")?;
-        run.steps[0].started_ms.map(|_| run.id.to_string())
+    delivery.software.commit("dev", "Sell more", &[NEW_VERSION]);
+    delivery.done("bake", "dev");
+    let slow = COMPONENT.replace(INSTALL, &format!("{INSTALL}\n            - sleep 4"));
+    delivery.image.commit("dev", "Take your time", &[("components/webshop.yaml", &slow)]);
+    let run = delivery.wait("a bake at work", |state| {
+        let run = state.live_runs().find(|run| run.subject.name() == "bake" && run.stage.as_str() == "dev")?;
+        run.steps[0].handle.as_ref().map(|_| run.id.to_string())
     });
-    let path = format!("/api/v1/systems/billing/runs/{run}/steps/verify/log");
+    let path = format!("{OF}/runs/{run}/steps/bake/log");
     let mut stream = all.connect();
     stream.write_all(all.head("GET", &format!("{path}?follow=true"), None).as_bytes()).unwrap();
     let mut lines = BufReader::new(stream);
     let mut line = String::new();
-    while line.trim() != "first" {
+    while !line.starts_with("building ") {
         line.clear();
         assert!(lines.read_line(&mut line).unwrap() > 0, "it ended before anything was printed");
     }
-    let shown = all.told(&format!("/api/v1/systems/billing/runs/{run}"));
+    let shown = all.told(&format!("{OF}/runs/{run}"));
     assert_ne!(shown["run"]["state"], "DONE", "it is told while the step goes on");
     let mut rest = String::new();
     lines.read_to_string(&mut rest).unwrap();
-    assert!(rest.contains("last\n"), "{rest}");
-    let whole = all.get(&path);
-    assert!(whole.text().contains("first\nlast\n"), "{}", whole.text());
+    assert!(rest.contains("\ndone\n"), "{rest}");
+    let whole = all.get(&path).text();
+    assert!(whole.contains("building ") && whole.ends_with("done\n"), "{whole}");
     assert_eq!(all.get(&format!("{path}?follow=maybe")).status, 400);
     assert_eq!(all.with("Range", "bytes=0-").get(&format!("{path}?follow=true")).status, 400);
-    let none = format!("/api/v1/systems/billing/runs/{run}/steps/none/log?follow=true");
+    let none = format!("{OF}/runs/{run}/steps/none/log?follow=true");
     assert_eq!(all.get(&none).status, 404);
 }
 
@@ -217,7 +216,7 @@ fn predictions_have_places_and_touch_nothing() {
 #[test]
 fn what_is_late_is_named_to_whoever_may_look() {
     let mut delivery = Delivery::by_hand();
-    delivery.serve();
+    delivery.serve_with_billing("");
     let all = token(&delivery, "all", "viewer", &[]);
     let other = token(&delivery, "other", "viewer", &["billing"]);
     assert_eq!(caller(&delivery).get("/readyz").text(), "ready\n");

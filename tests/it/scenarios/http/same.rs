@@ -54,14 +54,17 @@ impl<'delivery> Ways<'delivery> {
     }
 }
 
-/// Without what goes on while it is told: moments.
+/// Without what goes on while it is told, and without who asked: a token is nobody here.
 fn without_moments(document: &mut Value) {
     match document {
         Value::Object(object) => {
-            object.retain(|name, _| !name.ends_with("_ms") && name != "claims");
+            object.retain(|name, _| !name.ends_with("_ms") && name != "claims" && name != "why");
             object.values_mut().for_each(without_moments);
         }
-        Value::Array(items) => items.iter_mut().for_each(without_moments),
+        Value::Array(items) => {
+            items.retain(|item| !item.as_str().is_some_and(|text| text.ends_with(" UTC")));
+            items.iter_mut().for_each(without_moments);
+        }
         _ => {}
     }
 }
@@ -199,7 +202,7 @@ const REFUSED: [&[&str]; 40] = [
 /// What is asked where the store is, with what it needs; and why.
 const ONLY_HERE: [(&[&str], &str); 10] = [
     (&["demo"], "files of whoever types it"),
-    (&["init", "repository"], "files of whoever types it"),
+    (&["init", "--software", "a", "--image", "b", "--infrastructure", "c", "folder"], "files of whoever types it"),
     (&["check"], "files of whoever types it"),
     (&["deploy", "bundle.zip", "--target", "webshop", "--stage", "dev"], "a file of whoever types it"),
     (&["simulate", "until", "3d", "--run-commands"], "runs commands"),

@@ -39,7 +39,7 @@ expected-statuses = ["2xx", "3xx", 400, 401, 403, 404, 409, 412, 413, 416, 422, 
 fn program() -> Option<String> {
     let named = std::env::var("TIDEGATE_SCHEMATHESIS").unwrap_or_else(|_| "st".to_owned());
     let is_there = Command::new(&named).arg("--version").output().is_ok_and(|output| {
-        output.status.success() && String::from_utf8_lossy(&output.stdout).contains("Schemathesis")
+        output.status.success() && output.stdout.starts_with(b"st, version ")
     });
     if !is_there {
         println!("left out: there is no Schemathesis, which `scripts/test` installs where there is Python");
