@@ -51,6 +51,16 @@ pub(super) fn mistakes_in(mistakes: &rules::Mistakes, output: Output) -> anyhow:
     said.err().unwrap_or_else(|| HasMistakes { mistakes: mistakes.as_slice().len(), files: 1 }.into())
 }
 
+/// The same for those that a server found: their text, and as `tidegate check -o json` prints them.
+pub(super) fn mistakes_told(text: &str, listed: &serde_json::Value, output: Output) -> anyhow::Error {
+    let said = match output {
+        Output::Text => say(text),
+        Output::Json => output.json(listed),
+    };
+    let mistakes = listed.as_array().map_or(0, Vec::len);
+    said.err().unwrap_or_else(|| HasMistakes { mistakes, files: 1 }.into())
+}
+
 /// The people and groups that rules ask and the settings do not have, where they list people at all: nobody could answer.
 pub(super) fn asked_but_unknown<'rules>(rules: &'rules Rules, access: &Access) -> BTreeSet<&'rules String> {
     if access.people.is_empty() {

@@ -54,14 +54,17 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use asking::Asking;
 use output::Output;
-use over_http::{Client, ServerSaid, answers::Source};
+use over_http::{
+    Client, ServerSaid,
+    answers::{Answers, Source},
+};
 use socket::{
     answer::{Answer, demand_no_file, only_here},
     client,
 };
 
 use crate::{
-    house::{House, asker, channels, in_force, moment, private, rules_from, secrets, settings, signing},
+    house::{House, asker, channels, in_force, moment, private, rules_from, settings, signing},
     providers::{image_builder, redacted, sandbox},
 };
 
@@ -222,7 +225,7 @@ impl Cli {
     /// What a person sees: what was tried, what came back, what to do.
     pub async fn execute(self) -> anyhow::Result<ExitCode> {
         if let Some(url) = self.server.as_deref().filter(|url| !url.is_empty()) {
-            if let Some(reason) = self.command.only_here().or_else(|| self.command.not_over_http()) {
+            if let Some(reason) = self.command.only_here() {
                 anyhow::bail!("this cannot be asked of {url}: {reason}");
             }
             let client = Client::new(url, self.token_file.as_deref())?;
@@ -266,7 +269,7 @@ impl Cli {
             Command::Deploy(deploy) => deploy.execute((&config, &source), output).await,
             Command::Logs(logs) => logs.execute(&source).await,
             Command::Promote(promote) => promote.execute(&source, output).await,
-            Command::Release(release) => release.execute(&config, output).await,
+            Command::Release(release) => release.execute(&source, output).await,
             Command::Rollback(rollback) => rollback.execute(&source, output).await,
             Command::TakeBack(take_back) => take_back.execute(&source, output).await,
             Command::Veto(veto) => veto.execute(&source, output).await,
@@ -275,11 +278,11 @@ impl Cli {
             Command::Approve(approve) => approve.execute(&source, output).await,
             Command::Reject(reject) => reject.execute(&source, output).await,
             Command::Retry(retry) => retry.execute(&source, output).await,
-            Command::Nudge(nudge) => nudge.execute(&config, output).await,
+            Command::Nudge(nudge) => nudge.execute(&source, output).await,
             Command::Abort(abort) => abort.execute(&source, output).await,
             Command::Target(target) => target.execute(&source, output).await,
             Command::Unlock(unlock) => unlock.execute(&source, output).await,
-            Command::Simulate(simulate) => simulate.execute(&config, output).await,
+            Command::Simulate(simulate) => simulate.execute(&source, output).await,
             Command::Withdraw(withdraw) => withdraw.execute(&source, output).await,
             Command::Pause(pause) => pause.execute(&source, output).await,
             Command::Resume(resume) => resume.execute(&source, output).await,
@@ -293,7 +296,7 @@ impl Cli {
             Command::Stats(stats) => stats.execute(&source, output).await,
             Command::Replay(replay) => replay.execute(&source, output).await,
             Command::Doctor(doctor) => doctor.execute(&config, output).await,
-            Command::VerifyLog(verify_log) => verify_log.execute(&config, output).await,
+            Command::VerifyLog(verify_log) => verify_log.execute(&source, output).await,
             Command::Token(token) => token.execute(&config, output).await,
             Command::Answer(answer) => Self::answer(config, answer).await,
             Command::ImageBuilderWorker { job } => Ok(image_builder::run_worker(&job).await?),
@@ -315,17 +318,6 @@ impl Cli {
 }
 
 impl Command {
-    /// Why it is not asked over HTTP.
-    const fn not_over_http(&self) -> Option<&'static str> {
-        match self {
-            Self::Release(_) => Some("a release is asked of several systems at once, where their store is"),
-            Self::Nudge(_) => Some("what is to be looked at is found in the store"),
-            Self::Simulate(_) => Some("a simulation copies what is in the store"),
-            Self::VerifyLog(_) => Some("the log is checked where it lies"),
-            _ => None,
-        }
-    }
-
     /// Why it is not asked of a server by others; nothing for all that only look at its database, or ask it for something.
     const fn only_here(&self) -> Option<&'static str> {
         match self {

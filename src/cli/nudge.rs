@@ -1,15 +1,15 @@
 //! `tidegate nudge`: something outside may be news, so look now. For people, and for the hooks of repositories.
 
-use std::{collections::BTreeMap, path::Path};
+use std::collections::BTreeMap;
 
 use anyhow::bail;
 use clap::Args;
 
-use super::{Asking, House, output::Output};
+use super::{Answers, Asking, Source, output::Output};
 use crate::{
     driver::now_ms,
-    engine::{CommitId, DeliveryId, Nudge, RunId, System},
-    house::asker::Asker,
+    engine::{CommitId, DeliveryId, Nudge, RunId},
+    house::asker::Asked,
     rules::{RepositoryName, StageName, StepId, SystemName, TargetName, repository_key},
 };
 
@@ -54,10 +54,10 @@ pub(super) struct Nudges {
 type Meant = (SystemName, Nudge);
 
 impl Nudges {
-    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        let house = House::open(config).await?;
-        let asker = self.asking.who.asker();
-        let meant = if self.is_url() { self.everywhere(&house, &asker).await? } else { vec![self.here(&house).await?] };
+    pub(super) async fn execute(self, source: &Source, output: Output) -> anyhow::Result<()> {
+        let answers = source.open().await?;
+        let asked = self.asking.asked();
+        let meant = if self.is_url() { self.everywhere(&answers).await? } else { vec![self.here(&answers).await?] };
         let delivery = match &self.delivery {
             Some(delivery) => delivery.clone(),
             None => by_hand()?,
@@ -65,7 +65,7 @@ impl Nudges {
         let (mut said, mut taken) = (Vec::new(), BTreeMap::new());
         for (system, what) in meant {
             let clause = what.clause();
-            let seq = house.nudge(&system, &asker, what, delivery.clone()).await?;
+            let seq = answers.nudge(&asked, &system, what, delivery.clone()).await?;
             said.push(match seq {
                 Some(_) if self.workflow.is_some() => format!("{system}: asked to {clause}"),
                 Some(_) => format!("{system}: asked to {clause} now"),
@@ -81,18 +81,18 @@ impl Nudges {
     }
 
     /// The repositories of this URL, in all systems.
-    async fn everywhere(&self, house: &House, asker: &Asker) -> anyhow::Result<Vec<Meant>> {
+    async fn everywhere(&self, answers: &Answers<'_>) -> anyhow::Result<Vec<Meant>> {
         let (mut meant, place) = (Vec::new(), place(&self.what));
-        for system in house.visible_systems(asker).await? {
+        let everywhere = Asked { system: None, who: self.asking.who.asker() };
+        for system in answers.visible_systems(&everywhere).await? {
             if self.asking.system.as_ref().is_some_and(|only| *only != system) {
                 continue;
             }
-            let named = house.ledger.read(&system, |state| {
-                let repositories = state.rules().into_iter().flat_map(|rules| &rules.repositories);
-                let of_url = repositories.filter(|(_, repository)| self::place(&repository.url) == place);
-                of_url.map(|(name, _)| Nudge::Repository { repository: name.clone() }).collect::<Vec<_>>()
-            });
-            meant.extend(named.await?.into_iter().map(|what| (system.clone(), what)));
+            let repositories = answers.repositories(&system).await?;
+            let of_url =
+                repositories.into_iter().filter(|(_, url)| url.as_deref().map(self::place) == Some(place.clone()));
+            let nudges = of_url.map(|(repository, _)| (system.clone(), Nudge::Repository { repository }));
+            meant.extend(nudges);
         }
         if meant.is_empty() {
             bail!("no system has a repository at {}; `tidegate status` shows those that there are", self.what);
@@ -101,13 +101,13 @@ impl Nudges {
     }
 
     /// What is named, in one system.
-    async fn here(&self, house: &House) -> anyhow::Result<Meant> {
-        let system = house.find_system(&self.asking.asked()).await?;
-        let what = house.ledger.read(&system, |state| self.named(state)).await??;
+    async fn here(&self, answers: &Answers<'_>) -> anyhow::Result<Meant> {
+        let system = answers.find_system(&self.asking.asked()).await?;
+        let what = self.named(answers, &system).await?;
         Ok((system, what))
     }
 
-    fn named(&self, state: &System) -> anyhow::Result<Nudge> {
+    async fn named(&self, answers: &Answers<'_>, system: &SystemName) -> anyhow::Result<Nudge> {
         if self.handle {
             return Ok(Nudge::Handle { handle: self.what.clone() });
         }
@@ -123,14 +123,15 @@ impl Nudges {
         if let Some(stage) = &self.stage {
             return Ok(Nudge::Target { target: TargetName::new(&self.what)?, stage: stage.clone() });
         }
-        if let Some(repository) = state.repositories.keys().find(|name| name.as_str() == self.what) {
+        let repositories = answers.repositories(system).await?;
+        if let Some(repository) = repositories.keys().find(|name| name.as_str() == self.what) {
             return Ok(Nudge::Repository { repository: repository.clone() });
         }
         let run = RunId::new(self.what.as_str());
         if run.number().is_some() {
             return Ok(Nudge::Run { run, step: self.step.clone() });
         }
-        let known: Vec<&str> = state.repositories.keys().map(|name| name.as_str()).collect();
+        let known: Vec<&str> = repositories.keys().map(|name| name.as_str()).collect();
         bail!("there is no repository or run `{}`; the repositories are {}", self.what, known.join(", "))
     }
 }

@@ -30,7 +30,7 @@ impl Runs {
     pub(super) async fn execute(self, source: &Source, output: Output) -> anyhow::Result<()> {
         let answers = source.open_to_read().await?;
         let system = answers.system(&self.asking.asked()).await?;
-        let wanted = RunsWanted { rule: self.rule, stage: self.stage, before: None, limit: self.limit };
+        let wanted = RunsWanted { rule: self.rule, stage: self.stage, state: None, before: None, limit: self.limit };
         let runs = answers.runs(&system, &wanted).await?;
         match output {
             Output::Json => output.json(&runs.into_iter().map(Run::as_shown).collect::<Vec<_>>()),

@@ -1,18 +1,15 @@
 //! `tidegate verify-log`: checks that the log is as it was written, and that all that follows from it does.
 
-use std::path::Path;
-
 use clap::Args;
-use serde::Serialize;
 
 use super::{
-    Asking, House,
+    Asking, Source,
     output::{Output, Tone, paint, say},
-    progress::Progress,
 };
 use crate::{
+    house::log_checks::LogChecked,
     rules::SystemName,
-    store::{self, Expected, LogCheck},
+    store::{Expected, LogCheck},
 };
 
 /// Check that no event was changed, moved or taken away, and that all else that is stored is what the events give: the
@@ -28,41 +25,31 @@ pub(super) struct VerifyLog {
     expect: Option<Expected>,
 }
 
-/// What was checked of one system, and what was found.
-#[derive(Serialize)]
-struct Checked {
-    system: SystemName,
-    #[serde(flatten)]
-    check: LogCheck,
-}
-
 /// A log is not as it was written; what is wrong has been printed.
 #[derive(Debug, thiserror::Error)]
 #[error("{} not as it was written; restore the last backup, and find out who can write to the database", .0.join(", "))]
 struct Changed(Vec<String>);
 
 impl VerifyLog {
-    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
-        let Some(house) = House::open_for(&self.asking.asked(), config).await? else { return output.nothing_yet() };
-        let systems = self.systems(&house).await?;
+    pub(super) async fn execute(self, source: &Source, output: Output) -> anyhow::Result<()> {
+        let asked = self.asking.asked();
+        let Some(answers) = source.open_for(&asked).await? else { return output.nothing_yet() };
         let mut all = Vec::new();
-        for system in systems {
-            let progress = Progress::of(format!("checking {system}"));
-            let tell = |done, whole| progress.tell(done, whole);
-            let check =
-                store::verify_log_telling(house.ledger.store().as_ref(), &system, self.expect.as_ref(), &tell).await?;
-            drop(progress);
-            if output == Output::Text {
-                say(&line(&system, &check))?;
-            }
-            all.push(Checked { system, check });
-        }
+        answers
+            .log_checks(&asked, self.expect.as_ref(), |checked| {
+                if output == Output::Text {
+                    say(&line(&checked.system, &checked.check))?;
+                }
+                all.push(checked);
+                Ok(())
+            })
+            .await?;
         match output {
             Output::Json => output.json(&all)?,
             Output::Text if all.is_empty() => output.nothing_yet()?,
             Output::Text => {}
         }
-        let broken = |checked: &Checked| {
+        let broken = |checked: &LogChecked| {
             let at = checked.check.broken.as_ref()?;
             Some(match at.seq {
                 Some(seq) => format!("the log of {} at event {seq} is", checked.system),
@@ -71,17 +58,6 @@ impl VerifyLog {
         };
         let broken: Vec<String> = all.iter().filter_map(broken).collect();
         if broken.is_empty() { Ok(()) } else { Err(Changed(broken).into()) }
-    }
-
-    /// The systems to check, also those whose head was taken away.
-    async fn systems(&self, house: &House) -> anyhow::Result<Vec<SystemName>> {
-        let named_anywhere = house.ledger.store().named_anywhere().await?;
-        let all = house.visible_of(named_anywhere.into_iter().collect(), &self.asking.who.asker())?;
-        match &self.asking.system {
-            Some(named) if all.contains(named) => Ok(vec![named.clone()]),
-            None if self.expect.is_none() || all.len() == 1 => Ok(all),
-            _ => Ok(vec![house.system(&self.asking.asked()).await?]),
-        }
     }
 }
 

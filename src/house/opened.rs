@@ -314,7 +314,7 @@ impl House {
     }
 
     /// The people and roles of a system: those of the settings, and where there are roles, what tokens are for.
-    async fn access_of(&self, system: &SystemName) -> anyhow::Result<Access> {
+    pub(super) async fn access_of(&self, system: &SystemName) -> anyhow::Result<Access> {
         let mut access = self.settings.access();
         if !access.grants.is_empty() {
             let now_ms = now_ms();

@@ -14,12 +14,12 @@ use super::{
 };
 use crate::{
     engine::{
-        Event, Recorded, Run, RunId, System, TargetKey, explain,
+        Event, Recorded, Run, RunId, RunState, System, TargetKey, explain,
         stats::{self, Period, Whereabouts},
     },
     providers::sandbox::SandboxKind,
     rules::{Span, StageName, StepId, SystemName, TargetName},
-    steps::printed,
+    steps::{printed, printed_by},
     store::{RunFilter, replay},
     view::{
         explain::{JourneyExplained, RunExplained},
@@ -46,6 +46,8 @@ pub struct RunsWanted {
     pub rule: Option<String>,
     /// Only runs of this stage.
     pub stage: Option<StageName>,
+    /// Only runs in this state.
+    pub state: Option<RunState>,
     /// Only runs with a lower number: for the next page.
     pub before: Option<u64>,
     /// How many at most.
@@ -173,24 +175,45 @@ impl House {
         Ok((run, printed))
     }
 
+    /// A run, and what one of its steps printed so far.
+    ///
+    /// # Errors
+    /// When there was no such run or step; when the store or the logs cannot be read.
+    pub async fn printed_by(&self, system: &SystemName, id: &RunId, step: &StepId) -> anyhow::Result<(Run, Vec<u8>)> {
+        let (run, objects) = (self.run(system, id).await?, self.settings.objects().open_to_read()?);
+        let log = printed_by(&self.settings.logs(), &*objects, (system, &run.unique_name()), step).await?;
+        if log.is_empty() && run.step(step).is_none() {
+            bail!(Unanswered::none(format!("{id} has no step `{step}`")));
+        }
+        Ok((run, log))
+    }
+
     /// Runs, the newest first: those that go on, and those that ended.
     ///
     /// # Errors
     /// When the store cannot be read.
     pub async fn runs(&self, system: &SystemName, wanted: &RunsWanted) -> anyhow::Result<Vec<Run>> {
-        let RunsWanted { rule, stage, before, limit } = wanted;
+        let RunsWanted { rule, stage, state, before, limit } = wanted;
+        let (subject, stage) = (rule.clone(), stage.clone());
         let filter =
-            RunFilter { subject: rule.clone(), stage: stage.clone(), before: *before, ..RunFilter::newest(*limit) };
+            RunFilter { subject, stage: stage.clone(), state: *state, before: *before, ..RunFilter::newest(*limit) };
         let is_wanted = |run: &&Run| {
             rule.as_ref().is_none_or(|rule| run.subject.name() == rule)
                 && stage.as_ref().is_none_or(|stage| run.stage == *stage)
+                && state.is_none_or(|state| run.state == state)
                 && before.is_none_or(|before| run.number < before)
         };
         let mut runs = self.ledger.store().runs(system, &filter).await?;
         // A run that failed and goes on again is in both places; the state knows better.
-        let live =
-            self.ledger.read(system, |state| state.live_runs().filter(is_wanted).cloned().collect::<Vec<_>>()).await?;
-        runs.retain(|run| live.iter().all(|live| live.number != run.number));
+        let (live, wanted) = self
+            .ledger
+            .read(system, |state| {
+                let live: Vec<Run> = state.live_runs().cloned().collect();
+                (live.iter().map(|run| run.number).collect::<Vec<_>>(), live)
+            })
+            .await?;
+        runs.retain(|run| !live.contains(&run.number));
+        let live = wanted.into_iter().filter(|run| is_wanted(&run));
         runs.extend(live);
         runs.sort_by_key(|run| std::cmp::Reverse(run.number));
         runs.truncate(*limit as usize);

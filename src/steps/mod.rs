@@ -39,7 +39,7 @@ pub use notify::{Channel, Channels, DELIVERY_DEADLINE, deliver};
 pub use providers::{Choices, Chosen, Images, Jobs, Local, ProviderSettings, Providers, Stacks, StageSettings};
 pub use releases::{NoReleases, Releases};
 pub use secrets::{SecretFile, Secrets};
-pub use step_log::{StepLog, printed, store_left};
+pub use step_log::{StepLog, printed, printed_by, store_left};
 pub use tools::Tools;
 
 use self::{

@@ -169,23 +169,36 @@ pub async fn printed(
     let others = stored.iter().filter_map(id).filter(|id| !steps.contains(id)).collect::<Vec<_>>();
     let mut printed = Vec::new();
     for step in steps.iter().chain(&others) {
-        let object = object_of(system, run, step);
-        let file = file_of(logs, &object);
-        let mut before = objects.get_version(&object).await?;
-        let log = loop {
-            let newest = tokio::fs::read(&file).await.unwrap_or_default();
-            let after = objects.get_version(&object).await?;
-            // What was stored between the two looks would be there twice, or not at all.
-            if before == after {
-                break [after.map(|(bytes, _)| bytes).unwrap_or_default(), newest].concat();
-            }
-            before = after;
-        };
+        let log = printed_by(logs, objects, (system, run), step).await?;
         if !log.is_empty() {
             printed.push((step.clone(), log));
         }
     }
     Ok(printed)
+}
+
+/// All that a step has printed so far; nothing where there is no such step.
+///
+/// # Errors
+/// Those of the store.
+pub async fn printed_by(
+    logs: &Path,
+    objects: &dyn Objects,
+    (system, run): (&SystemName, &str),
+    step: &StepId,
+) -> Result<Vec<u8>, Fault> {
+    let object = object_of(system, run, step);
+    let file = file_of(logs, &object);
+    let mut before = objects.get_version(&object).await?;
+    loop {
+        let newest = tokio::fs::read(&file).await.unwrap_or_default();
+        let after = objects.get_version(&object).await?;
+        // What was stored between the two looks would be there twice, or not at all.
+        if before == after {
+            return Ok([after.map(|(bytes, _)| bytes).unwrap_or_default(), newest].concat());
+        }
+        before = after;
+    }
 }
 
 /// Puts into the store what was left below `logs` by steps that ended before they could, with whatever died.

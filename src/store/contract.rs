@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use super::{InstallationSecret, LogRow, Session, SessionNote, Standing, StoreError, Token, TokenHash, TokenNote, standing::Snapshot};
+use super::{
+    InstallationSecret, LogRow, Session, SessionNote, Standing, StoreError, Token, TokenHash, TokenNote,
+    standing::Snapshot,
+};
 use crate::{
     engine::{Artifact, Decision, Effect, EffectId, Event, Link, Recorded, Run, RunId, RunState},
     rules::{StageName, SystemName},
@@ -63,6 +66,10 @@ pub trait Store: Send + Sync {
 
     /// When the next effect that nobody has claimed is due.
     async fn next_due_ms(&self) -> Result<Option<i64>, StoreError>;
+
+    /// At most `limit` effects that were due before a time and that nobody has claimed, with when they were due; the longest
+    /// due first.
+    async fn overdue(&self, before_ms: i64, limit: u32) -> Result<Vec<(SystemName, EffectId, i64)>, StoreError>;
 
     /// Those of the effects `held` that are no longer pending, or no longer this claimant's: whoever runs them stops.
     async fn dropped_claims(

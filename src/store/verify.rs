@@ -1,8 +1,9 @@
 //! Checks what is stored of a system against what its log gives.
 
-use std::{collections::BTreeMap, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{
     LogRow, Snapshot, Store, StoreError,
@@ -15,7 +16,7 @@ use crate::{
 };
 
 /// What a check of a log found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LogCheck {
     /// How many events were found in order.
     pub events: u64,
@@ -39,7 +40,7 @@ pub struct LogCheck {
 }
 
 /// What is not as it was written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BrokenAt {
     /// The event's place; `None` when the events are as they were written, and something that follows from them is not.
     pub seq: Option<u64>,
@@ -52,6 +53,12 @@ pub struct BrokenAt {
 pub struct Expected {
     seq: u64,
     hash: String,
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}:{}", self.seq, self.hash)
+    }
 }
 
 impl FromStr for Expected {

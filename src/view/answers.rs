@@ -1,14 +1,17 @@
 //! What programs are told over HTTP besides the documents of the command line: pages of what grows, and what came of a command.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::history;
+use super::{approvals::QuestionTold, history, versions::PromotionTold};
 use crate::{
-    engine::{CommitId, DeliveryId, Digest, Event, Nudge, Recorded, Role, Run, RunId, System},
-    rules::{Rules, StepId, SystemName},
+    engine::{
+        CommitId, DeliveryId, Digest, Event, Nudge, Permission, Recorded, Role, Run, RunId, System,
+        version::release::Standing,
+    },
+    rules::{Rules, StageName, StepId, SystemName},
 };
 
 /// A part of what grows, in order.
@@ -47,6 +50,19 @@ pub struct Me {
     /// What pages send as `X-Tidegate-Page` with every command of a session; programs with tokens need none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub page_token: Option<String>,
+    /// What they may do in each.
+    pub permissions: Vec<PermissionsTold>,
+}
+
+/// What somebody may do in a system.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PermissionsTold {
+    /// The system.
+    pub system: SystemName,
+    /// What they may do in all of it.
+    pub everywhere: Vec<Permission>,
+    /// Stage → what they may do there.
+    pub stages: BTreeMap<StageName, Vec<Permission>>,
 }
 
 /// A session of whoever asks. Times are in milliseconds since 1970, UTC.
@@ -203,7 +219,46 @@ pub struct Nudged {
     pub systems: BTreeMap<SystemName, Option<u64>>,
 }
 
+/// A release of several systems.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseAsked {
+    /// Its name.
+    pub release: String,
+    /// The systems.
+    #[schemars(length(min = 1))]
+    pub systems: BTreeSet<SystemName>,
+    /// The stage they are taken from.
+    pub from: StageName,
+    /// The stage they are merged into.
+    pub to: StageName,
+}
+
+/// That a release is on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReleaseBegun {
+    /// Its name.
+    pub release: String,
+    /// Its systems.
+    pub systems: BTreeSet<SystemName>,
+}
+
+/// How far a release is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReleaseTold {
+    /// Its name.
+    pub release: String,
+    /// The stage that is promoted into.
+    pub to: StageName,
+    /// How far each system is, of those that may be looked at.
+    pub systems: BTreeMap<SystemName, Standing>,
+}
+
 /// A page of runs.
 pub type RunsPage = Page<Run>;
+/// A page of promotions.
+pub type PromotionsPage = Page<PromotionTold>;
+/// A page of open questions.
+pub type QuestionsPage = Page<QuestionTold>;
 /// A page of events.
 pub type EventsPage = Page<EventTold>;

@@ -2,10 +2,15 @@
 //! nothing else; whoever asks reads those.
 
 pub mod answers;
+pub mod approvals;
 pub mod explain;
+pub mod found;
 pub(crate) mod history;
+pub mod holds;
+pub mod predictions;
 pub mod run;
 pub mod stats;
 pub mod status;
 pub mod target;
+pub mod versions;
 pub(crate) mod words;

@@ -1,5 +1,7 @@
 //! How things are called and written for people: times, causes, commands. One place, so that whoever is told is told the same.
 
+use serde::Serialize;
+
 use crate::{
     engine::{Cause, Head, Subject, explain},
     rules::SystemName,
@@ -18,6 +20,11 @@ pub(crate) enum Tone {
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
 const DAY_MS: i64 = 24 * HOUR_MS;
+
+/// A state as its own serialisation names it.
+pub(crate) fn text_of(state: &impl Serialize) -> String {
+    serde_json::to_value(state).ok().and_then(|state| state.as_str().map(str::to_owned)).unwrap_or_default()
+}
 
 /// A length of time, to two places: `3.2s`, `4m 10s`, `2h 5m`, `3d 4h`.
 pub(crate) fn duration(milliseconds: i64) -> String {

@@ -49,7 +49,8 @@ impl Attempt {
         let mut parts = cookie.split('.');
         let (secret, begun, issuer, to) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let to = String::from_utf8(URL_SAFE_NO_PAD.decode(to).ok()?).ok()?;
-        let begun_ms = begun.parse().ok().filter(|begun_ms| (0..LASTS_MS).contains(&now_ms.saturating_sub(*begun_ms)))?;
+        let begun_ms =
+            begun.parse().ok().filter(|begun_ms| (0..LASTS_MS).contains(&now_ms.saturating_sub(*begun_ms)))?;
         let is_whole = parts.next().is_none() && secret.len() == 43;
         is_whole.then(|| Self {
             secret: secret.to_owned(),
@@ -124,8 +125,19 @@ mod tests {
         }
         let long = format!("/{}", "x".repeat(1_024));
         for bad in [
-            "", "evil", "//evil.example", "/\\evil.example", "\\\\evil.example", "https://evil.example", "javascript:alert(1)",
-            "/\t/evil.example", "/a\r\nSet-Cookie: x=1", "/ä", " /", "/sign-in/corp", long.as_str(),
+            "",
+            "evil",
+            "//evil.example",
+            "/\\evil.example",
+            "\\\\evil.example",
+            "https://evil.example",
+            "javascript:alert(1)",
+            "/\t/evil.example",
+            "/a\r\nSet-Cookie: x=1",
+            "/ä",
+            " /",
+            "/sign-in/corp",
+            long.as_str(),
         ] {
             assert_eq!(place(bad), "/", "{bad:?}");
         }

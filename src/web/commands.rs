@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, future::Future, pin::Pin};
 
 use axum::http::{HeaderName, header};
+use serde::Serialize;
 
 use super::{
     call::{Answered, Call, json},
@@ -52,7 +53,7 @@ pub(super) fn command(call: Call) -> Pin<Box<dyn Future<Output = Answered> + Sen
 }
 
 /// The key under which it is asked. What is asked under it is the command, however its JSON is written.
-fn key(call: &Call, command: &Command) -> Result<Option<CommandKey>, Problem> {
+pub(super) fn key(call: &Call, command: &impl Serialize) -> Result<Option<CommandKey>, Problem> {
     let Some(key) = call.header(&KEY)? else { return Ok(None) };
     let text = serde_json::to_vec(command).map_err(|error| Problem::new(ProblemKind::Broken, error.to_string()))?;
     // As RFC 8941 writes a string, or plain.

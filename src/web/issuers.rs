@@ -7,15 +7,16 @@ use std::{
 };
 
 use openidconnect::{
-    AdditionalClaims, AdditionalProviderMetadata, AuthType, AuthenticationFlow, AuthorizationCode, ClaimsVerificationError, Client,
-    ClientId, ClientSecret, CsrfToken, EmptyExtraTokenFields, IdTokenFields, IdTokenVerifier, IssuerUrl, JsonWebKeySet, Nonce,
-    OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, ProviderMetadata, RedirectUrl, RequestTokenError, Scope,
-    SignatureVerificationError, StandardErrorResponse, StandardTokenResponse, TokenResponse as _, UserInfoClaims,
+    AdditionalClaims, AdditionalProviderMetadata, AuthType, AuthenticationFlow, AuthorizationCode,
+    ClaimsVerificationError, Client, ClientId, ClientSecret, CsrfToken, EmptyExtraTokenFields, IdTokenFields,
+    IdTokenVerifier, IssuerUrl, JsonWebKeySet, Nonce, OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier,
+    ProviderMetadata, RedirectUrl, RequestTokenError, Scope, SignatureVerificationError, StandardErrorResponse,
+    StandardTokenResponse, TokenResponse as _, UserInfoClaims,
     core::{
-        CoreAuthDisplay, CoreAuthPrompt, CoreClaimName, CoreClaimType, CoreClientAuthMethod, CoreErrorResponseType, CoreGenderClaim,
-        CoreGrantType, CoreJsonWebKey, CoreJsonWebKeySet, CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm,
-        CoreJwsSigningAlgorithm, CoreResponseMode, CoreResponseType, CoreRevocableToken, CoreRevocationErrorResponse,
-        CoreSubjectIdentifierType, CoreTokenIntrospectionResponse, CoreTokenType,
+        CoreAuthDisplay, CoreAuthPrompt, CoreClaimName, CoreClaimType, CoreClientAuthMethod, CoreErrorResponseType,
+        CoreGenderClaim, CoreGrantType, CoreJsonWebKey, CoreJsonWebKeySet, CoreJweContentEncryptionAlgorithm,
+        CoreJweKeyManagementAlgorithm, CoreJwsSigningAlgorithm, CoreResponseMode, CoreResponseType, CoreRevocableToken,
+        CoreRevocationErrorResponse, CoreSubjectIdentifierType, CoreTokenIntrospectionResponse, CoreTokenType,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -237,13 +238,19 @@ impl Issuer {
         !claims.contains_key(person_claim) || (!groups.is_empty() && !claims.contains_key(groups_claim))
     }
 
-    async fn more_claims(&self, client: &Asking, tokens: &Tokens, subject: String) -> Result<Map<String, Value>, Refusal> {
+    async fn more_claims(
+        &self,
+        client: &Asking,
+        tokens: &Tokens,
+        subject: String,
+    ) -> Result<Map<String, Value>, Refusal> {
         let subject = openidconnect::SubjectIdentifier::new(subject);
         let Ok(asked) = client.user_info(tokens.access_token().clone(), Some(subject)) else { return Ok(Map::new()) };
-        let told: UserInfoClaims<Claims, CoreGenderClaim> = asked.request_async(&self.http).await.map_err(|error| match error {
-            openidconnect::UserInfoError::Request(error) => Refusal::Down(error.to_string()),
-            error => Refusal::NotGood(format!("{:#}", anyhow::Error::new(error))),
-        })?;
+        let told: UserInfoClaims<Claims, CoreGenderClaim> =
+            asked.request_async(&self.http).await.map_err(|error| match error {
+                openidconnect::UserInfoError::Request(error) => Refusal::Down(error.to_string()),
+                error => Refusal::NotGood(format!("{:#}", anyhow::Error::new(error))),
+            })?;
         match serde_json::to_value(told) {
             Ok(Value::Object(claims)) => Ok(claims),
             _ => Ok(Map::new()),
@@ -251,7 +258,11 @@ impl Issuer {
     }
 
     fn verifier(&self, keys: &CoreJsonWebKeySet) -> Result<IdTokenVerifier<'static, CoreJsonWebKey>, Refusal> {
-        let verifier = IdTokenVerifier::new_public_client(ClientId::new(self.settings.client.clone()), self.issuer_url()?, keys.clone());
+        let verifier = IdTokenVerifier::new_public_client(
+            ClientId::new(self.settings.client.clone()),
+            self.issuer_url()?,
+            keys.clone(),
+        );
         let now_ms = now_ms();
         Ok(verifier
             .set_allowed_algs(ALGORITHMS)
@@ -281,7 +292,9 @@ impl Issuer {
     /// What the issuer says of itself, no older than so long.
     async fn found(&self, fresh_ms: i64) -> Result<Found, Refusal> {
         let mut found = self.found.lock().await;
-        if let Some(found) = found.as_ref().filter(|found| (0..fresh_ms).contains(&now_ms().saturating_sub(found.at_ms))) {
+        if let Some(found) =
+            found.as_ref().filter(|found| (0..fresh_ms).contains(&now_ms().saturating_sub(found.at_ms)))
+        {
             return Ok(found.clone());
         }
         let metadata = Metadata::discover_async(self.issuer_url()?, &self.http).await;

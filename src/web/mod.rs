@@ -1,14 +1,19 @@
 //! The server over HTTP: programs and people ask it what they ask on the command line, and are told the same. One table of routes
 //! is the whole of it; the listener, the checks and the description are made from that.
 
+mod approvals;
 mod attempt;
 mod call;
 mod changes;
 mod commands;
+mod cursor;
+mod fields;
 mod identity;
 mod issuer_http;
 mod issuers;
 mod listener;
+mod log_checks;
+mod logs;
 mod loopback;
 mod openapi;
 mod origin;
@@ -16,15 +21,21 @@ mod own_sessions;
 mod page_token;
 mod pages;
 mod patient;
+mod places;
+mod predictions;
 mod problem;
 mod questions;
+mod ready;
+mod releases;
 mod router;
 pub mod routes;
+mod search;
 mod server;
 mod sessions;
 mod sign_in;
 mod strict;
 mod tls;
+mod versions;
 
 pub use self::{
     listener::Listening,

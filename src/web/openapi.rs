@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     problem::{Problem, ProblemKind},
-    routes::{Answer, Method, Needs, Parameter, ParameterKind, ROUTES, Route},
+    routes::{Answer, Method, Needs, PART_OF_DOCUMENT, Parameter, ParameterKind, ROUTES, Route},
 };
 
 /// Where the schemas of types are.
@@ -56,7 +56,7 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
     let parts = route.parts().map(
         |part| json!({ "name": part, "in": "path", "required": true, "schema": { "type": "string", "minLength": 1 } }),
     );
-    let query = route.query.iter().map(|known| parameter(known, "query"));
+    let query = route.asked_in_query().map(|known| parameter(known, "query"));
     let headers = route.headers.iter().map(|known| parameter(known, "header"));
     let mut operation = json!({
         "operationId": route.name,
@@ -75,6 +75,7 @@ fn operation(route: &Route, schemas: &mut SchemaGenerator) -> Value {
 fn parameter(known: &Parameter, place: &str) -> Value {
     let schema = match known.kind {
         ParameterKind::Text => json!({ "type": "string" }),
+        ParameterKind::OneOf(values) => json!({ "type": "string", "enum": values }),
         ParameterKind::UpTo(most) => json!({ "type": "integer", "minimum": 1, "maximum": most }),
         ParameterKind::Place => json!({ "type": "integer", "minimum": 0, "maximum": u32::MAX }),
     };
@@ -87,7 +88,11 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
     let (status, answer) = match route.answer {
         Answer::Json(schema) => {
             let schema = schema(schemas).to_value();
-            ("200", json!({ "description": route.summary, "content": content("application/json", schema) }))
+            let mut content = content("application/json", schema);
+            if route.takes_fields() {
+                content[PART_OF_DOCUMENT] = json!({ "schema": { "type": ["object", "array"] } });
+            }
+            ("200", json!({ "description": route.summary, "content": content, "links": links(route) }))
         }
         Answer::Text | Answer::Bytes => {
             ("200", json!({ "description": route.summary, "content": content("text/plain", text()) }))
@@ -117,13 +122,38 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
         responses[status.to_string()] = match route.answer {
             Answer::Page | Answer::Elsewhere => {
                 let problem = schemas.subschema_for::<Problem>().to_value();
-                let content = json!({ "application/problem+json": { "schema": problem }, "text/html": { "schema": text() } });
+                let content =
+                    json!({ "application/problem+json": { "schema": problem }, "text/html": { "schema": text() } });
                 json!({ "description": "a page that says so, or a problem", "content": content })
             }
             _ => json!({ "$ref": format!("#/components/responses/{status}") }),
         };
     }
     responses
+}
+
+/// What an answer leads to: the questions about what it names.
+fn links(route: &Route) -> Value {
+    let named: &[(&str, &str)] = match route.name {
+        "systems" => &[("system", "$response.body#/0/system")],
+        "runs" => &[("system", "$request.path.system"), ("run", "$response.body#/items/0/id")],
+        "logs" => &[
+            ("system", "$request.path.system"),
+            ("run", "$request.path.run"),
+            ("step", "$response.body#/steps/0/step"),
+        ],
+        "targets" => &[
+            ("system", "$request.path.system"),
+            ("target", "$response.body#/0/target"),
+            ("stage", "$response.body#/0/stage"),
+        ],
+        _ => return json!({}),
+    };
+    let parts: Vec<&str> = named.iter().map(|(part, _)| *part).collect();
+    let parameters: Map<String, Value> = named.iter().map(|(part, from)| ((*part).to_owned(), json!(from))).collect();
+    let led_to = ROUTES.iter().filter(|other| other.parts().eq(parts.iter().copied()));
+    let link = |other: &&Route| (other.name.to_owned(), json!({ "operationId": other.name, "parameters": parameters }));
+    Value::Object(led_to.map(link).collect())
 }
 
 /// The statuses of the problems that a route may answer with.

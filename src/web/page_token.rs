@@ -31,7 +31,9 @@ pub(super) fn check(signed_in: Option<&SignedIn>, headers: &HeaderMap, body: &[u
         return Ok(());
     }
     let problem = Problem::new(ProblemKind::Forbidden, "this command does not come from a page of this server");
-    Err(problem.hint("send the `page_token` of `/api/v1/me` as `X-Tidegate-Page`, or use a token: `Authorization: Bearer tide_…`"))
+    Err(problem.hint(
+        "send the `page_token` of `/api/v1/me` as `X-Tidegate-Page`, or use a token: `Authorization: Bearer tide_…`",
+    ))
 }
 
 /// Whether a form was sent.

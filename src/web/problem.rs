@@ -7,10 +7,12 @@ use axum::{
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
     engine::Refused,
-    house::failure::Unanswered,
+    house::{failure::Unanswered, predictions::Unpredictable},
+    rules::Mistakes,
     store::{RecordError, StoreError},
 };
 
@@ -38,6 +40,9 @@ pub struct Problem {
     /// The part of what was asked that is wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<Box<str>>,
+    /// The mistakes in the rules that were sent, as `tidegate check -o json` prints them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mistakes: Option<Box<Value>>,
 }
 
 /// What kind of problem something is.
@@ -123,7 +128,7 @@ impl Problem {
     pub(super) fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
         let (status, title) = kind.status();
         let (title, detail) = (title.to_owned(), detail.into());
-        Self { kind, title, status, detail, hint: None, who_could: None, field: None }
+        Self { kind, title, status, detail, hint: None, who_could: None, field: None, mistakes: None }
     }
 
     /// What cannot be understood, and in which part of what was asked.
@@ -157,6 +162,17 @@ impl Problem {
         }
         response
     }
+}
+
+/// An error as the command line says it.
+fn in_words(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(&format!("\n  because: {cause}"));
+        }
+    }
+    text
 }
 
 impl From<&Refused> for Problem {
@@ -195,7 +211,7 @@ impl From<StoreError> for Problem {
 
 impl From<anyhow::Error> for Problem {
     fn from(error: anyhow::Error) -> Self {
-        let said = || format!("{error:#}");
+        let said = || in_words(&error);
         if let Some(unanswered) = error.downcast_ref::<Unanswered>() {
             return match unanswered {
                 Unanswered::None(why) => Self::not_found(why),
@@ -203,10 +219,20 @@ impl From<anyhow::Error> for Problem {
             };
         }
         if let Some(refused) = error.downcast_ref::<Refused>() {
-            return Self::from(refused);
+            return Self { detail: said(), ..Self::from(refused) };
+        }
+        if let Some(mistakes) = error.downcast_ref::<Mistakes>() {
+            let listed = serde_json::to_value(mistakes).ok().map(Box::new);
+            return Self { field: Some("rules".into()), mistakes: listed, ..Self::new(ProblemKind::Invalid, said()) };
+        }
+        match error.downcast_ref::<Unpredictable>() {
+            Some(Unpredictable::Refused(refused)) => return Self::from(refused),
+            Some(Unpredictable::NotPushed { .. }) => return Self::new(ProblemKind::Refused, said()),
+            Some(Unpredictable::Copies(_)) => return Self::new(ProblemKind::Unavailable, said()),
+            None => {}
         }
         match error.downcast_ref::<RecordError>() {
-            Some(RecordError::Refused(refused)) => return Self::from(refused),
+            Some(RecordError::Refused(refused)) => return Self { detail: said(), ..Self::from(refused) },
             Some(RecordError::Store(error)) => return Self::from(error),
             Some(RecordError::Moved { .. }) => return Self::new(ProblemKind::Moved, said()),
             None => {}

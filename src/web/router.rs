@@ -22,10 +22,10 @@ use tower_http::{
 
 use super::{
     call::{Call, visible},
-    origin, page_token,
+    fields, origin, page_token,
     pages::{HasSecret, elsewhere, reads_pages},
     problem::{Problem, ProblemKind},
-    routes::{Answer, Method, Needs, ParameterKind, ROUTES, Route, SIGN_IN, encoded},
+    routes::{Answer, FIELDS, Method, Needs, ParameterKind, ROUTES, Route, SIGN_IN, encoded},
     server::Server,
 };
 
@@ -145,7 +145,8 @@ async fn answer(
         }
         _ => None,
     };
-    let query = query(route, head.uri.query().unwrap_or_default())?;
+    let mut query = query(route, head.uri.query().unwrap_or_default())?;
+    let fields = query.remove(FIELDS.name).map(|said| fields::asked(route, &said)).transpose()?;
     let body = match timeout(BODY_WITHIN, to_bytes(body, MOST_BODY_BYTES)).await {
         Ok(Ok(body)) => body,
         Ok(Err(error)) if std::error::Error::source(&error).is_some_and(is_too_long) => {
@@ -175,6 +176,10 @@ async fn answer(
     {
         tracing::warn!(route = route.name, status = problem.status, detail = problem.detail, "a call was not answered");
     }
+    let answered = match (answered, &fields) {
+        (Ok(response), Some(names)) => fields::only(response, names).await,
+        (answered, _) => answered,
+    };
     debug_assert!(method == Method::Get || !matches!(route.answer, Answer::Bytes), "commands answer documents");
     answered.map(|response| if response.status() == StatusCode::OK { response } else { response.into_response() })
 }
@@ -197,11 +202,11 @@ fn query(route: &Route, query: &str) -> Result<BTreeMap<String, String>, Problem
     }
     let mut said = BTreeMap::new();
     for (name, value) in form_urlencoded::parse(query.as_bytes()).into_owned() {
-        let Some(known) = route.query.iter().find(|known| known.name == name) else {
+        let Some(known) = route.asked_in_query().find(|known| known.name == name) else {
             if route.takes_more {
                 continue;
             }
-            let known = route.query.iter().map(|known| known.name).collect::<Vec<_>>().join(", ");
+            let known = route.asked_in_query().map(|known| known.name).collect::<Vec<_>>().join(", ");
             let known = if known.is_empty() { "it takes none".to_owned() } else { format!("there are: {known}") };
             return Err(Problem::of_field(&name, format!("there is no `{name}` in the query here; {known}")));
         };
@@ -210,6 +215,12 @@ fn query(route: &Route, query: &str) -> Result<BTreeMap<String, String>, Problem
         }
         if matches!(known.kind, ParameterKind::Place | ParameterKind::UpTo(_)) && value.parse::<u32>().is_err() {
             return Err(Problem::of_field(&name, format!("`{name}` is a number")));
+        }
+        if let ParameterKind::OneOf(values) = known.kind
+            && !values.contains(&value.as_str())
+        {
+            let values = values.join(", ");
+            return Err(Problem::of_field(&name, format!("`{name}` is one of: {values}")));
         }
         if said.insert(name.clone(), value).is_some() {
             return Err(Problem::of_field(&name, format!("`{name}` is said twice")));

@@ -1,9 +1,8 @@
 //! What all calls share: the house, as the settings are now; who has signed in; and how much goes on at once.
 
 use std::{
-    collections::BTreeMap,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{Arc, PoisonError, RwLock},
     time::SystemTime,
 };
 
@@ -14,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     attempt::Ended,
     issuers::Issuers,
+    places::PerPerson,
     problem::{Problem, ProblemKind},
     sessions::{self, Links, NOTED_EVERY_MS, TOKEN_PREFIX, hash_of},
     sign_in::cookies,
@@ -32,6 +32,9 @@ use crate::{
 const MOST_HEAVY: usize = 2;
 /// How many streams of changes one person has.
 const MOST_STREAMS_OF_ONE: usize = 16;
+/// How many predictions go on at once, and how many of one person.
+const MOST_PREDICTIONS: usize = 2;
+const MOST_PREDICTIONS_OF_ONE: usize = 1;
 
 /// Tells where to sign in.
 pub type Announce = Box<dyn Fn(&str) + Send + Sync>;
@@ -54,7 +57,8 @@ pub struct Server {
     pub(super) description: String,
     pub(super) stop: CancellationToken,
     heavy: Semaphore,
-    streams: Mutex<BTreeMap<String, Arc<Semaphore>>>,
+    streams: PerPerson,
+    predictions: (Arc<Semaphore>, PerPerson),
 }
 
 /// When a file was last written, and how long it is.
@@ -97,7 +101,8 @@ impl Server {
             description,
             stop,
             heavy: Semaphore::new(MOST_HEAVY),
-            streams: Mutex::default(),
+            streams: PerPerson::new(MOST_STREAMS_OF_ONE),
+            predictions: (Arc::new(Semaphore::new(MOST_PREDICTIONS)), PerPerson::new(MOST_PREDICTIONS_OF_ONE)),
         }
     }
 
@@ -211,11 +216,18 @@ impl Server {
 
     /// A place for a stream.
     pub(super) fn stream(&self, of: String) -> Result<OwnedSemaphorePermit, Problem> {
-        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        streams.retain(|_, places| places.available_permits() < MOST_STREAMS_OF_ONE);
-        let places = streams.entry(of).or_insert_with(|| Arc::new(Semaphore::new(MOST_STREAMS_OF_ONE)));
         let most = || format!("{MOST_STREAMS_OF_ONE} streams are open already");
-        places.clone().try_acquire_owned().map_err(|_| Problem::new(ProblemKind::TooMuch, most()))
+        self.streams.take(of).ok_or_else(|| Problem::new(ProblemKind::TooMuch, most()))
+    }
+
+    /// Places for a prediction: one of its person's, and one of all.
+    pub(super) fn prediction(&self, of: String) -> Result<[OwnedSemaphorePermit; 2], Problem> {
+        let (all, of_one) = &self.predictions;
+        let busy = |kind, who: &str| Problem::new(kind, format!("{who} already: ask again when that has ended"));
+        let own = of_one.take(of).ok_or_else(|| busy(ProblemKind::TooMuch, "a prediction of yours goes on"))?;
+        let one = Arc::clone(all).try_acquire_owned();
+        let one = one.map_err(|_| busy(ProblemKind::Unavailable, "as many predictions go on as may at once"))?;
+        Ok([own, one])
     }
 }
 

@@ -132,14 +132,23 @@ async fn admitted(call: &Call, settings: &IssuerSettings, identity: Identity, to
         tracing::info!(issuer = settings.name, person = identity.person, "somebody has signed in");
         return begin(call, SessionOwner::Issuer(identity), to).await;
     }
-    tracing::warn!(issuer = settings.name, person = identity.person, "somebody has signed in whom the settings do not know");
+    tracing::warn!(
+        issuer = settings.name,
+        person = identity.person,
+        "somebody has signed in whom the settings do not know"
+    );
     let Identity { issuer, person, .. } = &identity;
     let (title, asks) = match settings.people.is_empty() {
         true => ("Tidegate does not know you yet", format!("[people.\"{person}\"]")),
-        false => ("Tidegate does not know you yet", format!("\"{person}\" = \"YOUR NAME\" in `people` of the issuer {issuer}")),
+        false => (
+            "Tidegate does not know you yet",
+            format!("\"{person}\" = \"YOUR NAME\" in `people` of the issuer {issuer}"),
+        ),
     };
     Page::new(title)
-        .says(format!("{issuer} knows you as {person}, and tidegate.toml lists nobody of that name. You may look at nothing."))
+        .says(format!(
+            "{issuer} knows you as {person}, and tidegate.toml lists nobody of that name. You may look at nothing."
+        ))
         .says(format!("Ask whoever looks after Tidegate to add to tidegate.toml: {asks}. Then sign in again."))
         .link("/sign-in", "Sign in again")
         .response(StatusCode::FORBIDDEN)
@@ -151,7 +160,8 @@ fn refused(settings: &IssuerSettings, refusal: &Refusal) -> Answered {
     let (page, status) = match refusal {
         Refusal::NotGood(why) => {
             tracing::warn!(issuer, why, "a sign-in was refused");
-            let page = Page::new("You have not signed in").says("Begin again. Where that does not help, the server's log says why.");
+            let page = Page::new("You have not signed in")
+                .says("Begin again. Where that does not help, the server's log says why.");
             (page, StatusCode::UNAUTHORIZED)
         }
         Refusal::Down(why) => {
@@ -180,8 +190,11 @@ pub(super) fn sign_out(call: Call) -> Answering {
         if let Some(SignedIn::Session { session, .. }) = &call.signed_in {
             call.house.ledger.store().note_session(SessionNote::Ended { id: session.id.clone() }).await?;
         }
-        let mut response =
-            if super::page_token::is_form(&call.headers) { elsewhere("/sign-in")? } else { text("You have signed out.\n") };
+        let mut response = if super::page_token::is_form(&call.headers) {
+            elsewhere("/sign-in")?
+        } else {
+            text("You have signed out.\n")
+        };
         set_cookie(&mut response, &call, &call.server.cookie(), "", Some(0))?;
         Ok(response)
     })

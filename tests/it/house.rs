@@ -23,7 +23,7 @@ const ALLOWED: [(&str, &[&str]); 16] = [
     ("driver", &["engine", "rules", "store", "steps", "watch"]),
     ("simulate", &["engine", "rules", "providers", "steps", "watch"]),
     ("view", &["engine", "rules"]),
-    ("house", &["driver", "engine", "providers", "rules", "steps", "store", "view"]),
+    ("house", &["driver", "engine", "providers", "rules", "simulate", "steps", "store", "view"]),
     ("web", &["engine", "rules", "store", "view", "house"]),
     (
         "cli",

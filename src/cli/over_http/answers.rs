@@ -50,6 +50,14 @@ impl Source {
         Self { config, server }
     }
 
+    /// Refuses what cannot be asked of a server elsewhere, for this reason.
+    pub(in crate::cli) fn only_here(&self, reason: &str) -> anyhow::Result<()> {
+        match &self.server {
+            Some(client) => bail!("this cannot be asked of {}: {reason}", client.url()),
+            None => Ok(()),
+        }
+    }
+
     pub(in crate::cli) async fn open(&self) -> anyhow::Result<Answers<'_>> {
         match &self.server {
             Some(client) => Ok(Answers::There(client)),
@@ -86,7 +94,7 @@ impl Answers<'_> {
     }
 
     /// Over HTTP, whoever asks is who the token is of.
-    fn asks_itself(&self, asked: &Asked) -> anyhow::Result<()> {
+    pub(super) fn asks_itself(&self, asked: &Asked) -> anyhow::Result<()> {
         match self {
             Self::Here(_) => Ok(()),
             Self::There(_) => in_own_name(asked),
@@ -222,6 +230,7 @@ impl Answers<'_> {
             let mut query = vec![("limit", left.min(PAGE).to_string())];
             query.extend(wanted.rule.iter().map(|rule| ("rule", rule.clone())));
             query.extend(wanted.stage.iter().map(|stage| ("stage", stage.to_string())));
+            query.extend(wanted.state.iter().map(|state| ("state", words::text_of(state))));
             query.extend(cursor.take().map(|cursor| ("cursor", cursor)));
             let page: RunsPage = client.ask(&routes::RUNS, &[("system", system.as_str())], &query).await?;
             runs.extend(page.items);

@@ -74,6 +74,11 @@ impl Client {
         Ok(Self { url: url.trim_end_matches('/').to_owned(), token: Secret::new(token), http })
     }
 
+    /// Where it is.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Asks a question.
     ///
     /// # Errors

@@ -3,5 +3,6 @@
 
 pub(super) mod answers;
 mod client;
+mod wider;
 
 pub(super) use self::client::{Client, ServerSaid};

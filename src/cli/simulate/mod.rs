@@ -2,41 +2,27 @@
 
 mod text;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 use tokio::signal::unix::SignalKind;
 
 use super::{
-    Asking, House,
-    asker::Asker,
-    check::mistakes_in,
-    in_force::checked::{Checking, Standing},
-    moment,
+    Asking, ServerSaid, Source,
+    check::{mistakes_in, mistakes_told},
     output::{Output, say},
     run::parse_run,
-    secrets,
     signals::told_to_stop,
 };
 use crate::{
-    driver::now_ms,
-    engine::{Command, Digest, Principal, RunId, StartOn, System, explain},
-    house::current_program,
-    providers::git::{GitOptions, commit_in},
-    rules::{Loaded, RepositoryName, RuleName, Rules, StageName},
-    simulate::{
-        Originals, Question, Supposed, predict,
-        report::{Prediction, Stopped, Summary},
-    },
+    engine::RunId,
+    house::predictions::{DAYS, FORCE_NEEDS_A_COMMIT, MOST_DAYS, OnlyHere},
+    providers::git::commit_in,
+    rules::{Mistakes, RepositoryName, RuleName, StageName},
+    simulate::report::{Prediction, Stopped, Summary},
+    view::predictions::{PredictionAsked, RulesText, Suppose},
 };
-
-const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
-/// The longest that may be looked ahead, in days.
-const MOST_DAYS: i64 = 366;
 
 /// Say what would happen, in every repository and stage, in order: commits with their differences, builds, gates with who
 /// could pass them, deployments. The same engine and the same steps do it, on copies; nothing is touched.
@@ -133,8 +119,8 @@ pub(super) struct How {
 #[derive(Debug, Args)]
 pub(super) struct Ahead {
     /// How many days are looked ahead
-    #[arg(long, default_value_t = 7, value_name = "N", value_parser = clap::value_parser!(i64).range(1..=MOST_DAYS))]
-    days: i64,
+    #[arg(long, default_value_t = DAYS, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_DAYS)))]
+    days: u32,
     #[command(flatten)]
     how: How,
 }
@@ -162,12 +148,6 @@ impl FailOn {
     }
 }
 
-impl Ahead {
-    fn from(self, now_ms: i64) -> (How, i64) {
-        (self.how, now_ms + self.days * DAY_MS)
-    }
-}
-
 impl Simulate {
     /// Whether commands of the rules are run.
     pub(super) const fn runs_commands(&self) -> bool {
@@ -181,7 +161,7 @@ impl Simulate {
         }
     }
 
-    pub(super) async fn execute(self, config: &Path, output: Output) -> anyhow::Result<()> {
+    pub(super) async fn execute(self, source: &Source, output: Output) -> anyhow::Result<()> {
         let fail_on = self.fail_on().to_vec();
         let further = match &self {
             Self::Until { .. } => "a later time shows it",
@@ -195,7 +175,7 @@ impl Simulate {
             () = told_to_stop(&signals) => {
                 anyhow::bail!("interrupted; nothing was touched")
             }
-            prediction = self.predict(config, output) => prediction?,
+            prediction = self.predict(source) => prediction.map_err(|error| said(error, output))?,
         };
         match output {
             Output::Json => output.json(&prediction)?,
@@ -217,102 +197,50 @@ impl Simulate {
         }
     }
 
-    async fn predict(self, config: &Path, output: Output) -> anyhow::Result<Prediction> {
-        let now_ms = now_ms();
-        let asked = |command: Command, ahead: Ahead| {
-            let (how, until_ms) = ahead.from(now_ms);
-            (Supposed::Asked { command }, None, how, until_ms)
+    async fn predict(self, source: &Source) -> anyhow::Result<Prediction> {
+        let mut brought = None;
+        let (suppose, ahead) = match self {
+            Self::Push { repository, stage, mut commit, from, force, ahead } => {
+                anyhow::ensure!(!force || commit.is_some() || from.is_some(), FORCE_NEEDS_A_COMMIT);
+                if let Some(clone) = from {
+                    source.only_here("`--from` reads a clone on this machine")?;
+                    let (found, objects) = commit_in(&clone, commit.as_deref().unwrap_or("HEAD"))?;
+                    commit = Some(found);
+                    brought = Some((repository.clone(), objects));
+                }
+                (Suppose::Push { repository, stage, commit, force }, ahead)
+            }
+            Self::Promote { from, to, ahead } => (Suppose::Promote { from, to }, ahead),
+            Self::Rollback { stage, to, ahead } => (Suppose::Rollback { stage, to }, ahead),
+            Self::Retry { run, ahead } => (Suppose::Retry { run }, ahead),
+            Self::Run { rule, stage, tag, ahead } => (Suppose::Run { rule, stage, tag }, ahead),
+            Self::Until { time, how } => (Suppose::Until { time }, Ahead { days: DAYS, how }),
         };
-        let (supposed, brought, how, until_ms) = match self {
-            Self::Push { repository, stage, commit, from, force, ahead } => {
-                anyhow::ensure!(
-                    !force || commit.is_some() || from.is_some(),
-                    "a forced push is of a commit: name it by `--commit` or `--from`"
-                );
-                let (commit, brought) = match from {
-                    Some(clone) => {
-                        let (commit, objects) = commit_in(&clone, commit.as_deref().unwrap_or("HEAD"))?;
-                        (Some(commit), Some((repository.clone(), objects)))
-                    }
-                    None => (commit, None),
-                };
-                let (how, until_ms) = ahead.from(now_ms);
-                (Supposed::Push { repository, stage, commit, force }, brought, how, until_ms)
-            }
-            Self::Promote { from, to, ahead } => {
-                asked(Command::Promote { from, to, version: None, release: None }, ahead)
-            }
-            Self::Rollback { stage, to, ahead } => {
-                asked(Command::Rollback { stage, to, reason: "simulated".to_owned() }, ahead)
-            }
-            Self::Retry { run, ahead } => asked(Command::Retry { run }, ahead),
-            Self::Run { rule, stage, tag, ahead } => {
-                asked(Command::Run { rule, stage, on: tag.map(StartOn::Tag) }, ahead)
-            }
-            Self::Until { time, how } => {
-                let from_now = |_| moment::parse(&format!("in {time}"), now_ms).ok();
-                let until_ms = moment::parse(&time, now_ms).or_else(|error| from_now(()).ok_or(error))?;
-                anyhow::ensure!(until_ms > now_ms, "{} is in the past", explain::time(until_ms));
-                let most_ms = now_ms + MOST_DAYS * DAY_MS;
-                anyhow::ensure!(until_ms <= most_ms, "that is more than {MOST_DAYS} days ahead");
-                (Supposed::Until { until_ms }, None, how, until_ms)
-            }
-        };
-        let house = House::open_to_read(config).await?;
-        let system = house.system(&how.asking.asked()).await?;
-        let state = house.ledger.read(&system, System::clone).await?;
-        let rules = how.rules.as_deref().map(|file| changed_rules(file, &state, &house, output)).transpose()?;
-        let objects = house.settings.objects().open_to_read()?;
-        let question = Question {
-            supposed,
-            rules,
-            now_ms,
-            horizon_ms: until_ms,
-            by: asking(&house, &how.asking.who.asker()),
-            access: house.settings.access().for_system(&system),
-            run_commands: how.run_commands,
-            originals: Originals {
-                mirrors: house.settings.data.join("mirrors"),
-                objects: Arc::clone(&objects),
-                providers: house.providers(objects, house.settings.sandbox()?, &current_program()?),
-                // What is foreseen is signed by nobody: a key may ask for a touch.
-                git: GitOptions { proofs: house.proofs().clone(), ..house.git_options() },
-                sandbox: house.settings.sandbox()?,
-                secrets: secrets::files(&house.settings.secrets),
-                brought,
-            },
-            system: state,
-        };
-        Ok(predict(question).await?)
+        let Ahead { days, how } = ahead;
+        let answers = source.open_to_read().await?;
+        let asked = how.asking.asked();
+        let system = answers.system(&asked).await?;
+        let rules = how.rules.as_deref().map(rules_in).transpose()?;
+        let prediction = PredictionAsked { suppose, days: Some(days), rules };
+        answers.predict(&asked, &system, prediction, OnlyHere { run_commands: how.run_commands, brought }).await
     }
 }
 
-/// The rules of a file that may be put into force, with their places as they are for those in force.
-fn changed_rules(
-    file: &Path,
-    state: &System,
-    house: &House,
-    output: Output,
-) -> anyhow::Result<(String, Digest, Rules)> {
-    let in_force = state.rules.as_ref().context("no rules are in force yet: `tidegate serve` reads them and begins")?;
+/// A rules file.
+fn rules_in(file: &Path) -> anyhow::Result<RulesText> {
     let text =
         std::fs::read_to_string(file).with_context(|| format!("cannot read the rules file {}", file.display()))?;
-    // A path in it is from where the rules in force are, if those are on this machine.
-    let (standing, stands_at) = match &in_force.origin {
-        Some(_) => (Standing::Repository, file),
-        None => (Standing::Disk, Path::new(&in_force.source)),
-    };
-    let name = file.display().to_string();
-    let loaded = Checking::by(Some(&house.settings), standing).alone_at(stands_at, &name, &text);
-    let Loaded { rules, .. } = loaded.map_err(|mistakes| mistakes_in(&mistakes, output))?;
-    let system = &in_force.rules.system;
-    anyhow::ensure!(rules.system == *system, "{name} has the rules of {}, not of {system}", rules.system);
-    Ok((name, Digest::of(text.as_bytes()), rules))
+    Ok(RulesText { name: file.display().to_string(), text })
 }
 
-/// Who asks. Nothing is done in their name, so a stranger may ask as well.
-fn asking(house: &House, who: &Asker) -> Principal {
-    let stranger = |_| Principal::named(who.in_name_of.clone().unwrap_or_else(|| who.user.to_string()));
-    let by = house.settings.principal(who).unwrap_or_else(stranger);
-    Principal { asked_by: None, ..by }
+/// Mistakes in the rules are printed as `tidegate check` does.
+fn said(error: anyhow::Error, output: Output) -> anyhow::Error {
+    let told = match (error.downcast_ref::<Mistakes>(), error.downcast_ref::<ServerSaid>()) {
+        (Some(mistakes), _) => return mistakes_in(mistakes, output),
+        (None, Some(ServerSaid(problem))) => {
+            problem.mistakes.as_ref().map(|mistakes| mistakes_told(&problem.detail, mistakes, output))
+        }
+        (None, None) => None,
+    };
+    told.unwrap_or(error)
 }

@@ -83,7 +83,8 @@ impl At {
         let command = Command::Operate { operation, target: self.target.clone(), stage: self.stage.clone() };
         let asked = self.asking.asked();
         let Done { seq, .. } = answers.command(&asked, &system, command).await?;
-        let wanted = RunsWanted { rule: Some(operation.name().to_owned()), stage: None, before: None, limit: 1 };
+        let rule = Some(operation.name().to_owned());
+        let wanted = RunsWanted { rule, stage: None, state: None, before: None, limit: 1 };
         let newest = answers.runs(&system, &wanted).await?;
         let run = newest.first().map(|run| run.id.to_string()).unwrap_or_default();
         let done = format!("{run} is to {} {} in {}", operation.name(), self.target, self.stage);

@@ -28,6 +28,22 @@ impl SqliteStore {
         Ok(held.iter().filter(is_gone).cloned().collect())
     }
 
+    pub(super) async fn unclaimed_since(
+        &self,
+        before_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<(SystemName, EffectId, i64)>, StoreError> {
+        let sql = "SELECT system, id, coalesce(again_ms, due_ms) AS due FROM effects
+                   WHERE claimed_by IS NULL AND due < ? ORDER BY due, system, id LIMIT ?";
+        let rows = self.rows("look for effects that are late", query(sql).bind(before_ms).bind(limit)).await?;
+        let effect = |row: &SqliteRow| {
+            let system =
+                SystemName::new(self.place.read::<&str>(row, 0)?).map_err(|error| self.place.damaged(error))?;
+            Ok((system, EffectId::new(self.place.read::<&str>(row, 1)?), self.place.read(row, 2)?))
+        };
+        rows.iter().map(effect).collect()
+    }
+
     pub(super) async fn pending_effects(&self, system: &SystemName) -> Result<BTreeMap<EffectId, Effect>, StoreError> {
         let pending = query("SELECT effect FROM effects WHERE system = ?").bind(system.as_str());
         let rows = self.rows("read the pending effects", pending).await?;

@@ -25,8 +25,8 @@ use tokio::sync::watch;
 use self::append::Append;
 pub use self::database::{SqliteOptions, SqliteStore};
 use super::{
-    Claimed, Direction, InstallationSecret, LogRow, RunFilter, Session, SessionNote, Snapshot, Standing, Store, StoreError,
-    Token, TokenHash, TokenNote,
+    Claimed, Direction, InstallationSecret, LogRow, RunFilter, Session, SessionNote, Snapshot, Standing, Store,
+    StoreError, Token, TokenHash, TokenNote,
 };
 use crate::{
     engine::{Artifact, Decision, Effect, EffectId, Event, Link, Recorded, Run, RunId},
@@ -111,6 +111,10 @@ impl Store for SqliteStore {
         let query = sqlx::query("SELECT min(coalesce(again_ms, due_ms)) FROM effects WHERE claimed_by IS NULL");
         let rows = self.rows("look for the next effect", query).await?;
         rows.first().map_or(Ok(None), |row| self.place.read(row, 0))
+    }
+
+    async fn overdue(&self, before_ms: i64, limit: u32) -> Result<Vec<(SystemName, EffectId, i64)>, StoreError> {
+        self.unclaimed_since(before_ms, limit).await
     }
 
     async fn dropped_claims(

@@ -3,7 +3,9 @@
 use sqlx::{SqliteConnection, query, sqlite::SqliteRow};
 
 use super::{SqliteStore, failure::Place};
-use crate::store::{Identity, Session, SessionNote, SessionOwner, StoreError, TokenHash, sessions::IDLE_MS, standing::json};
+use crate::store::{
+    Identity, Session, SessionNote, SessionOwner, StoreError, TokenHash, sessions::IDLE_MS, standing::json,
+};
 
 impl SqliteStore {
     /// The session of that secret, whether it lasts or not.
@@ -74,7 +76,8 @@ async fn begin(connection: &mut SqliteConnection, session: &Session, most: u32) 
         SessionOwner::Issuer(identity) => (None, Some(identity)),
     };
     let (issuer, subject) = (identity.map(|it| &it.issuer), identity.map_or("", |it| &it.subject));
-    let forget = query("DELETE FROM sessions WHERE ends_ms <= ?1 OR used_ms <= ?1 - ?2 OR (?3 IS NOT NULL AND server <> ?3)");
+    let forget =
+        query("DELETE FROM sessions WHERE ends_ms <= ?1 OR used_ms <= ?1 - ?2 OR (?3 IS NOT NULL AND server <> ?3)");
     forget.bind(begun_ms).bind(IDLE_MS).bind(server).execute(&mut *connection).await?;
     let sql = "DELETE FROM sessions WHERE id IN (
                    SELECT id FROM sessions WHERE server IS ?1 AND issuer IS ?2 AND subject = ?3

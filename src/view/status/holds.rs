@@ -25,25 +25,32 @@ pub struct HoldStatus {
     pub passed_by: Vec<String>,
 }
 
-/// The pause, then the freezes by name.
-pub(super) fn of(state: &System) -> Vec<HoldStatus> {
-    let pause = state.paused.iter().map(|pause| HoldStatus {
-        name: "pause".to_owned(),
-        stage: None,
-        by: pause.by.clone(),
-        reason: pause.reason.clone(),
-        since_ms: pause.since_ms,
-        until_ms: None,
-        passed_by: Vec::new(),
-    });
-    let freezes = state.freezes.iter().map(|(name, freeze)| HoldStatus {
-        name: name.clone(),
-        stage: freeze.stage.as_ref().map(ToString::to_string),
-        by: freeze.by.clone(),
-        reason: freeze.reason.clone(),
-        since_ms: freeze.since_ms,
-        until_ms: Some(freeze.until_ms),
-        passed_by: freeze.overrides.iter().map(|(run, said)| format!("{run} ({}: {})", said.by, said.reason)).collect(),
-    });
-    pause.chain(freezes).collect()
+impl HoldStatus {
+    /// The pause, then the freezes by name.
+    #[must_use]
+    pub fn all(state: &System) -> Vec<Self> {
+        let pause = state.paused.iter().map(|pause| Self {
+            name: "pause".to_owned(),
+            stage: None,
+            by: pause.by.clone(),
+            reason: pause.reason.clone(),
+            since_ms: pause.since_ms,
+            until_ms: None,
+            passed_by: Vec::new(),
+        });
+        let freezes = state.freezes.iter().map(|(name, freeze)| Self {
+            name: name.clone(),
+            stage: freeze.stage.as_ref().map(ToString::to_string),
+            by: freeze.by.clone(),
+            reason: freeze.reason.clone(),
+            since_ms: freeze.since_ms,
+            until_ms: Some(freeze.until_ms),
+            passed_by: freeze
+                .overrides
+                .iter()
+                .map(|(run, said)| format!("{run} ({}: {})", said.by, said.reason))
+                .collect(),
+        });
+        pause.chain(freezes).collect()
+    }
 }

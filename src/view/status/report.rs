@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    holds::{self, HoldStatus},
+    holds::HoldStatus,
     releases::HalfReleased,
     remotes::RemoteCall,
     untold::{self, UntoldNotice},
@@ -285,7 +285,7 @@ impl StatusReport {
             refused_rules: state.refused_rules.as_ref().map(|refused| refused.mistakes.clone()),
             untold: untold::of(state),
             more_given_up: state.notices.more_given_up,
-            holds: holds::of(state),
+            holds: HoldStatus::all(state),
             versions: VersionsStatus::of(state, &stages),
             waits_for_place: Vec::new(),
             remotes: Vec::new(),
@@ -361,7 +361,7 @@ fn target(state: &System, name: &str, key: &TargetKey, stage: &StageName) -> Tar
     TargetStatus {
         target: name.to_owned(),
         stage: stage.to_string(),
-        state: text_of(&target.map_or(TargetLife::Unprovisioned, |target| target.life)),
+        state: words::text_of(&target.map_or(TargetLife::Unprovisioned, |target| target.life)),
         deployed_by: deployed.map(|deployed| deployed.run.to_string()),
         deployed_ms: deployed.map(|deployed| deployed.at_ms),
         address: deployed.and_then(|deployed| deployed.address.clone()),
@@ -379,7 +379,7 @@ fn live(state: &System, run: &Run) -> LiveRun {
     LiveRun {
         run: run.id.to_string(),
         stage: run.stage.to_string(),
-        state: text_of(&run.state),
+        state: words::text_of(&run.state),
         cause: words::cause(&run.cause, &run.subject),
         steps_done: (done, run.steps.len()),
         waits: run.steps.iter().all(|step| step.state != StepState::Active || step.task.kind().only_waits()),
@@ -405,14 +405,9 @@ fn failed(state: &System) -> Vec<FailedRun> {
         .map(|run| FailedRun {
             run: run.id.to_string(),
             stage: run.stage.to_string(),
-            state: text_of(&run.state),
+            state: words::text_of(&run.state),
             reason: run.reason.clone().unwrap_or_default(),
             hint: run.steps.iter().find_map(|step| step.hint.clone()),
         })
         .collect()
-}
-
-/// A state as its own serialisation names it.
-fn text_of(state: &impl Serialize) -> String {
-    serde_json::to_value(state).ok().and_then(|state| state.as_str().map(str::to_owned)).unwrap_or_default()
 }

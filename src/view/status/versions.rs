@@ -69,7 +69,8 @@ pub struct VetoStatus {
 
 impl VersionsStatus {
     /// The facts of a state.
-    pub(super) fn of(state: &System, stages: &[StageName]) -> Self {
+    #[must_use]
+    pub fn of(state: &System, stages: &[StageName]) -> Self {
         let veto = |(what, veto): (&String, &crate::engine::version::Veto)| VetoStatus {
             what: what.clone(),
             by: veto.by.clone(),

@@ -80,6 +80,8 @@ pub struct Parameter {
 pub enum ParameterKind {
     /// A text.
     Text,
+    /// One of these.
+    OneOf(&'static [&'static str]),
     /// A number, from 1 to so many.
     UpTo(u32),
     /// The place of an event in a log, from 0 on.
@@ -123,6 +125,17 @@ impl Route {
             .fold(self.path.to_owned(), |path, (name, value)| path.replace(&format!("{{{name}}}"), &encoded(value)))
     }
 
+    /// All that may be said in the query.
+    pub fn asked_in_query(&self) -> impl Iterator<Item = &'static Parameter> {
+        self.query.iter().chain(self.takes_fields().then_some(&FIELDS))
+    }
+
+    /// Whether a part of its document may be asked for.
+    #[must_use]
+    pub fn takes_fields(&self) -> bool {
+        self.method == Method::Get && self.needs != Needs::Nothing && matches!(self.answer, Answer::Json(_))
+    }
+
     /// The names of the parts of the path.
     pub fn parts(&self) -> impl Iterator<Item = &'static str> {
         self.path.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0))
@@ -164,9 +177,23 @@ pub(super) fn any(_: &mut SchemaGenerator) -> Schema {
     schemars::json_schema!({ "type": "object" })
 }
 
+/// Every question that is answered with a document takes it.
+pub(in crate::web) static FIELDS: Parameter =
+    text("fields", "only these fields, with commas between them; of a page or list, of each of its items");
+/// What an answer with some of the fields of its document is, so that nobody takes it for the whole.
+pub(in crate::web) const PART_OF_DOCUMENT: &str = "application/vnd.tidegate.part+json";
+
 pub(super) const CURSOR: Parameter = text("cursor", "the `next` of the page before");
 pub(super) const STAGE: Parameter = text("stage", "only this stage");
-pub(super) const SEEN: Parameter = text("If-None-Match", "the `ETag` of the answer before: 304 where nothing has changed");
+/// The states of runs, as documents name them.
+pub(super) const STATE: Parameter = Parameter {
+    name: "state",
+    says: "only those in this state",
+    kind: ParameterKind::OneOf(&["QUEUED", "RUNNING", "ENDING", "DONE", "FAILED", "ABORTED", "SUPERSEDED", "REJECTED"]),
+    required: false,
+};
+pub(super) const SEEN: Parameter =
+    text("If-None-Match", "the `ETag` of the answer before: 304 where nothing has changed");
 pub(super) const IF_MATCH: Parameter =
     text("If-Match", "the place in the log that was seen, or an `ETag`: 412 where the system has moved");
 pub(super) const KEY: Parameter =

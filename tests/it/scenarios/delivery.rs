@@ -226,6 +226,11 @@ impl Delivery {
         self.died();
     }
 
+    /// The number of the server's process.
+    pub(super) fn server_id(&self) -> u32 {
+        self.server.as_ref().unwrap().id()
+    }
+
     /// Kills the server where it stands.
     pub(super) fn kill(&mut self) {
         if let Some(mut server) = self.server.take() {

@@ -20,8 +20,8 @@ use tidegate::{
     },
     rules::{StageName, SystemName},
     store::{
-        Claimed, Direction, InstallationSecret, Ledger, LogRow, RunFilter, Snapshot, SqliteStore, Standing, Store,
-        Session, SessionNote, StoreError, Token, TokenHash, TokenNote,
+        Claimed, Direction, InstallationSecret, Ledger, LogRow, RunFilter, Session, SessionNote, Snapshot, SqliteStore,
+        Standing, Store, StoreError, Token, TokenHash, TokenNote,
     },
 };
 use tokio::sync::watch;
@@ -105,6 +105,10 @@ impl Store for Unsteady {
     }
     async fn next_due_ms(&self) -> Result<Option<i64>, StoreError> {
         self.store.next_due_ms().await
+    }
+
+    async fn overdue(&self, before_ms: i64, limit: u32) -> Result<Vec<(SystemName, EffectId, i64)>, StoreError> {
+        self.store.overdue(before_ms, limit).await
     }
     async fn dropped_claims(
         &self,

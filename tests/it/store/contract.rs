@@ -72,6 +72,12 @@ async fn an_effect_is_claimed_once_and_not_before_it_is_due(store: Arc<dyn Store
     assert_eq!(store.next_due_ms().await.unwrap(), Some(START_MS));
     assert_eq!(store.claim_due("first", START_MS - 1, 9).await.unwrap(), []);
 
+    assert_eq!(store.overdue(START_MS, 9).await.unwrap(), []);
+    let late = store.overdue(START_MS + 1, 2).await.unwrap();
+    assert!(
+        late.len() == 2 && late.iter().all(|(system, _, due_ms)| (system, *due_ms) == (&shop, START_MS)),
+        "{late:?}"
+    );
     let one = store.claim_due("first", START_MS, 1).await.unwrap();
     let others = store.claim_due("first", START_MS, 9).await.unwrap();
     let claimed: Vec<&Claimed> = one.iter().chain(&others).collect();
@@ -79,6 +85,7 @@ async fn an_effect_is_claimed_once_and_not_before_it_is_due(store: Arc<dyn Store
     let due = ledger.read(&shop, |state| state.due.clone()).await.unwrap();
     assert!(claimed.iter().all(|claimed| due.get(&claimed.effect.id) == Some(&claimed.effect)));
     assert_eq!(store.claim_due("second", START_MS, 9).await.unwrap(), []);
+    assert_eq!(store.overdue(START_MS + 1, 9).await.unwrap(), [], "all of it is claimed");
     assert!(store.next_due_ms().await.unwrap().unwrap() > START_MS, "only the schedule is left");
 
     store.begin_driving("second").await.unwrap();

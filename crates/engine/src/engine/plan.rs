@@ -84,7 +84,8 @@ fn with_hotfix_lane(rules: &Rules, mut steps: Vec<StepRun>) -> Vec<StepRun> {
 }
 
 /// The days of the calendars that a window heeds.
-pub(super) fn holidays(rules: &Rules, conditions: &Conditions) -> Vec<Day> {
+#[must_use]
+pub fn holidays(rules: &Rules, conditions: &Conditions) -> Vec<Day> {
     let days = conditions.holidays.iter().filter_map(|name| rules.calendars.get(name)).flatten();
     days.filter_map(|day| day.parse().ok()).collect()
 }

@@ -11,14 +11,14 @@ use super::{Caller, caller, last, token};
 use crate::scenarios::delivery::Delivery;
 
 /// Somebody who reads the changes.
-struct Reader {
+pub(super) struct Reader {
     lines: BufReader<TcpStream>,
     /// The `id` of what came last.
-    id: String,
+    pub(super) id: String,
 }
 
 impl Reader {
-    fn new(caller: &Caller, path: &str) -> Self {
+    pub(super) fn new(caller: &Caller, path: &str) -> Self {
         let mut stream = caller.connect();
         stream.write_all(caller.head("GET", path, None).as_bytes()).unwrap();
         let mut reader = Self { lines: BufReader::new(stream), id: String::new() };
@@ -38,7 +38,7 @@ impl Reader {
     }
 
     /// The next event.
-    fn event(&mut self) -> Option<Value> {
+    pub(super) fn event(&mut self) -> Option<Value> {
         let mut next = self.id.clone();
         loop {
             // Between the lines stand the lengths of the pieces in which they are sent.

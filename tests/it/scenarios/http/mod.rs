@@ -2,10 +2,14 @@
 
 mod bad_calls;
 mod changes;
+mod far_behind;
 mod once;
 mod permitted;
+mod resources;
 mod same;
+mod schemathesis;
 mod sign_in;
+mod tls;
 
 use std::{
     collections::BTreeMap,

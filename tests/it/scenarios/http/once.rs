@@ -98,3 +98,63 @@ fn a_command_is_done_once_though_the_server_is_killed() {
     }
     delivery.granted(&["verify-log"]);
 }
+
+/// Of every kind of command that can be asked as things are: killed before it and after it, and its answer lost or not.
+#[test]
+fn no_command_is_lost_or_done_twice_whenever_the_server_is_killed() {
+    let mut delivery = Delivery::by_hand();
+    delivery.serve();
+    let mut host = caller(&delivery);
+    let ci = token(&delivery, "ci", "admin", &[]);
+    let in_an_hour = tidegate::driver::now_ms() + 3_600_000;
+    // What is asked, and how often the log says so for each time that it was done.
+    let commands = [
+        ("pause", r#"{"type":"pause","reason":"KEY"}"#.to_owned()),
+        ("resume", RESUME.to_owned()),
+        ("freeze", format!(r#"{{"type":"freeze","stage":"qa","until_ms":{in_an_hour},"reason":"KEY"}}"#)),
+        ("veto", r#"{"type":"veto","what":"KEY","reason":"KEY"}"#.to_owned()),
+        ("run", r#"{"type":"run","rule":"package","stage":"dev"}"#.to_owned()),
+    ];
+    for moment in 0..3 {
+        for (kind, command) in &commands {
+            let key = format!("{kind}-{moment}");
+            // A commit is vetoed by its digits.
+            let command =
+                command.replace("\"what\":\"KEY\"", &format!("\"what\":\"abcdef{moment}\"")).replace("KEY", &key);
+            let keyed = host.with_token(&ci).with("Idempotency-Key", &key);
+            let text = keyed.head("POST", COMMANDS, Some(command.len())) + &command;
+            let mut stream = keyed.connect();
+            match moment {
+                // Before: not all of it has come.
+                0 => stream.write_all(&text.as_bytes()[..text.len() - 1]).unwrap(),
+                // After, and nobody has its answer.
+                1 => {
+                    stream.write_all(text.as_bytes()).unwrap();
+                    drop(stream.read(&mut [0]));
+                }
+                // After, and its answer has come.
+                _ => {
+                    stream.write_all(text.as_bytes()).unwrap();
+                    let answer = Answer::read(&mut stream).unwrap();
+                    assert_eq!(answer.status, 200, "{key}: {}", answer.text());
+                }
+            }
+            delivery.kill();
+            delivery.serve();
+            host = caller(&delivery);
+            let keyed = Caller { host: host.host.clone(), ..keyed };
+            let first = keyed.post(COMMANDS, &command);
+            assert_eq!(first.status, 200, "{key}: {}", first.text());
+            assert_eq!(keyed.post(COMMANDS, &command).json(), first.json(), "{key}");
+        }
+    }
+    let history = delivery.granted(&["-o", "json", "history", "--since", "1", "--limit", "5000"]);
+    for (kind, _) in &commands {
+        for moment in 0..3 {
+            let key = format!("\"{kind}-{moment}\"");
+            let said = format!("\"key\": {key}");
+            assert_eq!(history.matches(&said).count(), 1, "{key} is in the log once");
+        }
+    }
+    delivery.granted(&["verify-log"]);
+}

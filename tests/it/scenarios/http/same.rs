@@ -8,7 +8,7 @@ use super::{Caller, caller, token};
 use crate::scenarios::{NEW_VERSION, delivery::Delivery};
 
 /// Holds an answer to what the description of the API says of it.
-fn fits(description: &Value, name: &str, document: &Value) {
+pub(super) fn fits(description: &Value, name: &str, document: &Value) {
     let operations =
         description["paths"].as_object().unwrap().values().flat_map(|path| path.as_object().unwrap().values());
     let operation = operations.into_iter().find(|operation| operation["operationId"] == name).unwrap();
@@ -51,6 +51,21 @@ impl<'delivery> Ways<'delivery> {
         assert_eq!(text(&here.stdout), text(&there.stdout), "{arguments:?}");
         assert_eq!(here.status.code(), there.status.code(), "{arguments:?}");
         String::from_utf8(here.stdout).unwrap()
+    }
+}
+
+/// Without what goes on while it is told, and without who asked: a token is nobody here.
+fn without_moments(document: &mut Value) {
+    match document {
+        Value::Object(object) => {
+            object.retain(|name, _| !name.ends_with("_ms") && name != "claims" && name != "why");
+            object.values_mut().for_each(without_moments);
+        }
+        Value::Array(items) => {
+            items.retain(|item| !item.as_str().is_some_and(|text| text.ends_with(" UTC")));
+            items.iter_mut().for_each(without_moments);
+        }
+        _ => {}
     }
 }
 
@@ -140,43 +155,95 @@ fn every_question_has_one_answer() {
     assert!(runs.len() > 2 && runs == all, "{runs:?} {all:?}");
 }
 
+/// What is refused, in each way, in the same words.
+const REFUSED: [&[&str]; 40] = [
+    &["run", "show", "deliver-99"],
+    &["run", "start", "none", "--stage", "dev"],
+    &["explain", "deliver-99"],
+    &["explain", "ffffffff", "--stage", "dev"],
+    &["explain", "ffffffff", "--stage", "moon"],
+    &["logs", "deliver-99"],
+    &["trace", "nothing"],
+    &["target", "show", "webshop", "--stage", "moon"],
+    &["target", "recover", "webshop", "--stage", "moon", "--reason", "r"],
+    &["replay", "--seq", "4000000"],
+    &["replay", "--at", "2001-01-01"],
+    &["stats", "--stage", "moon"],
+    &["status", "--system", "moon"],
+    &["history", "--system", "moon"],
+    &["approve", "deliver-99"],
+    &["reject", "deliver-99", "--reason", "r"],
+    &["withdraw", "deliver-99"],
+    &["retry", "deliver-99"],
+    &["abort", "deliver-99", "--reason", "r"],
+    &["promote", "dev", "moon"],
+    &["rollback", "moon", "--reason", "r"],
+    &["take-back", "promote-99", "--reason", "r"],
+    &["veto", "", "--reason", "r"],
+    &["pin", "moon", "--reason", "r"],
+    &["unpin", "dev"],
+    &["unlock", "webshop", "--stage", "dev"],
+    &["pause", "--reason", ""],
+    &["resume"],
+    &["freeze", "--until", "2001-01-01", "--reason", "r"],
+    &["thaw", "freeze-9"],
+    &["override", "freeze-9", "deliver-99", "--reason", "r"],
+    &["hotfix", "deliver-99", "--reason", "r"],
+    &["runs", "--rule", "none"],
+    &["nudge", "nothing"],
+    &["nudge", "/srv/git/other.git"],
+    &["release", "fair"],
+    &["release", "fair", "--systems", "webshop,moon", "--from", "dev", "--to", "qa"],
+    &["release", "fair", "--systems", "webshop", "--from", "dev", "--to", "moon"],
+    &["simulate", "promote", "dev", "moon"],
+    &["verify-log", "--system", "moon"],
+];
+
+/// What is asked where the store is, with what it needs; and why.
+const ONLY_HERE: [(&[&str], &str); 10] = [
+    (&["demo"], "files of whoever types it"),
+    (&["init", "--software", "a", "--image", "b", "--infrastructure", "c", "folder"], "files of whoever types it"),
+    (&["check"], "files of whoever types it"),
+    (&["deploy", "bundle.zip", "--target", "webshop", "--stage", "dev"], "a file of whoever types it"),
+    (&["simulate", "until", "3d", "--run-commands"], "runs commands"),
+    (&["simulate", "push", "software", "dev", "--from", "."], "a clone on this machine"),
+    (&["serve"], "a server itself"),
+    (&["doctor"], "the whole machine"),
+    (&["token", "list"], "whoever can open the database"),
+    (&["token", "revoke", "x"], "whoever can open the database"),
+];
+
+#[test]
+fn every_command_is_asked_in_every_way_or_says_where_it_is() {
+    use clap::CommandFactory as _;
+    let asked = REFUSED.iter().copied().chain(ONLY_HERE.iter().map(|(arguments, _)| *arguments));
+    let asked: std::collections::BTreeSet<&str> = asked.map(|arguments| arguments[0]).collect();
+    let program = tidegate::cli::Cli::command();
+    let known = program.get_subcommands().filter(|command| !command.is_hide_set()).map(clap::Command::get_name);
+    assert_eq!(asked, known.filter(|name| *name != "help").collect());
+}
+
 #[test]
 fn every_refusal_has_the_same_words_and_exit_code() {
     let mut delivery = Delivery::careful();
     delivery.serve();
     let ways = Ways::of(&delivery);
-    for arguments in [
-        vec!["run", "show", "deliver-99"],
-        vec!["explain", "deliver-99"],
-        vec!["explain", "ffffffff", "--stage", "dev"],
-        vec!["explain", "ffffffff", "--stage", "moon"],
-        vec!["logs", "deliver-99"],
-        vec!["trace", "nothing"],
-        vec!["target", "show", "webshop", "--stage", "moon"],
-        vec!["replay", "--seq", "4000000"],
-        vec!["replay", "--at", "2001-01-01"],
-        vec!["stats", "--stage", "moon"],
-        vec!["approve", "deliver-99"],
-        vec!["abort", "deliver-99", "--reason", "r"],
-        vec!["promote", "dev", "moon"],
-        vec!["unpin", "dev"],
-        vec!["unlock", "webshop", "--stage", "dev"],
-        vec!["thaw", "freeze-9"],
-        vec!["runs", "--rule", "none"],
-    ] {
-        ways.same(&arguments);
+    for arguments in REFUSED {
+        ways.same(arguments);
     }
-    let said = String::from_utf8(ways.by_server(&["pause", "--reason", "a look"]).stdout).unwrap();
-    assert_eq!(said, "webshop is paused\n");
-    assert_eq!(String::from_utf8(ways.by_store(&["resume"]).stdout).unwrap(), "webshop goes on\n");
     let why = |arguments: &[&str]| {
         let output = ways.by_server(arguments);
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
+    for (arguments, reason) in ONLY_HERE {
+        let (code, said) = why(arguments);
+        assert!(code == Some(1) && said.contains("cannot be asked of http://") && said.contains(reason), "{said}");
+    }
+    let said = String::from_utf8(ways.by_server(&["pause", "--reason", "a look"]).stdout).unwrap();
+    assert_eq!(said, "webshop is paused\n");
+    assert_eq!(String::from_utf8(ways.by_store(&["resume"]).stdout).unwrap(), "webshop goes on\n");
     let (code, said) = why(&["status", "--as", "grace"]);
     assert!(code == Some(1) && said.contains("nobody asks in the name of grace"), "{said}");
-    let (code, said) = why(&["simulate", "until", "3d"]);
-    assert!(code == Some(1) && said.contains("cannot be asked of http://"), "{said}");
     let no_token = delivery.tidegate(&["--server", &ways.server, "status"]).output().unwrap();
     let said = String::from_utf8(no_token.stderr).unwrap();
     assert!(said.contains("there is no token to show"), "{said}");
@@ -188,4 +255,74 @@ fn every_refusal_has_the_same_words_and_exit_code() {
     std::fs::write(&file, format!("{}\n", ways.token)).unwrap();
     let by_file = ["--server", &ways.server, "--token-file", file.to_str().unwrap(), "status"];
     assert!(delivery.granted(&by_file).contains("webshop"));
+}
+
+#[test]
+fn predictions_checks_nudges_and_releases_are_the_same_from_any_machine() {
+    let mut delivery = Delivery::by_hand();
+    delivery.serve_with_billing("");
+    delivery.software.commit("dev", "Sell more", &[NEW_VERSION]);
+    delivery.done("deliver", "dev");
+    delivery.quiet();
+    let ways = Ways::of(&delivery);
+    let commit = delivery.software.head("dev").unwrap();
+    let rules = delivery.root().join("promotion-rules/webshop.yaml");
+    let changed = delivery.root().join("changed.yaml");
+    std::fs::write(&changed, delivery.rules().replace("poll: 1s", "poll: 2s")).unwrap();
+    let wrong = delivery.root().join("wrong.yaml");
+    std::fs::write(&wrong, std::fs::read_to_string(rules).unwrap().replace("stages:", "stagess:")).unwrap();
+    let (changed, wrong) = (changed.to_str().unwrap(), wrong.to_str().unwrap());
+    for arguments in [
+        &["simulate", "promote", "dev", "qa", "--system", "webshop"][..],
+        &["simulate", "run", "package", "--stage", "dev", "--system", "webshop"],
+        &["simulate", "push", "software", "dev", "--commit", &commit, "--system", "webshop"],
+        &["simulate", "until", "3d", "--system", "webshop", "--rules", changed],
+        &["simulate", "until", "3d", "--system", "webshop", "--rules", wrong],
+        &["simulate", "until", "3d"],
+        &["verify-log"],
+        &["verify-log", "--system", "billing"],
+    ] {
+        let json = [&["-o", "json"], arguments].concat();
+        let (here, there) = (ways.by_store(&json), ways.by_server(&json));
+        let document = |output: &Output| {
+            let mut document: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+            without_moments(&mut document);
+            document
+        };
+        assert_eq!(document(&here), document(&there), "{arguments:?}");
+        assert_eq!(here.status.code(), there.status.code(), "{arguments:?}");
+        assert_eq!(String::from_utf8_lossy(&here.stderr), String::from_utf8_lossy(&there.stderr), "{arguments:?}");
+    }
+    let mistaken = ways.by_server(&["simulate", "until", "3d", "--system", "webshop", "--rules", wrong]);
+    assert_eq!(mistaken.status.code(), Some(4), "{mistaken:?}");
+    assert_eq!(
+        mistaken.stdout,
+        ways.by_store(&["simulate", "until", "3d", "--system", "webshop", "--rules", wrong]).stdout
+    );
+
+    // Asked there, it is known here.
+    let said = |output: Output| {
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let nudge = ["nudge", "ledger", "--system", "billing", "--delivery", "push-17"];
+    assert_eq!(said(ways.by_server(&nudge)), "billing: asked to look at ledger now\n");
+    assert_eq!(said(ways.by_server(&nudge)), said(ways.by_store(&nudge)), "it was taken in before");
+    let url = delivery.software.url();
+    assert_eq!(said(ways.by_server(&["nudge", &url])), "webshop: asked to look at software now\n");
+    let ask = ["release", "fair", "--systems", "webshop", "--from", "dev", "--to", "qa"];
+    let begun = said(ways.by_server(&ask));
+    assert_eq!(begun, "fair is on its way: `tidegate release fair` shows how far\n");
+    delivery.wait("its promotion", |state| (state.all_runs().any(|run| run.release().is_some())).then_some(()));
+    delivery.quiet_in("qa");
+    ways.same(&["release", "fair"]);
+    ways.same(&["-o", "json", "release", "fair"]);
+    let viewer = token(&delivery, "looks", "viewer", &[]);
+    let refused = delivery
+        .tidegate(&[&["--server", &ways.server][..], &ask].concat())
+        .env("TIDEGATE_TOKEN", viewer)
+        .output()
+        .unwrap();
+    let why = String::from_utf8(refused.stderr).unwrap();
+    assert!(refused.status.code() == Some(3) && why.contains("so that nothing was asked"), "{why}");
 }

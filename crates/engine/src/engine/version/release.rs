@@ -200,7 +200,8 @@ impl Run {
     }
 
     /// The release that it is a part of.
-    pub(in crate::engine) fn release(&self) -> Option<&Release> {
+    #[must_use]
+    pub fn release(&self) -> Option<&Release> {
         self.steps.iter().find_map(|step| match &*step.task {
             Task::Release(member) => Some(&member.release),
             _ => None,

@@ -1,67 +1,24 @@
-//! The one table of routes. The router, the check of permissions, the description of the API, the client of the command line and the
-//! tables of `docs/server.md` come from it, so that none of them can be forgotten.
+//! The questions about systems.
 
-mod row;
-mod sign_ins;
-
-use self::row::{BASE, CURSOR, IF_MATCH, KEY, QUESTION, STAGE, any, needed, of, place, text, up_to};
-pub use self::{
-    row::{Answer, Method, Needs, Parameter, ParameterKind, Route, SchemaOf, encoded},
-    sign_ins::{HOME, SESSION_END, SESSIONS, SIGN_IN, SIGN_IN_BACK, SIGN_IN_WITH, SIGN_OUT},
+use super::row::{
+    Answer, BASE, CURSOR, Needs, Parameter, ParameterKind, QUESTION, Route, STAGE, STATE, needed, of, place, text,
+    up_to,
 };
-use super::{call::MOST_ITEMS, changes, commands, questions};
 use crate::{
-    engine::Command,
     store::Traced,
     view::{
-        answers::{Done, EventTold, EventsPage, LogsTold, Me, NudgeAsked, Nudged, RulesTold, RunsPage, SystemSummary},
+        answers::{EventsPage, LogsTold, PromotionsPage, QuestionsPage, RulesTold, RunsPage, SystemSummary},
         explain::{JourneyExplained, RunExplained},
+        holds::HoldsTold,
         run::RunShown,
         stats::SystemStats,
         status::StatusReport,
         target::TargetReport,
+        versions::VersionsOfStage,
     },
+    web::{approvals, call::MOST_ITEMS, logs, questions, versions},
 };
 
-/// Whether the process is there.
-pub static HEALTH: Route = Route {
-    name: "health",
-    path: "/healthz",
-    summary: "whether the process is there",
-    needs: Needs::Nothing,
-    handler: questions::health,
-    ..BASE
-};
-/// Whether it works.
-pub static READY: Route = Route {
-    name: "ready",
-    path: "/readyz",
-    summary: "whether the store can be written and what is due is done",
-    needs: Needs::Nothing,
-    problems: &[503],
-    handler: questions::ready,
-    ..BASE
-};
-/// The description of this API.
-pub static API: Route = Route {
-    name: "api",
-    path: "/api",
-    summary: "this description, as OpenAPI 3.1",
-    needs: Needs::Nothing,
-    answer: Answer::Json(any),
-    handler: questions::describe,
-    ..BASE
-};
-/// Who asks.
-pub static ME: Route = Route {
-    name: "me",
-    path: "/api/v1/me",
-    summary: "who asks, and what they may look at",
-    needs: Needs::SignedIn,
-    answer: Answer::Json(of::<Me>),
-    handler: questions::me,
-    ..QUESTION
-};
 /// The systems.
 pub static SYSTEMS: Route = Route {
     name: "systems",
@@ -104,6 +61,7 @@ pub static RUNS: Route = Route {
     query: &[
         text("rule", "only runs of this rule; `promote` for promotions"),
         STAGE,
+        STATE,
         CURSOR,
         up_to(MOST_ITEMS, "how many at most"),
     ],
@@ -142,11 +100,15 @@ pub static LOGS: Route = Route {
 pub static LOG: Route = Route {
     name: "log",
     path: "/api/v1/systems/{system}/runs/{run}/steps/{step}/log",
-    summary: "what a step printed so far",
+    summary: "what a step printed so far; followed, until it ends",
+    query: &[Parameter {
+        kind: ParameterKind::OneOf(&["true", "false"]),
+        ..text("follow", "as it comes, until the step ends")
+    }],
     headers: &[text("Range", "only a part: `bytes=4096-`")],
     answer: Answer::Bytes,
-    problems: &[416],
-    handler: questions::log,
+    problems: &[416, 429],
+    handler: logs::log,
     ..BASE
 };
 /// Where a commit or artifact is on its way.
@@ -219,79 +181,42 @@ pub static RULES: Route = Route {
     handler: questions::rules,
     ..QUESTION
 };
-/// Commands.
-pub static COMMANDS: Route = Route {
-    name: "command",
-    method: Method::Post,
-    path: "/api/v1/systems/{system}/commands",
-    summary: "asks for something: what `tidegate` asks for on the command line",
-    needs: Needs::Command,
-    headers: &[KEY, IF_MATCH],
-    body: Some(of::<Command>),
-    answer: Answer::Json(of::<Done>),
-    problems: &[409, 412, 413, 415, 422],
-    handler: commands::command,
-    ..BASE
+/// The open questions of a system.
+pub static SYSTEM_APPROVALS: Route = Route {
+    name: "system_approvals",
+    path: "/api/v1/systems/{system}/approvals",
+    summary: "the open questions: what each shows, who may answer it, and what is missing",
+    query: &[CURSOR, up_to(MOST_ITEMS, "how many at most")],
+    answer: Answer::Json(of::<QuestionsPage>),
+    handler: approvals::of_system,
+    ..QUESTION
 };
-/// Nudges.
-pub static NUDGES: Route = Route {
-    name: "nudge",
-    method: Method::Post,
-    path: "/api/v1/systems/{system}/nudges",
-    summary: "has something looked at now, rather than when its turn comes",
-    needs: Needs::Command,
-    body: Some(of::<NudgeAsked>),
-    answer: Answer::Json(of::<Nudged>),
-    problems: &[409, 413, 415, 422],
-    handler: commands::nudge,
-    ..BASE
+/// What is held.
+pub static HOLDS: Route = Route {
+    name: "holds",
+    path: "/api/v1/systems/{system}/holds",
+    summary: "what keeps things from moving: the pause, freezes, windows, pinned stages and vetoes, with who, why and until when",
+    answer: Answer::Json(of::<HoldsTold>),
+    handler: versions::holds,
+    ..QUESTION
 };
-/// Changes, as they come.
-pub static CHANGES: Route = Route {
-    name: "changes",
-    path: "/api/v1/events",
-    summary: "the events of all systems as they come, each once",
-    needs: Needs::SignedIn,
-    query: &[
-        text("system", "only this system"),
-        text("after", "after these places: `webshop:12,billing:3`; of systems that it does not name, from now on"),
-    ],
-    headers: &[text("Last-Event-ID", "the `id` of the last event that came: none is lost, and none comes again")],
-    answer: Answer::Events(of::<EventTold>),
-    problems: &[429],
-    handler: changes::changes,
-    ..BASE
+/// Versions.
+pub static VERSIONS: Route = Route {
+    name: "versions",
+    path: "/api/v1/systems/{system}/versions",
+    summary: "the versions of each stage, the newest first: what was verified together, and of which artifacts",
+    query: &[STAGE],
+    answer: Answer::Json(of::<Vec<VersionsOfStage>>),
+    handler: versions::versions,
+    ..QUESTION
 };
-
-/// All routes.
-pub static ROUTES: [&Route; 29] = [
-    &HEALTH,
-    &READY,
-    &HOME,
-    &SIGN_IN,
-    &SIGN_IN_WITH,
-    &SIGN_IN_BACK,
-    &SIGN_OUT,
-    &API,
-    &ME,
-    &SESSIONS,
-    &SESSION_END,
-    &SYSTEMS,
-    &STATUS,
-    &SYSTEM_STATUS,
-    &RUNS,
-    &RUN,
-    &RUN_EXPLAINED,
-    &LOGS,
-    &LOG,
-    &JOURNEY,
-    &TRACE,
-    &LOG_EVENTS,
-    &STATS,
-    &TARGETS,
-    &TARGET,
-    &RULES,
-    &COMMANDS,
-    &NUDGES,
-    &CHANGES,
-];
+/// Promotions.
+pub static PROMOTIONS: Route = Route {
+    name: "promotions",
+    path: "/api/v1/systems/{system}/promotions",
+    summary: "the promotions, the newest first",
+    query: &[STAGE, STATE, CURSOR, up_to(MOST_ITEMS, "how many at most")],
+    answer: Answer::Json(of::<PromotionsPage>),
+    handler: versions::promotions,
+    ..QUESTION
+};
