@@ -153,7 +153,9 @@ pub(crate) fn check(
         return Ok(());
     }
     if people.is_empty() {
-        bail!("there are `issuers`, and nobody in `people`: list those who may sign in, or everybody there could do everything");
+        bail!(
+            "there are `issuers`, and nobody in `people`: list those who may sign in, or everybody there could do everything"
+        );
     }
     if !url.is_some_and(is_address) {
         bail!(

@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use super::{InstallationSecret, LogRow, Session, SessionNote, Standing, StoreError, Token, TokenHash, TokenNote, standing::Snapshot};
+use super::{
+    InstallationSecret, LogRow, Session, SessionNote, Standing, StoreError, Token, TokenHash, TokenNote,
+    standing::Snapshot,
+};
 use crate::{
     engine::{Artifact, Decision, Effect, EffectId, Event, Link, Recorded, Run, RunId, RunState},
     rules::{StageName, SystemName},

@@ -110,9 +110,7 @@ mod tests {
     #[test]
     fn a_token_is_of_now() {
         let now_ms = 1_000_000_000;
-        for (issued_ms, is_good) in
-            [(0, true), (-599_000, true), (-601_000, false), (59_000, true), (61_000, false)]
-        {
+        for (issued_ms, is_good) in [(0, true), (-599_000, true), (-601_000, false), (59_000, true), (61_000, false)] {
             assert_eq!(issued_not_long_ago(now_ms + issued_ms, now_ms).is_ok(), is_good, "{issued_ms}");
         }
         assert_eq!(instant(now_ms).timestamp_millis(), now_ms - 60_000);

@@ -36,7 +36,8 @@ impl IssuerHttp {
     /// What asks the issuer at this address.
     pub(super) fn of(url: &str) -> anyhow::Result<Self> {
         let is_plain = url.starts_with("http://");
-        let client = reqwest::Client::builder().redirect(Policy::none()).timeout(WITHIN).connect_timeout(REACHED_WITHIN);
+        let client =
+            reqwest::Client::builder().redirect(Policy::none()).timeout(WITHIN).connect_timeout(REACHED_WITHIN);
         // This machine is not behind its own proxy.
         let client = if is_plain { client.no_proxy() } else { client };
         Ok(Self { client: client.build()?, is_plain })
@@ -48,7 +49,8 @@ impl IssuerHttp {
         if scheme != "https" && !self.is_plain {
             return Err(Unanswered(format!("it names `{host}` without TLS")));
         }
-        let failed = |error: reqwest::Error| Unanswered(format!("{host}: {:#}", anyhow::Error::new(error.without_url())));
+        let failed =
+            |error: reqwest::Error| Unanswered(format!("{host}: {:#}", anyhow::Error::new(error.without_url())));
         let request = reqwest::Request::try_from(request).map_err(failed)?;
         let mut response = self.client.execute(request).await.map_err(failed)?;
         let mut answer = http::Response::builder().status(response.status());

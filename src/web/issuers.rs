@@ -7,15 +7,16 @@ use std::{
 };
 
 use openidconnect::{
-    AdditionalClaims, AdditionalProviderMetadata, AuthType, AuthenticationFlow, AuthorizationCode, ClaimsVerificationError, Client,
-    ClientId, ClientSecret, CsrfToken, EmptyExtraTokenFields, IdTokenFields, IdTokenVerifier, IssuerUrl, JsonWebKeySet, Nonce,
-    OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, ProviderMetadata, RedirectUrl, RequestTokenError, Scope,
-    SignatureVerificationError, StandardErrorResponse, StandardTokenResponse, TokenResponse as _, UserInfoClaims,
+    AdditionalClaims, AdditionalProviderMetadata, AuthType, AuthenticationFlow, AuthorizationCode,
+    ClaimsVerificationError, Client, ClientId, ClientSecret, CsrfToken, EmptyExtraTokenFields, IdTokenFields,
+    IdTokenVerifier, IssuerUrl, JsonWebKeySet, Nonce, OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier,
+    ProviderMetadata, RedirectUrl, RequestTokenError, Scope, SignatureVerificationError, StandardErrorResponse,
+    StandardTokenResponse, TokenResponse as _, UserInfoClaims,
     core::{
-        CoreAuthDisplay, CoreAuthPrompt, CoreClaimName, CoreClaimType, CoreClientAuthMethod, CoreErrorResponseType, CoreGenderClaim,
-        CoreGrantType, CoreJsonWebKey, CoreJsonWebKeySet, CoreJweContentEncryptionAlgorithm, CoreJweKeyManagementAlgorithm,
-        CoreJwsSigningAlgorithm, CoreResponseMode, CoreResponseType, CoreRevocableToken, CoreRevocationErrorResponse,
-        CoreSubjectIdentifierType, CoreTokenIntrospectionResponse, CoreTokenType,
+        CoreAuthDisplay, CoreAuthPrompt, CoreClaimName, CoreClaimType, CoreClientAuthMethod, CoreErrorResponseType,
+        CoreGenderClaim, CoreGrantType, CoreJsonWebKey, CoreJsonWebKeySet, CoreJweContentEncryptionAlgorithm,
+        CoreJweKeyManagementAlgorithm, CoreJwsSigningAlgorithm, CoreResponseMode, CoreResponseType, CoreRevocableToken,
+        CoreRevocationErrorResponse, CoreSubjectIdentifierType, CoreTokenIntrospectionResponse, CoreTokenType,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -210,17 +211,16 @@ impl Issuer {
         let token = tokens.id_token().ok_or_else(|| Refusal::NotGood("the issuer gives no id token".to_owned()))?;
         let nonce = Nonce::new(attempt.nonce());
         let verified = match token.claims(&self.verifier(&found.keys)?, &nonce) {
-            Err(ClaimsVerificationError::SignatureVerification(
-                SignatureVerificationError::NoMatchingKey
-                | SignatureVerificationError::CryptoError(_)
-                | SignatureVerificationError::AmbiguousKeyId(_),
-            )) => match self.keys_again().await? {
+            Err(error) if is_of_another_key(&error) => match self.keys_again().await? {
                 Some(keys) => token.claims(&self.verifier(&keys)?, &nonce),
-                None => return Err(Refusal::NotGood("no key of the issuer has signed this".to_owned())),
+                None => Err(error),
             },
             verified => verified,
         };
-        let verified = verified.map_err(|error| Refusal::NotGood(format!("{:#}", anyhow::Error::new(error))))?;
+        let verified = verified.map_err(|error| match is_of_another_key(&error) {
+            true => Refusal::NotGood("no key of the issuer has signed this".to_owned()),
+            false => Refusal::NotGood(format!("{:#}", anyhow::Error::new(error))),
+        })?;
         let authorized = verified.authorized_party().map(|party| party.as_str().to_owned());
         if authorized.is_some_and(|party| party != self.settings.client) {
             return Err(Refusal::NotGood("the token is for another client".to_owned()));
@@ -237,13 +237,19 @@ impl Issuer {
         !claims.contains_key(person_claim) || (!groups.is_empty() && !claims.contains_key(groups_claim))
     }
 
-    async fn more_claims(&self, client: &Asking, tokens: &Tokens, subject: String) -> Result<Map<String, Value>, Refusal> {
+    async fn more_claims(
+        &self,
+        client: &Asking,
+        tokens: &Tokens,
+        subject: String,
+    ) -> Result<Map<String, Value>, Refusal> {
         let subject = openidconnect::SubjectIdentifier::new(subject);
         let Ok(asked) = client.user_info(tokens.access_token().clone(), Some(subject)) else { return Ok(Map::new()) };
-        let told: UserInfoClaims<Claims, CoreGenderClaim> = asked.request_async(&self.http).await.map_err(|error| match error {
-            openidconnect::UserInfoError::Request(error) => Refusal::Down(error.to_string()),
-            error => Refusal::NotGood(format!("{:#}", anyhow::Error::new(error))),
-        })?;
+        let told: UserInfoClaims<Claims, CoreGenderClaim> =
+            asked.request_async(&self.http).await.map_err(|error| match error {
+                openidconnect::UserInfoError::Request(error) => Refusal::Down(error.to_string()),
+                error => Refusal::NotGood(format!("{:#}", anyhow::Error::new(error))),
+            })?;
         match serde_json::to_value(told) {
             Ok(Value::Object(claims)) => Ok(claims),
             _ => Ok(Map::new()),
@@ -251,7 +257,11 @@ impl Issuer {
     }
 
     fn verifier(&self, keys: &CoreJsonWebKeySet) -> Result<IdTokenVerifier<'static, CoreJsonWebKey>, Refusal> {
-        let verifier = IdTokenVerifier::new_public_client(ClientId::new(self.settings.client.clone()), self.issuer_url()?, keys.clone());
+        let verifier = IdTokenVerifier::new_public_client(
+            ClientId::new(self.settings.client.clone()),
+            self.issuer_url()?,
+            keys.clone(),
+        );
         let now_ms = now_ms();
         Ok(verifier
             .set_allowed_algs(ALGORITHMS)
@@ -281,7 +291,9 @@ impl Issuer {
     /// What the issuer says of itself, no older than so long.
     async fn found(&self, fresh_ms: i64) -> Result<Found, Refusal> {
         let mut found = self.found.lock().await;
-        if let Some(found) = found.as_ref().filter(|found| (0..fresh_ms).contains(&now_ms().saturating_sub(found.at_ms))) {
+        if let Some(found) =
+            found.as_ref().filter(|found| (0..fresh_ms).contains(&now_ms().saturating_sub(found.at_ms)))
+        {
             return Ok(found.clone());
         }
         let metadata = Metadata::discover_async(self.issuer_url()?, &self.http).await;
@@ -307,4 +319,10 @@ impl Issuer {
         })?;
         Ok(Some(found.keys.clone()))
     }
+}
+
+/// Whether no key that is known has signed this: the issuer may have another by now.
+const fn is_of_another_key(error: &ClaimsVerificationError) -> bool {
+    use SignatureVerificationError::{AmbiguousKeyId, CryptoError, NoMatchingKey};
+    matches!(error, ClaimsVerificationError::SignatureVerification(NoMatchingKey | CryptoError(_) | AmbiguousKeyId(_)))
 }

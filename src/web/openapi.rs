@@ -117,7 +117,8 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
         responses[status.to_string()] = match route.answer {
             Answer::Page | Answer::Elsewhere => {
                 let problem = schemas.subschema_for::<Problem>().to_value();
-                let content = json!({ "application/problem+json": { "schema": problem }, "text/html": { "schema": text() } });
+                let content =
+                    json!({ "application/problem+json": { "schema": problem }, "text/html": { "schema": text() } });
                 json!({ "description": "a page that says so, or a problem", "content": content })
             }
             _ => json!({ "$ref": format!("#/components/responses/{status}") }),

@@ -28,8 +28,12 @@ type Answering = Pin<Box<dyn Future<Output = Answered> + Send>>;
 pub(super) fn home(call: Call) -> Answering {
     Box::pin(async move {
         let by = call.house.settings.principal(call.who()?);
-        let Some(SignedIn::Session { secret, .. }) = call.signed_in.as_ref().filter(|_| reads_pages(&call.headers)) else {
-            return Ok(text(format!("You have signed in as {}.\nWhat can be asked is described at /api.\n", by?.said())));
+        let Some(SignedIn::Session { secret, .. }) = call.signed_in.as_ref().filter(|_| reads_pages(&call.headers))
+        else {
+            return Ok(text(format!(
+                "You have signed in as {}.\nWhat can be asked is described at /api.\n",
+                by?.said()
+            )));
         };
         let (page, status) = match &by {
             Ok(by) => {
@@ -68,7 +72,9 @@ pub(super) fn end(call: Call) -> Answering {
         let id = call.part("session", |id| Ok(id.to_owned()))?;
         let is_own = own(&call).await?.iter().any(|session| session.id == id);
         if !is_own || !call.house.ledger.store().note_session(SessionNote::Ended { id: id.clone() }).await? {
-            return Err(Problem::not_found("you have no such session").hint("`/api/v1/sessions` lists those that you have"));
+            return Err(
+                Problem::not_found("you have no such session").hint("`/api/v1/sessions` lists those that you have")
+            );
         }
         if is_form(&call.headers) { elsewhere("/") } else { super::call::json(&SessionEnded { id }, None) }
     })

@@ -5,8 +5,9 @@ use axum::http::{HeaderMap, HeaderName, header};
 
 use super::{
     problem::{Problem, ProblemKind},
+    secret::sha256,
     server::SignedIn,
-    sessions::{page_token, sha256},
+    sessions::page_token,
 };
 
 /// The header that has it, from scripts.
@@ -31,7 +32,9 @@ pub(super) fn check(signed_in: Option<&SignedIn>, headers: &HeaderMap, body: &[u
         return Ok(());
     }
     let problem = Problem::new(ProblemKind::Forbidden, "this command does not come from a page of this server");
-    Err(problem.hint("send the `page_token` of `/api/v1/me` as `X-Tidegate-Page`, or use a token: `Authorization: Bearer tide_…`"))
+    Err(problem.hint(
+        "send the `page_token` of `/api/v1/me` as `X-Tidegate-Page`, or use a token: `Authorization: Bearer tide_…`",
+    ))
 }
 
 /// Whether a form was sent.

@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     attempt::Ended,
+    cookies::cookies,
     issuers::Issuers,
     problem::{Problem, ProblemKind},
     sessions::{self, Links, NOTED_EVERY_MS, TOKEN_PREFIX, hash_of},
-    sign_in::cookies,
 };
 use crate::{
     house::{

@@ -10,6 +10,7 @@ mod history;
 mod probe;
 mod schema;
 mod secret;
+mod session_notes;
 mod sessions;
 mod standing;
 mod token_notes;
@@ -25,8 +26,8 @@ use tokio::sync::watch;
 use self::append::Append;
 pub use self::database::{SqliteOptions, SqliteStore};
 use super::{
-    Claimed, Direction, InstallationSecret, LogRow, RunFilter, Session, SessionNote, Snapshot, Standing, Store, StoreError,
-    Token, TokenHash, TokenNote,
+    Claimed, Direction, InstallationSecret, LogRow, RunFilter, Session, SessionNote, Snapshot, Standing, Store,
+    StoreError, Token, TokenHash, TokenNote,
 };
 use crate::{
     engine::{Artifact, Decision, Effect, EffectId, Event, Link, Recorded, Run, RunId},

@@ -166,7 +166,8 @@ pub(super) fn any(_: &mut SchemaGenerator) -> Schema {
 
 pub(super) const CURSOR: Parameter = text("cursor", "the `next` of the page before");
 pub(super) const STAGE: Parameter = text("stage", "only this stage");
-pub(super) const SEEN: Parameter = text("If-None-Match", "the `ETag` of the answer before: 304 where nothing has changed");
+pub(super) const SEEN: Parameter =
+    text("If-None-Match", "the `ETag` of the answer before: 304 where nothing has changed");
 pub(super) const IF_MATCH: Parameter =
     text("If-Match", "the place in the log that was seen, or an `ETag`: 412 where the system has moved");
 pub(super) const KEY: Parameter =

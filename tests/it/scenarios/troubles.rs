@@ -20,8 +20,8 @@ use tidegate::{
     },
     rules::{StageName, SystemName},
     store::{
-        Claimed, Direction, InstallationSecret, Ledger, LogRow, RunFilter, Snapshot, SqliteStore, Standing, Store,
-        Session, SessionNote, StoreError, Token, TokenHash, TokenNote,
+        Claimed, Direction, InstallationSecret, Ledger, LogRow, RunFilter, Session, SessionNote, Snapshot, SqliteStore,
+        Standing, Store, StoreError, Token, TokenHash, TokenNote,
     },
 };
 use tokio::sync::watch;

@@ -3,6 +3,7 @@
 pub(crate) mod certificate;
 pub(crate) mod hook;
 pub(crate) mod http_git;
+pub(crate) mod issuer;
 pub(crate) mod lfs_server;
 pub(crate) mod mailbox;
 pub(crate) mod people;
