@@ -184,6 +184,9 @@ async fn say_what_will_fail(house: &House) -> anyhow::Result<()> {
             Err(missing) => tracing::error!("steps that run commands will fail: {missing}"),
         }
     }
+    for error in house.settings.server.issuers.iter().filter_map(|issuer| issuer.client_secret().err()) {
+        tracing::error!("nobody will sign in with an issuer: {error:#}");
+    }
     if let Some(signer) = house.settings.signer()
         && let Err(fault) = try_it(&signer).await
     {

@@ -211,17 +211,16 @@ impl Issuer {
         let token = tokens.id_token().ok_or_else(|| Refusal::NotGood("the issuer gives no id token".to_owned()))?;
         let nonce = Nonce::new(attempt.nonce());
         let verified = match token.claims(&self.verifier(&found.keys)?, &nonce) {
-            Err(ClaimsVerificationError::SignatureVerification(
-                SignatureVerificationError::NoMatchingKey
-                | SignatureVerificationError::CryptoError(_)
-                | SignatureVerificationError::AmbiguousKeyId(_),
-            )) => match self.keys_again().await? {
+            Err(error) if is_of_another_key(&error) => match self.keys_again().await? {
                 Some(keys) => token.claims(&self.verifier(&keys)?, &nonce),
-                None => return Err(Refusal::NotGood("no key of the issuer has signed this".to_owned())),
+                None => Err(error),
             },
             verified => verified,
         };
-        let verified = verified.map_err(|error| Refusal::NotGood(format!("{:#}", anyhow::Error::new(error))))?;
+        let verified = verified.map_err(|error| match is_of_another_key(&error) {
+            true => Refusal::NotGood("no key of the issuer has signed this".to_owned()),
+            false => Refusal::NotGood(format!("{:#}", anyhow::Error::new(error))),
+        })?;
         let authorized = verified.authorized_party().map(|party| party.as_str().to_owned());
         if authorized.is_some_and(|party| party != self.settings.client) {
             return Err(Refusal::NotGood("the token is for another client".to_owned()));
@@ -320,4 +319,10 @@ impl Issuer {
         })?;
         Ok(Some(found.keys.clone()))
     }
+}
+
+/// Whether no key that is known has signed this: the issuer may have another by now.
+const fn is_of_another_key(error: &ClaimsVerificationError) -> bool {
+    use SignatureVerificationError::{AmbiguousKeyId, CryptoError, NoMatchingKey};
+    matches!(error, ClaimsVerificationError::SignatureVerification(NoMatchingKey | CryptoError(_) | AmbiguousKeyId(_)))
 }

@@ -5,8 +5,9 @@ use axum::http::{HeaderMap, HeaderName, header};
 
 use super::{
     problem::{Problem, ProblemKind},
+    secret::sha256,
     server::SignedIn,
-    sessions::{page_token, sha256},
+    sessions::page_token,
 };
 
 /// The header that has it, from scripts.

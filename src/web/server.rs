@@ -12,11 +12,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     attempt::Ended,
+    cookies::cookies,
     issuers::Issuers,
     places::PerPerson,
     problem::{Problem, ProblemKind},
     sessions::{self, Links, NOTED_EVERY_MS, TOKEN_PREFIX, hash_of},
-    sign_in::cookies,
 };
 use crate::{
     house::{

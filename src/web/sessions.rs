@@ -1,19 +1,16 @@
 //! Who has signed in: the sessions of people, which are rows of the store, the link that begins one, and what tokens of programs are.
-//! Secrets are 256 random bits, and only their hashes are kept and compared: how long that takes tells nothing of the secret.
+//! Only the hashes of their secrets are kept.
 
 use std::{
-    fs::File,
-    io::{self, Read as _},
+    io,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use axum::http::{HeaderMap, header};
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use sha2::{Digest as _, Sha256};
 
 use super::{
-    attempt::derived,
     problem::{Problem, ProblemKind},
+    secret::{Hash, derived, random, sha256},
 };
 use crate::{
     house::{House, now_ms},
@@ -31,9 +28,6 @@ const MOST_SESSIONS: u32 = 32;
 pub(super) const NOTED_EVERY_MS: i64 = 60_000;
 /// How much of what a browser says of itself is kept, in characters.
 const LONGEST_BROWSER: usize = 200;
-
-/// The hash of a secret.
-pub(super) type Hash = [u8; 32];
 
 /// The link that begins the next session of the user whose server this is, and what ends with the server.
 #[derive(Default)]
@@ -128,17 +122,6 @@ pub fn new_token() -> io::Result<(String, TokenHash)> {
 #[must_use]
 pub fn hash_of(token: &str) -> TokenHash {
     TokenHash(sha256(token))
-}
-
-pub(super) fn sha256(secret: &str) -> Hash {
-    Sha256::digest(secret.as_bytes()).into()
-}
-
-/// 256 random bits as text.
-pub(super) fn random() -> io::Result<String> {
-    let mut bytes = [0; 32];
-    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
 #[cfg(test)]

@@ -2,17 +2,16 @@
 
 use std::{future::Future, pin::Pin};
 
-use axum::{
-    body::Body,
-    http::{HeaderMap, HeaderValue, Response, StatusCode, header},
-};
+use axum::http::StatusCode;
 
 use super::{
     attempt::{Attempt, LASTS_MS, place},
     call::{Answered, Call, text},
+    cookies::{cookies, set_cookie},
     issuers::Refusal,
     pages::{Page, elsewhere},
     problem::{Problem, ProblemKind},
+    secret::sha256,
     server::SignedIn,
     sessions,
 };
@@ -75,7 +74,7 @@ pub(super) fn sign_in_with(call: Call) -> Answering {
             Ok(there) => {
                 let mut response = elsewhere(&there)?;
                 let age = u32::try_from(LASTS_MS / 1_000).ok();
-                set_cookie(&mut response, &call, &attempt_cookie(&call), &attempt.cookie(), age)?;
+                set_cookie(&mut response, call.server.is_https(), (&attempt_cookie(&call), &attempt.cookie()), age)?;
                 Ok(response)
             }
             Err(refusal) => refused(settings, &refusal),
@@ -91,7 +90,7 @@ pub(super) fn sign_in_back(call: Call) -> Answering {
             Ok((identity, to)) => admitted(&call, settings, identity, &to).await?,
             Err(refusal) => refused(settings, &refusal)?,
         };
-        set_cookie(&mut response, &call, &attempt_cookie(&call), "", Some(0))?;
+        set_cookie(&mut response, call.server.is_https(), (&attempt_cookie(&call), ""), Some(0))?;
         Ok(response)
     })
 }
@@ -108,7 +107,7 @@ async fn returned(call: &Call, settings: &IssuerSettings) -> Result<(Identity, S
     }
     let said = |name: &str| call.query.get(name).map(String::as_str);
     // Hashes are compared: how long that takes tells nothing.
-    if said("state").map(sessions::sha256) != Some(sessions::sha256(&attempt.state())) {
+    if said("state").map(sha256) != Some(sha256(&attempt.state())) {
         return Err(not_good("the state is not this browser's"));
     }
     if !call.server.ended.end(&attempt.state(), now_ms) {
@@ -195,7 +194,7 @@ pub(super) fn sign_out(call: Call) -> Answering {
         } else {
             text("You have signed out.\n")
         };
-        set_cookie(&mut response, &call, &call.server.cookie(), "", Some(0))?;
+        set_cookie(&mut response, call.server.is_https(), (&call.server.cookie(), ""), Some(0))?;
         Ok(response)
     })
 }
@@ -210,35 +209,10 @@ async fn begin(call: &Call, owner: SessionOwner, to: &str) -> Answered {
     }
     let secret = sessions::begin(&call.house, owner, &call.headers).await?;
     let mut response = elsewhere(to)?;
-    set_cookie(&mut response, call, &name, &secret, None)?;
+    set_cookie(&mut response, call.server.is_https(), (&name, &secret), None)?;
     Ok(response)
 }
 
 fn attempt_cookie(call: &Call) -> String {
     format!("{}-signing-in", call.server.cookie())
-}
-
-/// The values of the cookies of a name. A browser has one; a page of a neighbouring name may have added others.
-pub(super) fn cookies<'headers>(headers: &'headers HeaderMap, name: &str) -> impl Iterator<Item = &'headers str> {
-    /// How many are looked at.
-    const MOST: usize = 4;
-    let all = headers.get_all(header::COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
-    let all = all.flat_map(|cookies| cookies.split(';'));
-    all.filter_map(move |cookie| cookie.trim().strip_prefix(name)?.strip_prefix('=')).take(MOST)
-}
-
-fn set_cookie(
-    response: &mut Response<Body>,
-    call: &Call,
-    name: &str,
-    value: &str,
-    age: Option<u32>,
-) -> Result<(), Problem> {
-    let secure = if call.server.is_https() { "; Secure" } else { "" };
-    let age = age.map_or_else(String::new, |age| format!("; Max-Age={age}"));
-    let cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{age}");
-    let cookie =
-        HeaderValue::from_str(&cookie).map_err(|error| Problem::new(ProblemKind::Broken, error.to_string()))?;
-    response.headers_mut().append(header::SET_COOKIE, cookie);
-    Ok(())
 }

@@ -10,6 +10,7 @@ mod history;
 mod probe;
 mod schema;
 mod secret;
+mod session_notes;
 mod sessions;
 mod standing;
 mod token_notes;

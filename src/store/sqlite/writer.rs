@@ -14,7 +14,7 @@ use super::{
     append::{self, Append},
     claims::{self, Claim},
     failure::Place,
-    sessions, token_notes,
+    session_notes, token_notes,
 };
 use crate::{
     rules::SystemName,
@@ -264,7 +264,7 @@ impl Request {
                 Ok(noted) => (Answer::Noted(reply, noted), None),
                 Err(error) => (Answer::Noted(reply, false), Some(error)),
             },
-            Self::NoteSession(note, reply) => match sessions::note(connection, place, &note).await {
+            Self::NoteSession(note, reply) => match session_notes::note(connection, place, &note).await {
                 Ok(noted) => (Answer::Noted(reply, noted), None),
                 Err(error) => (Answer::Noted(reply, false), Some(error)),
             },

@@ -103,6 +103,7 @@ const READERS: &[(&str, &[&str], &str)] = &[
     ("src/report/sarif/read.rs", &["serde_json::from_str"], "32 MiB"),
     ("src/house/channels.rs", &["read_to_string("], "a file that the settings name"),
     ("src/cli/demo_service.rs", &["read_to_string("], "a file of the demo"),
+    ("src/house/issuers.rs", &["read_to_string("], "4 KiB of a file that the settings name"),
     ("src/house/in_force/files.rs", &["read_to_string("], "1 MiB"),
     (
         "src/cli/over_http/client.rs",
@@ -123,12 +124,15 @@ const READERS: &[(&str, &[&str], &str)] = &[
     ("src/store/lock.rs", &["read_to_string(", "serde_json::from_str"], "of the kernel; a file of ours"),
     ("src/store/sqlite/claims.rs", &["serde_json::from_str"], "rows of ours"),
     ("src/store/sqlite/history.rs", &["serde_json::from_str"], "rows of ours"),
+    ("src/store/sqlite/sessions.rs", &["serde_json::from_str"], "rows of ours"),
     ("src/store/sqlite/tokens.rs", &["serde_json::from_str"], "rows of ours"),
     ("src/store/standing.rs", &["serde_json::from_str"], "rows of ours"),
     ("crates/engine/src/rules/document.rs", &["Parser::new"], "1 MiB, 64 levels"),
     ("crates/engine/src/rules/matching.rs", &["GlobBuilder", "GlobSet::new"], "a rules file; linear time"),
     ("crates/engine/src/rules/schedule.rs", &["cron::Schedule::"], "a rules file"),
     ("crates/engine/src/rules/template.rs", &["Handlebars::new"], "a rules file; no code"),
+    ("src/web/issuer_http.rs", &[".chunk()"], "256 KiB; the deadline"),
+    ("src/web/pages.rs", &["Handlebars::new"], "a template of ours"),
     ("src/web/strict.rs", &["serde_json::from_slice"], "the bound of bodies"),
 ];
 

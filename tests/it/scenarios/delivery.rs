@@ -218,6 +218,11 @@ impl Delivery {
         line.strip_prefix("Sign in, once: ").unwrap_or_else(|| panic!("{line}")).to_owned()
     }
 
+    /// A line that the server has printed and nobody has read.
+    pub(super) fn has_printed(&self) -> Option<String> {
+        self.prints.lock().unwrap().as_ref().unwrap().try_recv().ok()
+    }
+
     /// Tells the server to stop, and waits until it has.
     pub(super) fn stop(&mut self) {
         let pid = i32::try_from(self.server.as_ref().unwrap().id()).unwrap();

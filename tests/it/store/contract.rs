@@ -7,7 +7,8 @@ use tidegate::{
     engine::{self, Command, Decision, Event, Nudge, Principal, Recorded, RunId, RunState, System},
     rules::{RepositoryName, SystemName},
     store::{
-        Claimed, Ledger, RecordError, RunFilter, SNAPSHOT_EVERY, Store, StoreError, Traced, replay, trace, verify_log,
+        Claimed, Identity, Ledger, RecordError, RunFilter, SNAPSHOT_EVERY, Session, SessionNote, SessionOwner, Store,
+        StoreError, TokenHash, Traced, replay, trace, verify_log,
     },
 };
 
@@ -268,6 +269,56 @@ async fn a_change_is_noticed(store: Arc<dyn Store>) {
     tokio::time::timeout(std::time::Duration::from_secs(10), changes.changed()).await.unwrap().unwrap();
 }
 
+async fn sessions_last_until_they_end(store: Arc<dyn Store>) {
+    const HOUR_MS: i64 = 3_600_000;
+    let link = |server: &str| SessionOwner::Link { server: server.to_owned() };
+    let of_issuer = |subject: &str| {
+        SessionOwner::Issuer(Identity {
+            issuer: "corp".to_owned(),
+            subject: subject.to_owned(),
+            person: "grace".to_owned(),
+            groups: ["ops".to_owned()].into(),
+        })
+    };
+    let session = |number: u8, owner: SessionOwner, begun_ms: i64| Session {
+        id: format!("s-{number}"),
+        hash: TokenHash([number; 32]),
+        owner,
+        browser: "Test/1".to_owned(),
+        begun_ms,
+        used_ms: begun_ms,
+        ends_ms: begun_ms + 20 * HOUR_MS,
+    };
+    let begin = async |session: Session| {
+        assert!(store.note_session(SessionNote::Begun { session, most: 2 }).await.unwrap());
+    };
+    let there = async || store.sessions().await.unwrap().into_iter().map(|it| it.id).collect::<Vec<_>>();
+    let first = session(1, of_issuer("7"), 0);
+    begin(first.clone()).await;
+    begin(session(2, link("a"), 1)).await;
+    assert_eq!(store.session(TokenHash([1; 32])).await.unwrap().as_ref(), Some(&first));
+    assert_eq!(store.session(TokenHash([9; 32])).await.unwrap(), None);
+    assert_eq!(there().await, ["s-2", "s-1"]);
+    // A use is never taken back, and nothing ends twice.
+    for (at_ms, used_ms) in [(HOUR_MS, HOUR_MS), (5, HOUR_MS)] {
+        assert!(store.note_session(SessionNote::Used { id: "s-1".to_owned(), at_ms }).await.unwrap());
+        assert_eq!(store.session(TokenHash([1; 32])).await.unwrap().unwrap().used_ms, used_ms);
+    }
+    begin(session(3, link("b"), 2)).await;
+    assert_eq!(there().await, ["s-3", "s-1"], "a link's ends with its server");
+    let end = SessionNote::Ended { id: "s-3".to_owned() };
+    assert!(store.note_session(end.clone()).await.unwrap() && !store.note_session(end).await.unwrap());
+    assert!(!store.note_session(SessionNote::Used { id: "s-3".to_owned(), at_ms: 9 }).await.unwrap());
+    // One owner has so many: the one that was used longest ago goes. Others keep theirs.
+    begin(session(4, of_issuer("8"), 3)).await;
+    begin(session(5, of_issuer("7"), 4)).await;
+    begin(session(6, of_issuer("7"), 5)).await;
+    assert_eq!(there().await, ["s-6", "s-4", "s-1"]);
+    // What has ended by itself is forgotten when another begins.
+    begin(session(7, of_issuer("9"), 12 * HOUR_MS + 4)).await;
+    assert_eq!(there().await, ["s-7", "s-6", "s-1"]);
+}
+
 macro_rules! contract {
     ($($promise:ident)*) => {
         mod with_sqlite {
@@ -293,4 +344,5 @@ contract! {
     ended_runs_are_found
     artifacts_are_followed_both_ways
     a_change_is_noticed
+    sessions_last_until_they_end
 }

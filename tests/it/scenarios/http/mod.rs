@@ -1,10 +1,13 @@
 //! The server over HTTP: the real program on a real socket with a real store, asked by a client that says what it is told to.
 
 mod bad_calls;
+mod browser;
 mod changes;
 mod far_behind;
+mod issuers;
 mod once;
 mod permitted;
+mod provider;
 mod resources;
 mod same;
 mod schemathesis;
@@ -32,6 +35,8 @@ const GRANTS: &str = "[[grants]]\nrole = 'admin'\nto = ['grace', 'tester']\n";
 struct Answer {
     status: u16,
     headers: BTreeMap<String, String>,
+    /// What is to be kept, each as it is said.
+    cookies: Vec<String>,
     body: Vec<u8>,
 }
 
@@ -45,10 +50,12 @@ impl Answer {
         let mut lines = head.lines();
         let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
         let header = |line: &str| line.split_once(": ").map(|(name, value)| (name.to_lowercase(), value.to_owned()));
-        let headers: BTreeMap<_, _> = lines.filter_map(header).collect();
+        let headers: Vec<_> = lines.filter_map(header).collect();
+        let cookies = headers.iter().filter(|(name, _)| name == "set-cookie").map(|(_, value)| value.clone()).collect();
+        let headers: BTreeMap<_, _> = headers.into_iter().collect();
         let body = bytes[end + 4..].to_vec();
         assert!(!headers.contains_key("transfer-encoding"), "documents have a length: {headers:?}");
-        Some(Self { status, headers, body })
+        Some(Self { status, headers, cookies, body })
     }
 
     fn json(&self) -> Value {
@@ -111,6 +118,12 @@ impl Caller {
         Answer::read(&mut stream).unwrap_or_else(|| panic!("no answer to {method} {path}"))
     }
 
+    /// Sends something that is no JSON.
+    fn send(&self, method: &str, path: &str, kind: &str, body: &str) -> Answer {
+        let head = self.head(method, path, Some(body.len())).replace("application/json", kind);
+        self.raw(format!("{head}{body}").as_bytes()).unwrap_or_else(|| panic!("no answer to {method} {path}"))
+    }
+
     fn get(&self, path: &str) -> Answer {
         self.call("GET", path, None)
     }
@@ -132,6 +145,12 @@ fn caller(delivery: &Delivery) -> Caller {
     let link = delivery.link();
     let (host, _) = link.strip_prefix("http://").unwrap().split_once('/').unwrap();
     Caller { host: host.to_owned(), headers: Vec::new() }
+}
+
+/// Where a server listens, as its log says.
+fn address(log: &str) -> String {
+    let (_, after) = log.split_once("address=").unwrap_or_else(|| panic!("{log}"));
+    after.chars().take_while(|it| it.is_ascii_digit() || ".:".contains(*it)).collect()
 }
 
 /// A new token.

@@ -1,6 +1,6 @@
 //! Who signs in, how, and until when; and what others cannot do in their place.
 
-use super::{Caller, DEADLINE, caller, token};
+use super::{Caller, DEADLINE, address, caller, token};
 use crate::scenarios::delivery::Delivery;
 
 fn split(link: &str) -> (Caller, String) {
@@ -24,7 +24,9 @@ fn a_link_signs_its_reader_in_once_and_nobody_else() {
     assert_eq!(nobody.get(&path).status, 401, "it is good once");
     let somebody = nobody.with("Cookie", cookie.split(';').next().unwrap());
     assert!(somebody.get("/").text().contains("signed in as tester"), "{}", somebody.get("/").text());
-    assert_eq!(somebody.told("/api/v1/me")["signed_in_by"], "link");
+    let me = somebody.told("/api/v1/me");
+    assert_eq!(me["signed_in_by"], "link");
+    let page = me["page_token"].as_str().unwrap();
     // The next link is another, and makes another session.
     let next = delivery.link();
     assert_ne!(next, link);
@@ -37,6 +39,8 @@ fn a_link_signs_its_reader_in_once_and_nobody_else() {
     let own = format!("http://{}", nobody.host);
     let pause = r#"{"type":"pause","reason":"a look"}"#;
     let commands = "/api/v1/systems/webshop/commands";
+    assert_eq!(somebody.with("Origin", &own).post(commands, pause).status, 403, "it comes from no page of ours");
+    let somebody = somebody.with("X-Tidegate-Page", page);
     for (header, value) in [("Origin", "http://evil.example"), ("Origin", "null"), ("Sec-Fetch-Site", "cross-site")] {
         assert_eq!(somebody.with(header, value).post(commands, pause).status, 403, "{header}: {value}");
     }
@@ -111,9 +115,7 @@ fn a_server_answers_only_to_its_own_names() {
     let link = delivery.link();
     assert!(link.starts_with("https://tide.example/sign-in?secret="), "{link}");
     let log = delivery.server_log();
-    let (_, port) = log.split_once("127.0.0.1:").unwrap_or_else(|| panic!("{log}"));
-    let port: String = port.chars().take_while(char::is_ascii_digit).collect();
-    let caller = Caller { host: format!("127.0.0.1:{port}"), headers: Vec::new() };
+    let caller = Caller { host: address(&log), headers: Vec::new() };
     assert_eq!(caller.get("/healthz").text(), "ok\n");
     assert_eq!(caller.get("/readyz").text(), "ready\n");
     for (host, status) in [("tide.example", 200), ("localhost:1", 421), ("evil.example", 421), ("", 421)] {
@@ -139,4 +141,21 @@ fn where_nobody_is_to_listen_nobody_does() {
     std::fs::write(delivery.config(), text).unwrap();
     let why = delivery.refused(&["status"], 1);
     assert!(why.contains("which other machines can reach"), "{why}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_listens_at_an_address_of_its_own() {
+    let host = |delivery: &mut Delivery| {
+        delivery.serve();
+        let host = caller(delivery).host;
+        delivery.stop();
+        host.rsplit_once(':').unwrap().0.to_owned()
+    };
+    let (mut one, mut two) = (Delivery::by_hand(), Delivery::by_hand());
+    let (first, second) = (host(&mut one), host(&mut two));
+    assert!(first.starts_with("127.") && first != "127.0.0.1" && first != second, "{first} {second}");
+    assert_eq!(host(&mut one), first, "the same each time: browsers remember it");
+    one.add_settings("[server]\nlisten = '127.0.0.1:0'\n");
+    assert_eq!(host(&mut one), "127.0.0.1");
 }
