@@ -89,7 +89,8 @@ impl Nudges {
                 continue;
             }
             let repositories = answers.repositories(&system).await?;
-            let of_url = repositories.into_iter().filter(|(_, url)| url.as_deref().map(self::place) == Some(place.clone()));
+            let of_url =
+                repositories.into_iter().filter(|(_, url)| url.as_deref().map(self::place) == Some(place.clone()));
             let nudges = of_url.map(|(repository, _)| (system.clone(), Nudge::Repository { repository }));
             meant.extend(nudges);
         }

@@ -82,7 +82,8 @@ impl House {
 
     /// The rules of a file that may be put into force, with their places as they are for those in force.
     fn changed_rules(&self, rules: RulesText, state: &System) -> anyhow::Result<(String, Digest, Rules)> {
-        let in_force = state.rules.as_ref().context("no rules are in force yet: `tidegate serve` reads them and begins")?;
+        let in_force =
+            state.rules.as_ref().context("no rules are in force yet: `tidegate serve` reads them and begins")?;
         let RulesText { name, text } = rules;
         let name = printable_line(&name);
         // A path in it is from where the rules in force are, if those are on this machine.
@@ -134,8 +135,7 @@ fn supposed(suppose: Suppose, days: Option<u32>, now_ms: i64) -> anyhow::Result<
 }
 
 /// What is said where a forced push names no commit.
-pub(crate) const FORCE_NEEDS_A_COMMIT: &str =
-    "a forced push is of a commit: name it by `--commit` or `--from`";
+pub(crate) const FORCE_NEEDS_A_COMMIT: &str = "a forced push is of a commit: name it by `--commit` or `--from`";
 
 fn until(time: &str, now_ms: i64) -> anyhow::Result<i64> {
     let from_now = |_| moment::parse(&format!("in {time}"), now_ms).ok();

@@ -179,12 +179,7 @@ impl House {
     ///
     /// # Errors
     /// When there was no such run or step; when the store or the logs cannot be read.
-    pub async fn printed_by(
-        &self,
-        system: &SystemName,
-        id: &RunId,
-        step: &StepId,
-    ) -> anyhow::Result<(Run, Vec<u8>)> {
+    pub async fn printed_by(&self, system: &SystemName, id: &RunId, step: &StepId) -> anyhow::Result<(Run, Vec<u8>)> {
         let (run, objects) = (self.run(system, id).await?, self.settings.objects().open_to_read()?);
         let log = printed_by(&self.settings.logs(), &*objects, (system, &run.unique_name()), step).await?;
         if log.is_empty() && run.step(step).is_none() {

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{approvals::QuestionTold, history, versions::PromotionTold};
 use crate::{
-    engine::{CommitId, DeliveryId, Digest, Event, Nudge, Permission, Recorded, Role, Run, RunId, System, version::release::Standing},
+    engine::{
+        CommitId, DeliveryId, Digest, Event, Nudge, Permission, Recorded, Role, Run, RunId, System,
+        version::release::Standing,
+    },
     rules::{Rules, StageName, StepId, SystemName},
 };
 

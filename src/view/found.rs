@@ -72,7 +72,8 @@ impl Found {
     /// A run.
     #[must_use]
     pub fn run(system: &SystemName, run: &Run) -> Self {
-        let says = format!("{} in {}: {}", words::text_of(&run.state), run.stage, words::cause(&run.cause, &run.subject));
+        let says =
+            format!("{} in {}: {}", words::text_of(&run.state), run.stage, words::cause(&run.cause, &run.subject));
         Self { kind: FoundKind::Run, system: Some(system.clone()), name: run.id.to_string(), says }
     }
 

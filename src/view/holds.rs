@@ -65,9 +65,9 @@ impl HoldsTold {
             let decided = versions.pinned?;
             Some(PinTold { stage, decided })
         });
-        let windows = rules.iter().flat_map(|rules| {
-            rules.promotions.iter().filter_map(|promotion| WindowTold::of(rules, promotion, now_ms))
-        });
+        let windows = rules
+            .iter()
+            .flat_map(|rules| rules.promotions.iter().filter_map(|promotion| WindowTold::of(rules, promotion, now_ms)));
         Self {
             system: system.clone(),
             holds: HoldStatus::all(state),

@@ -112,7 +112,10 @@ mod tests {
         for (whole, expected) in [
             (json!({ "id": 1, "state": 2 }), json!({ "id": 1 })),
             (json!([{ "id": 1, "state": 2 }, { "state": 3 }]), json!([{ "id": 1 }, {}])),
-            (json!({ "items": [{ "id": 1, "state": 2 }], "next": "n" }), json!({ "items": [{ "id": 1 }], "next": "n" })),
+            (
+                json!({ "items": [{ "id": 1, "state": 2 }], "next": "n" }),
+                json!({ "items": [{ "id": 1 }], "next": "n" }),
+            ),
         ] {
             assert_eq!(part(whole, &names), expected);
         }

@@ -137,9 +137,7 @@ fn links(route: &Route) -> Value {
     let parts: Vec<&str> = named.iter().map(|(part, _)| *part).collect();
     let parameters: Map<String, Value> = named.iter().map(|(part, from)| ((*part).to_owned(), json!(from))).collect();
     let led_to = ROUTES.iter().filter(|other| other.parts().eq(parts.iter().copied()));
-    let link = |other: &&Route| {
-        (other.name.to_owned(), json!({ "operationId": other.name, "parameters": parameters }))
-    };
+    let link = |other: &&Route| (other.name.to_owned(), json!({ "operationId": other.name, "parameters": parameters }));
     Value::Object(led_to.map(link).collect())
 }
 

@@ -10,10 +10,7 @@ use super::{
     problem::{Problem, ProblemKind},
     strict,
 };
-use crate::{
-    house::predictions::OnlyHere,
-    view::predictions::PredictionAsked,
-};
+use crate::{house::predictions::OnlyHere, view::predictions::PredictionAsked};
 
 /// How long one may take: less than an answer may.
 const PREDICTED_WITHIN: Duration = Duration::from_secs(50);

@@ -114,8 +114,7 @@ impl Answers<'_> {
             Self::Here(house) => {
                 for system in house.systems_checked(asked, expected.is_some()).await? {
                     let progress = Progress::of(format!("checking {system}"));
-                    let checked =
-                        house.check_log(&system, expected, &|done, whole| progress.tell(done, whole)).await?;
+                    let checked = house.check_log(&system, expected, &|done, whole| progress.tell(done, whole)).await?;
                     drop(progress);
                     tell(checked)?;
                 }

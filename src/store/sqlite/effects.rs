@@ -37,7 +37,8 @@ impl SqliteStore {
                    WHERE claimed_by IS NULL AND due < ? ORDER BY due, system, id LIMIT ?";
         let rows = self.rows("look for effects that are late", query(sql).bind(before_ms).bind(limit)).await?;
         let effect = |row: &SqliteRow| {
-            let system = SystemName::new(self.place.read::<&str>(row, 0)?).map_err(|error| self.place.damaged(error))?;
+            let system =
+                SystemName::new(self.place.read::<&str>(row, 0)?).map_err(|error| self.place.damaged(error))?;
             Ok((system, EffectId::new(self.place.read::<&str>(row, 1)?), self.place.read(row, 2)?))
         };
         rows.iter().map(effect).collect()

@@ -45,7 +45,11 @@ impl HoldStatus {
             reason: freeze.reason.clone(),
             since_ms: freeze.since_ms,
             until_ms: Some(freeze.until_ms),
-            passed_by: freeze.overrides.iter().map(|(run, said)| format!("{run} ({}: {})", said.by, said.reason)).collect(),
+            passed_by: freeze
+                .overrides
+                .iter()
+                .map(|(run, said)| format!("{run} ({}: {})", said.by, said.reason))
+                .collect(),
         });
         pause.chain(freezes).collect()
     }

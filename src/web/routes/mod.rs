@@ -8,12 +8,15 @@ mod questions;
 mod row;
 mod table;
 
+pub(super) use self::row::{FIELDS, PART_OF_DOCUMENT};
 pub use self::{
     across::{APPROVALS, LOG_CHECKS, RELEASE, RELEASES, SEARCH},
     commands::{CHANGES, COMMANDS, NUDGES, PREDICTIONS},
     doors::{API, HEALTH, HOME, ME, READY, SIGN_IN, SIGN_OUT},
-    questions::{HOLDS, JOURNEY, LOG, LOGS, LOG_EVENTS, PROMOTIONS, RULES, RUN, RUNS, RUN_EXPLAINED, STATS, STATUS, SYSTEMS, SYSTEM_APPROVALS, SYSTEM_STATUS, TARGET, TARGETS, TRACE, VERSIONS},
+    questions::{
+        HOLDS, JOURNEY, LOG, LOG_EVENTS, LOGS, PROMOTIONS, RULES, RUN, RUN_EXPLAINED, RUNS, STATS, STATUS,
+        SYSTEM_APPROVALS, SYSTEM_STATUS, SYSTEMS, TARGET, TARGETS, TRACE, VERSIONS,
+    },
     row::{Answer, Method, Needs, Parameter, ParameterKind, Route, SchemaOf, encoded},
     table::ROUTES,
 };
-pub(super) use self::row::{FIELDS, PART_OF_DOCUMENT};

@@ -1,7 +1,8 @@
 //! The questions about systems.
 
 use super::row::{
-    Answer, BASE, CURSOR, Needs, Parameter, ParameterKind, QUESTION, Route, STAGE, STATE, needed, of, place, text, up_to,
+    Answer, BASE, CURSOR, Needs, Parameter, ParameterKind, QUESTION, Route, STAGE, STATE, needed, of, place, text,
+    up_to,
 };
 use crate::{
     store::Traced,
@@ -100,7 +101,10 @@ pub static LOG: Route = Route {
     name: "log",
     path: "/api/v1/systems/{system}/runs/{run}/steps/{step}/log",
     summary: "what a step printed so far; followed, until it ends",
-    query: &[Parameter { kind: ParameterKind::OneOf(&["true", "false"]), ..text("follow", "as it comes, until the step ends") }],
+    query: &[Parameter {
+        kind: ParameterKind::OneOf(&["true", "false"]),
+        ..text("follow", "as it comes, until the step ends")
+    }],
     headers: &[text("Range", "only a part: `bytes=4096-`")],
     answer: Answer::Bytes,
     problems: &[416, 429],

@@ -185,19 +185,11 @@ pub(super) const STAGE: Parameter = text("stage", "only this stage");
 pub(super) const STATE: Parameter = Parameter {
     name: "state",
     says: "only those in this state",
-    kind: ParameterKind::OneOf(&[
-        "QUEUED",
-        "RUNNING",
-        "ENDING",
-        "DONE",
-        "FAILED",
-        "ABORTED",
-        "SUPERSEDED",
-        "REJECTED",
-    ]),
+    kind: ParameterKind::OneOf(&["QUEUED", "RUNNING", "ENDING", "DONE", "FAILED", "ABORTED", "SUPERSEDED", "REJECTED"]),
     required: false,
 };
-pub(super) const SEEN: Parameter = text("If-None-Match", "the `ETag` of the answer before: 304 where nothing has changed");
+pub(super) const SEEN: Parameter =
+    text("If-None-Match", "the `ETag` of the answer before: 304 where nothing has changed");
 pub(super) const IF_MATCH: Parameter =
     text("If-Match", "the place in the log that was seen, or an `ETag`: 412 where the system has moved");
 pub(super) const KEY: Parameter =

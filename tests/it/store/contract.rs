@@ -74,7 +74,10 @@ async fn an_effect_is_claimed_once_and_not_before_it_is_due(store: Arc<dyn Store
 
     assert_eq!(store.overdue(START_MS, 9).await.unwrap(), []);
     let late = store.overdue(START_MS + 1, 2).await.unwrap();
-    assert!(late.len() == 2 && late.iter().all(|(system, _, due_ms)| (system, *due_ms) == (&shop, START_MS)), "{late:?}");
+    assert!(
+        late.len() == 2 && late.iter().all(|(system, _, due_ms)| (system, *due_ms) == (&shop, START_MS)),
+        "{late:?}"
+    );
     let one = store.claim_due("first", START_MS, 1).await.unwrap();
     let others = store.claim_due("first", START_MS, 9).await.unwrap();
     let claimed: Vec<&Claimed> = one.iter().chain(&others).collect();

@@ -2,8 +2,8 @@
 
 mod bad_calls;
 mod changes;
-mod once;
 mod far_behind;
+mod once;
 mod permitted;
 mod resources;
 mod same;

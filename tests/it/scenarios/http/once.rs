@@ -119,7 +119,8 @@ fn no_command_is_lost_or_done_twice_whenever_the_server_is_killed() {
         for (kind, command) in &commands {
             let key = format!("{kind}-{moment}");
             // A commit is vetoed by its digits.
-            let command = command.replace("\"what\":\"KEY\"", &format!("\"what\":\"abcdef{moment}\"")).replace("KEY", &key);
+            let command =
+                command.replace("\"what\":\"KEY\"", &format!("\"what\":\"abcdef{moment}\"")).replace("KEY", &key);
             let keyed = host.with_token(&ci).with("Idempotency-Key", &key);
             let text = keyed.head("POST", COMMANDS, Some(command.len())) + &command;
             let mut stream = keyed.connect();

@@ -47,14 +47,21 @@ fn open_questions_holds_and_versions_are_told_with_who_can_end_them() {
     let shown = told(&all, "run", &format!("{OF}/runs/{run}"));
     assert_eq!(shown["asks_for"], question["digest"], "an approval is of what is told");
     assert_eq!(told(&all, "approvals", "/api/v1/approvals"), questions);
-    assert_eq!(told(&other, "approvals", "/api/v1/approvals")["items"], json!([]), "it is of a system that is not theirs");
+    assert_eq!(
+        told(&other, "approvals", "/api/v1/approvals")["items"],
+        json!([]),
+        "it is of a system that is not theirs"
+    );
     assert_eq!(other.get("/api/v1/approvals?system=webshop").status, 404);
 
     delivery.granted(&["freeze", "--system", "webshop", "--stage", "qa", "--for", "3h", "--reason", "the fair"]);
     delivery.granted(&["veto", "ffffffff", "--system", "webshop", "--reason", "it leaks"]);
     let held = told(&all, "holds", &format!("{OF}/holds"));
     let (freeze, veto) = (&held["holds"][0], &held["vetoes"][0]);
-    assert_eq!((&freeze["name"], &freeze["reason"], &freeze["by"]), (&json!("freeze-1"), &json!("the fair"), &json!("tester")));
+    assert_eq!(
+        (&freeze["name"], &freeze["reason"], &freeze["by"]),
+        (&json!("freeze-1"), &json!("the fair"), &json!("tester"))
+    );
     assert!(freeze["until_ms"].as_i64() > freeze["since_ms"].as_i64(), "{freeze}");
     assert_eq!((&veto["what"], &veto["reason"]), (&json!("ffffffff"), &json!("it leaks")));
     assert!(held["windows"].is_array() && held["pins"] == json!([]), "{held}");
@@ -92,7 +99,8 @@ fn a_text_is_found_in_what_its_seeker_may_look_at() {
     let run = delivery.asking("deliver", "dev").id.to_string();
     let found = |caller: &Caller, text: &str| {
         let found = told(caller, "search", &format!("/api/v1/search?q={text}"));
-        let named = |found: &Value| (found["kind"].as_str().unwrap().to_owned(), found["name"].as_str().unwrap().to_owned());
+        let named =
+            |found: &Value| (found["kind"].as_str().unwrap().to_owned(), found["name"].as_str().unwrap().to_owned());
         found["items"].as_array().unwrap().iter().map(named).collect::<Vec<_>>()
     };
     let has = |text: &str, kind: &str, name: &str| {
@@ -133,7 +141,10 @@ fn a_part_of_a_document_is_no_whole_one_and_names_are_known() {
     assert!(wrong.status == 400 && wrong.text().contains("there is no field `colour` here; there are: "), "{wrong:?}");
 
     let me = told(&all, "me", "/api/v1/me");
-    assert_eq!(me["permissions"], json!([{ "system": "webshop", "everywhere": ["view", "operate", "hold"], "stages": {} }]));
+    assert_eq!(
+        me["permissions"],
+        json!([{ "system": "webshop", "everywhere": ["view", "operate", "hold"], "stages": {} }])
+    );
 }
 
 #[test]
@@ -196,7 +207,9 @@ fn predictions_have_places_and_touch_nothing() {
     let count = |status: u16| answers.iter().filter(|answer| answer.status == status).count();
     assert_eq!(count(200) + count(429) + count(503), 12, "{answers:?}");
     assert!(count(200) >= 1 && count(429) >= 1, "{answers:?}");
-    assert!(answers.iter().filter(|answer| answer.status != 200).all(|answer| answer.headers.contains_key("retry-after")));
+    assert!(
+        answers.iter().filter(|answer| answer.status != 200).all(|answer| answer.headers.contains_key("retry-after"))
+    );
     let ada = nobody.with_token(&ada);
     for (bad, status, said) in [
         (r#"{"suppose":{"type":"dance"}}"#, 422, "unknown variant"),

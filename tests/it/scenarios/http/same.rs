@@ -295,7 +295,10 @@ fn predictions_checks_nudges_and_releases_are_the_same_from_any_machine() {
     }
     let mistaken = ways.by_server(&["simulate", "until", "3d", "--system", "webshop", "--rules", wrong]);
     assert_eq!(mistaken.status.code(), Some(4), "{mistaken:?}");
-    assert_eq!(mistaken.stdout, ways.by_store(&["simulate", "until", "3d", "--system", "webshop", "--rules", wrong]).stdout);
+    assert_eq!(
+        mistaken.stdout,
+        ways.by_store(&["simulate", "until", "3d", "--system", "webshop", "--rules", wrong]).stdout
+    );
 
     // Asked there, it is known here.
     let said = |output: Output| {
@@ -310,8 +313,9 @@ fn predictions_checks_nudges_and_releases_are_the_same_from_any_machine() {
     let ask = ["release", "fair", "--systems", "webshop", "--from", "dev", "--to", "qa"];
     let begun = said(ways.by_server(&ask));
     assert_eq!(begun, "fair is on its way: `tidegate release fair` shows how far\n");
-    delivery.wait("its promotion", |state| (state.all_runs().any(|run| run.release().is_some())).then_some(()));
-    delivery.quiet_in("qa");
+    delivery.wait("its promotion", |state| {
+        state.all_runs().any(|run| run.release().is_some() && run.state.is_ended()).then_some(())
+    });
     ways.same(&["release", "fair"]);
     ways.same(&["-o", "json", "release", "fair"]);
     let viewer = token(&delivery, "looks", "viewer", &[]);

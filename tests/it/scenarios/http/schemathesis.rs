@@ -38,9 +38,10 @@ expected-statuses = ["2xx", "3xx", 400, 401, 403, 404, 409, 412, 413, 416, 422, 
 /// Where the program is; nothing where it is not, which is said.
 fn program() -> Option<String> {
     let named = std::env::var("TIDEGATE_SCHEMATHESIS").unwrap_or_else(|_| "st".to_owned());
-    let is_there = Command::new(&named).arg("--version").output().is_ok_and(|output| {
-        output.status.success() && output.stdout.starts_with(b"st, version ")
-    });
+    let is_there = Command::new(&named)
+        .arg("--version")
+        .output()
+        .is_ok_and(|output| output.status.success() && output.stdout.starts_with(b"st, version "));
     if !is_there {
         println!("left out: there is no Schemathesis, which `scripts/test` installs where there is Python");
     }
@@ -70,7 +71,16 @@ fn every_answer_is_one_that_the_description_knows() {
         // A stream has no end; its own tests read it.
         run.args(["run", &format!("{url}/api"), "--checks", "all", "--continue-on-failure", "--no-color"])
             .args(["--exclude-operation-id", "changes"])
-            .args(["--max-examples", EXAMPLES, "--request-timeout", "30", "--seed", "1", "--generation-database", "none"])
+            .args([
+                "--max-examples",
+                EXAMPLES,
+                "--request-timeout",
+                "30",
+                "--seed",
+                "1",
+                "--generation-database",
+                "none",
+            ])
             .current_dir(delivery.root());
         if let Some(token) = token {
             run.args(["-H", &format!("Authorization: Bearer {token}")]);
