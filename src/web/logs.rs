@@ -81,7 +81,7 @@ impl Follower {
             if let Some(new) = log.get(told..).filter(|new| !new.is_empty()) {
                 let said = self.to.send(Ok(Bytes::copy_from_slice(new)));
                 let said = self.server.stop.run_until_cancelled(said).await;
-                if !said.is_some_and(|said| said.is_ok()) {
+                if said.is_none_or(|said| said.is_err()) {
                     return;
                 }
                 told = log.len();

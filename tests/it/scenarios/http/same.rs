@@ -313,8 +313,9 @@ fn predictions_checks_nudges_and_releases_are_the_same_from_any_machine() {
     let ask = ["release", "fair", "--systems", "webshop", "--from", "dev", "--to", "qa"];
     let begun = said(ways.by_server(&ask));
     assert_eq!(begun, "fair is on its way: `tidegate release fair` shows how far\n");
-    delivery.wait("its promotion", |state| (state.all_runs().any(|run| run.release().is_some())).then_some(()));
-    delivery.quiet_in("qa");
+    delivery.wait("its promotion", |state| {
+        state.all_runs().any(|run| run.release().is_some() && run.state.is_ended()).then_some(())
+    });
     ways.same(&["release", "fair"]);
     ways.same(&["-o", "json", "release", "fair"]);
     let viewer = token(&delivery, "looks", "viewer", &[]);
