@@ -38,7 +38,7 @@ fn with_a_certificate_the_server_speaks_tls_and_nothing_else() {
     let mut delivery = Delivery::by_hand();
     std::fs::write(delivery.root().join("chain.pem"), chain).unwrap();
     std::fs::write(delivery.root().join("key.pem"), &key).unwrap();
-    delivery.add_settings("[server]\ncertificate = 'chain.pem'\nkey = 'key.pem'\n");
+    delivery.add_settings("[server]\nlisten = '127.0.0.1:0'\ncertificate = 'chain.pem'\nkey = 'key.pem'\n");
     delivery.serve();
     let link = delivery.link();
     let (host, path) = link.strip_prefix("https://127.0.0.1:").unwrap().split_once('/').unwrap();
