@@ -114,7 +114,7 @@ impl Create {
             revoked_ms: None,
         };
         let until = explain::time(kept.expires_ms);
-        if !house.ledger.store().note_token(TokenNote::Made(kept)).await? {
+        if !house.ledger.store().note(TokenNote::Made(kept).into()).await? {
             bail!("there is or was a token `{name}`: take another name");
         }
         match output {
@@ -157,7 +157,7 @@ fn line(token: &Kept, width: usize, now_ms: i64) -> String {
 async fn revoke(config: &Path, output: Output, name: String) -> anyhow::Result<()> {
     let house = House::open(config).await?;
     let at_ms = now_ms();
-    if !house.ledger.store().note_token(TokenNote::Revoked { name: name.clone(), at_ms }).await? {
+    if !house.ledger.store().note(TokenNote::Revoked { name: name.clone(), at_ms }.into()).await? {
         bail!("there is no token `{name}` that could end; `tidegate token list` lists them");
     }
     output.done(&format!("{name} has ended"), &serde_json::json!({ "name": name, "revoked_ms": at_ms }))

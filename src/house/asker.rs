@@ -72,6 +72,18 @@ pub(crate) fn token_principal(name: &str) -> String {
     format!("token/{name}")
 }
 
+impl User {
+    /// How they come in over HTTP: `link`, `token`, or the name of an issuer.
+    #[must_use]
+    pub fn way_in(&self) -> &str {
+        match self {
+            Self::Os(_) => "link",
+            Self::Token(_) => "token",
+            Self::Issuer(identity) => &identity.issuer,
+        }
+    }
+}
+
 impl From<OsUser> for User {
     fn from(user: OsUser) -> Self {
         Self::Os(user)

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     net::SocketAddr,
+    num::NonZeroU32,
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -11,7 +12,10 @@ use anyhow::bail;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::issuers::{self, IssuerSettings};
+use super::{
+    forwarding::{Forwarding, Proxies},
+    issuers::{self, IssuerSettings},
+};
 
 /// How the server is asked by those who cannot open its database.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
@@ -28,6 +32,15 @@ pub struct ServerSettings {
     /// What people type to reach it, such as `https://tidegate.example.com`; without it, the address where it listens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub url: Option<String>,
+    /// The addresses of proxies before it, such as `127.0.0.1` or `10.0.0.0/8`: where a call comes from is what they say. Nobody
+    /// else is heard on that.
+    #[serde(skip_serializing_if = "Proxies::is_empty")]
+    pub proxies: Proxies,
+    /// The header in which they say it.
+    pub forwarded_header: Forwarding,
+    /// How many calls a second each person, program and address may make, of which those of ten seconds are saved up; 50 at first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub calls_per_second: Option<NonZeroU32>,
     /// The file of the certificate, in PEM, with those that lead to its root. An address of other machines needs it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<PathBuf>,
@@ -121,10 +134,11 @@ impl ServerSettings {
         if let Listen::At(address) = self.listen
             && !address.ip().is_loopback()
             && self.certificate.is_none()
+            && self.proxies.is_empty()
         {
             bail!(
-                "`listen` of [server] is {address}, which other machines can reach: name a `certificate` and its `key`, or \
-                 listen at 127.0.0.1 and let a proxy on this machine speak TLS"
+                "`listen` of [server] is {address}, which other machines can reach: name a `certificate` and its `key`, or the \
+                 `proxies` that speak TLS for it, or listen at 127.0.0.1 and let a proxy on this machine do that"
             );
         }
         Ok(())
@@ -155,6 +169,7 @@ mod tests {
             "listen = 'loopback'",
             "listen = '[::1]:8080'\nurl = 'https://tide.example'",
             "listen = '0.0.0.0:443'\ncertificate = 'c.pem'\nkey = 'k.pem'",
+            "listen = '0.0.0.0:80'\nproxies = ['10.1.0.0/16', '127.0.0.1', 'fd00::7']\nforwarded_header = 'forwarded'",
         ] {
             checked(good).unwrap_or_else(|error| panic!("{good}: {error}"));
         }
@@ -170,6 +185,9 @@ mod tests {
             ("url = 'tide.example'", "write it as `https://"),
             ("url = 'https://tide.example/x'", "without a path"),
             ("url = 'https://a@tide.example'", "without a path"),
+            ("proxies = ['proxy.example']", "write `127.0.0.1`, or `10.0.0.0/8`"),
+            ("forwarded_header = 'x-real-ip'", "unknown variant"),
+            ("calls_per_second = 0", "nonzero"),
             ("port = 80", "unknown field"),
         ] {
             let error = checked(bad).expect_err(bad);

@@ -6,8 +6,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
-    InstallationSecret, LogRow, Session, SessionNote, Standing, StoreError, Token, TokenHash, TokenNote,
-    standing::Snapshot,
+    CallNote, InstallationSecret, LogRow, Note, Session, Standing, StoreError, Token, TokenHash, standing::Snapshot,
 };
 use crate::{
     engine::{Artifact, Decision, Effect, EffectId, Event, Link, Recorded, Run, RunId, RunState},
@@ -105,17 +104,17 @@ pub trait Store: Send + Sync {
     /// What programs sign in with, by name: those that ended too.
     async fn tokens(&self) -> Result<Vec<Token>, StoreError>;
 
-    /// Notes what becomes of a token. Whether it became so: a name is given once, and nothing ends twice.
-    async fn note_token(&self, note: TokenNote) -> Result<bool, StoreError>;
+    /// Notes what becomes of whoever asks over HTTP. Whether it became so: a name is given once, and nothing ends twice.
+    async fn note(&self, note: Note) -> Result<bool, StoreError>;
+
+    /// The newest calls that asked for something to be done, the newest first: of a system, or all.
+    async fn calls(&self, system: Option<&SystemName>, limit: u32) -> Result<Vec<CallNote>, StoreError>;
 
     /// The session of the secret with this hash, whether it lasts or not.
     async fn session(&self, hash: TokenHash) -> Result<Option<Session>, StoreError>;
 
     /// All sessions, the newest first; some of them may have ended.
     async fn sessions(&self) -> Result<Vec<Session>, StoreError>;
-
-    /// Notes what becomes of a session. Whether it became so: nothing ends twice.
-    async fn note_session(&self, note: SessionNote) -> Result<bool, StoreError>;
 
     /// Every system that anything stored speaks of, also one without a head. For checks.
     async fn named_anywhere(&self) -> Result<BTreeSet<SystemName>, StoreError>;

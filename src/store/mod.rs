@@ -4,6 +4,7 @@
 //! newest snapshot with the facts after it folded in, which gives the same bytes (I6). [`Ledger`] keeps these states in memory
 //! and is the way in for all others.
 
+mod calls;
 mod chain;
 mod contract;
 mod error;
@@ -18,6 +19,7 @@ mod tokens;
 mod trace;
 mod verify;
 
+pub use calls::{CallNote, Note};
 pub use chain::LogRow;
 pub use contract::{Claimed, Direction, RunFilter, SNAPSHOT_EVERY, Store};
 pub use error::StoreError;

@@ -33,7 +33,7 @@ pub(crate) fn words(event: &Event, paint: Painter) -> String {
             Some(by) => format!("{} asked to {}", said(by), what.clause()),
             None => format!("there may be news: {}", what.clause()),
         },
-        Event::Command { by, command, key: _ } => format!("{} {}", said(by), asked(command)),
+        Event::Command { by, command, key: _ } => format!("{} {}", said(by), asked_for(command)),
         Event::Outcome { effect, outcome, .. } => outcome_words(effect, outcome, paint),
     }
 }
@@ -51,7 +51,8 @@ fn said(by: &Principal) -> String {
     if by.asked_by.is_some() { format!("{said},") } else { said }
 }
 
-fn asked(command: &Command) -> String {
+/// What a command asks for: "asked to promote dev to qa".
+pub(crate) fn asked_for(command: &Command) -> String {
     match command {
         Command::Run { rule, stage, on: None } => format!("started {rule} in {stage}"),
         Command::Run { rule, stage, on: Some(StartOn::Tag(tag)) } => format!("started {rule} in {stage} for tag {tag}"),

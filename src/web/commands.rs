@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{
     call::{Answered, Call, json},
+    came_of::CameOf,
     problem::{Problem, ProblemKind},
     strict,
 };
@@ -48,7 +49,9 @@ pub(super) fn command(call: Call) -> Pin<Box<dyn Future<Output = Answered> + Sen
                 }
             },
         };
-        json(&done, None)
+        let mut response = json(&done, None)?;
+        response.extensions_mut().insert(CameOf { seq: Some(done.seq), ..CameOf::default() });
+        Ok(response)
     })
 }
 

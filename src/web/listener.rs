@@ -1,7 +1,11 @@
 //! Listens for HTTP, and bounds what any connection may take: how many there are, how long they may be silent, how much they send
 //! before anything is read, and how long they may leave an answer unread.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context;
 use hyper::server::conn::http1;
@@ -18,8 +22,10 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
+use tower_http::add_extension::AddExtension;
 
 use super::{
+    caller::Peer,
     loopback, openapi, origin,
     patient::Patient,
     router,
@@ -48,6 +54,9 @@ const READ_WITHIN: Duration = Duration::from_secs(20);
 const ENDS_WITHIN: Duration = Duration::from_secs(5);
 /// How long nobody is accepted after that failed: no file was free.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// The router, with the address at the other end of a connection.
+type Answering = AddExtension<axum::Router, Peer>;
 
 /// A listener that is bound, and answers nobody yet.
 pub struct Listening {
@@ -120,21 +129,31 @@ impl Listening {
         Arc::new(server)
     }
 
+    /// Whether what somebody sends is read: without TLS, other machines could read it too, unless a proxy speaks TLS for us.
+    fn is_heard(&self, peer: IpAddr) -> bool {
+        self.tls.is_some() || self.address.ip().is_loopback() || self.settings.proxies.has(peer)
+    }
+
     /// Answers until the server is told to stop: then nobody new is accepted, streams end, and calls that go on may end.
     pub async fn answer(self, server: Arc<Server>) {
         let (router, stop) = (router::router(&server), server.stop.clone());
         let (places, graceful) = (Arc::new(Semaphore::new(MOST_CONNECTIONS)), GracefulShutdown::new());
         while let Some(place) = stop.run_until_cancelled(Arc::clone(&places).acquire_owned()).await {
-            let stream = match stop.run_until_cancelled(self.listener.accept()).await {
+            let (stream, peer) = match stop.run_until_cancelled(self.listener.accept()).await {
                 None => break,
-                Some(Ok((stream, _))) => stream,
+                Some(Ok((stream, peer))) => (stream, peer.ip()),
                 Some(Err(error)) => {
                     tracing::warn!(%error, "nobody can connect");
                     sleep(PAUSE).await;
                     continue;
                 }
             };
-            let (tls, router, watcher) = (self.tls.clone(), router.clone(), graceful.watcher());
+            if !self.is_heard(peer) {
+                tracing::warn!(%peer, "whoever is no proxy of `proxies` is not heard without TLS");
+                continue;
+            }
+            let router = AddExtension::new(router.clone(), Peer(peer));
+            let (tls, watcher) = (self.tls.clone(), graceful.watcher());
             tokio::spawn(async move {
                 let _place = place;
                 if let Err(error) = connected(stream, tls, router, watcher).await {
@@ -152,7 +171,7 @@ impl Listening {
 async fn connected(
     stream: TcpStream,
     tls: Option<TlsAcceptor>,
-    router: axum::Router,
+    router: Answering,
     watcher: Watcher,
 ) -> anyhow::Result<()> {
     // Events are small, and wait for nothing.
@@ -163,7 +182,7 @@ async fn connected(
     }
 }
 
-async fn serve<S>(stream: S, router: axum::Router, watcher: Watcher) -> anyhow::Result<()>
+async fn serve<S>(stream: S, router: Answering, watcher: Watcher) -> anyhow::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

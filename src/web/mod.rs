@@ -1,9 +1,12 @@
 //! The server over HTTP: programs and people ask it what they ask on the command line, and are told the same. One table of routes
 //! is the whole of it; the listener, the checks and the description are made from that.
 
+mod account;
 mod approvals;
 mod attempt;
 mod call;
+mod caller;
+mod came_of;
 mod changes;
 mod commands;
 mod cookies;
@@ -12,6 +15,7 @@ mod fields;
 mod identity;
 mod issuer_http;
 mod issuers;
+mod limits;
 mod listener;
 mod log_checks;
 mod logs;

@@ -158,7 +158,7 @@ fn links(route: &Route) -> Value {
 
 /// The statuses of the problems that a route may answer with.
 fn statuses(route: &Route) -> Vec<u16> {
-    let of_all: &[u16] = &[400, 421, 500, 503];
+    let of_all: &[u16] = &[400, 421, 429, 500, 503];
     let of_people: &[u16] = if route.needs == Needs::Nothing { &[] } else { &[401, 403] };
     let of_systems: &[u16] = if route.path.contains("/systems") || !route.query.is_empty() { &[404, 413] } else { &[] };
     let of_posts: &[u16] = if route.method == Method::Post { &[403, 408, 413] } else { &[408, 413] };

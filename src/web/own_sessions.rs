@@ -71,7 +71,7 @@ pub(super) fn end(call: Call) -> Answering {
     Box::pin(async move {
         let id = call.part("session", |id| Ok(id.to_owned()))?;
         let is_own = own(&call).await?.iter().any(|session| session.id == id);
-        if !is_own || !call.house.ledger.store().note_session(SessionNote::Ended { id: id.clone() }).await? {
+        if !is_own || !call.house.ledger.store().note(SessionNote::Ended { id: id.clone() }.into()).await? {
             return Err(
                 Problem::not_found("you have no such session").hint("`/api/v1/sessions` lists those that you have")
             );

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How long somebody waits before the same may succeed, in seconds.
-const AGAIN_AFTER: &str = "5";
+const AGAIN_AFTER_S: u32 = 5;
 
 /// Why something was not answered. It is small, for it is handed on wherever something may fail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -37,6 +37,9 @@ pub struct Problem {
     /// Who may do it, where whoever asked may not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub who_could: Option<Box<str>>,
+    /// After how many seconds it may be asked again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again_after_s: Option<u32>,
     /// The part of what was asked that is wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub field: Option<Box<str>>,
@@ -128,7 +131,17 @@ impl Problem {
     pub(super) fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
         let (status, title) = kind.status();
         let (title, detail) = (title.to_owned(), detail.into());
-        Self { kind, title, status, detail, hint: None, who_could: None, field: None, mistakes: None }
+        Self {
+            kind,
+            title,
+            status,
+            detail,
+            hint: None,
+            who_could: None,
+            again_after_s: None,
+            field: None,
+            mistakes: None,
+        }
     }
 
     /// What cannot be understood, and in which part of what was asked.
@@ -156,7 +169,7 @@ impl Problem {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"tidegate\""));
             }
             ProblemKind::Unavailable | ProblemKind::TooMuch => {
-                headers.insert(header::RETRY_AFTER, HeaderValue::from_static(AGAIN_AFTER));
+                headers.insert(header::RETRY_AFTER, self.again_after_s.unwrap_or(AGAIN_AFTER_S).into());
             }
             _ => {}
         }

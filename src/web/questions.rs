@@ -57,10 +57,9 @@ pub(super) fn me(call: Call) -> Answering {
     Box::pin(async move {
         let who = call.who()?;
         let by = call.house.settings.principal(who)?;
-        let (signed_in_by, role) = match &who.user {
-            User::Os(_) => ("link", None),
-            User::Token(token) => ("token", Some(token.role)),
-            User::Issuer(identity) => (identity.issuer.as_str(), None),
+        let role = match &who.user {
+            User::Token(token) => Some(token.role),
+            User::Os(_) | User::Issuer(_) => None,
         };
         let systems = call.house.visible_systems(who).await.unwrap_or_default();
         let groups = by.groups.iter().cloned().collect();
@@ -68,7 +67,7 @@ pub(super) fn me(call: Call) -> Answering {
             Some(SignedIn::Session { secret, .. }) => Some(page_token(secret)),
             Some(SignedIn::Token { .. }) | None => None,
         };
-        let (name, signed_in_by) = (by.said(), signed_in_by.to_owned());
+        let (name, signed_in_by) = (by.said(), who.user.way_in().to_owned());
         let permissions = call.house.permissions(who, &systems).await?;
         call.of_more(Me { name, groups, signed_in_by, role, systems, page_token, permissions }).await
     })

@@ -18,7 +18,7 @@ pub(super) fn ready(call: Call) -> Pin<Box<dyn Future<Output = Answered> + Send>
     Box::pin(async move {
         let store = call.house.ledger.store();
         // It notes nothing, and takes what writing takes.
-        store.note_token(TokenNote::Used { name: String::new(), at_ms: now_ms() }).await?;
+        store.note(TokenNote::Used { name: String::new(), at_ms: now_ms() }.into()).await?;
         let now_ms = now_ms();
         let late = store.overdue(now_ms - DUE_FOR_MS, MOST_LATE).await?;
         if late.is_empty() {

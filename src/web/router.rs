@@ -1,7 +1,12 @@
 //! The router, made from the table of routes, and what every call must satisfy before a handler sees it: its host, its origin, who
 //! asks, what they may, what it says and how long it is.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -21,13 +26,16 @@ use tower_http::{
 };
 
 use super::{
-    call::{Call, visible},
+    account::Account,
+    call::{Answered, Call, visible},
+    caller::Peer,
     fields, origin, page_token,
     pages::{HasSecret, elsewhere, reads_pages},
     problem::{Problem, ProblemKind},
     routes::{Answer, FIELDS, Method, Needs, ParameterKind, ROUTES, Route, SIGN_IN, encoded},
     server::Server,
 };
+use crate::house::House;
 
 /// How much may be sent, in bytes: a command with a long reason.
 const MOST_BODY_BYTES: usize = 64 * 1024;
@@ -61,14 +69,13 @@ pub(super) fn router(server: &Arc<Server>) -> Router {
         };
         let answer = move |State(server): State<Arc<Server>>, parts: Result<RawPathParams, _>, request: Request| async move {
             let parts = parts.map_err(|_: axum::extract::rejection::RawPathParamsRejection| not_utf8());
-            let answered = match parts {
+            match parts {
                 Ok(parts) => {
                     let parts = parts.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
                     answer(server, route, parts, request).await
                 }
-                Err(problem) => Err(problem),
-            };
-            answered.unwrap_or_else(|problem| problem.response())
+                Err(problem) => problem.response(),
+            }
         };
         let methods = paths.remove(route.path).unwrap_or_default();
         paths.insert(route.path, methods.merge(on(filter, answer)));
@@ -110,20 +117,49 @@ async fn for_browsers(mut response: Response<Body>) -> Response<Body> {
     response.into_response()
 }
 
-/// Checks a call, has it handled, and says what came of it.
+/// Answers a call, and takes account of it where it asks for something to be done.
 async fn answer(
     server: Arc<Server>,
     route: &'static Route,
     path: BTreeMap<String, String>,
     request: Request,
-) -> Result<Response<Body>, Problem> {
+) -> Response<Body> {
+    let house = server.house();
+    let peer = request.extensions().get::<Peer>().copied().unwrap_or(Peer(IpAddr::V4(Ipv4Addr::UNSPECIFIED)));
+    let settings = &house.settings.server;
+    let from = peer.caller(request.headers(), &settings.proxies, settings.forwarded_header);
+    let mut account = Account::begin(route, &path, from);
+    let answered = handle((&server, &house), route, path, request, &mut account).await;
+    account.end(&server, &house, answered).await
+}
+
+/// Checks a call, has it handled, and says what came of it.
+async fn handle(
+    (server, house): (&Arc<Server>, &Arc<House>),
+    route: &'static Route,
+    path: BTreeMap<String, String>,
+    request: Request,
+    account: &mut Account,
+) -> Answered {
     let (head, body) = request.into_parts();
     origin::host_is_ours(&head.headers, &head.uri, &server.hosts)?;
-    let house = server.house();
+    if route.is_sign_in(&head.uri) {
+        server.limits.of_try(account.from)?;
+    }
     let signed_in = match route.needs {
-        Needs::Nothing => None,
-        Needs::SignedIn | Needs::View | Needs::Command => server.signed_in(&head.headers, &house).await?,
+        Needs::Nothing => Ok(None),
+        Needs::SignedIn | Needs::View | Needs::Command => server.signed_in(&head.headers, house).await,
     };
+    match &signed_in {
+        Ok(Some((who, _))) => {
+            account.is_by(who, house);
+            server.limits.of_person(&who.user.to_string())?;
+        }
+        Ok(None) => server.limits.of_address(account.from)?,
+        Err(problem) if problem.kind == ProblemKind::NotSignedIn => server.limits.of_try(account.from)?,
+        Err(_) => {}
+    }
+    let signed_in = signed_in?;
     let (who, signed_in) = match (route.needs, signed_in) {
         (Needs::Nothing, _) => (None, None),
         (_, Some((who, signed_in))) => (Some(who), Some(signed_in)),
@@ -141,7 +177,7 @@ async fn answer(
     let system = match (route.needs, &who) {
         (Needs::View | Needs::Command, Some(who)) => {
             let name = path.get("system").map_or("", String::as_str);
-            Some(visible(&house, who, name).await?)
+            Some(visible(house, who, name).await?)
         }
         _ => None,
     };
@@ -156,10 +192,12 @@ async fn answer(
         Ok(Err(error)) => return Err(Problem::new(ProblemKind::BadRequest, error.to_string())),
         Err(_) => return Err(Problem::new(ProblemKind::TooSlow, "what was sent came too slowly")),
     };
+    account.says(&body);
     if route.method != Method::Get {
         page_token::check(signed_in.as_ref(), &head.headers, &body)?;
     }
     let (method, headers) = (route.method, head.headers);
+    let (server, house) = (Arc::clone(server), Arc::clone(house));
     let call = Call { server, house, who, signed_in, system, path, query, headers, body };
     // In a task of its own: whoever goes away does not take back half of what they asked for.
     let handled = tokio::spawn((route.handler)(call));

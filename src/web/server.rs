@@ -14,6 +14,7 @@ use super::{
     attempt::Ended,
     cookies::cookies,
     issuers::Issuers,
+    limits::{CALLS_PER_SECOND, Limits},
     places::PerPerson,
     problem::{Problem, ProblemKind},
     sessions::{self, Links, NOTED_EVERY_MS, TOKEN_PREFIX, hash_of},
@@ -56,6 +57,7 @@ pub struct Server {
     /// The description of the API.
     pub(super) description: String,
     pub(super) stop: CancellationToken,
+    pub(super) limits: Limits,
     heavy: Semaphore,
     streams: PerPerson,
     predictions: (Arc<Semaphore>, PerPerson),
@@ -90,6 +92,7 @@ impl Server {
         stop: CancellationToken,
     ) -> Self {
         let stamp = stamp(&house.settings);
+        let limits = Limits::new(house.settings.server.calls_per_second.unwrap_or(CALLS_PER_SECOND));
         Self {
             house: RwLock::new((house, stamp)),
             links: Links::default(),
@@ -100,6 +103,7 @@ impl Server {
             hosts,
             description,
             stop,
+            limits,
             heavy: Semaphore::new(MOST_HEAVY),
             streams: PerPerson::new(MOST_STREAMS_OF_ONE),
             predictions: (Arc::new(Semaphore::new(MOST_PREDICTIONS)), PerPerson::new(MOST_PREDICTIONS_OF_ONE)),
@@ -246,7 +250,7 @@ async fn by_token(token: &str, house: &House) -> Result<Option<(Asker, SignedIn)
     let Some(known) = known else { return Ok(None) };
     if known.used_ms.is_none_or(|used_ms| now_ms - used_ms >= NOTED_EVERY_MS) {
         let used = TokenNote::Used { name: known.name.clone(), at_ms: now_ms };
-        if let Err(error) = store.note_token(used).await {
+        if let Err(error) = store.note(used.into()).await {
             tracing::debug!(%error, "the use of a token was not noted");
         }
     }

@@ -82,7 +82,7 @@ pub(super) async fn begin(house: &House, owner: SessionOwner, headers: &HeaderMa
         used_ms: now_ms,
         ends_ms: now_ms + LONGEST_MS,
     };
-    house.ledger.store().note_session(SessionNote::Begun { session, most: MOST_SESSIONS }).await?;
+    house.ledger.store().note(SessionNote::Begun { session, most: MOST_SESSIONS }.into()).await?;
     Ok(secret)
 }
 
@@ -97,7 +97,7 @@ pub(super) async fn note_use(house: &House, session: &Session) {
     let at_ms = now_ms();
     if at_ms - session.used_ms >= NOTED_EVERY_MS {
         let used = SessionNote::Used { id: session.id.clone(), at_ms };
-        if let Err(error) = house.ledger.store().note_session(used).await {
+        if let Err(error) = house.ledger.store().note(used.into()).await {
             tracing::debug!(%error, "the use of a session was not noted");
         }
     }

@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use super::{
     attempt::{Attempt, LASTS_MS, place},
     call::{Answered, Call, text},
+    came_of::CameOf,
     cookies::{cookies, set_cookie},
     issuers::Refusal,
     pages::{Page, elsewhere},
@@ -17,7 +18,7 @@ use super::{
 };
 use crate::{
     house::{
-        asker::{Asker, User},
+        asker::{Asker, OsUser, User},
         issuers::IssuerSettings,
         now_ms,
     },
@@ -144,13 +145,17 @@ async fn admitted(call: &Call, settings: &IssuerSettings, identity: Identity, to
             format!("\"{person}\" = \"YOUR NAME\" in `people` of the issuer {issuer}"),
         ),
     };
-    Page::new(title)
+    let mut response = Page::new(title)
         .says(format!(
             "{issuer} knows you as {person}, and tidegate.toml lists nobody of that name. You may look at nothing."
         ))
         .says(format!("Ask whoever looks after Tidegate to add to tidegate.toml: {asks}. Then sign in again."))
         .link("/sign-in", "Sign in again")
-        .response(StatusCode::FORBIDDEN)
+        .response(StatusCode::FORBIDDEN)?;
+    let why = format!("tidegate.toml lists nobody of the name {person}");
+    let who = Some((who.user.to_string(), issuer.clone()));
+    response.extensions_mut().insert(CameOf { who, why: Some(why), seq: None });
+    Ok(response)
 }
 
 /// Tells a browser that nobody has signed in. Why, the log says.
@@ -170,7 +175,10 @@ fn refused(settings: &IssuerSettings, refusal: &Refusal) -> Answered {
             (page, StatusCode::SERVICE_UNAVAILABLE)
         }
     };
-    page.link("/sign-in", "Begin again").response(status)
+    let mut response = page.link("/sign-in", "Begin again").response(status)?;
+    let (Refusal::NotGood(why) | Refusal::Down(why)) = refusal;
+    response.extensions_mut().insert(CameOf { why: Some(why.clone()), ..CameOf::default() });
+    Ok(response)
 }
 
 fn issuer(call: &Call) -> Result<&IssuerSettings, Problem> {
@@ -187,7 +195,7 @@ fn back(call: &Call, settings: &IssuerSettings) -> String {
 pub(super) fn sign_out(call: Call) -> Answering {
     Box::pin(async move {
         if let Some(SignedIn::Session { session, .. }) = &call.signed_in {
-            call.house.ledger.store().note_session(SessionNote::Ended { id: session.id.clone() }).await?;
+            call.house.ledger.store().note(SessionNote::Ended { id: session.id.clone() }.into()).await?;
         }
         let mut response = if super::page_token::is_form(&call.headers) {
             elsewhere("/sign-in")?
@@ -201,15 +209,22 @@ pub(super) fn sign_out(call: Call) -> Answering {
 
 /// Begins a session, under a secret that nobody had before; the one that this browser had ends.
 async fn begin(call: &Call, owner: SessionOwner, to: &str) -> Answered {
-    let name = call.server.cookie();
-    for secret in cookies(&call.headers, &name) {
+    let cookie = call.server.cookie();
+    for secret in cookies(&call.headers, &cookie) {
         if let Some(before) = sessions::find(&call.house, secret).await? {
-            call.house.ledger.store().note_session(SessionNote::Ended { id: before.id }).await?;
+            call.house.ledger.store().note(SessionNote::Ended { id: before.id }.into()).await?;
         }
     }
+    let who = match &owner {
+        SessionOwner::Link { .. } => User::Os(OsUser::current()),
+        SessionOwner::Issuer(identity) => User::Issuer(identity.clone()),
+    };
+    let way_in = who.way_in().to_owned();
+    let name = call.house.settings.principal(&Asker { user: who, in_name_of: None })?.said();
     let secret = sessions::begin(&call.house, owner, &call.headers).await?;
     let mut response = elsewhere(to)?;
-    set_cookie(&mut response, call.server.is_https(), (&name, &secret), None)?;
+    response.extensions_mut().insert(CameOf { who: Some((name, way_in)), ..CameOf::default() });
+    set_cookie(&mut response, call.server.is_https(), (&cookie, &secret), None)?;
     Ok(response)
 }
 

@@ -72,6 +72,11 @@ impl Source {
         }
     }
 
+    /// The store here.
+    pub(in crate::cli) async fn house_to_read(&self) -> anyhow::Result<House> {
+        House::open_to_read(&self.config).await
+    }
+
     pub(in crate::cli) async fn open_for(&self, asked: &Asked) -> anyhow::Result<Option<Answers<'_>>> {
         match &self.server {
             Some(client) => Ok(Some(Answers::There(client))),

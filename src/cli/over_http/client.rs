@@ -22,6 +22,8 @@ const ANSWERED_WITHIN: Duration = Duration::from_secs(120);
 const MOST_BYTES: usize = 64 << 20;
 /// How long the file of a token may be, in bytes.
 const MOST_TOKEN_BYTES: u64 = 4 * 1024;
+/// The longest wait that a server may ask for.
+const WAITS_AT_MOST: Duration = Duration::from_secs(30);
 /// How often a command is asked whose answer was lost: its key makes that one command.
 const TRIES: u32 = 3;
 
@@ -104,8 +106,15 @@ impl Client {
             query.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
         let mark = if query.is_empty() { "" } else { "?" };
         let at = format!("{}{}{mark}{}", self.url, route.at(parts), query.join("&"));
-        let sent = self.http.get(at).bearer_auth(self.token.expose()).send().await;
-        read(sent.map_err(|error| self.unasked(error))?).await
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let sent = self.http.get(&at).bearer_auth(self.token.expose()).send().await;
+            match read(sent.map_err(|error| self.unasked(error))?).await {
+                Err(error) if tries < TRIES && has_waited(&error).await => {}
+                answered => return answered,
+            }
+        }
     }
 
     /// Asks for a command. Where its answer is lost it is asked again under its key, which does it once.
@@ -131,7 +140,10 @@ impl Client {
             }
             match request.send().await {
                 Ok(response) => {
-                    let bytes = read(response).await?;
+                    let bytes = match read(response).await {
+                        Err(error) if tries < TRIES && has_waited(&error).await => continue,
+                        answered => answered?,
+                    };
                     let unknown = || format!("{} answers what this tidegate does not know", self.url);
                     return serde_json::from_slice(&bytes).with_context(unknown);
                 }
@@ -145,6 +157,16 @@ impl Client {
         let what = format!("{} cannot be asked", self.url);
         anyhow::Error::new(error.without_url()).context(what)
     }
+}
+
+/// Waits as long as the server says, where it says that this is all that it takes. Nothing was done meanwhile.
+async fn has_waited(error: &anyhow::Error) -> bool {
+    let said = error.downcast_ref::<ServerSaid>().and_then(|ServerSaid(problem)| problem.again_after_s);
+    let Some(wait) = said.map(u64::from).map(Duration::from_secs).filter(|wait| *wait <= WAITS_AT_MOST) else {
+        return false;
+    };
+    tokio::time::sleep(wait).await;
+    true
 }
 
 /// What a server answered, or what it said in place of an answer.

@@ -2,6 +2,8 @@
 //! commits whatever waits together; reads go through a few connections that cannot write.
 
 mod append;
+mod call_notes;
+mod calls;
 mod claims;
 mod database;
 mod effects;
@@ -26,8 +28,8 @@ use tokio::sync::watch;
 use self::append::Append;
 pub use self::database::{SqliteOptions, SqliteStore};
 use super::{
-    Claimed, Direction, InstallationSecret, LogRow, RunFilter, Session, SessionNote, Snapshot, Standing, Store,
-    StoreError, Token, TokenHash, TokenNote,
+    CallNote, Claimed, Direction, InstallationSecret, LogRow, Note, RunFilter, Session, Snapshot, Standing, Store,
+    StoreError, Token, TokenHash,
 };
 use crate::{
     engine::{Artifact, Decision, Effect, EffectId, Event, Link, Recorded, Run, RunId},
@@ -163,8 +165,12 @@ impl Store for SqliteStore {
         self.all_tokens().await
     }
 
-    async fn note_token(&self, note: TokenNote) -> Result<bool, StoreError> {
-        self.writer.note_token(note).await
+    async fn note(&self, note: Note) -> Result<bool, StoreError> {
+        self.writer.note(note).await
+    }
+
+    async fn calls(&self, system: Option<&SystemName>, limit: u32) -> Result<Vec<CallNote>, StoreError> {
+        self.newest_calls(system, limit).await
     }
 
     async fn session(&self, hash: TokenHash) -> Result<Option<Session>, StoreError> {
@@ -173,10 +179,6 @@ impl Store for SqliteStore {
 
     async fn sessions(&self) -> Result<Vec<Session>, StoreError> {
         self.all_sessions().await
-    }
-
-    async fn note_session(&self, note: SessionNote) -> Result<bool, StoreError> {
-        self.writer.note_session(note).await
     }
 
     async fn named_anywhere(&self) -> Result<BTreeSet<SystemName>, StoreError> {

@@ -12,13 +12,14 @@ use tokio::{
 
 use super::{
     append::{self, Append},
+    call_notes,
     claims::{self, Claim},
     failure::Place,
     session_notes, token_notes,
 };
 use crate::{
     rules::SystemName,
-    store::{Claimed, SessionNote, Snapshot, StoreError, TokenNote},
+    store::{Claimed, Note, Snapshot, StoreError},
 };
 
 /// How many requests share a transaction at most: bounds how long the first waits for the last.
@@ -45,8 +46,7 @@ enum Request {
     BeginDriving(Reply<()>),
     DropSnapshot(SystemName, Reply<()>),
     PutSnapshot(SystemName, Snapshot, Reply<()>),
-    NoteToken(TokenNote, Reply<bool>),
-    NoteSession(SessionNote, Reply<bool>),
+    Note(Note, Reply<bool>),
 }
 
 impl Writer {
@@ -86,12 +86,8 @@ impl Writer {
         self.ask(|reply| Request::PutSnapshot(system.clone(), snapshot, reply)).await
     }
 
-    pub(super) async fn note_token(&self, note: TokenNote) -> Result<bool, StoreError> {
-        self.ask(|reply| Request::NoteToken(note, reply)).await
-    }
-
-    pub(super) async fn note_session(&self, note: SessionNote) -> Result<bool, StoreError> {
-        self.ask(|reply| Request::NoteSession(note, reply)).await
+    pub(super) async fn note(&self, note: Note) -> Result<bool, StoreError> {
+        self.ask(|reply| Request::Note(note, reply)).await
     }
 
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
@@ -260,14 +256,17 @@ impl Request {
                 let put = append::write_snapshot(connection, &system, &snapshot).await;
                 (Answer::Done(reply), put.err().map(|error| place.failed("write a snapshot", &error)))
             }
-            Self::NoteToken(note, reply) => match token_notes::note(connection, place, &note).await {
-                Ok(noted) => (Answer::Noted(reply, noted), None),
-                Err(error) => (Answer::Noted(reply, false), Some(error)),
-            },
-            Self::NoteSession(note, reply) => match session_notes::note(connection, place, &note).await {
-                Ok(noted) => (Answer::Noted(reply, noted), None),
-                Err(error) => (Answer::Noted(reply, false), Some(error)),
-            },
+            Self::Note(note, reply) => {
+                let noted = match note {
+                    Note::Token(note) => token_notes::note(connection, place, &note).await,
+                    Note::Session(note) => session_notes::note(connection, place, &note).await,
+                    Note::Call(note) => call_notes::note(connection, place, &note).await,
+                };
+                match noted {
+                    Ok(noted) => (Answer::Noted(reply, noted), None),
+                    Err(error) => (Answer::Noted(reply, false), Some(error)),
+                }
+            }
         }
     }
 
@@ -279,7 +278,7 @@ impl Request {
                 drop(reply.send(Err(error)));
             }
             Self::Claim(_, reply) => drop(reply.send(Err(error))),
-            Self::NoteToken(_, reply) | Self::NoteSession(_, reply) => drop(reply.send(Err(error))),
+            Self::Note(_, reply) => drop(reply.send(Err(error))),
         }
     }
 }

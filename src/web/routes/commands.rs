@@ -46,7 +46,7 @@ pub static PREDICTIONS: Route = Route {
     summary: "says what would happen, as `tidegate simulate -o json` prints it; nothing is touched",
     body: Some(of::<PredictionAsked>),
     answer: Answer::Json(of::<Prediction>),
-    problems: &[409, 413, 415, 422, 429],
+    problems: &[409, 413, 415, 422],
     handler: predictions::predict,
     ..BASE
 };
@@ -62,7 +62,7 @@ pub static CHANGES: Route = Route {
     ],
     headers: &[text("Last-Event-ID", "the `id` of the last event that came: none is lost, and none comes again")],
     answer: Answer::Events(of::<EventTold>),
-    problems: &[429],
+    problems: &[],
     handler: changes::changes,
     ..BASE
 };

@@ -107,7 +107,7 @@ pub static LOG: Route = Route {
     }],
     headers: &[text("Range", "only a part: `bytes=4096-`")],
     answer: Answer::Bytes,
-    problems: &[416, 429],
+    problems: &[416],
     handler: logs::log,
     ..BASE
 };

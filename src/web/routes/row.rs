@@ -2,12 +2,16 @@
 
 use std::{future::Future, pin::Pin};
 
+use axum::http::Uri;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::web::{
     call::{Answered, Call},
     questions,
 };
+
+/// Where people sign in.
+pub(super) const SIGN_IN_PATH: &str = "/sign-in";
 
 /// What answers a call.
 pub(in crate::web) type Handler = fn(Call) -> Pin<Box<dyn Future<Output = Answered> + Send>>;
@@ -134,6 +138,13 @@ impl Route {
     #[must_use]
     pub fn takes_fields(&self) -> bool {
         self.method == Method::Get && self.needs != Needs::Nothing && matches!(self.answer, Answer::Json(_))
+    }
+
+    /// Whether a call of it tries to sign in.
+    #[must_use]
+    pub(in crate::web) fn is_sign_in(&self, uri: &Uri) -> bool {
+        let with_link = || uri.query().is_some_and(|query| query.contains("secret="));
+        self.path.starts_with(SIGN_IN_PATH) && (self.path != SIGN_IN_PATH || with_link())
     }
 
     /// The names of the parts of the path.

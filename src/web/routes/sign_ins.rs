@@ -1,6 +1,6 @@
 //! Where people come in and go, and their sessions.
 
-use super::row::{Answer, BASE, Method, Needs, QUESTION, Route, of, text};
+use super::row::{Answer, BASE, Method, Needs, QUESTION, Route, SIGN_IN_PATH, of, text};
 use crate::{
     view::answers::{SessionEnded, SessionTold},
     web::{own_sessions, sign_in},
@@ -19,7 +19,7 @@ pub static HOME: Route = Route {
 /// How to sign in, and where the link leads.
 pub static SIGN_IN: Route = Route {
     name: "sign_in",
-    path: "/sign-in",
+    path: SIGN_IN_PATH,
     summary: "says how to sign in; signs in whoever has the link that `tidegate serve` printed, once",
     needs: Needs::Nothing,
     query: &[text("secret", "the secret of the link"), text("to", "the place of this server to go to afterwards")],

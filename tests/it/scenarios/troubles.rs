@@ -20,8 +20,8 @@ use tidegate::{
     },
     rules::{StageName, SystemName},
     store::{
-        Claimed, Direction, InstallationSecret, Ledger, LogRow, RunFilter, Session, SessionNote, Snapshot, SqliteStore,
-        Standing, Store, StoreError, Token, TokenHash, TokenNote,
+        CallNote, Claimed, Direction, InstallationSecret, Ledger, LogRow, Note, RunFilter, Session, Snapshot,
+        SqliteStore, Standing, Store, StoreError, Token, TokenHash,
     },
 };
 use tokio::sync::watch;
@@ -52,17 +52,18 @@ impl Store for Unsteady {
     async fn tokens(&self) -> Result<Vec<Token>, StoreError> {
         self.store.tokens().await
     }
-    async fn note_token(&self, note: TokenNote) -> Result<bool, StoreError> {
-        self.store.note_token(note).await
+    async fn note(&self, note: Note) -> Result<bool, StoreError> {
+        self.store.note(note).await
+    }
+
+    async fn calls(&self, system: Option<&SystemName>, limit: u32) -> Result<Vec<CallNote>, StoreError> {
+        self.store.calls(system, limit).await
     }
     async fn session(&self, hash: TokenHash) -> Result<Option<Session>, StoreError> {
         self.store.session(hash).await
     }
     async fn sessions(&self) -> Result<Vec<Session>, StoreError> {
         self.store.sessions().await
-    }
-    async fn note_session(&self, note: SessionNote) -> Result<bool, StoreError> {
-        self.store.note_session(note).await
     }
     async fn named_anywhere(&self) -> Result<BTreeSet<SystemName>, StoreError> {
         self.store.named_anywhere().await

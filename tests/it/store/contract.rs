@@ -290,7 +290,7 @@ async fn sessions_last_until_they_end(store: Arc<dyn Store>) {
         ends_ms: begun_ms + 20 * HOUR_MS,
     };
     let begin = async |session: Session| {
-        assert!(store.note_session(SessionNote::Begun { session, most: 2 }).await.unwrap());
+        assert!(store.note(SessionNote::Begun { session, most: 2 }.into()).await.unwrap());
     };
     let there = async || store.sessions().await.unwrap().into_iter().map(|it| it.id).collect::<Vec<_>>();
     let first = session(1, of_issuer("7"), 0);
@@ -301,14 +301,14 @@ async fn sessions_last_until_they_end(store: Arc<dyn Store>) {
     assert_eq!(there().await, ["s-2", "s-1"]);
     // A use is never taken back, and nothing ends twice.
     for (at_ms, used_ms) in [(HOUR_MS, HOUR_MS), (5, HOUR_MS)] {
-        assert!(store.note_session(SessionNote::Used { id: "s-1".to_owned(), at_ms }).await.unwrap());
+        assert!(store.note(SessionNote::Used { id: "s-1".to_owned(), at_ms }.into()).await.unwrap());
         assert_eq!(store.session(TokenHash([1; 32])).await.unwrap().unwrap().used_ms, used_ms);
     }
     begin(session(3, link("b"), 2)).await;
     assert_eq!(there().await, ["s-3", "s-1"], "a link's ends with its server");
     let end = SessionNote::Ended { id: "s-3".to_owned() };
-    assert!(store.note_session(end.clone()).await.unwrap() && !store.note_session(end).await.unwrap());
-    assert!(!store.note_session(SessionNote::Used { id: "s-3".to_owned(), at_ms: 9 }).await.unwrap());
+    assert!(store.note(end.clone().into()).await.unwrap() && !store.note(end.into()).await.unwrap());
+    assert!(!store.note(SessionNote::Used { id: "s-3".to_owned(), at_ms: 9 }.into()).await.unwrap());
     // One owner has so many: the one that was used longest ago goes. Others keep theirs.
     begin(session(4, of_issuer("8"), 3)).await;
     begin(session(5, of_issuer("7"), 4)).await;

@@ -97,6 +97,8 @@ pub(super) fn wait_until_it_listens(host: &str) {
 pub(super) fn with_issuers(delivery: &Delivery, issuers: &str) -> String {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     std::fs::write(delivery.root().join("client"), format!("{}\n", crate::support::issuer::CLIENT_SECRET)).unwrap();
-    delivery.add_settings(&format!("[server]\nlisten = '{free}'\nurl = 'http://{free}'\n{issuers}"));
+    delivery.add_settings(&format!(
+        "[server]\nlisten = '{free}'\nurl = 'http://{free}'\ncalls_per_second = 500\n{issuers}"
+    ));
     free.to_string()
 }

@@ -1,5 +1,6 @@
 //! The server over HTTP: the real program on a real socket with a real store, asked by a client that says what it is told to.
 
+mod account;
 mod bad_calls;
 mod browser;
 mod changes;

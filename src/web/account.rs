@@ -1,0 +1,99 @@
+//! The account of what was asked to be done over HTTP: by whom, from where, and what came of it. Questions are left out.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use axum::{
+    body::Body,
+    http::{HeaderName, HeaderValue, Response},
+};
+
+use super::{
+    call::Answered,
+    came_of::CameOf,
+    problem::Problem,
+    routes::{COMMANDS, Method, Route, SIGN_IN, SIGN_IN_BACK},
+    secret::random,
+    server::Server,
+};
+use crate::{
+    engine::Command,
+    house::{House, asker::Asker, now_ms},
+    rules::SystemName,
+    store::CallNote,
+    view::history::asked_for,
+};
+
+/// What names a call in its answer, in the account and in the server's log.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// How many characters that has: 128 bits.
+const LENGTH_OF_ID: usize = 22;
+/// How much of a reason is kept, in characters.
+const MOST_WHY: usize = 500;
+
+/// A call, as far as it is known.
+pub(super) struct Account {
+    route: &'static Route,
+    at_ms: i64,
+    request: String,
+    pub(super) from: IpAddr,
+    who: Option<(String, String)>,
+    system: Option<SystemName>,
+    asked: String,
+}
+
+impl Account {
+    pub(super) fn begin(route: &'static Route, path: &BTreeMap<String, String>, from: IpAddr) -> Self {
+        // Without random bits nobody signs in either.
+        let request = random().unwrap_or_default().chars().take(LENGTH_OF_ID).collect();
+        let system = path.get("system").and_then(|name| SystemName::new(name).ok());
+        Self { route, at_ms: now_ms(), request, from, who: None, system, asked: route.summary.to_owned() }
+    }
+
+    /// Who asks is known now.
+    pub(super) fn is_by(&mut self, who: &Asker, house: &House) {
+        let name = house.settings.principal(who).map_or_else(|_| who.user.to_string(), |by| by.said());
+        self.who = Some((name, who.user.way_in().to_owned()));
+    }
+
+    /// What was sent is known now.
+    pub(super) fn says(&mut self, body: &[u8]) {
+        if self.route.name == COMMANDS.name {
+            let command = serde_json::from_slice::<Command>(body);
+            self.asked = command.map_or_else(|_| "something that is no command".to_owned(), |it| asked_for(&it));
+        }
+    }
+
+    /// Whether it asked for something to be done: signing in is that, looking at how is not.
+    fn is_kept(&self, answered: &Answered) -> bool {
+        let is_sign_in = [&SIGN_IN, &SIGN_IN_BACK].iter().any(|route| route.name == self.route.name);
+        let came_of = |response: &Response<Body>| response.extensions().get::<CameOf>().is_some();
+        self.route.method == Method::Post || (is_sign_in && answered.as_ref().map_or(true, came_of))
+    }
+
+    /// Writes it down, and names it in the answer.
+    pub(super) async fn end(self, server: &Server, house: &House, answered: Answered) -> Response<Body> {
+        let is_kept = self.is_kept(&answered);
+        let mut response = answered.as_ref().map_or_else(Problem::response, |_| Response::new(Body::empty()));
+        let why = answered.as_ref().err().map(|problem| problem.detail.clone());
+        if let Ok(answered) = answered {
+            response = answered;
+        }
+        if let Ok(value) = HeaderValue::from_str(&self.request) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        let came_of = response.extensions().get::<CameOf>().cloned().unwrap_or_default();
+        let who = came_of.who.or(self.who);
+        if is_kept && (who.is_some() || server.limits.notes_stranger()) {
+            let (who, signed_in_by) = who.unzip();
+            let why = came_of.why.or(why).map(|why| why.chars().take(MOST_WHY).collect());
+            let Self { at_ms, request, from, system, asked, .. } = self;
+            let (from, status) = (from.to_string(), response.status().as_u16());
+            let note =
+                CallNote { at_ms, request, from, who, signed_in_by, system, asked, status, why, seq: came_of.seq };
+            if let Err(error) = house.ledger.store().note(note.into()).await {
+                tracing::warn!(%error, "what was asked is not in the account of calls");
+            }
+        }
+        response
+    }
+}
