@@ -63,11 +63,14 @@ impl Account {
         }
     }
 
+    fn is_sign_in(&self) -> bool {
+        [&SIGN_IN, &SIGN_IN_BACK].iter().any(|route| route.name == self.route.name)
+    }
+
     /// Whether it asked for something to be done: signing in is that, looking at how is not.
     fn is_kept(&self, answered: &Answered) -> bool {
-        let is_sign_in = [&SIGN_IN, &SIGN_IN_BACK].iter().any(|route| route.name == self.route.name);
         let came_of = |response: &Response<Body>| response.extensions().get::<CameOf>().is_some();
-        self.route.method == Method::Post || (is_sign_in && answered.as_ref().map_or(true, came_of))
+        self.route.method == Method::Post || (self.is_sign_in() && answered.as_ref().map_or(true, came_of))
     }
 
     /// Writes it down, and names it in the answer.
@@ -82,6 +85,10 @@ impl Account {
             response.headers_mut().insert(REQUEST_ID, value);
         }
         let came_of = response.extensions().get::<CameOf>().cloned().unwrap_or_default();
+        if self.is_sign_in() && matches!(response.status().as_u16(), 401 | 403) {
+            // Whoever may not try any more is told so at the next try.
+            drop(server.limits.of_failed_try(self.from));
+        }
         let who = came_of.who.or(self.who);
         if is_kept && (who.is_some() || server.limits.notes_stranger()) {
             let (who, signed_in_by) = who.unzip();

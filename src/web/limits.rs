@@ -1,7 +1,13 @@
 //! How much anybody may ask: so many calls a second of each person, program and address, with some saved up for a burst; and fewer
-//! tries to sign in.
+//! tries to sign in that fail.
 
-use std::{net::IpAddr, num::NonZeroU32, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::IpAddr,
+    num::NonZeroU32,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use governor::{
     DefaultDirectRateLimiter, DefaultKeyedRateLimiter, Quota, RateLimiter,
@@ -14,7 +20,7 @@ use super::problem::{Problem, ProblemKind};
 pub(super) const CALLS_PER_SECOND: NonZeroU32 = NonZeroU32::new(50).unwrap();
 /// For how many seconds calls are saved up.
 const BURST_SECONDS: u32 = 10;
-/// How often an address may try to sign in: so many at once, and one more each time that this has passed. More where more calls are
+/// How often an address may fail to sign in: so many at once, and one more each time that this has passed. More where more calls are
 /// allowed than at first.
 const TRIES: NonZeroU32 = NonZeroU32::new(20).unwrap();
 const TRY_EVERY: Duration = Duration::from_secs(6);
@@ -22,11 +28,14 @@ const TRY_EVERY: Duration = Duration::from_secs(6);
 const STRANGERS_NOTED: NonZeroU32 = NonZeroU32::new(60).unwrap();
 /// How many callers are known before those are forgotten who have not asked lately.
 const MOST_KNOWN: usize = 10_000;
+const FAILED_TRIES: &str = "failed tries to sign in from one address";
 
 pub(super) struct Limits {
     people: DefaultKeyedRateLimiter<String>,
     addresses: DefaultKeyedRateLimiter<IpAddr>,
     tries: DefaultKeyedRateLimiter<IpAddr>,
+    /// Whose tries failed too often, and until when they wait.
+    shut: Mutex<BTreeMap<IpAddr, Instant>>,
     strangers: DefaultDirectRateLimiter,
 }
 
@@ -42,6 +51,7 @@ impl Limits {
             people: RateLimiter::keyed(calls),
             addresses: RateLimiter::keyed(calls),
             tries: RateLimiter::keyed(tries),
+            shut: Mutex::default(),
             strangers: RateLimiter::direct(Quota::per_minute(STRANGERS_NOTED)),
         }
     }
@@ -56,9 +66,26 @@ impl Limits {
         one_more(&self.addresses, &net_of(address), "calls from one address")
     }
 
-    /// One more try to sign in, or one with a token that is not good.
-    pub(super) fn of_try(&self, address: IpAddr) -> Result<(), Problem> {
-        one_more(&self.tries, &net_of(address), "tries to sign in from one address")
+    /// One more try to sign in that failed, or one with a token that is not good.
+    pub(super) fn of_failed_try(&self, address: IpAddr) -> Result<(), Problem> {
+        let address = net_of(address);
+        one_more(&self.tries, &address, FAILED_TRIES).inspect_err(|problem| {
+            let wait = Duration::from_secs(problem.again_after_s.unwrap_or_default().into());
+            let mut shut = self.shut.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
+            shut.retain(|_, until| *until > now);
+            shut.insert(address, now + wait);
+        })
+    }
+
+    /// Whether an address may try to sign in: not for a while where its tries failed. Those that succeed are not counted: many people
+    /// may have one address.
+    pub(super) fn may_try(&self, address: IpAddr) -> Result<(), Problem> {
+        let shut = self.shut.lock().unwrap_or_else(PoisonError::into_inner);
+        match shut.get(&net_of(address)).and_then(|until| until.checked_duration_since(Instant::now())) {
+            Some(wait) => Err(too_many(FAILED_TRIES, wait)),
+            None => Ok(()),
+        }
     }
 
     /// Whether a call of a stranger is written down.
@@ -83,12 +110,13 @@ fn one_more<K: std::hash::Hash + Eq + Clone>(
     if limiter.len() > MOST_KNOWN {
         limiter.retain_recent();
     }
-    limiter.check_key(key).map_err(|until| {
-        let wait = until.wait_time_from(DefaultClock::default().now()).as_secs();
-        let wait = u32::try_from(wait).unwrap_or(u32::MAX).saturating_add(1);
-        let problem = Problem::new(ProblemKind::TooMuch, format!("too many {what}: ask again in {wait} s"));
-        Problem { again_after_s: Some(wait), ..problem }
-    })
+    limiter.check_key(key).map_err(|until| too_many(what, until.wait_time_from(DefaultClock::default().now())))
+}
+
+fn too_many(what: &str, wait: Duration) -> Problem {
+    let wait = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+    let problem = Problem::new(ProblemKind::TooMuch, format!("too many {what}: ask again in {wait} s"));
+    Problem { again_after_s: Some(wait), ..problem }
 }
 
 #[cfg(test)]
@@ -109,10 +137,11 @@ mod tests {
     fn tries_are_fewer_and_a_network_is_one_address() {
         let limits = Limits::new(CALLS_PER_SECOND);
         let address = |text: &str| text.parse().unwrap_or_else(|_| panic!("{text}"));
-        let tried = |text| (0..100).take_while(|_| limits.of_try(address(text)).is_ok()).count();
+        let tried = |text| (0..100).take_while(|_| limits.of_failed_try(address(text)).is_ok()).count();
         assert_eq!((tried("192.0.2.1"), tried("192.0.2.1"), tried("192.0.2.2")), (20, 0, 20));
         assert_eq!((tried("2001:db8::1"), tried("2001:db8::2"), tried("2001:db8:0:1::1")), (20, 0, 20));
-        let Err(refused) = limits.of_try(address("192.0.2.1")) else { panic!("they are used up") };
+        assert!(limits.may_try(address("192.0.2.9")).is_ok());
+        let Err(refused) = limits.may_try(address("192.0.2.1")) else { panic!("they are used up") };
         assert!(refused.again_after_s.is_some_and(|wait| (1..=7).contains(&wait)), "{refused:?}");
         assert!(limits.of_address(address("192.0.2.1")).is_ok(), "and questions go on");
     }

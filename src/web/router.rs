@@ -144,7 +144,7 @@ async fn handle(
     let (head, body) = request.into_parts();
     origin::host_is_ours(&head.headers, &head.uri, &server.hosts)?;
     if route.is_sign_in(&head.uri) {
-        server.limits.of_try(account.from)?;
+        server.limits.may_try(account.from)?;
     }
     let signed_in = match route.needs {
         Needs::Nothing => Ok(None),
@@ -156,7 +156,7 @@ async fn handle(
             server.limits.of_person(&who.user.to_string())?;
         }
         Ok(None) => server.limits.of_address(account.from)?,
-        Err(problem) if problem.kind == ProblemKind::NotSignedIn => server.limits.of_try(account.from)?,
+        Err(problem) if problem.kind == ProblemKind::NotSignedIn => server.limits.of_failed_try(account.from)?,
         Err(_) => {}
     }
     let signed_in = signed_in?;

@@ -48,11 +48,17 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// Whether it can be shown as it is, and has a digest.
+    /// Whether it can be shown as it is, has a digest, and lies where files with that digest do: whoever asks over HTTP could name
+    /// what is another system's.
     pub(super) fn is_sound(&self) -> bool {
         let shows = |text: &str| !text.is_empty() && text.len() <= LONGEST_NAME && printable_line(text) == text;
         let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        shows(&self.name) && shows(&self.uri) && self.sha256.len() == 64 && self.sha256.bytes().all(is_digit)
+        let is_digest = self.sha256.len() == 64 && self.sha256.bytes().all(is_digit);
+        let lies_there = self
+            .uri
+            .rsplit_once(&format!("/bundles/{}/", self.sha256))
+            .is_some_and(|(_, name)| !name.contains('/') && !self.uri.split(['/', '\\']).any(|part| part == ".."));
+        shows(&self.name) && shows(&self.uri) && is_digest && lies_there
     }
 }
 

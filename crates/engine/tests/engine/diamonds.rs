@@ -106,3 +106,26 @@ fn what_was_chosen_gives_way_though_all_further_up_is_newer() {
     ];
     Diamond::new(0).plays(&moves);
 }
+
+/// The base was pinned before Tidegate came and fits the app's commit. Then it is found to be of a newer one as well, while the app
+/// is being packaged with it: what comes of that is of the older commit all the same, and not chosen by anybody.
+#[test]
+fn what_was_pinned_before_stays_right_for_all_that_it_was_right_for() {
+    let first = Which(0.0);
+    let shared = |parts: [bool; 3], told| Move::Shared { parts: parts.to_vec(), told };
+    let step = |share| Move::Step { which: Which(share), how: 3 };
+    let moves = [
+        shared([true, false, true], false),
+        Move::Look { which: first },
+        Move::Revert { to: first, told: false },
+        step(0.82),
+        step(0.57),
+        shared([false; 3], true),
+        step(0.98),
+        step(0.92),
+        step(0.65),
+        shared([false; 3], false),
+        Move::Look { which: first },
+    ];
+    Diamond::new(5).plays(&moves);
+}

@@ -328,6 +328,15 @@ fn a_bundle_is_what_a_step_made_for_those_after_it_and_for_who_approves() {
         let said = world.ask("ada", bring("publish", "main", wrong)).unwrap_err().to_string();
         assert!(said.contains("the bundle is not as `tidegate deploy` says it"), "{said}");
     }
+    let sha256 = bundle("").sha256;
+    let elsewhere =
+        ["file:objects/templates/x".to_owned(), format!("file:objects/bundles/{}/site.zip", "0".repeat(64))];
+    let out = [format!("file:objects/bundles/{sha256}/../x"), format!("file:objects/../bundles/{sha256}/site.zip")];
+    for uri in elsewhere.into_iter().chain(out) {
+        let on = Some(StartOn::Bundle(Bundle { uri, ..bundle("site.zip") }));
+        let said = world.ask("ada", Command::Run { rule: RuleName::new("publish").unwrap(), stage: stage("main"), on });
+        assert!(said.unwrap_err().to_string().contains("the bundle is not as `tidegate deploy` says it"));
+    }
     world.asked("ada", bring("publish", "main", "site.zip"));
     let run = world.newest("publish");
     assert!(matches!(world.run(&run).cause, Cause::Release { .. }));

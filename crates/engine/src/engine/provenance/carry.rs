@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use crate::engine::{
     compiled::Compiled,
     fact::RepositoryFact,
-    ids::Place,
+    ids::{PinnerId, Place},
     origin::{Pins, Point, Points, Provenance, Record},
     provenance::{
+        before::of_before,
         behind, fan_in, meet,
-        points::{has_point, join_points},
+        points::{has_point, join_all, join_points},
         set_of,
     },
     shared::Shared,
@@ -65,7 +66,7 @@ impl Turn<'_> {
         }
         let here = Point::of(head, stage);
         let mut grown = Vec::new();
-        for (into, pins) in pinned {
+        for (into, pinner, pins) in pinned {
             let is_of_it =
                 meet::fits(&self.system, &into, Some(&pins), (repository, &here), std::slice::from_ref(name));
             if !is_of_it {
@@ -73,7 +74,9 @@ impl Turn<'_> {
             }
             if self.system.provenance_of(&into, &pins).is_none() {
                 // What lay there before Tidegate came is of the head that there is.
-                let of = Provenance::from([(repository.clone(), vec![here.clone()].into())]);
+                let mut of = Provenance::from([(repository.clone(), vec![here.clone()].into())]);
+                let place = Place { repository: into.clone(), stage: stage.clone() };
+                join_all(&mut of, of_before(&self.system, &place, &pinner, &pins));
                 self.learn(&into, Record { pins: pins.clone(), of, artifacts: BTreeSet::new(), order: 0 });
             }
             if self.is_also_of(&into, &pins, &more) {
@@ -89,11 +92,11 @@ impl Turn<'_> {
         rules: &Compiled,
         rule: &RuleName,
         stage: &StageName,
-    ) -> Vec<(RepositoryName, Shared<Pins>)> {
+    ) -> Vec<(RepositoryName, PinnerId, Shared<Pins>)> {
         let pins = rules.at(rule, stage).into_iter().flat_map(|at| &at.pins);
         let pinned = pins.filter_map(|(repository, pinner)| {
             let pins = self.system.head(repository, stage)?.origin.pinned.get(pinner)?;
-            Some((repository.clone(), pins.clone()))
+            Some((repository.clone(), pinner.clone(), pins.clone()))
         });
         pinned.collect()
     }

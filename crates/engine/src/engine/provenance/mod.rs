@@ -1,6 +1,7 @@
 //! Provenance: of which commits an artifact is the right one. A pin is known by its value, wherever it is and whoever set it;
 //! what the value is of was recorded by the step that made it, or is read from that step's commit.
 
+mod before;
 mod carry;
 pub mod fan_in;
 mod meet;
@@ -31,7 +32,7 @@ use crate::rules::{Action, RepositoryName, RuleName, StageName, StepId};
 pub use crate::engine::origin::{Origin, Pins, Point, Points, Provenance, Record, Wanted};
 use meet::{Met, meet};
 pub(in crate::engine) use moved::brought_by;
-use points::join_points;
+use points::join_all;
 
 /// How many values of a repository's pins are remembered beside those that a head or a run has. Any other is found again
 /// in the history of its branch.
@@ -219,8 +220,10 @@ impl Turn<'_> {
         // What an artifact is made of is in it as well.
         let pinned = run.source.as_ref().map(|source| self.system.artifacts_in(&source.repository, &run.origin));
         let artifacts = names.chain(pinned.into_iter().flatten()).collect();
+        let place = Place { repository: into.clone(), stage: run.stage.clone() };
         let pinner = PinnerId::of(rule, id);
-        let (pins, of) = (Shared::from(Pins { file, values }), of_run(&self.system, run));
+        let (pins, mut of) = (Shared::from(Pins { file, values }), of_run(&self.system, run));
+        join_all(&mut of, before::of_before(&self.system, &place, &pinner, &pins));
         self.learn(&into, Record { pins: pins.clone(), of, artifacts, order: self.seq });
         Some((pinner, pins))
     }
@@ -256,9 +259,7 @@ impl Turn<'_> {
     /// Adds what is known of pins to what was known of them.
     pub(in crate::engine) fn learn(&mut self, repository: &RepositoryName, mut record: Record) {
         if let Some(known) = self.system.provenance_of(repository, &record.pins) {
-            for (root, points) in &known.of {
-                join_points(record.of.entry(root.clone()).or_default(), points);
-            }
+            join_all(&mut record.of, known.of.clone());
             record.artifacts.extend(known.artifacts.iter().cloned());
             if **known == record {
                 return;

@@ -107,7 +107,7 @@ impl Turn<'_> {
         let floor = self.system.moved.get(stage).and_then(|moved| moved.get(repository));
         let floor = floor.filter(|floor| floor.commit == *now).cloned();
         let Some(point) = head.map(|head| Point::of(head, &place.stage)).or(floor) else { return };
-        for (into, pins) in self.pinned_by(rules, rule, stage) {
+        for (into, _, pins) in self.pinned_by(rules, rule, stage) {
             let head = self.system.head(&into, stage).map(|head| &head.commit);
             let kept = |step: &StepRun| match &*step.task {
                 Task::Merge(merge) => {

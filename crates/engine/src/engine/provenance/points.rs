@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::engine::{
     ids::CommitId,
-    origin::{Point, Points},
+    origin::{Point, Points, Provenance},
     state::Head,
 };
 use crate::rules::{RuleName, StageName};
@@ -52,6 +52,13 @@ pub(super) fn join_points(known: &mut Points, more: &Points) {
         known.clone_from(more);
     } else if !known.is_same(more) {
         join(known, more.iter());
+    }
+}
+
+/// The same for those of several repositories.
+pub(super) fn join_all(known: &mut Provenance, more: Provenance) {
+    for (root, points) in more {
+        join_points(known.entry(root).or_default(), &points);
     }
 }
 
