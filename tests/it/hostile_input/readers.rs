@@ -131,6 +131,7 @@ const READERS: &[(&str, &[&str], &str)] = &[
     ("crates/engine/src/rules/matching.rs", &["GlobBuilder", "GlobSet::new"], "a rules file; linear time"),
     ("crates/engine/src/rules/schedule.rs", &["cron::Schedule::"], "a rules file"),
     ("crates/engine/src/rules/template.rs", &["Handlebars::new"], "a rules file; no code"),
+    ("src/web/account.rs", &["serde_json::from_slice"], "the bound of bodies"),
     ("src/web/fields.rs", &["serde_json::from_slice"], "a document that the server has just made"),
     ("src/web/issuer_http.rs", &[".chunk()"], "256 KiB; the deadline"),
     ("src/web/pages.rs", &["Handlebars::new"], "a template of ours"),

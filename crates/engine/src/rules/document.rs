@@ -16,8 +16,10 @@ use super::mistake::Findings;
 const LARGEST_FILE: usize = 1024 * 1024;
 /// How deep lists and mappings may be nested; the walks over the tree recurse.
 const DEEPEST: usize = 64;
-/// What all parts together may weigh (one each, and the bytes of texts), so that aliases cannot unfold without end.
-const HEAVIEST: usize = 4 * 1024 * 1024;
+/// What a part weighs besides its text: about what it takes in memory.
+const PART: usize = 64;
+/// What all parts together may weigh, so that aliases cannot unfold without end.
+const HEAVIEST: usize = 16 * 1024 * 1024;
 
 /// A part of the document and its place. A list or mapping is placed where its key is, a text where it stands itself.
 #[derive(Debug, Clone)]
@@ -89,7 +91,7 @@ impl Node {
     }
 
     fn weight(&self) -> usize {
-        1 + match &self.content {
+        PART + match &self.content {
             Content::Scalar(Value::String(text)) => text.len(),
             Content::Scalar(_) => 0,
             Content::List(items) => items.iter().map(Self::weight).sum(),
@@ -191,7 +193,7 @@ impl Reader {
                 Ok(())
             }
             Event::Scalar(text, style, anchor, tag) => {
-                self.weigh(1 + text.len(), &bytes)?;
+                self.weigh(PART + text.len(), &bytes)?;
                 if let Some(Open { content: OpenContent::Map { key: key @ None, .. }, .. }) = self.open.last_mut() {
                     *key = Some(Key { bytes, name: text.into_owned() });
                     return Ok(());
@@ -232,7 +234,7 @@ impl Reader {
         if self.open.len() >= DEEPEST {
             return Err((bytes, too_deep()));
         }
-        self.weigh(1, &bytes)?;
+        self.weigh(PART, &bytes)?;
         self.open.push(Open { bytes, anchor, content });
         Ok(())
     }
@@ -240,7 +242,10 @@ impl Reader {
     fn weigh(&mut self, weight: usize, bytes: &Range<usize>) -> Result<(), Refusal> {
         self.weight += weight;
         if self.weight > HEAVIEST {
-            return Err((bytes.clone(), "with what its aliases stand for, the file is larger than 4 MiB".to_owned()));
+            return Err((
+                bytes.clone(),
+                "with what its aliases stand for, the file is larger than 16 MiB in memory".to_owned(),
+            ));
         }
         Ok(())
     }
