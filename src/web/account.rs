@@ -46,7 +46,12 @@ impl Account {
         // Without random bits nobody signs in either.
         let request = random().unwrap_or_default().chars().take(LENGTH_OF_ID).collect();
         let system = path.get("system").and_then(|name| SystemName::new(name).ok());
-        Self { route, at_ms: now_ms(), request, from, who: None, system, asked: route.summary.to_owned() }
+        let mut account =
+            Self { route, at_ms: now_ms(), request, from, who: None, system, asked: route.name.replace('_', "-") };
+        if account.is_sign_in() {
+            account.asked = "sign-in".to_owned();
+        }
+        account
     }
 
     /// Who asks is known now.

@@ -38,7 +38,7 @@ fn what_was_asked_is_kept_with_who_and_from_where_and_what_came_of_it() {
     };
     let paused = "paused it: a look";
     let expected = [
-        ("-", "-", "asks for something: what `tidegate` asks for on the command line", 401),
+        ("-", "-", "command", 401),
         ("token/looks", "token", paused, 403),
         ("token/does", "token", paused, 200),
         ("token/does", "token", paused, 409),
@@ -69,6 +69,7 @@ fn signing_in_is_kept_too() {
     let calls = calls(&delivery);
     let told: Vec<_> = calls.iter().map(|call| (call["status"].as_u64().unwrap(), call["who"].as_str())).collect();
     assert_eq!(told, [(401, None), (303, Some("tester"))], "who only looks has asked for nothing: {calls:?}");
+    assert!(calls.iter().all(|call| call["asked"] == "sign-in"), "{calls:?}");
     let secret = path.split_once("secret=").unwrap().1;
     assert!(!serde_json::to_string(&calls).unwrap().contains(secret));
 }
