@@ -12,16 +12,6 @@ use crate::{
     view::answers::PermissionsTold,
 };
 
-/// Every permission there is.
-const ALL: [Permission; 6] = [
-    Permission::View,
-    Permission::Operate,
-    Permission::Approve,
-    Permission::Hold,
-    Permission::Override,
-    Permission::Impersonate,
-];
-
 impl House {
     /// What somebody may do in these systems.
     ///
@@ -34,7 +24,7 @@ impl House {
             let (everywhere, mut stages) = match &who.user {
                 User::Token(token) => {
                     let may = |permission: &Permission| token.may(*permission, system, "").is_ok();
-                    (ALL.into_iter().filter(may).collect(), BTreeMap::new())
+                    (Permission::ALL.into_iter().filter(may).collect(), BTreeMap::new())
                 }
                 User::Os(_) | User::Issuer(_) => {
                     let stages = self.ledger.read(system, |state| {
@@ -58,7 +48,7 @@ fn of_person(access: &Access, by: &Principal, stages: Vec<StageName>) -> Permitt
             Permission::Impersonate => access.is_granted(by, Permission::Impersonate, stage),
             permission => access.allows(by, *permission, stage),
         };
-        ALL.into_iter().filter(may).collect::<Vec<_>>()
+        Permission::ALL.into_iter().filter(may).collect::<Vec<_>>()
     };
     let stages = stages.into_iter().map(|stage| {
         let permissions = may(Some(&stage));

@@ -10,8 +10,7 @@ use axum::{
 use super::{
     call::Answered,
     came_of::CameOf,
-    problem::Problem,
-    routes::{COMMANDS, Method, Route, SIGN_IN, SIGN_IN_BACK},
+    routes::{COMMANDS, Method, Route},
     secret::random,
     server::Server,
 };
@@ -27,6 +26,8 @@ use crate::{
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// How many characters that has: 128 bits.
 const LENGTH_OF_ID: usize = 22;
+/// The status of a call that was one too many.
+const TOO_MANY: u16 = 429;
 /// How much of a reason is kept, in characters.
 const MOST_WHY: usize = 500;
 
@@ -46,12 +47,8 @@ impl Account {
         // Without random bits nobody signs in either.
         let request = random().unwrap_or_default().chars().take(LENGTH_OF_ID).collect();
         let system = path.get("system").and_then(|name| SystemName::new(name).ok());
-        let mut account =
-            Self { route, at_ms: now_ms(), request, from, who: None, system, asked: route.name.replace('_', "-") };
-        if account.is_sign_in() {
-            account.asked = "sign-in".to_owned();
-        }
-        account
+        let asked = if route.signs_in { "sign-in".to_owned() } else { route.name.replace('_', "-") };
+        Self { route, at_ms: now_ms(), request, from, who: None, system, asked }
     }
 
     /// Who asks is known now.
@@ -68,40 +65,35 @@ impl Account {
         }
     }
 
-    fn is_sign_in(&self) -> bool {
-        [&SIGN_IN, &SIGN_IN_BACK].iter().any(|route| route.name == self.route.name)
-    }
-
     /// Whether it asked for something to be done: signing in is that, looking at how is not.
     fn is_kept(&self, answered: &Answered) -> bool {
         let came_of = |response: &Response<Body>| response.extensions().get::<CameOf>().is_some();
-        self.route.method == Method::Post || (self.is_sign_in() && answered.as_ref().map_or(true, came_of))
+        self.route.method == Method::Post || (self.route.signs_in && answered.as_ref().map_or(true, came_of))
     }
 
     /// Writes it down, and names it in the answer.
     pub(super) async fn end(self, server: &Server, house: &House, answered: Answered) -> Response<Body> {
         let is_kept = self.is_kept(&answered);
-        let mut response = answered.as_ref().map_or_else(Problem::response, |_| Response::new(Body::empty()));
         let why = answered.as_ref().err().map(|problem| problem.detail.clone());
-        if let Ok(answered) = answered {
-            response = answered;
-        }
+        let mut response = answered.unwrap_or_else(|problem| problem.response());
         if let Ok(value) = HeaderValue::from_str(&self.request) {
             response.headers_mut().insert(REQUEST_ID, value);
         }
         let came_of = response.extensions().get::<CameOf>().cloned().unwrap_or_default();
-        if self.is_sign_in() && matches!(response.status().as_u16(), 401 | 403) {
+        let status = response.status().as_u16();
+        if self.route.signs_in && matches!(status, 401 | 403) {
             // Whoever may not try any more is told so at the next try.
             drop(server.limits.of_failed_try(self.from));
         }
         let who = came_of.who.or(self.who);
-        if is_kept && (who.is_some() || server.limits.notes_stranger()) {
+        // What is bounded by nothing else would push out the rest: strangers, and calls that were too many.
+        let is_bounded = who.is_some() && status != TOO_MANY;
+        if is_kept && (is_bounded || server.limits.notes_excess()) {
             let (who, signed_in_by) = who.unzip();
             let why = came_of.why.or(why).map(|why| why.chars().take(MOST_WHY).collect());
             let Self { at_ms, request, from, system, asked, .. } = self;
-            let (from, status) = (from.to_string(), response.status().as_u16());
-            let note =
-                CallNote { at_ms, request, from, who, signed_in_by, system, asked, status, why, seq: came_of.seq };
+            let (from, seq) = (from.to_string(), came_of.seq);
+            let note = CallNote { at_ms, request, from, who, signed_in_by, system, asked, status, why, seq };
             if let Err(error) = house.ledger.store().note(note.into()).await {
                 tracing::warn!(%error, "what was asked is not in the account of calls");
             }

@@ -24,8 +24,8 @@ const BURST_SECONDS: u32 = 10;
 /// allowed than at first.
 const TRIES: NonZeroU32 = NonZeroU32::new(20).unwrap();
 const TRY_EVERY: Duration = Duration::from_secs(6);
-/// How many calls of strangers are written down in a minute: others would push out what is worth keeping.
-const STRANGERS_NOTED: NonZeroU32 = NonZeroU32::new(60).unwrap();
+/// How many calls of strangers, and how many that were too many, are written down in a minute: others would push out what is worth keeping.
+const EXCESS_NOTED: NonZeroU32 = NonZeroU32::new(60).unwrap();
 /// How many callers are known before those are forgotten who have not asked lately.
 const MOST_KNOWN: usize = 10_000;
 const FAILED_TRIES: &str = "failed tries to sign in from one address";
@@ -36,7 +36,7 @@ pub(super) struct Limits {
     tries: DefaultKeyedRateLimiter<IpAddr>,
     /// Whose tries failed too often, and until when they wait.
     shut: Mutex<BTreeMap<IpAddr, Instant>>,
-    strangers: DefaultDirectRateLimiter,
+    excess: DefaultDirectRateLimiter,
 }
 
 impl Limits {
@@ -52,7 +52,7 @@ impl Limits {
             addresses: RateLimiter::keyed(calls),
             tries: RateLimiter::keyed(tries),
             shut: Mutex::default(),
-            strangers: RateLimiter::direct(Quota::per_minute(STRANGERS_NOTED)),
+            excess: RateLimiter::direct(Quota::per_minute(EXCESS_NOTED)),
         }
     }
 
@@ -88,9 +88,9 @@ impl Limits {
         }
     }
 
-    /// Whether a call of a stranger is written down.
-    pub(super) fn notes_stranger(&self) -> bool {
-        self.strangers.check().is_ok()
+    /// Whether a call is written down that came from a stranger, or was one too many.
+    pub(super) fn notes_excess(&self) -> bool {
+        self.excess.check().is_ok()
     }
 }
 

@@ -32,7 +32,7 @@ use super::{
     fields, origin, page_token,
     pages::{HasSecret, elsewhere, reads_pages},
     problem::{Problem, ProblemKind},
-    routes::{Answer, FIELDS, Method, Needs, ParameterKind, ROUTES, Route, SIGN_IN, encoded},
+    routes::{FIELDS, Method, Needs, ParameterKind, ROUTES, Route, SIGN_IN, encoded},
     server::Server,
 };
 use crate::house::House;
@@ -143,7 +143,7 @@ async fn handle(
 ) -> Answered {
     let (head, body) = request.into_parts();
     origin::host_is_ours(&head.headers, &head.uri, &server.hosts)?;
-    if route.is_sign_in(&head.uri) {
+    if route.signs_in {
         server.limits.may_try(account.from)?;
     }
     let signed_in = match route.needs {
@@ -196,7 +196,7 @@ async fn handle(
     if route.method != Method::Get {
         page_token::check(signed_in.as_ref(), &head.headers, &body)?;
     }
-    let (method, headers) = (route.method, head.headers);
+    let headers = head.headers;
     let (server, house) = (Arc::clone(server), Arc::clone(house));
     let call = Call { server, house, who, signed_in, system, path, query, headers, body };
     // In a task of its own: whoever goes away does not take back half of what they asked for.
@@ -214,12 +214,10 @@ async fn handle(
     {
         tracing::warn!(route = route.name, status = problem.status, detail = problem.detail, "a call was not answered");
     }
-    let answered = match (answered, &fields) {
+    match (answered, &fields) {
         (Ok(response), Some(names)) => fields::only(response, names).await,
         (answered, _) => answered,
-    };
-    debug_assert!(method == Method::Get || !matches!(route.answer, Answer::Bytes), "commands answer documents");
-    answered.map(|response| if response.status() == StatusCode::OK { response } else { response.into_response() })
+    }
 }
 
 fn is_too_long(error: &(dyn std::error::Error + 'static)) -> bool {

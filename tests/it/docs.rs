@@ -96,14 +96,7 @@ fn the_table_of_permissions_says_what_each_role_gives() {
     use tidegate::engine::{Permission, Role};
     let text = read("docs/gates.md");
     let table = text.split("| permission |").nth(1).unwrap().split("\n\n").next().unwrap();
-    let all = [
-        Permission::View,
-        Permission::Operate,
-        Permission::Approve,
-        Permission::Hold,
-        Permission::Override,
-        Permission::Impersonate,
-    ];
+    let all = Permission::ALL;
     assert_eq!(table.lines().skip(2).count(), all.len());
     for (row, permission) in table.lines().skip(2).zip(all) {
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();

@@ -2,16 +2,12 @@
 
 use std::{future::Future, pin::Pin};
 
-use axum::http::Uri;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::web::{
     call::{Answered, Call},
     questions,
 };
-
-/// Where people sign in.
-pub(super) const SIGN_IN_PATH: &str = "/sign-in";
 
 /// What answers a call.
 pub(in crate::web) type Handler = fn(Call) -> Pin<Box<dyn Future<Output = Answered> + Send>>;
@@ -34,6 +30,8 @@ pub struct Route {
     pub query: &'static [Parameter],
     /// Whether more may be said there, which means nothing: what others send is not ours to choose.
     pub takes_more: bool,
+    /// Whether a session may begin here: tries that fail are counted, and all are in the account of calls.
+    pub signs_in: bool,
     /// What may be said in headers.
     pub headers: &'static [Parameter],
     /// What is sent.
@@ -140,13 +138,6 @@ impl Route {
         self.method == Method::Get && self.needs != Needs::Nothing && matches!(self.answer, Answer::Json(_))
     }
 
-    /// Whether a call of it tries to sign in.
-    #[must_use]
-    pub(in crate::web) fn is_sign_in(&self, uri: &Uri) -> bool {
-        let with_link = || uri.query().is_some_and(|query| query.contains("secret="));
-        self.path.starts_with(SIGN_IN_PATH) && (self.path != SIGN_IN_PATH || with_link())
-    }
-
     /// The names of the parts of the path.
     pub fn parts(&self) -> impl Iterator<Item = &'static str> {
         self.path.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0))
@@ -219,6 +210,7 @@ pub(super) const BASE: Route = Route {
     needs: Needs::View,
     query: &[],
     takes_more: false,
+    signs_in: false,
     headers: &[],
     body: None,
     answer: Answer::Text,

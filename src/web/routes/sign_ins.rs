@@ -1,6 +1,6 @@
 //! Where people come in and go, and their sessions.
 
-use super::row::{Answer, BASE, Method, Needs, QUESTION, Route, SIGN_IN_PATH, of, text};
+use super::row::{Answer, BASE, Method, Needs, QUESTION, Route, of, text};
 use crate::{
     view::answers::{SessionEnded, SessionTold},
     web::{own_sessions, sign_in},
@@ -19,10 +19,11 @@ pub static HOME: Route = Route {
 /// How to sign in, and where the link leads.
 pub static SIGN_IN: Route = Route {
     name: "sign_in",
-    path: SIGN_IN_PATH,
+    path: "/sign-in",
     summary: "says how to sign in; signs in whoever has the link that `tidegate serve` printed, once",
     needs: Needs::Nothing,
     query: &[text("secret", "the secret of the link"), text("to", "the place of this server to go to afterwards")],
+    signs_in: true,
     answer: Answer::Page,
     problems: &[401],
     handler: sign_in::sign_in,
@@ -53,6 +54,7 @@ pub static SIGN_IN_BACK: Route = Route {
         text("error", "why the issuer signed nobody in"),
     ],
     takes_more: true,
+    signs_in: true,
     answer: Answer::Elsewhere,
     problems: &[401, 403, 404],
     handler: sign_in::sign_in_back,

@@ -137,6 +137,10 @@ pub enum Permission {
 }
 
 impl Permission {
+    /// All there are.
+    pub const ALL: [Self; 6] =
+        [Self::View, Self::Operate, Self::Approve, Self::Hold, Self::Override, Self::Impersonate];
+
     /// The name, for people.
     #[must_use]
     pub const fn name(self) -> &'static str {
