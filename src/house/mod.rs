@@ -4,6 +4,7 @@
 pub mod asker;
 pub mod channels;
 pub mod failure;
+pub mod forges;
 pub mod forwarding;
 pub(crate) mod in_force;
 pub mod issuers;

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     asker::{Asker, OsUser, User},
     channels::{self, ChannelSettings},
+    forges::{ForgeSettings, GroupSettings},
     issuers,
     rules_from::RulesFrom,
     secrets::{self, SecretSettings},
@@ -70,6 +71,12 @@ pub struct Settings {
     /// People, by the name that they go by here.
     #[serde(default)]
     pub people: BTreeMap<String, Person>,
+    /// Groups of people that a forge keeps; others are in `people`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<String, GroupSettings>,
+    /// Where repositories live beside what git says of them.
+    #[serde(default)]
+    pub forges: ForgeSettings,
     /// How the addresses in commits are read; where it is absent, `github.com` is the one forge.
     #[serde(default = "naming")]
     pub authors: Naming,
@@ -194,6 +201,7 @@ impl Settings {
             .and_then(|()| settings.check_grants())
             .and_then(|()| settings.git.check())
             .and_then(|()| settings.server.check())
+            .and_then(|()| settings.forges.check(&settings.groups, &settings.people))
             .and_then(|()| issuers::check(&settings.server.issuers, settings.server.url.as_deref(), &settings.people))
             .with_context(|| format!("{} is not as it should be", path.display()))?;
         let path = std::path::absolute(path).with_context(|| format!("where is {}?", path.display()))?;
@@ -211,6 +219,7 @@ impl Settings {
             signing.resolve(folder);
         }
         settings.server.resolve(folder);
+        settings.forges.resolve(folder);
         settings
             .check_scratch()
             .and_then(|()| settings.check_socket())
@@ -396,7 +405,7 @@ impl Settings {
             kind: self.sandbox,
             limits: self.step_limits,
             tools: self.tools.iter().cloned().chain([program.clone()]).collect(),
-            hidden: own.chain(objects).chain(self.server.hidden()).chain(secrets).collect(),
+            hidden: own.chain(objects).chain(self.server.hidden()).chain(self.forges.hidden()).chain(secrets).collect(),
             program: Some(program),
             cgroups: None,
         })
@@ -406,7 +415,8 @@ impl Settings {
     fn check_grants(&self) -> anyhow::Result<()> {
         let groups = self.people.values().flat_map(|person| &person.groups);
         let of_issuers = issuers::groups(&self.server.issuers);
-        let known: BTreeSet<&String> = self.people.keys().chain(groups).chain(of_issuers).collect();
+        let known: BTreeSet<&String> =
+            self.people.keys().chain(groups).chain(of_issuers).chain(self.groups.keys()).collect();
         for Grant { role, to, .. } in &self.grants {
             if to.is_empty() {
                 bail!("a grant of {role:?} names nobody: write `to = [\"NAME\"]`");

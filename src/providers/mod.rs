@@ -10,6 +10,7 @@ mod detached;
 pub(crate) mod document;
 mod fault;
 pub(crate) mod files;
+pub mod forge;
 pub(crate) mod fuzzed;
 pub mod git;
 pub mod given;
