@@ -3,6 +3,7 @@
 
 pub mod asker;
 pub mod channels;
+pub mod current;
 pub mod failure;
 pub mod forges;
 pub mod forwarding;
@@ -27,6 +28,7 @@ pub(crate) mod secrets;
 pub mod server_settings;
 pub mod settings;
 pub mod signing;
+pub mod webhooks;
 mod whereabouts;
 
 pub use self::opened::{House, Once};

@@ -68,7 +68,8 @@ impl Account {
     /// Whether it asked for something to be done: signing in is that, looking at how is not.
     fn is_kept(&self, answered: &Answered) -> bool {
         let came_of = |response: &Response<Body>| response.extensions().get::<CameOf>().is_some();
-        self.route.method == Method::Post || (self.route.signs_in && answered.as_ref().map_or(true, came_of))
+        let asks = self.route.method == Method::Post && !self.route.is_signed;
+        asks || (self.route.signs_in && answered.as_ref().map_or(true, came_of))
     }
 
     /// Writes it down, and names it in the answer.
@@ -81,7 +82,7 @@ impl Account {
         }
         let came_of = response.extensions().get::<CameOf>().cloned().unwrap_or_default();
         let status = response.status().as_u16();
-        if self.route.signs_in && matches!(status, 401 | 403) {
+        if (self.route.signs_in || self.route.is_signed) && matches!(status, 401 | 403) {
             // Whoever may not try any more is told so at the next try.
             drop(server.limits.of_failed_try(self.from));
         }

@@ -3,7 +3,7 @@
 use super::{
     across::{APPROVALS, LOG_CHECKS, RELEASE, RELEASES, SEARCH},
     commands::{CHANGES, COMMANDS, NUDGES, PREDICTIONS},
-    doors::{API, HEALTH, ME, READY},
+    doors::{API, GITHUB_WEBHOOK, HEALTH, ME, READY},
     questions::{
         HOLDS, JOURNEY, LOG, LOG_EVENTS, LOGS, PROMOTIONS, RULES, RUN, RUN_EXPLAINED, RUNS, STATS, STATUS,
         SYSTEM_APPROVALS, SYSTEM_STATUS, SYSTEMS, TARGET, TARGETS, TRACE, VERSIONS,
@@ -13,7 +13,7 @@ use super::{
 };
 
 /// All routes.
-pub static ROUTES: [&Route; 39] = [
+pub static ROUTES: [&Route; 40] = [
     &HEALTH,
     &READY,
     &HOME,
@@ -53,4 +53,5 @@ pub static ROUTES: [&Route; 39] = [
     &RELEASES,
     &PREDICTIONS,
     &CHANGES,
+    &GITHUB_WEBHOOK,
 ];

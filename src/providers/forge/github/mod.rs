@@ -1,6 +1,7 @@
 //! GitHub: github.com and Enterprise Server, by an App or by a token. Documented at <https://docs.github.com/en/rest>.
 
 mod address;
+pub mod webhook;
 
 pub use address::Addresses;
 
