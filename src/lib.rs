@@ -12,11 +12,13 @@
 //! - [`simulate`]: what would happen: the engine and the steps, on copies.
 //! - [`view`]: what people and programs are told (pure).
 //! - [`house`]: what is opened to answer anybody.
+//! - [`forge`]: what a forge shows of the systems, and what it says of them.
 //! - [`web`]: the server over HTTP.
 //! - [`cli`]: one file per subcommand.
 
 pub mod cli;
 pub mod driver;
+pub mod forge;
 #[doc(hidden)]
 pub mod fuzzed;
 pub mod house;

@@ -2,6 +2,7 @@
 //! in force, and who asks. It prints nothing and listens to nobody.
 
 pub mod asker;
+pub mod at_github;
 pub mod channels;
 pub mod failure;
 pub mod forges;

@@ -23,6 +23,7 @@ use crate::{
     house::{
         House,
         asker::{Asker, OsUser, TokenHolder, User},
+        at_github::AtGitHub,
         now_ms,
         settings::Settings,
     },
@@ -63,8 +64,8 @@ pub struct Server {
     predictions: (Arc<Semaphore>, PerPerson),
 }
 
-/// When a file was last written, and how long it is.
-type Stamp = Option<(SystemTime, u64)>;
+/// When each of the files was last written, and how long it is.
+type Stamp = [Option<(SystemTime, u64)>; 2];
 
 /// Who has signed in, and how.
 #[derive(Debug, Clone)]
@@ -236,8 +237,12 @@ impl Server {
 }
 
 fn stamp(settings: &Settings) -> Stamp {
-    let metadata = PathBuf::from(settings.file()).metadata().ok()?;
-    Some((metadata.modified().ok()?, metadata.len()))
+    let of = |file: PathBuf| {
+        let metadata = file.metadata().ok()?;
+        Some((metadata.modified().ok()?, metadata.len()))
+    };
+    // What a forge says of people counts with the settings.
+    [of(settings.file().to_owned()), of(AtGitHub::file(&settings.data))]
 }
 
 /// Whose token it is, if it is good. It is looked for by its hash.

@@ -15,7 +15,7 @@ use super::{
     call_notes,
     claims::{self, Claim},
     failure::Place,
-    session_notes, token_notes,
+    session_notes, shown_notes, token_notes,
 };
 use crate::{
     rules::SystemName,
@@ -261,6 +261,7 @@ impl Request {
                     Note::Token(note) => token_notes::note(connection, place, &note).await,
                     Note::Session(note) => session_notes::note(connection, place, &note).await,
                     Note::Call(note) => call_notes::note(connection, place, &note).await,
+                    Note::Shown(note) => shown_notes::note(connection, place, &note).await,
                 };
                 match noted {
                     Ok(noted) => (Answer::Noted(reply, noted), None),
