@@ -21,6 +21,7 @@ use crate::{
     providers::{
         caches::Caches,
         commit_status::NoCommitStatuses,
+        forge::Forge,
         git::{GitOptions, Mirrors, Proofs},
         objects::Objects,
         quarantine::Quarantine,
@@ -353,6 +354,14 @@ impl House {
         self.settings.git_options(self.proofs.clone())
     }
 
+    /// The forge that the settings name, if they name one.
+    ///
+    /// # Errors
+    /// When its key or token cannot be read.
+    pub fn forge(&self) -> anyhow::Result<Option<Arc<dyn Forge>>> {
+        Ok(None)
+    }
+
     /// The providers that the settings choose.
     pub(crate) fn providers(&self, objects: Arc<dyn Objects>, sandbox: Sandbox, program: &Path) -> Providers {
         let (data, program, store) = (self.settings.data.clone(), program.to_owned(), self.settings.objects());
@@ -397,6 +406,7 @@ impl House {
             secrets: secrets::open(&self.settings.secrets)?,
             caches: Caches { folder: caches.clone(), most_mib: self.settings.step_limits.cache_mib },
             statuses: Arc::new(NoCommitStatuses),
+            forge: self.forge()?,
             places: self.settings.places(),
             quarantine: Quarantine::open(data.join("begun")).context("cannot note what is begun")?,
             sandbox,

@@ -3,6 +3,7 @@
 
 mod act;
 mod authors;
+mod pushers;
 mod bake;
 mod caches;
 mod check;
@@ -34,6 +35,7 @@ mod verify;
 use serde_json::{Map, Value};
 
 pub use authors::{asks_for_signatures, attribute, signatures};
+pub use pushers::{Asked as PushesAsked, Pushers, pushers};
 pub use look::observe;
 pub use notify::{Channel, Channels, DELIVERY_DEADLINE, deliver};
 pub use providers::{Choices, Chosen, Images, Jobs, Local, ProviderSettings, Providers, Stacks, StageSettings};
