@@ -16,6 +16,7 @@ use super::{House, asking::Who, provided, signals::told_to_stop, socket::server:
 use crate::{
     driver::{Breakpoints, Driver, now_ms},
     engine::Command,
+    forge,
     house::{
         asker::Asker,
         in_force::{Brought, RulesWatch},
@@ -138,6 +139,7 @@ pub(super) async fn serve(
     let mut upkeep = tokio::spawn(keep_up(house.clone(), tools));
     let config = house.settings.file().to_owned();
     let mut answers = tokio::spawn(answer(listening, config, stop.clone()));
+    let mut attended = tokio::spawn(forge::attend(house.clone(), stop.clone()));
     let mut over_http = tokio::spawn(answer_http(over_http, house.clone(), announce, stop.clone()));
     let mut driven = pin!(driver.drive(stop));
     let driven = tokio::select! {
@@ -155,6 +157,10 @@ pub(super) async fn serve(
             ended.context("what answers commands over the socket broke off; tidegate ends")?;
             driven.await
         }
+        ended = &mut attended => {
+            ended.context("what goes on with the forge broke off; tidegate ends")?;
+            driven.await
+        }
         ended = &mut over_http => {
             ended.context("what answers over HTTP broke off; tidegate ends")?;
             driven.await
@@ -165,6 +171,7 @@ pub(super) async fn serve(
         over_http.await.context("what answers over HTTP broke off")?;
     }
     answers.abort();
+    attended.abort();
     reload.abort();
     upkeep.abort();
     Ok(driven?)

@@ -13,7 +13,7 @@ use crate::{
     },
     providers::{
         Fault,
-        forge::{Account, Forge, Team},
+        forge::{Account, Finding, Forge, Team},
     },
 };
 
@@ -99,24 +99,24 @@ fn account_told(known: &mut AtGitHub, login: &str, account: Option<&Account>) {
 ///
 /// # Errors
 /// When GitHub cannot be asked.
-pub async fn examine(settings: &Settings, forge: &dyn Forge) -> Result<Vec<(String, String)>, Fault> {
+pub async fn examine(settings: &Settings, forge: &dyn Forge) -> Result<Vec<Finding>, Fault> {
     let known = AtGitHub::read(&settings.data)?;
     let mut found = Vec::new();
     for (name, login) in settings.people.iter().filter_map(|(name, person)| Some((name, person.github.as_ref()?))) {
         let told = forge.account(login).await?;
         let id = known.accounts.get(&login.to_lowercase());
         match (told, id) {
-            (None, _) => found.push((
-                format!("GitHub has no account `{login}`, which is {name}'s"),
-                format!("correct `github` of [people.{name}]"),
-            )),
-            (Some(account), Some(id)) if account.id != *id => found.push((
-                format!(
+            (None, _) => found.push(Finding {
+                what: format!("GitHub has no account `{login}`, which is {name}'s"),
+                hint: format!("correct `github` of [people.{name}]"),
+            }),
+            (Some(account), Some(id)) if account.id != *id => found.push(Finding {
+                what: format!(
                     "the login `{login}` was {name}'s (number {id}) and is another account's now (number {})",
                     account.id
                 ),
-                format!("write {name}'s new login as `github` of [people.{name}]"),
-            )),
+                hint: format!("write {name}'s new login as `github` of [people.{name}]"),
+            }),
             _ => {}
         }
     }

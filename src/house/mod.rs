@@ -10,6 +10,7 @@ pub mod forwarding;
 pub(crate) mod in_force;
 pub mod issuers;
 mod ledger_releases;
+pub(crate) mod lending;
 pub mod log_checks;
 pub(crate) mod moment;
 mod opened;

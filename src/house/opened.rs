@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use anyhow::{Context, bail};
@@ -12,6 +12,7 @@ use super::{
     channels,
     failure::Unanswered,
     ledger_releases::LedgerReleases,
+    lending::ForgeLender,
     private, secrets,
     settings::Settings,
 };
@@ -22,7 +23,7 @@ use crate::{
         caches::Caches,
         commit_status::NoCommitStatuses,
         forge::Forge,
-        git::{GitOptions, Mirrors, Proofs},
+        git::{GitOptions, Lender, Mirrors, Proofs},
         objects::Objects,
         quarantine::Quarantine,
         sandbox::{Sandbox, divide},
@@ -55,6 +56,8 @@ pub struct House {
     proofs: Proofs,
     /// Which secret that is.
     pub(crate) fingerprint: Digest,
+    /// The forge, once it was asked for.
+    forge: Arc<OnceLock<Arc<dyn Forge>>>,
 }
 
 impl House {
@@ -85,14 +88,17 @@ impl House {
     async fn over(settings: Settings, store: SqliteStore) -> anyhow::Result<Self> {
         let secret = store.secret().await?;
         let (proofs, fingerprint) = (Proofs::with(secret.expose()), secret.fingerprint());
-        Ok(Self { settings, ledger: Arc::new(Ledger::open(Arc::new(store))), proofs, fingerprint })
+        let ledger = Arc::new(Ledger::open(Arc::new(store)));
+        Ok(Self { settings, ledger, proofs, fingerprint, forge: Arc::default() })
     }
 
     /// The same house with other settings.
     #[must_use]
     pub fn with_settings(&self, settings: Settings) -> Self {
         let (ledger, proofs, fingerprint) = (Arc::clone(&self.ledger), self.proofs.clone(), self.fingerprint.clone());
-        Self { settings, ledger, proofs, fingerprint }
+        let is_same = settings.forges == self.settings.forges;
+        let forge = if is_same { Arc::clone(&self.forge) } else { Arc::default() };
+        Self { settings, ledger, proofs, fingerprint, forge }
     }
 
     /// What proves commits to be ours.
@@ -351,7 +357,13 @@ impl House {
 
     /// How git is used.
     pub(crate) fn git_options(&self) -> GitOptions {
-        self.settings.git_options(self.proofs.clone())
+        let mut options = self.settings.git_options(self.proofs.clone());
+        let forge = self.forge().unwrap_or_else(|error| {
+            tracing::error!("git has no credentials of the forge: {error:#}");
+            None
+        });
+        options.lender = forge.map(|forge| Arc::new(ForgeLender(forge)) as Arc<dyn Lender>);
+        options
     }
 
     /// The forge that the settings name, if they name one.
@@ -359,7 +371,12 @@ impl House {
     /// # Errors
     /// When its key or token cannot be read.
     pub fn forge(&self) -> anyhow::Result<Option<Arc<dyn Forge>>> {
-        Ok(None)
+        if let Some(forge) = self.forge.get() {
+            return Ok(Some(Arc::clone(forge)));
+        }
+        let opened = self.settings.open_forge()?;
+        // Whoever was first is asked by all: quotas are shared.
+        Ok(opened.map(|opened| Arc::clone(self.forge.get_or_init(|| opened))))
     }
 
     /// The providers that the settings choose.

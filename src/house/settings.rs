@@ -213,7 +213,10 @@ impl Settings {
         let path = std::path::absolute(path).with_context(|| format!("where is {}?", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new("/"));
         settings.data = folder.join(&settings.data);
-        settings.rules.resolve(folder, &settings.forges.hosts()).with_context(|| format!("{} is not as it should be", path.display()))?;
+        settings
+            .rules
+            .resolve(folder, &settings.forges.hosts())
+            .with_context(|| format!("{} is not as it should be", path.display()))?;
         settings.scratch = folder.join(&settings.scratch);
         settings.providers.objects = settings.providers.objects.map(|objects| objects.from_folder(folder));
         settings.caches = folder.join(&settings.caches);

@@ -143,8 +143,7 @@ async fn one(
     let signatures = asks_for_signatures(of.identity, &mirror);
     let compared = Compared { places: of.branches.iter().map(place).collect(), heads: there, known, signatures };
     let mut new = mirror.brought(&compared).await?;
-    let asked =
-        Asked { url: &of.url, branches: &of.branches, heads: &heads, new: &new.commits, identity: of.identity };
+    let asked = Asked { url: &of.url, branches: &of.branches, heads: &heads, new: &new.commits, identity: of.identity };
     let Pushers { authors, unknown } = pushers(&asked, forge).await?;
     new.authors.extend(authors);
     new.incomplete.extend(unknown);

@@ -3,7 +3,6 @@
 
 mod act;
 mod authors;
-mod pushers;
 mod bake;
 mod caches;
 mod check;
@@ -18,6 +17,7 @@ mod moved;
 mod notify;
 mod package;
 mod providers;
+mod pushers;
 mod rehearse;
 mod release;
 mod releases;
@@ -35,10 +35,10 @@ mod verify;
 use serde_json::{Map, Value};
 
 pub use authors::{asks_for_signatures, attribute, signatures};
-pub use pushers::{Asked as PushesAsked, Pushers, pushers};
 pub use look::observe;
 pub use notify::{Channel, Channels, DELIVERY_DEADLINE, deliver};
 pub use providers::{Choices, Chosen, Images, Jobs, Local, ProviderSettings, Providers, Stacks, StageSettings};
+pub use pushers::{Asked as PushesAsked, Pushers, pushers};
 pub use releases::{NoReleases, Releases};
 pub use secrets::{SecretFile, Secrets};
 pub use step_log::{StepLog, printed, printed_by, store_left};

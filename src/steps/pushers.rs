@@ -69,12 +69,7 @@ pub async fn pushers(asked: &Asked<'_>, forge: Option<&dyn Forge>) -> Result<Pus
 
 /// Who pushed what is new, as the pushes tell. From each head it is gone back push by push, as long as there is news; where no push
 /// led to a commit, nobody is known to have brought what is before it.
-fn of_pushes(
-    pushes: &[Pushed],
-    heads: &BTreeSet<String>,
-    new: &BTreeMap<String, bool>,
-    domain: &str,
-) -> Pushers {
+fn of_pushes(pushes: &[Pushed], heads: &BTreeSet<String>, new: &BTreeMap<String, bool>, domain: &str) -> Pushers {
     let mut by_after: BTreeMap<&str, Vec<&Pushed>> = BTreeMap::new();
     for push in pushes {
         by_after.entry(&push.after).or_default().push(push);
@@ -132,7 +127,10 @@ mod tests {
     #[test]
     fn whoever_pushed_what_is_new_is_an_author() {
         let pushes = [push("mallory", "b", "d"), push("ada", "a", "b"), push("grace", "0", "a")];
-        assert_eq!(told(&pushes, "d", &[("b", false), ("c", false), ("d", false)]), (vec!["ada".into(), "mallory".into()], 0));
+        assert_eq!(
+            told(&pushes, "d", &[("b", false), ("c", false), ("d", false)]),
+            (vec!["ada".into(), "mallory".into()], 0)
+        );
         assert_eq!(told(&pushes, "d", &[("c", false), ("d", false)]), (vec!["mallory".into()], 0), "b is not news");
         let all = of_pushes(&pushes, &BTreeSet::from(["a".into()]), &[("a".into(), false)].into(), "github.com");
         assert_eq!(all.authors, BTreeSet::from(["grace <7+grace@users.noreply.github.com>".to_owned()]));

@@ -8,4 +8,4 @@ mod publisher;
 mod text;
 mod wanted;
 
-pub use publisher::Publisher;
+pub(super) use publisher::Publisher;

@@ -40,7 +40,7 @@ const MENDED_MS: i64 = 3_600_000;
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 /// Tells a forge what it should show of all systems.
-pub struct Publisher {
+pub(in crate::forge) struct Publisher {
     ledger: Arc<Ledger>,
     forge: Arc<dyn Forge>,
     /// What people type to reach this server.
@@ -51,12 +51,12 @@ pub struct Publisher {
 impl Publisher {
     /// One that tells this forge.
     #[must_use]
-    pub fn new(ledger: Arc<Ledger>, forge: Arc<dyn Forge>, url: Option<String>) -> Self {
+    pub(in crate::forge) fn new(ledger: Arc<Ledger>, forge: Arc<dyn Forge>, url: Option<String>) -> Self {
         Self { ledger, forge, url, known: BTreeMap::new() }
     }
 
     /// Tells until it is told to stop.
-    pub async fn publish(mut self, stop: CancellationToken) {
+    pub(in crate::forge) async fn publish(mut self, stop: CancellationToken) {
         let mut changes = self.ledger.store().changes();
         let mut telling: JoinSet<String> = JoinSet::new();
         let mut busy: BTreeSet<String> = BTreeSet::new();

@@ -34,7 +34,7 @@ pub(super) enum Says {
 /// Where things are, as far as what is shown depends on it.
 pub(super) struct Places<'places> {
     /// The repository at the forge that a URL names.
-    pub(super) repository: &'places dyn Fn(&str) -> Option<RepositoryAt>,
+    pub(super) repository: &'places (dyn Fn(&str) -> Option<RepositoryAt> + Sync),
     /// What people type to reach this server.
     pub(super) url: Option<&'places str>,
     /// Whether the forge shows deployments.

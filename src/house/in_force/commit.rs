@@ -226,10 +226,11 @@ impl House {
             Ok(mut brought) => {
                 self.add_pushers(&mut brought, origin, from).await;
                 Written {
-                authors: brought.authors.iter().map(|author| printable_line(author)).collect(),
-                unknown: brought.incomplete.into_iter().collect(),
-                signatures: brought.signed.into_iter().map(|it| signatures(it, "rules", demanded)).collect(),
-            }},
+                    authors: brought.authors.iter().map(|author| printable_line(author)).collect(),
+                    unknown: brought.incomplete.into_iter().collect(),
+                    signatures: brought.signed.into_iter().map(|it| signatures(it, "rules", demanded)).collect(),
+                }
+            }
             Err(fault) => Written {
                 authors: BTreeSet::from([origin.author.clone()]),
                 unknown: vec![format!("git cannot say who wrote them: {}", said(&fault))],
