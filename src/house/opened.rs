@@ -123,6 +123,14 @@ impl House {
         Ok(self.ledger.store().systems().await?.into_keys().collect())
     }
 
+    /// Whether there is a system of that name in the store.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn has(&self, system: &SystemName) -> anyhow::Result<bool> {
+        Ok(self.ledger.store().last_seq(system).await? > 0)
+    }
+
     /// The systems in the store whose logs can be read; the others say so in their status.
     ///
     /// # Errors
@@ -219,10 +227,12 @@ impl House {
     /// # Errors
     /// When there is no such system, or several to choose from.
     pub(crate) async fn find_system(&self, asked: &Asked) -> anyhow::Result<SystemName> {
-        let systems = self.systems().await?;
-        if let Some(named) = asked.system.as_ref().filter(|named| systems.contains(named)) {
+        if let Some(named) = &asked.system
+            && self.has(named).await?
+        {
             return Ok(named.clone());
         }
+        let systems = self.systems().await?;
         match (&asked.system, systems.as_slice()) {
             (_, []) => bail!(Unanswered::none(NOTHING_YET)),
             (None, [only]) => return Ok(only.clone()),
