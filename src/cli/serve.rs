@@ -16,7 +16,7 @@ use super::{House, asking::Who, provided, signals::told_to_stop, socket::server:
 use crate::{
     driver::{Breakpoints, Driver, now_ms},
     engine::Command,
-    forge::deliveries::{self, Wakes},
+    forge::{self, deliveries::Wakes},
     house::{
         asker::Asker,
         in_force::{Brought, RulesWatch},
@@ -140,7 +140,7 @@ pub(super) async fn serve(
     let mut upkeep = tokio::spawn(keep_up(house.clone(), tools));
     let config = house.settings.file().to_owned();
     let mut answers = tokio::spawn(answer(listening, config, stop.clone()));
-    let mut delivered = tokio::spawn(deliveries::attend(house.clone(), wakes, stop.clone()));
+    let mut attended = tokio::spawn(forge::attend(house.clone(), wakes, stop.clone()));
     let mut over_http = tokio::spawn(answer_http(over_http, house.clone(), announce, stop.clone()));
     let mut driven = pin!(driver.drive(stop));
     let driven = tokio::select! {
@@ -154,12 +154,12 @@ pub(super) async fn serve(
             ended.context("what keeps the mirrors in order broke off; tidegate ends")?;
             driven.await
         }
-        ended = &mut delivered => {
-            ended.context("what attends to webhooks broke off; tidegate ends")?;
-            driven.await
-        }
         ended = &mut answers => {
             ended.context("what answers commands over the socket broke off; tidegate ends")?;
+            driven.await
+        }
+        ended = &mut attended => {
+            ended.context("what goes on with the forge broke off; tidegate ends")?;
             driven.await
         }
         ended = &mut over_http => {
@@ -172,7 +172,7 @@ pub(super) async fn serve(
         over_http.await.context("what answers over HTTP broke off")?;
     }
     answers.abort();
-    delivered.abort();
+    attended.abort();
     reload.abort();
     upkeep.abort();
     Ok(driven?)

@@ -271,7 +271,9 @@ impl Driver {
             Ok(Work::Authors(work)) => {
                 let _place = self.looks.take(wants(None, format!("{}/{}", work.run, work.step))).await;
                 let what = format!("ask who wrote what {}/{} of {system} asks about", work.run, work.step);
-                let asked = async { Outcome::Authors(attribute(&work, &self.tools.mirrors).await) };
+                let asked = async {
+                    Outcome::Authors(attribute(&work, &self.tools.mirrors, self.tools.forge.as_deref()).await)
+                };
                 self.unless_it_kills(effect, what, asked).await
             }
             Ok(Work::Step(mut work)) => {

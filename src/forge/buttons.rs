@@ -62,8 +62,11 @@ pub(super) async fn press(house: &House, pressed: &Pressed<'_>) -> Result<String
         return Ok(format!("refused: there is no system `{system}`"));
     }
     let login = &pressed.by.login;
-    let principal = person(&house.settings, &pressed.by).and_then(|name| house.settings.access().principal(&name));
-    let Some(principal) = principal else {
+    let person = match person(&house.settings, &pressed.by) {
+        Ok(person) => person,
+        Err(fault) => return Ok(format!("refused: {}", fault.whole())),
+    };
+    let Some(principal) = person.and_then(|name| house.settings.access().principal(&name)) else {
         return Ok(format!("refused: `{login}` of GitHub is no person in tidegate.toml: add `github = \"{login}\"` to theirs"));
     };
     let name = principal.name.clone();

@@ -1,9 +1,14 @@
-//! What is between the systems and a forge: what becomes of what it says. Nothing is believed of it but that something may have
-//! happened: what did is read where it happened.
+//! What is between the systems and a forge: what it shows of them, what becomes of what it delivers, and who people are there. What is
+//! shown follows from the states; of what is delivered nothing is believed but that something may have happened.
 
+pub mod accounts;
+mod attend;
 mod buttons;
 pub mod deliveries;
 pub mod lost;
 mod people;
 mod places;
+mod show;
 mod upheavals;
+
+pub use attend::attend;

@@ -7,10 +7,10 @@ use std::{
     time::SystemTime,
 };
 
-use super::{House, settings::Settings};
+use super::{House, at_github::AtGitHub, settings::Settings};
 
-/// The house, and its settings' file as it was when they were read.
-pub struct Current(RwLock<(Arc<House>, Stamp)>);
+/// The house, and its files as they were when the settings were read: what a forge says of people counts with them.
+pub struct Current(RwLock<(Arc<House>, [Stamp; 2])>);
 
 /// When a file was last written, and how long it is.
 pub(super) type Stamp = Option<(SystemTime, u64)>;
@@ -19,8 +19,8 @@ impl Current {
     /// With the settings that the house has.
     #[must_use]
     pub fn new(house: Arc<House>) -> Self {
-        let stamp = stamp(house.settings.file());
-        Self(RwLock::new((house, stamp)))
+        let stamps = stamps(&house.settings);
+        Self(RwLock::new((house, stamps)))
     }
 
     /// With the settings as they are now; where they cannot be read, as they were read last.
@@ -30,7 +30,7 @@ impl Current {
             let house = self.0.read().unwrap_or_else(PoisonError::into_inner);
             (Arc::clone(&house.0), house.1)
         };
-        let now = stamp(house.settings.file());
+        let now = stamps(&house.settings);
         if now == known {
             return house;
         }
@@ -44,6 +44,10 @@ impl Current {
         *self.0.write().unwrap_or_else(PoisonError::into_inner) = (Arc::clone(&house), now);
         house
     }
+}
+
+fn stamps(settings: &Settings) -> [Stamp; 2] {
+    [stamp(settings.file()), stamp(&AtGitHub::file(&settings.data))]
 }
 
 /// What tells whether a file was written since.

@@ -19,6 +19,7 @@ use crate::{
             github::{Access, Addresses, GitHubSettings},
         },
     },
+    rules::host_of,
 };
 
 /// How long a file of a key or of secrets may be, in bytes.
@@ -134,6 +135,11 @@ impl ForgeSettings {
         for file in self.github.iter_mut().flat_map(GitHubForge::files_mut) {
             *file = folder.join(&*file);
         }
+    }
+
+    /// The hosts, as git's URLs have them.
+    pub(crate) fn hosts(&self) -> BTreeSet<String> {
+        self.github.iter().filter_map(|github| host_of(&github.url)).collect()
     }
 
     /// What is hidden from commands of repositories.

@@ -2,6 +2,7 @@
 //! in force, and who asks. It prints nothing and listens to nobody.
 
 pub mod asker;
+pub mod at_github;
 pub mod channels;
 pub mod current;
 pub mod failure;
@@ -10,6 +11,7 @@ pub mod forwarding;
 pub(crate) mod in_force;
 pub mod issuers;
 mod ledger_releases;
+pub(crate) mod lending;
 pub mod log_checks;
 pub(crate) mod moment;
 mod opened;

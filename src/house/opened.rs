@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use anyhow::{Context, bail};
@@ -12,6 +12,7 @@ use super::{
     channels,
     failure::Unanswered,
     ledger_releases::LedgerReleases,
+    lending::ForgeLender,
     private, secrets,
     settings::Settings,
 };
@@ -21,7 +22,8 @@ use crate::{
     providers::{
         caches::Caches,
         commit_status::NoCommitStatuses,
-        git::{GitOptions, Mirrors, Proofs},
+        forge::Forge,
+        git::{GitOptions, Lender, Mirrors, Proofs},
         objects::Objects,
         quarantine::Quarantine,
         sandbox::{Sandbox, divide},
@@ -54,6 +56,8 @@ pub struct House {
     proofs: Proofs,
     /// Which secret that is.
     pub(crate) fingerprint: Digest,
+    /// The forge, once it was asked for.
+    forge: Arc<OnceLock<Arc<dyn Forge>>>,
 }
 
 impl House {
@@ -84,14 +88,17 @@ impl House {
     async fn over(settings: Settings, store: SqliteStore) -> anyhow::Result<Self> {
         let secret = store.secret().await?;
         let (proofs, fingerprint) = (Proofs::with(secret.expose()), secret.fingerprint());
-        Ok(Self { settings, ledger: Arc::new(Ledger::open(Arc::new(store))), proofs, fingerprint })
+        let ledger = Arc::new(Ledger::open(Arc::new(store)));
+        Ok(Self { settings, ledger, proofs, fingerprint, forge: Arc::default() })
     }
 
     /// The same house with other settings.
     #[must_use]
     pub fn with_settings(&self, settings: Settings) -> Self {
         let (ledger, proofs, fingerprint) = (Arc::clone(&self.ledger), self.proofs.clone(), self.fingerprint.clone());
-        Self { settings, ledger, proofs, fingerprint }
+        let is_same = settings.forges == self.settings.forges;
+        let forge = if is_same { Arc::clone(&self.forge) } else { Arc::default() };
+        Self { settings, ledger, proofs, fingerprint, forge }
     }
 
     /// What proves commits to be ours.
@@ -114,6 +121,14 @@ impl House {
     /// When the store cannot be read.
     pub async fn systems(&self) -> anyhow::Result<Vec<SystemName>> {
         Ok(self.ledger.store().systems().await?.into_keys().collect())
+    }
+
+    /// Whether there is a system of that name in the store.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn has(&self, system: &SystemName) -> anyhow::Result<bool> {
+        Ok(self.ledger.store().last_seq(system).await? > 0)
     }
 
     /// The systems in the store whose logs can be read; the others say so in their status.
@@ -212,10 +227,12 @@ impl House {
     /// # Errors
     /// When there is no such system, or several to choose from.
     pub(crate) async fn find_system(&self, asked: &Asked) -> anyhow::Result<SystemName> {
-        let systems = self.systems().await?;
-        if let Some(named) = asked.system.as_ref().filter(|named| systems.contains(named)) {
+        if let Some(named) = &asked.system
+            && self.has(named).await?
+        {
             return Ok(named.clone());
         }
+        let systems = self.systems().await?;
         match (&asked.system, systems.as_slice()) {
             (_, []) => bail!(Unanswered::none(NOTHING_YET)),
             (None, [only]) => return Ok(only.clone()),
@@ -381,7 +398,26 @@ impl House {
 
     /// How git is used.
     pub(crate) fn git_options(&self) -> GitOptions {
-        self.settings.git_options(self.proofs.clone())
+        let mut options = self.settings.git_options(self.proofs.clone());
+        let forge = self.forge().unwrap_or_else(|error| {
+            tracing::error!("git has no credentials of the forge: {error:#}");
+            None
+        });
+        options.lender = forge.map(|forge| Arc::new(ForgeLender(forge)) as Arc<dyn Lender>);
+        options
+    }
+
+    /// The forge that the settings name, if they name one.
+    ///
+    /// # Errors
+    /// When its key or token cannot be read.
+    pub fn forge(&self) -> anyhow::Result<Option<Arc<dyn Forge>>> {
+        if let Some(forge) = self.forge.get() {
+            return Ok(Some(Arc::clone(forge)));
+        }
+        let opened = self.settings.open_forge()?;
+        // Whoever was first is asked by all: quotas are shared.
+        Ok(opened.map(|opened| Arc::clone(self.forge.get_or_init(|| opened))))
     }
 
     /// The providers that the settings choose.
@@ -428,6 +464,7 @@ impl House {
             secrets: secrets::open(&self.settings.secrets)?,
             caches: Caches { folder: caches.clone(), most_mib: self.settings.step_limits.cache_mib },
             statuses: Arc::new(NoCommitStatuses),
+            forge: self.forge()?,
             places: self.settings.places(),
             quarantine: Quarantine::open(data.join("begun")).context("cannot note what is begun")?,
             sandbox,

@@ -10,7 +10,8 @@ use super::{
     in_force::{NotThere, RulesLook},
     moment,
     place_waits::PlaceWaits,
-    releases, remotes, whereabouts,
+    releases::{self, Visible},
+    remotes, whereabouts,
 };
 use crate::{
     engine::{
@@ -83,13 +84,10 @@ impl House {
         // One that is not there cannot be looked for in the store.
         let named_is_not_there = asked.system.is_some() && !not_there.is_empty();
         let systems = if named_is_not_there { Vec::new() } else { self.systems_shown(asked).await? };
-        let mut there = Vec::new();
-        if !systems.is_empty() {
-            let visible = self.visible_systems(&asked.who).await?;
-            for system in systems {
-                let report = self.status_of(&system, &look, &visible).await?;
-                there.push((system, report));
-            }
+        let (mut there, visible) = (Vec::new(), Visible::to(self, &asked.who));
+        for system in systems {
+            let report = self.status_of(&system, &look, &visible).await?;
+            there.push((system, report));
         }
         let told = |file: NotThere| StatusReport::not_there(file.source, file.system.as_ref(), file.mistakes);
         Ok(StatusTold { there, not_there: not_there.into_iter().map(told).collect() })
@@ -99,7 +97,7 @@ impl House {
         &self,
         system: &SystemName,
         look: &RulesLook,
-        visible: &[SystemName],
+        visible: &Visible<'_>,
     ) -> anyhow::Result<StatusReport> {
         let waits = PlaceWaits::of(self, system);
         let told = |state: &System| {
@@ -111,7 +109,7 @@ impl House {
             Ok((mut report, urls)) => {
                 report.remotes = remotes::of(self, &urls);
                 report.rules.iter_mut().for_each(|rules| rules.trouble.clone_from(&look.trouble));
-                let half_released = releases::of(self, system, visible).await?;
+                let half_released = releases::of(system, visible).await?;
                 let unboxed = self.settings.sandbox == SandboxKind::None;
                 Ok(StatusReport { half_released, unboxed, ..report })
             }

@@ -1,6 +1,7 @@
 //! Where the rules are from: files beside the server, or a folder of a repository.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     path::{Path, PathBuf},
 };
@@ -92,7 +93,7 @@ impl RulesFrom {
     ///
     /// # Errors
     /// When a URL, branch, folder or interval is not as it must be.
-    pub(crate) fn resolve(&mut self, folder: &Path) -> anyhow::Result<()> {
+    pub(crate) fn resolve(&mut self, folder: &Path, forges: &BTreeSet<String>) -> anyhow::Result<()> {
         match self {
             Self::Files(files) => files.iter_mut().for_each(|file| *file = folder.join(&*file)),
             Self::Repository(RulesRepository { repository, branch, path, poll, approvals, identity }) => {
@@ -105,7 +106,7 @@ impl RulesFrom {
                 if approvals.as_ref().is_some_and(|quorum| quorum.count == 0) {
                     bail!("`rules`: `approvals` asks 0 people: take it out, or ask one");
                 }
-                if let Some(Err((why, help))) = identity.map(KnownBy::check) {
+                if let Some(Err((why, help))) = identity.map(|identity: KnownBy| identity.check(repository, forges)) {
                     bail!("`rules`: `identity`: {why}; {help}");
                 }
                 if poll.as_ms() < SHORTEST_POLL_MS {

@@ -7,12 +7,13 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
     asker::{Asker, OsUser, User},
+    at_github::AtGitHub,
     channels::{self, ChannelSettings},
     forges::{ForgeSettings, GroupSettings},
     issuers,
@@ -22,8 +23,10 @@ use super::{
     signing::{Signers, Signing},
 };
 use crate::{
+    driver::now_ms,
     engine::{Access, Grant, Naming, Permission, Person, Principal, Refused},
     providers::{
+        forge::Account,
         git::{self, GitOptions, Proofs, Signer},
         objects::Address,
         sandbox::{Limits, Sandbox, SandboxKind},
@@ -105,6 +108,9 @@ pub struct Settings {
     /// The settings file itself.
     #[serde(skip)]
     file: PathBuf,
+    /// Who people and teams are at GitHub.
+    #[serde(skip)]
+    at_github: AtGitHub,
 }
 
 /// Who commits for Tidegate.
@@ -207,7 +213,10 @@ impl Settings {
         let path = std::path::absolute(path).with_context(|| format!("where is {}?", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new("/"));
         settings.data = folder.join(&settings.data);
-        settings.rules.resolve(folder).with_context(|| format!("{} is not as it should be", path.display()))?;
+        settings
+            .rules
+            .resolve(folder, &settings.forges.hosts())
+            .with_context(|| format!("{} is not as it should be", path.display()))?;
         settings.scratch = folder.join(&settings.scratch);
         settings.providers.objects = settings.providers.objects.map(|objects| objects.from_folder(folder));
         settings.caches = folder.join(&settings.caches);
@@ -227,6 +236,9 @@ impl Settings {
         settings.file.clone_from(&path);
         channels::absolute(&mut settings.channels, folder);
         secrets::absolute(&mut settings.secrets, folder);
+        if settings.forges.github.is_some() {
+            settings.at_github = AtGitHub::read(&settings.data).map_err(|fault| anyhow!("{}", fault.whole()))?;
+        }
         Ok(settings)
     }
 
@@ -276,6 +288,13 @@ impl Settings {
         self.people.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
     }
 
+    /// The person who an account at GitHub is.
+    #[must_use]
+    pub fn person_at_github(&self, account: &Account) -> Option<&str> {
+        let is_theirs = |person: &Person| person.github.as_ref().is_some_and(|login| self.at_github.is(login, account));
+        self.people.iter().find(|(_, person)| is_theirs(person)).map(|(name, _)| name.as_str())
+    }
+
     /// A user of the operating system, or a key, who is two people would have two voices.
     fn check_people(&self) -> anyhow::Result<()> {
         let mut known: BTreeMap<&str, &str> = BTreeMap::new();
@@ -310,6 +329,7 @@ impl Settings {
             channels: channels::known(&self.channels),
             secrets: secrets::known(&self.secrets),
             providers: self.choices().provisions(),
+            forges: self.forges.hosts(),
         }
     }
 
@@ -333,7 +353,9 @@ impl Settings {
     /// The people, groups and roles, whole.
     #[must_use]
     pub fn access(&self) -> Access {
-        Access { people: self.people.clone(), grants: self.grants.clone(), naming: self.authors.clone() }
+        let mut people = self.people.clone();
+        self.at_github.join(&mut people, &self.groups, now_ms());
+        Access { people, grants: self.grants.clone(), naming: self.authors.clone() }
     }
 
     /// Whether somebody may look at a system that has no log yet; where its name is not known, only who may look at all.

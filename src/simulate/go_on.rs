@@ -107,7 +107,7 @@ impl Simulation {
                 }
                 Outcome::Step(done.outcome)
             }
-            Ok(Work::Authors(work)) => Outcome::Authors(attribute(&work, &self.scratch.tools.mirrors).await),
+            Ok(Work::Authors(work)) => Outcome::Authors(attribute(&work, &self.scratch.tools.mirrors, None).await),
             Ok(Work::Notice(work)) => {
                 self.tell_notice(&work);
                 Outcome::Notice(Delivery::Delivered)

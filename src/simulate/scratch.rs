@@ -97,6 +97,7 @@ impl Scratch {
             // Nobody is told of what is only supposed.
             channels: BTreeMap::new(),
             statuses: Arc::new(NoCommitStatuses),
+            forge: None,
             releases: Arc::new(NoReleases),
             places: root.join("places.json"),
             quarantine: Quarantine::open(root.join("begun")).map_err(|error| cannot(root, &error))?,

@@ -6,10 +6,12 @@ use std::{
     time::Duration,
 };
 
+use super::pushers::{Asked, Pushers, pushers};
 use crate::{
     engine::{Attribution, AuthorsOf, AuthorsWork, Signatures, Written},
     providers::{
         Fault,
+        forge::Forge,
         git::{Brought, CommitPlace, Compared, Mirror, Mirrors, NO_LIMIT, SignedNames},
     },
     rules::{KnownBy, RepositoryName, printable, printable_line},
@@ -21,9 +23,12 @@ const KEEP_DEADLINE: Duration = Duration::from_secs(60);
 /// row in any system.
 const MOST_ROUNDS: usize = 32;
 
-/// Who wrote it, or why git cannot say now.
-pub async fn attribute(work: &AuthorsWork, mirrors: &Mirrors) -> Attribution {
-    match ask(work, mirrors).await {
+/// Who is asked.
+type Sources<'asked> = (&'asked Mirrors, Option<&'asked dyn Forge>);
+
+/// Who wrote it, or why git or the forge cannot say now.
+pub async fn attribute(work: &AuthorsWork, mirrors: &Mirrors, forge: Option<&dyn Forge>) -> Attribution {
+    match ask(work, (mirrors, forge)).await {
         Ok(written) => Attribution::Told(written),
         Err(Fault::Retry { error, after }) => {
             let after_ms = after.map(|after| i64::try_from(after.as_millis()).unwrap_or(i64::MAX));
@@ -35,7 +40,7 @@ pub async fn attribute(work: &AuthorsWork, mirrors: &Mirrors) -> Attribution {
     }
 }
 
-async fn ask(work: &AuthorsWork, mirrors: &Mirrors) -> Result<Written, Fault> {
+async fn ask(work: &AuthorsWork, sources: Sources<'_>) -> Result<Written, Fault> {
     let mut heads: BTreeMap<&RepositoryName, BTreeSet<String>> = BTreeMap::new();
     for (name, of) in &work.repositories {
         heads.entry(name).or_default().extend(of.commit.as_ref().map(ToString::to_string));
@@ -57,7 +62,7 @@ async fn ask(work: &AuthorsWork, mirrors: &Mirrors) -> Result<Written, Fault> {
         }
         for name in &open {
             let Some((name, of)) = work.repositories.get_key_value(name) else { continue };
-            let one = one(work, mirrors, (name, of), heads.get(name).cloned().unwrap_or_default()).await?;
+            let one = one(work, sources, (name, of), heads.get(name).cloned().unwrap_or_default()).await?;
             for carried in &one.new.carried {
                 let (of, commit) = carried.split_once('@').unwrap_or((carried, ""));
                 if let Some((_, heads)) = heads.iter_mut().find(|(name, _)| name.as_str() == of) {
@@ -110,7 +115,7 @@ struct One {
 
 async fn one(
     work: &AuthorsWork,
-    mirrors: &Mirrors,
+    (mirrors, forge): Sources<'_>,
     (name, of): (&RepositoryName, &AuthorsOf),
     heads: BTreeSet<String>,
 ) -> Result<One, Fault> {
@@ -137,7 +142,12 @@ async fn one(
     };
     let signatures = asks_for_signatures(of.identity, &mirror);
     let compared = Compared { places: of.branches.iter().map(place).collect(), heads: there, known, signatures };
-    Ok(One { heads, new: mirror.brought(&compared).await?, lost })
+    let mut new = mirror.brought(&compared).await?;
+    let asked = Asked { url: &of.url, branches: &of.branches, heads: &heads, new: &new.commits, identity: of.identity };
+    let Pushers { authors, unknown } = pushers(&asked, forge).await?;
+    new.authors.extend(authors);
+    new.incomplete.extend(unknown);
+    Ok(One { heads, new, lost })
 }
 
 /// Fetches the branches that there are, where a commit is not in the mirror.

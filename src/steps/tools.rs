@@ -13,6 +13,7 @@ use crate::{
         Fault,
         caches::Caches,
         commit_status::CommitStatuses,
+        forge::Forge,
         git::{CommitMessage, CommitPlace, Mirror, Mirrors, REPOSITORY_TRAILER, SYSTEM_TRAILER},
         objects::Objects,
         quarantine::Quarantine,
@@ -37,6 +38,8 @@ pub struct Tools {
     pub channels: Channels,
     /// Whom to ask for the statuses of commits.
     pub statuses: Arc<dyn CommitStatuses>,
+    /// Where repositories live and tell who pushed, where that is set up.
+    pub forge: Option<Arc<dyn Forge>>,
     /// Who does what, by stage.
     pub providers: Providers,
     /// The file that says who waits for a place to work.

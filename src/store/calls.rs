@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{DeliveryNote, SessionNote, TokenNote};
+use super::{DeliveryNote, SessionNote, ShownNote, TokenNote};
 use crate::rules::SystemName;
 
 /// How many calls are kept, the newest.
@@ -34,7 +34,7 @@ pub struct CallNote {
     pub seq: Option<u64>,
 }
 
-/// What is noted of whoever asks over HTTP.
+/// What is noted beside the logs: of whoever asks over HTTP, and of what forges show.
 #[derive(Debug, Clone)]
 pub enum Note {
     /// What becomes of a token.
@@ -43,6 +43,8 @@ pub enum Note {
     Session(SessionNote),
     /// A call.
     Call(Box<CallNote>),
+    /// What becomes of something that a forge shows.
+    Shown(Box<ShownNote>),
     /// What becomes of what forges delivered.
     Delivery(Box<DeliveryNote>),
 }
@@ -69,6 +71,12 @@ impl From<TokenNote> for Note {
 impl From<SessionNote> for Note {
     fn from(note: SessionNote) -> Self {
         Self::Session(note)
+    }
+}
+
+impl From<ShownNote> for Note {
+    fn from(note: ShownNote) -> Self {
+        Self::Shown(Box::new(note))
     }
 }
 

@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
-    CallNote, Delivery, InstallationSecret, LogRow, Note, Session, Standing, StoreError, Token, TokenHash, standing::Snapshot,
+    CallNote, Delivery, InstallationSecret, LogRow, Note, Session, Shown, Standing, StoreError, Token, TokenHash,
+    standing::Snapshot,
 };
 use crate::{
     engine::{Artifact, Decision, Effect, EffectId, Event, Link, Recorded, Run, RunId, RunState},
@@ -104,7 +105,8 @@ pub trait Store: Send + Sync {
     /// What programs sign in with, by name: those that ended too.
     async fn tokens(&self) -> Result<Vec<Token>, StoreError>;
 
-    /// Notes what becomes of whoever asks over HTTP. Whether it became so: a name is given once, and nothing ends twice.
+    /// Notes what becomes of whoever asks over HTTP, and of what forges show. Whether it became so: a name is given once, and nothing
+    /// ends twice.
     async fn note(&self, note: Note) -> Result<bool, StoreError>;
 
     /// The newest calls that asked for something to be done, the newest first: of a system, or all.
@@ -115,6 +117,12 @@ pub trait Store: Send + Sync {
 
     /// All sessions, the newest first; some of them may have ended.
     async fn sessions(&self) -> Result<Vec<Session>, StoreError>;
+
+    /// What forges show of a system, that of the oldest run first.
+    async fn shown(&self, system: &SystemName) -> Result<Vec<Shown>, StoreError>;
+
+    /// At most `limit` things that forges should show otherwise than they do, those that are due first.
+    async fn untold(&self, limit: u32) -> Result<Vec<Shown>, StoreError>;
 
     /// At most `limit` of the deliveries that wait to be done, the oldest first.
     async fn deliveries(&self, limit: u32) -> Result<Vec<Delivery>, StoreError>;

@@ -60,7 +60,7 @@ impl Call {
     pub(super) async fn asked(&self) -> Result<Asked, Problem> {
         let system = self.query("system", |name| SystemName::new(name).map_err(|error| error.to_string()))?;
         if let Some(system) = &system
-            && self.house.systems().await?.contains(system)
+            && self.house.has(system).await?
         {
             visible(&self.house, self.who()?, system.as_str()).await?;
         }
@@ -134,7 +134,7 @@ impl Call {
 /// there.
 pub(super) async fn visible(house: &House, who: &Asker, name: &str) -> Result<SystemName, Problem> {
     let system = SystemName::new(name).map_err(|error| Problem::of_field("system", error.to_string()))?;
-    if house.systems().await?.contains(&system) && house.may_view(&system, who).is_ok() {
+    if house.has(&system).await? && house.may_view(&system, who).is_ok() {
         return Ok(system);
     }
     let visible = house.visible_systems(who).await.unwrap_or_default();

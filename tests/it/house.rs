@@ -23,6 +23,7 @@ const ALLOWED: [(&str, &[&str]); 17] = [
     ("driver", &["engine", "rules", "store", "steps", "watch"]),
     ("simulate", &["engine", "rules", "providers", "steps", "watch"]),
     ("view", &["engine", "rules"]),
+    ("forge", &["engine", "house", "providers", "rules", "store", "view"]),
     ("house", &["driver", "engine", "providers", "rules", "simulate", "steps", "store", "view"]),
     ("forge", &["engine", "rules", "store", "providers", "view", "house"]),
     ("web", &["engine", "rules", "store", "view", "house"]),

@@ -65,6 +65,8 @@ pub enum About {
     Mirrors,
     /// The repositories of the rules.
     Repositories,
+    /// Where repositories live beside what git says of them.
+    Forge,
 }
 
 impl About {
@@ -84,6 +86,7 @@ impl About {
             Self::Sandbox => "sandbox",
             Self::Mirrors => "mirrors",
             Self::Repositories => "repositories",
+            Self::Forge => "forge",
         }
     }
 }

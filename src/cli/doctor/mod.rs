@@ -2,6 +2,7 @@
 
 mod database;
 pub mod finding;
+mod forge;
 mod machine;
 mod mirrors;
 mod repositories;
@@ -79,6 +80,7 @@ impl Doctor {
             mirrors = mirrors::look(&settings, &named, &mut findings).await;
             let patience = Duration::from_secs(self.patience);
             repositories::reach(&settings, house.as_ref(), &self.who.asker(), patience, &mut findings).await?;
+            forge::look(&settings, house.as_ref(), &self.who.asker(), patience, &mut findings).await;
         }
         let diagnosis = Diagnosis { at_ms: now_ms(), worst: findings.worst(), findings: findings.0, disk, mirrors };
         match output {

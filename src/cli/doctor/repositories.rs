@@ -41,7 +41,8 @@ pub(super) async fn reach(
     if questions.is_empty() {
         return Ok(());
     }
-    let options = settings.git_options(Proofs::none());
+    let mut options = settings.git_options(Proofs::none());
+    options.lender = settings.lender();
     let mirrors = Arc::new(Mirrors::as_they_are(settings.data.join("mirrors"), options));
     let (places, count) = (Arc::new(Semaphore::new(AT_ONCE)), questions.len() as u64);
     let mut asking: JoinSet<(Question, Duration, Answer)> = JoinSet::new();

@@ -16,10 +16,10 @@ use crate::{
     },
     providers::{
         Fault,
-        git::{Folder, FolderFile, FolderLimits, Mirror, Mirrors, NO_LIMIT},
+        git::{Brought as NewThere, Folder, FolderFile, FolderLimits, Mirror, Mirrors, NO_LIMIT},
     },
     rules::{KnownBy, Loaded, Mistakes, SystemName, printable_line, repository_key},
-    steps::{asks_for_signatures, signatures},
+    steps::{Pushers, PushesAsked, asks_for_signatures, pushers, signatures},
 };
 
 /// The longest pause between two looks at a repository that cannot be reached.
@@ -223,11 +223,14 @@ impl House {
         let asks = asks_for_signatures(from.identity, mirror);
         let demanded = from.identity == Some(KnownBy::Signature);
         let written = match mirror.wrote_below(&from.path, before, origin.commit.as_str(), asks).await {
-            Ok(brought) => Written {
-                authors: brought.authors.iter().map(|author| printable_line(author)).collect(),
-                unknown: brought.incomplete.into_iter().collect(),
-                signatures: brought.signed.into_iter().map(|it| signatures(it, "rules", demanded)).collect(),
-            },
+            Ok(mut brought) => {
+                self.add_pushers(&mut brought, origin, from).await;
+                Written {
+                    authors: brought.authors.iter().map(|author| printable_line(author)).collect(),
+                    unknown: brought.incomplete.into_iter().collect(),
+                    signatures: brought.signed.into_iter().map(|it| signatures(it, "rules", demanded)).collect(),
+                }
+            }
             Err(fault) => Written {
                 authors: BTreeSet::from([origin.author.clone()]),
                 unknown: vec![format!("git cannot say who wrote them: {}", said(&fault))],
@@ -235,6 +238,29 @@ impl House {
             },
         };
         Ok(Some(Asked { quorum, written }))
+    }
+
+    /// Whoever pushed what changed is an author, where a forge tells.
+    async fn add_pushers(&self, brought: &mut NewThere, origin: &RulesOrigin, from: &RulesRepository) {
+        let heads = BTreeSet::from([origin.commit.to_string()]);
+        let asked = PushesAsked {
+            url: &from.repository,
+            branches: std::slice::from_ref(&from.branch),
+            heads: &heads,
+            new: &brought.commits,
+            identity: from.identity,
+        };
+        let told = match self.forge() {
+            Ok(forge) => pushers(&asked, forge.as_deref()).await,
+            Err(error) => Err(Fault::retry(format!("{error:#}"))),
+        };
+        match told {
+            Ok(Pushers { authors, unknown }) => {
+                brought.authors.extend(authors);
+                brought.incomplete.extend(unknown);
+            }
+            Err(fault) => drop(brought.incomplete.insert(fault.whole())),
+        }
     }
 
     /// Refuses a commit whose folder cannot be read.

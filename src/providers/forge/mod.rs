@@ -55,7 +55,7 @@ pub trait Forge: Send + Sync {
     /// Compares what is set up here with what the forge says of it.
     async fn examine(&self) -> Result<Vec<Finding>, Fault>;
 
-    /// What git says to a remote of this forge, so that it lets us in: an HTTP header, and the beginning of the URLs that it is
-    /// for. None where git has credentials of its own.
-    async fn git_header(&self, url: &str) -> Result<Option<(String, super::Secret)>, Fault>;
+    /// With what git signs in at a remote of this forge, which is http or https: a name and a password for now. None where it is
+    /// at another forge.
+    async fn git_credentials(&self, url: &str) -> Result<Option<(String, super::Secret)>, Fault>;
 }

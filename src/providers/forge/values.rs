@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// A repository at a forge.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RepositoryAt {
@@ -84,7 +86,7 @@ pub struct Pushed {
 }
 
 /// What a commit shows of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Check {
     /// The key, by which it is found again.
     pub key: String,
@@ -109,7 +111,8 @@ pub struct Check {
 }
 
 /// How a check stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CheckState {
     /// It has its turn to come.
     Queued,
@@ -128,7 +131,7 @@ pub enum CheckState {
 }
 
 /// A button below a check.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckButton {
     /// What is on it; 20 characters at most.
     pub label: String,
@@ -139,7 +142,7 @@ pub struct CheckButton {
 }
 
 /// A deployment of a commit to an environment.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Deployment {
     /// The key, by which it is found again.
     pub key: String,
@@ -160,7 +163,8 @@ pub struct Deployment {
 }
 
 /// How a deployment stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum DeploymentState {
     /// It waits.
     Queued,

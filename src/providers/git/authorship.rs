@@ -12,7 +12,7 @@ use super::signed_names::{Asked, SignedNames};
 use super::trailers::{self, KEY_TRAILER};
 use crate::providers::Fault;
 use git2::{Commit, ErrorCode, Oid, Repository, Signature, Sort};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -59,6 +59,8 @@ pub struct Brought {
     pub incomplete: BTreeSet<String>,
     /// Who signed the commits that are not ours, where that was asked.
     pub signed: Vec<SignedNames>,
+    /// The commits, with whether they are ours.
+    pub commits: BTreeMap<String, bool>,
 }
 
 impl Mirror {
@@ -71,11 +73,14 @@ impl Mirror {
             let (heads, known) = (contents::ids(repository, &heads)?, contents::ids(repository, &known)?);
             let contents::New { commits, doubts } = contents::new(repository, &history, &places, (&heads, &known))?;
             let mut new = NewCommits { complete: true, ..NewCommits::default() };
-            let (mut carried, mut asked) = (BTreeSet::new(), Vec::new());
+            let (mut carried, mut asked, mut all) = (BTreeSet::new(), Vec::new(), BTreeMap::new());
             for id in commits {
                 let commit = repository.find_commit(id).map_err(|error| object_fault(&error))?;
-                match key_of(&commit) {
-                    Some(_) if history.is_ours(repository, &places, id)? => carried.extend(source_of(&commit)),
+                let key = key_of(&commit);
+                let is_ours = key.is_some() && history.is_ours(repository, &places, id)?;
+                all.insert(id.to_string(), is_ours);
+                match key {
+                    Some(_) if is_ours => carried.extend(source_of(&commit)),
                     key => {
                         let elsewhere = history.made_elsewhere(repository, &places, &commit)?;
                         if signatures && elsewhere.is_none() {
@@ -90,7 +95,7 @@ impl Mirror {
                 incomplete.insert(format!("more than {MOST_AUTHORS} people wrote it"));
             }
             let signed = Vec::new();
-            Ok((Brought { authors: new.authors, carried, incomplete, signed }, asked))
+            Ok((Brought { authors: new.authors, carried, incomplete, signed, commits: all }, asked))
         });
         let (mut brought, asked) = read.await?;
         brought.signed = self.signed_names(asked).await?;
@@ -113,9 +118,10 @@ impl Mirror {
             let known = known.and_then(|known| Some(paths::find_commit(repository, &known).ok()?.id()));
             let commits = between(repository, known.as_slice(), head).map_err(|error| object_fault(&error))?;
             let mut new = NewCommits { complete: commits.len() <= MOST_COMMITS, ..NewCommits::default() };
-            let mut asked = Vec::new();
+            let (mut asked, mut all) = (Vec::new(), BTreeMap::new());
             for id in commits.into_iter().take(MOST_COMMITS) {
                 let commit = repository.find_commit(id).map_err(|error| object_fault(&error))?;
+                all.insert(id.to_string(), false);
                 if changes(&commit, &folder).map_err(|error| object_fault(&error))? {
                     if signatures {
                         asked.push(Asked::of(repository, &commit, others.people(&commit))?);
@@ -131,7 +137,7 @@ impl Mirror {
             if !new.complete {
                 incomplete.insert(format!("there are more than {MOST_COMMITS} commits, or {MOST_AUTHORS} people"));
             }
-            Ok((Brought { authors: new.authors, incomplete, ..Brought::default() }, asked))
+            Ok((Brought { authors: new.authors, incomplete, commits: all, ..Brought::default() }, asked))
         });
         let (mut brought, asked) = read.await?;
         brought.signed = self.signed_names(asked).await?;

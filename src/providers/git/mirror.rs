@@ -9,6 +9,7 @@ use super::calls::{self, Call, CallKind, Calling, Calls};
 use super::fault::{disk_fault, object_fault};
 use super::history::History;
 use super::identity::Identity;
+use super::lender::Lender;
 use super::process::Git;
 use super::proof::Proofs;
 use super::reads::Reads;
@@ -61,6 +62,8 @@ pub struct GitOptions {
     pub key: KeyOf,
     /// Whose signatures of commits count.
     pub signers: Signers,
+    /// Who lends credentials for remotes that have none of their own.
+    pub lender: Option<Arc<dyn Lender>>,
 }
 
 /// Gives the key of a URL without credentials.
@@ -72,7 +75,8 @@ impl GitOptions {
         let (forges, program) = (BTreeSet::new(), PathBuf::from("git"));
         let (environment, patience) = (Vec::new(), soundness::PATIENCE);
         let (silence, lag, key, signers) = (SILENCE, LAG, str::to_owned, Signers::default());
-        Self { identity, proofs, forges, environment, program, patience, silence, lag, key, signers }
+        let lender = None;
+        Self { identity, proofs, forges, environment, program, patience, silence, lag, key, signers, lender }
     }
 }
 
@@ -132,12 +136,23 @@ impl Mirrors {
     /// The mirrors below `root`, which need not be there: nothing is made until one is opened.
     #[must_use]
     pub fn as_they_are(root: PathBuf, options: GitOptions) -> Self {
-        let GitOptions { identity, proofs, forges, mut environment, program, patience, silence, lag, key, signers } =
-            options;
+        let GitOptions {
+            identity,
+            proofs,
+            forges,
+            mut environment,
+            program,
+            patience,
+            silence,
+            lag,
+            key,
+            signers,
+            lender,
+        } = options;
         // git itself signs nothing here: it needs the keys to verify.
         environment.extend(signers.openpgp.iter().map(|keys| ("GNUPGHOME".to_owned(), keys.display().to_string())));
         let calls = Arc::new(Calls::default());
-        let git = Arc::new(Git { program, environment, silence, calls, ssh: OnceCell::new() });
+        let git = Arc::new(Git { program, environment, silence, calls, ssh: OnceCell::new(), lender });
         let (identity, forges, signers) = (Arc::new(identity), Arc::new(forges), Arc::new(signers));
         let (mirrors, fetches_contents) = (Mutex::default(), true);
         Self { root, identity, proofs, forges, git, patience, lag, key, signers, mirrors, fetches_contents }

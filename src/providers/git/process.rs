@@ -5,8 +5,9 @@
 use super::calls::{CallKind, Calling, Calls};
 use super::environment;
 use super::fault::start_fault;
+use super::lender::{Lender, Lent};
 use super::progress::Said;
-use super::remote::{Remote, redact};
+use super::remote::{Credentials, Remote, redact};
 use crate::providers::{Fault, process_table};
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::path::{Path, PathBuf};
@@ -37,6 +38,8 @@ pub(super) struct Git {
     pub(super) calls: Arc<Calls>,
     /// The command for ssh, where the user has set none.
     pub(super) ssh: OnceCell<Option<String>>,
+    /// Who lends credentials.
+    pub(super) lender: Option<Arc<dyn Lender>>,
 }
 
 /// What is run, in the words of a person, and until when.
@@ -73,6 +76,7 @@ impl Git {
         arguments: &[String],
         doing: Doing<'_>,
     ) -> Result<Ended, Unfinished> {
+        let remote = &self.with_credentials(remote).await.map_err(Unfinished::NotStarted)?;
         let mut command = Command::new(&self.program);
         command.args(arguments).current_dir(directory).env_clear();
         command.envs(environment::variables(remote, &self.environment, self.silence));
@@ -97,6 +101,18 @@ impl Git {
         let success = status.is_ok_and(|status| status.success());
         let stdout = String::from_utf8_lossy(&stdout).into_owned();
         Ok(Ended { success, stdout, stderr: redact(&stderr.complaint()) })
+    }
+
+    /// The remote with the credentials that are lent for it, where it has none and needs them.
+    pub(super) async fn with_credentials(&self, remote: &Remote) -> Result<Remote, Fault> {
+        let is_http = ["http://", "https://"].iter().any(|scheme| remote.url.starts_with(scheme));
+        let lent = match &self.lender {
+            Some(lender) if is_http && remote.credentials.is_none() => lender.lend(&remote.url).await?,
+            _ => None,
+        };
+        let credentials =
+            lent.map(|Lent { username, password }| Credentials { username, password: password.expose().to_owned() });
+        Ok(Remote { credentials: credentials.or_else(|| remote.credentials.clone()), ..remote.clone() })
     }
 
     /// The command for ssh that gives up where nobody answers; none where the user has set one, or there is no need.

@@ -16,6 +16,8 @@ mod schema;
 mod secret;
 mod session_notes;
 mod sessions;
+mod shown;
+mod shown_notes;
 mod standing;
 mod token_notes;
 mod tokens;
@@ -30,8 +32,8 @@ use tokio::sync::watch;
 use self::append::Append;
 pub use self::database::{SqliteOptions, SqliteStore};
 use super::{
-    CallNote, Claimed, Delivery, Direction, InstallationSecret, LogRow, Note, RunFilter, Session, Snapshot, Standing, Store,
-    StoreError, Token, TokenHash,
+    CallNote, Claimed, Delivery, Direction, InstallationSecret, LogRow, Note, RunFilter, Session, Shown, Snapshot,
+    Standing, Store, StoreError, Token, TokenHash,
 };
 use crate::{
     engine::{Artifact, Decision, Effect, EffectId, Event, Link, Recorded, Run, RunId},
@@ -181,6 +183,14 @@ impl Store for SqliteStore {
 
     async fn sessions(&self) -> Result<Vec<Session>, StoreError> {
         self.all_sessions().await
+    }
+
+    async fn shown(&self, system: &SystemName) -> Result<Vec<Shown>, StoreError> {
+        self.shown_of(system).await
+    }
+
+    async fn untold(&self, limit: u32) -> Result<Vec<Shown>, StoreError> {
+        SqliteStore::untold(self, limit).await
     }
 
     async fn deliveries(&self, limit: u32) -> Result<Vec<Delivery>, StoreError> {

@@ -16,7 +16,7 @@ use super::{
     claims::{self, Claim},
     delivery_notes,
     failure::Place,
-    session_notes, token_notes,
+    session_notes, shown_notes, token_notes,
 };
 use crate::{
     rules::SystemName,
@@ -278,6 +278,7 @@ impl Request {
                     Note::Session(note) => session_notes::note(connection, place, &note).await,
                     Note::Call(note) => call_notes::note(connection, place, &note).await,
                     Note::Delivery(note) => delivery_notes::note(connection, place, &note).await,
+                    Note::Shown(note) => shown_notes::note(connection, place, &note).await,
                 };
                 let (noted, failure) = noted.map_or_else(|error| (false, Some(error)), |noted| (noted, None));
                 let answer = if is_taking { Answer::Taken(reply, noted) } else { Answer::Noted(reply, noted) };

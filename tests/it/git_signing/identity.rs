@@ -149,7 +149,7 @@ pub(super) async fn written(
         step: StepId::new("approve").unwrap(),
         repositories: [(RepositoryName::new("software").unwrap(), of)].into(),
     };
-    match attribute(&work, mirrors).await {
+    match attribute(&work, mirrors, None).await {
         Attribution::Told(written) => written,
         Attribution::Retry { error, .. } => panic!("git could not say: {error}"),
     }

@@ -20,7 +20,7 @@ use tidegate::{
     },
     rules::{StageName, SystemName},
     store::{
-        CallNote, Claimed, Direction, InstallationSecret, Ledger, LogRow, Note, RunFilter, Session, Snapshot,
+        CallNote, Claimed, Direction, InstallationSecret, Ledger, LogRow, Note, RunFilter, Session, Shown, Snapshot,
         SqliteStore, Standing, Store, StoreError, Token, TokenHash,
     },
 };
@@ -65,6 +65,14 @@ impl Store for Unsteady {
     async fn sessions(&self) -> Result<Vec<Session>, StoreError> {
         self.store.sessions().await
     }
+    async fn shown(&self, system: &SystemName) -> Result<Vec<Shown>, StoreError> {
+        self.store.shown(system).await
+    }
+
+    async fn untold(&self, limit: u32) -> Result<Vec<Shown>, StoreError> {
+        self.store.untold(limit).await
+    }
+
     async fn named_anywhere(&self) -> Result<BTreeSet<SystemName>, StoreError> {
         self.store.named_anywhere().await
     }

@@ -272,7 +272,7 @@ impl Company {
                 self.made.note(state, &work, &outcome, &self.tools).await;
                 Outcome::Step(outcome)
             }
-            Work::Authors(work) => Outcome::Authors(attribute(&work, &self.tools.mirrors).await),
+            Work::Authors(work) => Outcome::Authors(attribute(&work, &self.tools.mirrors, None).await),
             Work::Notice(_) => Outcome::Notice(Delivery::Delivered),
             Work::Observe(_) => unreachable!("nobody asks for looks at rest"),
             Work::Watch(_) => unreachable!("watches look when they are told to"),
@@ -333,6 +333,7 @@ fn tools(data: &Path) -> Tools {
         secrets: Secrets::default(),
         caches: Caches { folder: data.with_file_name("caches"), most_mib: 1024 },
         statuses: Arc::new(NoCommitStatuses),
+        forge: None,
         releases: Arc::new(tidegate::steps::NoReleases),
         providers: providers(data),
         places: data.join("places.json"),

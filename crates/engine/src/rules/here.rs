@@ -17,6 +17,8 @@ pub struct Here {
     pub secrets: BTreeMap<SecretName, BTreeSet<SystemName>>,
     /// Who does what.
     pub providers: Provisions,
+    /// The hosts of the forges, which can tell who pushed.
+    pub forges: BTreeSet<String>,
 }
 
 /// Which kinds of work have a provider here: in every stage, and in those that say otherwise. What is not said has one.

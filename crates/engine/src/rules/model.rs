@@ -1,7 +1,7 @@
 //! What a rules file may say, as types. The schema in `schemas/` is generated from them; [`super::load`] turns a
 //! file into them with positions for every mistake.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -13,6 +13,7 @@ use super::{
     names::{RepositoryName, RuleName, StageName, StepId, SystemName, TargetName},
     notifications::Notification,
     span::Span,
+    spelling::host_of,
     targets::{Operation, TargetKind},
     trigger::Trigger,
 };
@@ -108,22 +109,23 @@ pub struct Repository {
 pub enum KnownBy {
     /// Who signed it, beside those that it names; not all are known of what nobody has signed.
     Signature,
-    /// Who pushed it, as the forge tells. There is no forge yet.
+    /// Who pushed it, as the forge tells, beside those that it names; not all are known of what the forge does not tell of.
     Forge,
     /// Those that it names, as anybody can write them.
     Names,
 }
 
 impl KnownBy {
-    /// Whether there is what it takes.
+    /// Whether there is what it takes for the repository at `url`, where these are the hosts of forges.
     ///
     /// # Errors
     /// What is missing, and what to say instead.
-    pub fn check(self) -> Result<(), (&'static str, &'static str)> {
+    pub fn check(self, url: &str, forges: &BTreeSet<String>) -> Result<(), (&'static str, &'static str)> {
         match self {
             Self::Signature | Self::Names => Ok(()),
+            Self::Forge if host_of(url).is_some_and(|host| forges.contains(&host)) => Ok(()),
             Self::Forge => Err((
-                "no forge is configured that could tell who pushed",
+                "this repository is at no forge that [forges] of tidegate.toml names, and nobody could tell who pushed",
                 "say `signature`, or `names`; or leave it out, and each commit counts by the strongest that it has",
             )),
         }

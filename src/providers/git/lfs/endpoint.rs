@@ -41,7 +41,8 @@ struct Asking {
 impl Endpoint {
     /// The LFS server of a mirror's remote: below its URL, or where its `.lfsconfig` says on the same host.
     pub(super) async fn of(mirror: &Mirror, config: &[u8], deadline: Instant) -> Result<Self, Fault> {
-        let (git, remote) = (std::sync::Arc::clone(&mirror.git), mirror.remote.clone());
+        let git = std::sync::Arc::clone(&mirror.git);
+        let remote = git.with_credentials(&mirror.remote).await?;
         let named = setting(config, "lfs.url");
         let url = match &named {
             Some(named) => named_by_tree(named, &remote.url)?,

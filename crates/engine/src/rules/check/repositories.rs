@@ -34,7 +34,10 @@ pub(super) fn check(check: &mut Check<'_>) {
         for (index, stage) in repository.require_signatures.iter().enumerate() {
             check.stage_exists(stage.as_str(), &place.field("require_signatures").item(index).bytes);
         }
-        if let Some(Err((why, help))) = repository.identity.map(KnownBy::check) {
+        // Elsewhere it is not known which forges there are.
+        let known = check.here.map(|here| &here.forges);
+        let of_known = |forges| repository.identity.map(|identity: KnownBy| identity.check(&repository.url, forges));
+        if let Some(Err((why, help))) = known.and_then(of_known) {
             check.add_with_help(place.field("identity").bytes.clone(), why, help);
         }
     }
