@@ -67,7 +67,9 @@ pub(super) async fn press(house: &House, pressed: &Pressed<'_>) -> Result<String
         Err(fault) => return Ok(format!("refused: {}", fault.whole())),
     };
     let Some(principal) = person.and_then(|name| house.settings.access().principal(&name)) else {
-        return Ok(format!("refused: `{login}` of GitHub is no person in tidegate.toml: add `github = \"{login}\"` to theirs"));
+        return Ok(format!(
+            "refused: `{login}` of GitHub is no person in tidegate.toml: add `github = \"{login}\"` to theirs"
+        ));
     };
     let name = principal.name.clone();
     // The same delivery, done again after a crash, is answered as it was.
@@ -104,10 +106,13 @@ pub(super) async fn press(house: &House, pressed: &Pressed<'_>) -> Result<String
 }
 
 fn done(asks: Asks, run: &str, name: &str) -> String {
-    let (run, asked) = (run.rsplit_once('.').map_or(run, |(run, _)| run), match asks {
-        Asks::Approve => "approved",
-        Asks::Reject => "rejected",
-    });
+    let (run, asked) = (
+        run.rsplit_once('.').map_or(run, |(run, _)| run),
+        match asks {
+            Asks::Approve => "approved",
+            Asks::Reject => "rejected",
+        },
+    );
     format!("{name} {asked} {run}")
 }
 
@@ -142,7 +147,9 @@ mod tests {
     fn a_button_names_what_it_is_for_or_asks_for_nothing() {
         assert_eq!(asked("approve:1a22a489c14f"), Some((Asks::Approve, "1a22a489c14f".to_owned())));
         assert_eq!(asked("reject:1a22a489"), Some((Asks::Reject, "1a22a489".to_owned())));
-        for bad in ["", "approve", "approve:", "approve:1a22a48", "approve:1A22A489", "retry:1a22a489", "approve:1a22a489 "] {
+        for bad in
+            ["", "approve", "approve:", "approve:1a22a48", "approve:1A22A489", "retry:1a22a489", "approve:1a22a489 "]
+        {
             assert_eq!(asked(bad), None, "{bad}");
         }
     }

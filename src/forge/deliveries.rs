@@ -127,7 +127,8 @@ impl Room<'_> {
                     "nothing: it is a check of ours".to_owned()
                 }
                 Some(Ok(Heard::Pressed { app, key, says, id, login })) => {
-                    let pressed = Pressed { guid: &delivery.guid, app, key: &key, says: &says, by: Account { id, login } };
+                    let pressed =
+                        Pressed { guid: &delivery.guid, app, key: &key, says: &says, by: Account { id, login } };
                     let outcome = press(self.house, &pressed).await?;
                     tracing::info!(key, login = pressed.by.login, outcome, "a button was pressed at GitHub");
                     outcome
@@ -163,7 +164,8 @@ impl Room<'_> {
     /// Has the branches of a repository looked at in all systems that have it.
     async fn look_at(&self, repository: &str, delivery: &str) -> Result<String, StoreError> {
         let mut looked = Vec::new();
-        let rules = self.house.settings.rules.repository().and_then(|rules| self.addresses.repository(&rules.repository));
+        let rules =
+            self.house.settings.rules.repository().and_then(|rules| self.addresses.repository(&rules.repository));
         if rules.is_some_and(|rules| rules.to_string().eq_ignore_ascii_case(repository)) {
             self.wakes.rules.notify_one();
             looked.push("the rules".to_owned());
@@ -173,7 +175,11 @@ impl Room<'_> {
             let nudged = self.nudge(&system, what, (delivery, number)).await?;
             looked.push(nudged.unwrap_or_else(|| format!("{repository} of {system}")));
         }
-        Ok(if looked.is_empty() { "nothing: no system has it".to_owned() } else { format!("a look at {}", looked.join(", ")) })
+        Ok(if looked.is_empty() {
+            "nothing: no system has it".to_owned()
+        } else {
+            format!("a look at {}", looked.join(", "))
+        })
     }
 
     /// Has what waits for checks of a repository's commits asked again.

@@ -65,9 +65,7 @@ pub(super) fn installation(
             ),
             true,
         ),
-        "new_permissions_accepted" => {
-            (format!("{account} has accepted the permissions that the App asks for"), false)
-        }
+        "new_permissions_accepted" => (format!("{account} has accepted the permissions that the App asks for"), false),
         "unsuspend" => (format!("the App is suspended for {account} no more"), false),
         action => (format!("the installation of the App for {account}: {action}"), false),
     };

@@ -39,7 +39,7 @@ fn the_rules_by_example_load() {
 
 #[test]
 fn every_example_of_rules_and_settings_loads() {
-    for document in ["gates", "git", "notifications", "rules", "security", "server", "signing", "targets"] {
+    for document in ["gates", "git", "github", "notifications", "rules", "security", "server", "signing", "targets"] {
         let document = &format!("docs/{document}.md");
         let text = read(document);
         for block in blocks(&text, "yaml").into_iter().filter(|block| block.contains("version: 1")) {

@@ -25,7 +25,6 @@ const ALLOWED: [(&str, &[&str]); 17] = [
     ("view", &["engine", "rules"]),
     ("forge", &["engine", "house", "providers", "rules", "store", "view"]),
     ("house", &["driver", "engine", "providers", "rules", "simulate", "steps", "store", "view"]),
-    ("forge", &["engine", "rules", "store", "providers", "view", "house"]),
     ("web", &["engine", "rules", "store", "view", "house"]),
     (
         "cli",

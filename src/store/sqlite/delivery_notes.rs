@@ -59,7 +59,8 @@ async fn taken(connection: &mut SqliteConnection, place: &Place, delivery: &Deli
     if is_new {
         let old = query("DELETE FROM deliveries WHERE received_ms < ? AND done_ms IS NOT NULL");
         old.bind(received_ms - KEPT_MS).execute(&mut *connection).await.map_err(failed)?;
-        let many = "DELETE FROM deliveries WHERE number <= (SELECT max(number) FROM deliveries) - ? AND done_ms IS NOT NULL";
+        let many =
+            "DELETE FROM deliveries WHERE number <= (SELECT max(number) FROM deliveries) - ? AND done_ms IS NOT NULL";
         query(many).bind(MOST_DELIVERIES).execute(connection).await.map_err(failed)?;
     }
     Ok(is_new)

@@ -309,7 +309,9 @@ impl Answer {
             (Self::Appended(reply, Ok(())) | Self::Done(reply), failure) => {
                 drop(reply.send(failure.map_or(Ok(()), Err)));
             }
-            (Self::Noted(reply, noted) | Self::Taken(reply, noted), failure) => drop(reply.send(failure.map_or(Ok(noted), Err))),
+            (Self::Noted(reply, noted) | Self::Taken(reply, noted), failure) => {
+                drop(reply.send(failure.map_or(Ok(noted), Err)))
+            }
             (Self::Claimed(reply, _), Some(error)) => drop(reply.send(Err(error))),
             (Self::Claimed(reply, claimed), None) => {
                 return reply.send(Ok(claimed)).err().and_then(Result::ok).unwrap_or_default();

@@ -87,7 +87,8 @@ pub enum Malformed {
 pub fn is_signed(secrets: &[Secret], body: &[u8], signature: &str) -> bool {
     let Some(signature) = signature.strip_prefix("sha256=").and_then(digits) else { return false };
     let by = |secret: &Secret| {
-        let mut mac = Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()).expect("HMAC takes keys of any length");
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(secret.expose().as_bytes()).expect("HMAC takes keys of any length");
         mac.update(body);
         mac.verify_slice(&signature).is_ok()
     };
@@ -375,8 +376,7 @@ mod tests {
     #[test]
     fn a_repository_is_told_by_the_name_that_it_had() {
         let was = |changes: &str| {
-            let body =
-                format!(r#"{{"action":"renamed","repository":{{"full_name":"acme/new"}},"changes":{changes}}}"#);
+            let body = format!(r#"{{"action":"renamed","repository":{{"full_name":"acme/new"}},"changes":{changes}}}"#);
             match Heard::read("repository", body.as_bytes()).unwrap() {
                 Some(Heard::Repository { was, .. }) => was,
                 other => panic!("{other:?}"),

@@ -5,6 +5,7 @@ mod bad_calls;
 mod browser;
 mod changes;
 mod far_behind;
+mod hooks;
 mod issuers;
 mod once;
 mod permitted;
