@@ -65,6 +65,15 @@ impl FirstLooks {
         self.looked.notify_waiters();
     }
 
+    /// A look that is done when this is dropped.
+    pub(super) fn looked<'looks>(
+        &'looks self,
+        system: &'looks SystemName,
+        repository: &'looks RepositoryName,
+    ) -> Looked<'looks> {
+        Looked { looks: self, system, repository }
+    }
+
     /// Waits until every repository of a system was looked at, or for so long as that may take. Whether it had to be waited.
     pub(super) async fn wait(&self, system: &SystemName) -> bool {
         let mut waiting = None;
@@ -114,6 +123,19 @@ fn due(state: &System, now_ms: i64) -> BTreeSet<RepositoryName> {
         _ => None,
     };
     state.due.values().filter(|effect| effect.due_ms <= now_ms).filter_map(|effect| watch(&effect.kind)).collect()
+}
+
+/// A look that is done when this is dropped.
+pub(super) struct Looked<'looks> {
+    looks: &'looks FirstLooks,
+    system: &'looks SystemName,
+    repository: &'looks RepositoryName,
+}
+
+impl Drop for Looked<'_> {
+    fn drop(&mut self) {
+        self.looks.done(self.system, self.repository);
+    }
 }
 
 /// A step that waits, until this is dropped.
@@ -186,6 +208,17 @@ mod tests {
         looks.done(&shop, &repositories[1]);
         assert!(waiting.await, "it had to be waited for");
         assert_eq!((looks.waits(), now(looks.wait(&shop))), (Vec::new(), Some(false)));
+    }
+
+    #[tokio::test]
+    async fn a_look_that_is_ended_as_soon_as_it_is_in_the_log_is_done() {
+        let (looks, shop, repositories) = looks(LONGEST, &["image"]);
+        let looking = async {
+            let _looked = looks.looked(&shop, &repositories[0]);
+            std::future::pending::<()>().await;
+        };
+        assert_eq!(now(looking), None, "it was begun, and is dropped here");
+        assert_eq!(now(looks.wait(&shop)), Some(false));
     }
 
     #[tokio::test]

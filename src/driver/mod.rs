@@ -219,10 +219,12 @@ impl Driver {
             }
             waits.wait("an effect could not be carried out", system, effect, &trouble).await;
         };
+        // However this ends: as soon as the outcome is in the log, the effect is pending no more, and this may be ended for that.
+        let _looked = match &effect.kind {
+            EffectKind::Watch { repository } => Some(self.first_looks.looked(system, repository)),
+            _ => None,
+        };
         self.record(system, effect, outcome, waited_ms).await;
-        if let EffectKind::Watch { repository } = &effect.kind {
-            self.first_looks.done(system, repository);
-        }
     }
 
     async fn outcome_between_breakpoints(

@@ -96,7 +96,7 @@ fn who_presses_a_button_asks_in_their_own_name_for_what_the_check_showed() {
     let rejected = press(pressed("Grace-H", &format!("reject:{digits}"), &key, APP));
     assert_eq!(rejected, format!("grace rejected {}", run.id));
     let ended = hub.delivery.ended("deliver", "dev");
-    assert_eq!((ended.id, ended.state), (run.id, RunState::Rejected));
+    assert_eq!((ended.id, ended.state), (run.id, RunState::Failed));
     assert!(ended.reason.unwrap().contains("by the button of its check"));
     hub.delivery.granted(&["verify-log"]);
 }
