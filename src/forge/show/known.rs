@@ -186,7 +186,8 @@ mod tests {
         assert_eq!(states(&known.news(vec![second.clone()], 10)), [(2, Success), (1, Inactive)]);
         known.looked(&[(1, Some(5)), (2, Some(9))].into(), &BTreeSet::new());
         // A restart knows the same.
-        let Some(Wanted { says, .. }) = first.says.replaced_by(&second.says).map(|says| Wanted { says, ..first.clone() })
+        let Some(Wanted { says, .. }) =
+            first.says.replaced_by(&second.says).map(|says| Wanted { says, ..first.clone() })
         else {
             panic!("it gives way");
         };

@@ -39,7 +39,8 @@ impl House {
     /// # Errors
     /// When the store fails. What is wrong with a file is no error: it is refused, and said.
     pub(crate) async fn load_rules_files(&self) -> anyhow::Result<Brought> {
-        let (paths, checking) = (self.settings.rules.files().to_vec(), Checking::by(Some(&self.settings), Standing::Disk));
+        let (paths, checking) =
+            (self.settings.rules.files().to_vec(), Checking::by(Some(&self.settings), Standing::Disk));
         // Large files take their time, which the threads that drive do not have.
         let reading = tokio::task::spawn_blocking(move || {
             let files: Vec<ReadFile> = paths.iter().map(|path| read(path)).collect();
