@@ -9,6 +9,7 @@ mod caller;
 mod came_of;
 mod changes;
 mod commands;
+mod connect;
 mod cookies;
 mod cursor;
 mod fields;
@@ -44,6 +45,7 @@ mod tls;
 mod versions;
 
 pub use self::{
+    connect::CONNECT,
     listener::Listening,
     openapi::description,
     problem::{Problem, ProblemKind},

@@ -58,10 +58,12 @@ pub struct Hook {
 /// The places of a server to which GitHub sends people and deliveries.
 #[derive(Debug, Clone, Copy)]
 pub struct Ours<'url> {
-    /// What people type, without a slash at its end.
-    pub url: &'url str,
-    /// Where the browser comes back to that made the App, below that.
+    /// The server to which the browser comes back that makes the App, without a slash at its end.
+    pub here: &'url str,
+    /// Where there, below that.
     pub connected: &'url str,
+    /// The server that GitHub tells what happens, and people sign in at. Mostly it is the same.
+    pub url: &'url str,
     /// Where people come back to who sign in; none where nobody will.
     pub sign_in: Option<&'url str>,
     /// Where deliveries go.
@@ -91,7 +93,7 @@ impl Manifest {
     /// The App of a server, for an organization or for whoever makes it.
     #[must_use]
     pub fn of(addresses: &Addresses, ours: Ours<'_>, organization: Option<&str>, mark: &str) -> Self {
-        let Ours { url, connected, sign_in, webhooks } = ours;
+        let Ours { here, connected, url, sign_in, webhooks } = ours;
         let is_told = reaches(addresses, url);
         let name = format!("Tidegate {}", organization.unwrap_or(mark));
         Self {
@@ -102,7 +104,7 @@ impl Manifest {
                 url: if is_told { format!("{url}{webhooks}") } else { NOWHERE.to_owned() },
                 active: is_told,
             },
-            redirect_url: format!("{url}{connected}"),
+            redirect_url: format!("{here}{connected}"),
             callback_urls: sign_in.map(|back| format!("{url}{back}")).into_iter().collect(),
             public: false,
             default_permissions: WANTED.iter().map(|wanted| (wanted.name, wanted.level.name())).collect(),
@@ -230,7 +232,7 @@ mod tests {
         for url in ["http://127.93.14.201:4711", "http://localhost:80", "http://[::1]:80", "http://0.0.0.0", "tide"] {
             assert!(!reaches(&dot_com, url) && !reaches(&own, url), "{url}");
         }
-        let ours = Ours { url: "http://127.0.0.1:80", connected: "/c", sign_in: None, webhooks: "/w" };
+        let ours = Ours { here: "http://127.0.0.1:80", url: "http://127.0.0.1:80", connected: "/c", sign_in: None, webhooks: "/w" };
         let silent = Manifest::of(&dot_com, ours, None, "x");
         assert!(!silent.hook_attributes.active && silent.hook_attributes.url == NOWHERE);
         let told = Manifest::of(&dot_com, Ours { url: "https://tide.example", ..ours }, Some(&"a".repeat(60)), "x");
