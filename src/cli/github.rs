@@ -1,6 +1,6 @@
 //! `tidegate github`: makes an App at GitHub, and writes down what it is.
 
-use std::path::Path;
+use std::{path::Path, pin::pin};
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
@@ -113,12 +113,19 @@ async fn wait_for(house: House, page: &str, output: Output) -> anyhow::Result<Co
             tracing::error!("the link cannot be printed: {error:#}");
         }
     };
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
+    let mut told = pin!(told_to_stop(&kinds));
+    // Whoever reads the link can end it: it is listened for that first.
+    tokio::select! {
+        biased;
+        () = &mut told => bail!("told to stop: nothing was connected"),
+        () = std::future::ready(()) => {}
+    }
     let server = listening.server(house.into(), Some(Box::new(announce)), stop.clone());
     let answering = tokio::spawn(listening.answer(server.clone()));
-    let kinds = [SignalKind::interrupt(), SignalKind::terminate()];
     let connected = tokio::select! {
         connected = server.connected() => connected,
-        () = told_to_stop(&kinds) => None,
+        () = &mut told => None,
     };
     // The page that says so is sent before it ends.
     stop.cancel();

@@ -111,7 +111,8 @@ fn offer(call: &Call, choice: &Choice) -> Answered {
          more, let `url` in [server] of tidegate.toml say where GitHub reaches it, and begin again."
             .to_owned()
     };
-    let mut page = Page::new("Connect GitHub")
+    let asks_for = WANTED.iter().map(|it| (format!("{}: {}", it.name, it.level.name()), it.why.to_owned()));
+    let page = Page::new("Connect GitHub")
         .says(format!(
             "At {}, the App “{}” will be made for {}. You may give it another name there. Then you come back, and install it.",
             choice.url,
@@ -123,10 +124,8 @@ fn offer(call: &Call, choice: &Choice) -> Answered {
             "Its key and its secrets are written to {}, where this server alone reads them, and its number to tidegate.toml.",
             settings.data.join("github").display()
         ))
-        .says("Sign in at GitHub with this browser first. This is good for an hour. The App asks for:");
-    for wanted in WANTED {
-        page = page.fact(format!("{}: {}", wanted.name, wanted.level.name()), wanted.why);
-    }
+        .says("Sign in at GitHub with this browser first. This is good for an hour.")
+        .facts("The App asks for", asks_for);
     let text = serde_json::to_string(&manifest).map_err(|error| Problem::new(ProblemKind::Broken, error.to_string()))?;
     let sends = Sends {
         target: choice.form_address(),

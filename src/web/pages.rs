@@ -31,6 +31,7 @@ pub(super) struct Page {
     title: String,
     words: Vec<String>,
     lines: Option<String>,
+    facts_title: &'static str,
     facts: Vec<Fact>,
     asks: Option<Asks>,
     sends: Option<Sends>,
@@ -110,6 +111,7 @@ impl Page {
             title: title.into(),
             words: Vec::new(),
             lines: None,
+            facts_title: "",
             facts: Vec::new(),
             asks: None,
             sends: None,
@@ -131,10 +133,10 @@ impl Page {
         Self { lines: Some(lines.into()), ..self }
     }
 
-    /// With something more that is told of by its name.
-    pub(super) fn fact(mut self, name: impl Into<String>, says: impl Into<String>) -> Self {
-        self.facts.push(Fact { name: name.into(), says: says.into() });
-        self
+    /// With things that are told of by their names, below a title of their own.
+    pub(super) fn facts(self, title: &'static str, facts: impl IntoIterator<Item = (String, String)>) -> Self {
+        let facts = facts.into_iter().map(|(name, says)| Fact { name, says }).collect();
+        Self { facts_title: title, facts, ..self }
     }
 
     /// With a form that leads to a page of ours.

@@ -39,7 +39,7 @@ fn the_rules_by_example_load() {
 
 #[test]
 fn every_example_of_rules_and_settings_loads() {
-    for document in ["gates", "git", "notifications", "rules", "security", "server", "signing", "targets"] {
+    for document in ["gates", "git", "github", "notifications", "rules", "security", "server", "signing", "targets"] {
         let document = &format!("docs/{document}.md");
         let text = read(document);
         for block in blocks(&text, "yaml").into_iter().filter(|block| block.contains("version: 1")) {
@@ -76,6 +76,19 @@ fn the_tables_of_routes_are_those_of_the_server() {
     let row =
         |route: &&tidegate::web::routes::Route| format!("{} {} {}", route.method.name(), route.path, route.summary);
     assert_eq!(told, ROUTES.iter().map(row).collect());
+}
+
+#[test]
+fn the_table_of_permissions_at_github_is_what_the_app_asks_for() {
+    use tidegate::providers::forge::github::permissions::WANTED;
+    let text = read("docs/github.md");
+    let rows = table(&text, "| permission | level |");
+    let told: Vec<(&str, &str, &str, Vec<&str>)> = rows
+        .iter()
+        .map(|row| (one(row[0]), row[1], row[2], row[3].split(", ").map(one).filter(|name| *name != "–").collect()))
+        .collect();
+    let asked = WANTED.map(|wanted| (wanted.name, wanted.level.name(), wanted.why, wanted.events.to_vec()));
+    assert_eq!(told, asked);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 pub(crate) mod certificate;
+pub(crate) mod chromium;
 pub(crate) mod hook;
 pub(crate) mod http_git;
 pub(crate) mod issuer;
