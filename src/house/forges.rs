@@ -19,7 +19,7 @@ use crate::{
             github::{Access, Addresses, GitHubSettings},
         },
     },
-    rules::host_of,
+    rules::{host_of, repository_key},
 };
 
 /// How long a file of a key or of secrets may be, in bytes.
@@ -79,7 +79,7 @@ impl GitHubForge {
     /// # Errors
     /// What is wrong with the settings or a file, and what to do.
     pub fn open(&self) -> anyhow::Result<GitHubSettings> {
-        let addresses = Addresses::of(&self.url).map_err(said)?;
+        let addresses = Addresses::of(&self.url, repository_key).map_err(said)?;
         let access = match (self.app_id, &self.private_key_file, &self.token_file) {
             (Some(id), Some(key), None) => Access::App { id, key: read(key, "private_key_file")? },
             (None, None, Some(token)) => Access::Token(Secret::new(read(token, "token_file")?.expose().trim())),
@@ -113,7 +113,7 @@ impl GitHubForge {
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        Addresses::of(&self.url).map_err(said)?;
+        Addresses::of(&self.url, repository_key).map_err(said)?;
         let is_app = self.app_id.is_some() && self.private_key_file.is_some() && self.token_file.is_none();
         let is_token = self.app_id.is_none() && self.private_key_file.is_none() && self.token_file.is_some();
         if !is_app && !is_token {
@@ -140,6 +140,11 @@ impl ForgeSettings {
     /// The hosts, as git's URLs have them.
     pub(crate) fn hosts(&self) -> BTreeSet<String> {
         self.github.iter().filter_map(|github| host_of(&github.url)).collect()
+    }
+
+    /// The domains below which they hide the addresses of people.
+    pub(crate) fn domains(&self) -> impl Iterator<Item = String> {
+        self.hosts().into_iter().filter_map(|host| Some(host.split(':').next()?.to_owned()))
     }
 
     /// What is hidden from commands of repositories.

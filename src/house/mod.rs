@@ -7,6 +7,7 @@ pub mod channels;
 pub mod failure;
 pub mod forges;
 pub mod forwarding;
+pub mod git_settings;
 pub(crate) mod in_force;
 pub mod issuers;
 mod ledger_releases;

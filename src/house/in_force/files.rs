@@ -8,6 +8,8 @@ use std::{
     path::Path,
 };
 
+use anyhow::Context as _;
+
 use super::{
     Brought, Refusal,
     checked::{Checking, ReadFile, Standing, Unread, together},
@@ -37,9 +39,15 @@ impl House {
     /// # Errors
     /// When the store fails. What is wrong with a file is no error: it is refused, and said.
     pub(crate) async fn load_rules_files(&self) -> anyhow::Result<Brought> {
-        let files: Vec<ReadFile> = self.settings.rules.files().iter().map(|path| read(path)).collect();
-        let checking = Checking::by(Some(&self.settings), Standing::Disk);
-        let alone: Vec<_> = files.iter().map(|file| checking.alone(file)).collect();
+        let (paths, checking) =
+            (self.settings.rules.files().to_vec(), Checking::by(Some(&self.settings), Standing::Disk));
+        // Large files take their time, which the threads that drive do not have.
+        let reading = tokio::task::spawn_blocking(move || {
+            let files: Vec<ReadFile> = paths.iter().map(|path| read(path)).collect();
+            let alone: Vec<_> = files.iter().map(|file| checking.alone(file)).collect();
+            (files, alone)
+        });
+        let (files, alone) = reading.await.context("reading the rules files broke off")?;
         let named: BTreeSet<SystemName> = alone.iter().flatten().map(|file| file.rules.system.clone()).collect();
         let mut in_force = BTreeSet::new();
         for file in alone.iter().flatten() {

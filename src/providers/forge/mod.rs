@@ -19,6 +19,9 @@ pub trait Forge: Send + Sync {
     /// What it can do as it is set up.
     fn can(&self) -> Abilities;
 
+    /// The domain below which it hides the addresses of people: `github.com`, of `12345+ada@users.noreply.github.com`.
+    fn domain(&self) -> &str;
+
     /// The repository that a git URL names; none where that is not at this forge.
     fn repository(&self, url: &str) -> Option<RepositoryAt>;
 
