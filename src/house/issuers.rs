@@ -131,7 +131,7 @@ impl IssuerSettings {
 }
 
 /// Whether something can be the address of an issuer: by TLS, or on this machine.
-fn is_address(url: &str) -> bool {
+pub(super) fn is_address(url: &str) -> bool {
     let Ok(parsed) = reqwest::Url::parse(url) else { return false };
     let Some(host) = parsed.host_str() else { return false };
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();

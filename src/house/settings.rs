@@ -17,6 +17,7 @@ use super::{
     channels::{self, ChannelSettings},
     forges::{ForgeSettings, GroupSettings},
     git_settings::GitSettings,
+    github_sign_in::GITHUB,
     issuers,
     rules_from::RulesFrom,
     secrets::{self, SecretSettings},
@@ -176,6 +177,7 @@ impl Settings {
             .and_then(|()| settings.server.check())
             .and_then(|()| settings.forges.check(&settings.groups, &settings.people))
             .and_then(|()| issuers::check(&settings.server.issuers, settings.server.url.as_deref(), &settings.people))
+            .and_then(|()| settings.check_ways_in())
             .with_context(|| format!("{} is not as it should be", path.display()))?;
         let path = std::path::absolute(path).with_context(|| format!("where is {}?", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new("/"));
@@ -221,6 +223,9 @@ impl Settings {
             // What it is for is checked where it is asked.
             User::Token(token) => return Ok(Principal::named(token.principal())),
             User::Issuer(identity) => {
+                if identity.issuer == GITHUB && self.signs_in_by_github().is_some() {
+                    return Ok(self.principal_at_github(asker, identity).map_err(|refused| *refused)?);
+                }
                 let principal = issuers::principal(&self.server.issuers, &self.access(), identity);
                 return Ok(principal.map_err(|refused| *refused)?);
             }

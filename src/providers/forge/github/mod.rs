@@ -1,8 +1,13 @@
 //! GitHub: github.com and Enterprise Server, by an App or by a token. Documented at <https://docs.github.com/en/rest>.
 
 mod address;
+pub mod manifest;
+pub mod oauth;
+mod pages;
+pub mod permissions;
 
 pub use address::Addresses;
+pub use pages::Unanswered;
 
 use crate::providers::Secret;
 
