@@ -65,14 +65,7 @@ impl Folder {
     }
 
     /// Writes the secrets down. They are durable when this returns.
-    pub(super) fn keep(
-        &self,
-        app: &NewApp,
-        host: &str,
-        url: &str,
-        by: &str,
-        settings: &Path,
-    ) -> anyhow::Result<Kept> {
+    pub(super) fn keep(&self, app: &NewApp, host: &str, url: &str, by: &str, settings: &Path) -> anyhow::Result<Kept> {
         // The numbers of two GitHubs may be the same.
         let folder = self.apps.join(format!("{}-{}", host.replace(|it: char| !is_plain(it), "-"), app.id));
         let of = || format!("cannot write the App's secrets to {}", folder.display());
@@ -176,7 +169,8 @@ fn lines(app: &NewApp, folder: &Path, url: &str, by: &str, settings: &Path) -> a
         path.to_str().map(quoted).with_context(|| format!("the path {} is not UTF-8", path.display()))
     };
     let by: String = by.chars().filter(|it| !it.is_control()).collect();
-    let mut text = format!("# The App {} at GitHub, made by {by} at {}.\n[forges.github]\n", app.page, explain::time(now_ms()));
+    let mut text =
+        format!("# The App {} at GitHub, made by {by} at {}.\n[forges.github]\n", app.page, explain::time(now_ms()));
     if url != super::connect::GITHUB_COM {
         text.push_str(&format!("url = {}\n", quoted(url)));
     }

@@ -5,12 +5,7 @@ use std::collections::BTreeSet;
 
 use anyhow::{anyhow, bail};
 
-use super::{
-    asker::Asker,
-    forges::GitHubForge,
-    issuers,
-    settings::Settings,
-};
+use super::{asker::Asker, forges::GitHubForge, issuers, settings::Settings};
 use crate::{
     engine::{Principal, Refused},
     providers::forge::{
@@ -63,7 +58,9 @@ impl Settings {
     pub(super) fn check_ways_in(&self) -> anyhow::Result<()> {
         let is_client = self.forges.github.as_ref().is_some_and(|github| github.client_id.is_some());
         if is_client && self.server.issuers.iter().any(|issuer| issuer.name == GITHUB) {
-            bail!("an issuer cannot be called `{GITHUB}`: people sign in so by the `client_id` of [forges.github]; name it otherwise");
+            bail!(
+                "an issuer cannot be called `{GITHUB}`: people sign in so by the `client_id` of [forges.github]; name it otherwise"
+            );
         }
         Ok(())
     }

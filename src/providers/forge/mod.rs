@@ -2,6 +2,7 @@
 //! values; each forge is a folder. What one cannot do is asked for with [`Forge::can`], and never assumed.
 
 pub mod github;
+pub mod statuses;
 mod values;
 
 use async_trait::async_trait;

@@ -148,7 +148,9 @@ fn reaches(addresses: &Addresses, url: &str) -> bool {
             let is_own = address.is_unique_local() || address.is_unicast_link_local();
             !address.is_loopback() && !address.is_unspecified() && (addresses.is_enterprise || !is_own)
         }
-        Err(_) => host != "localhost" && !host.ends_with(".localhost") && (addresses.is_enterprise || host.contains('.')),
+        Err(_) => {
+            host != "localhost" && !host.ends_with(".localhost") && (addresses.is_enterprise || host.contains('.'))
+        }
     }
 }
 
@@ -183,9 +185,8 @@ struct Made {
 impl Made {
     fn app(self, addresses: &Addresses) -> Option<NewApp> {
         let Self { id, slug, html_url, pem, webhook_secret, client_id, client_secret } = self;
-        let is_line = |text: &str| {
-            (1..=LONGEST_SECRET).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
-        };
+        let is_line =
+            |text: &str| (1..=LONGEST_SECRET).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
         let is_key = pem.len() <= LONGEST_SECRET
             && pem.starts_with("-----BEGIN ")
             && pem.contains("PRIVATE KEY-----")

@@ -61,7 +61,10 @@ impl Client<'_> {
             // It says so with status 200.
             Answer { error: Some(error), .. } => {
                 let error: String = error.chars().take(LONGEST_ERROR).collect();
-                return Err(Unanswered::Refused(200, format!("GitHub does not take the code: `{}`", error.escape_debug())));
+                return Err(Unanswered::Refused(
+                    200,
+                    format!("GitHub does not take the code: `{}`", error.escape_debug()),
+                ));
             }
             Answer { access_token: Some(token), .. } if is_plain(&token) => Secret::new(token),
             Answer { .. } => return Err(Unanswered::Refused(200, "GitHub gives no token for the code".to_owned())),

@@ -63,8 +63,7 @@ impl Asking {
     /// The answer. What it says is never quoted in an error: it may be a secret.
     pub(super) async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Unanswered> {
         let host = &self.host;
-        let failed =
-            |error: reqwest::Error| Unanswered::Down(format!("{host}: {}", reasons(&error.without_url())));
+        let failed = |error: reqwest::Error| Unanswered::Down(format!("{host}: {}", reasons(&error.without_url())));
         let mut response = request.send().await.map_err(failed)?;
         let status = response.status();
         let mut body = Vec::new();
@@ -85,4 +84,3 @@ impl Asking {
         Err(Unanswered::Refused(status.as_u16(), format!("{host} answers {status}")))
     }
 }
-

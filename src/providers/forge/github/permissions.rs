@@ -72,12 +72,7 @@ pub const WANTED: [Wanted; 10] = [
         why: "see at once that a workflow has ended",
         events: &["workflow_run"],
     },
-    Wanted {
-        name: "issues",
-        level: Level::Write,
-        why: "read and answer comments",
-        events: &["issue_comment"],
-    },
+    Wanted { name: "issues", level: Level::Write, why: "read and answer comments", events: &["issue_comment"] },
     Wanted {
         name: "metadata",
         level: Level::Read,
