@@ -1,6 +1,7 @@
 //! GitHub is connected: an App is made there, with the code that somebody brings back its secrets are taken, and what they are is
 //! kept. Here stands who may, what is chosen, and in which order things happen; the files are in `connect_files.rs`.
 
+pub use super::forges::GITHUB_COM;
 use super::{
     House,
     asker::{Asker, User},
@@ -19,9 +20,6 @@ use crate::{
     },
     rules::repository_key,
 };
-
-/// The GitHub that most have.
-pub const GITHUB_COM: &str = "https://github.com";
 
 /// Where an App is to be made, and for whom.
 #[derive(Debug, Clone)]

@@ -2,15 +2,17 @@
 //! What is there is never overwritten.
 
 use std::{
+    ffi::OsStr,
     fs::{self, File, OpenOptions},
     io::Write as _,
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, fchown},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
 
-use super::{private, settings::Settings};
+use super::{forges::GITHUB_COM, private, settings::Settings};
 use crate::{
     engine::explain,
     house::now_ms,
@@ -24,6 +26,10 @@ use crate::{
 const OWNER_ONLY: u32 = 0o600;
 /// How long the settings file may be, in bytes, to be written by us.
 const LONGEST_SETTINGS: u64 = 1024 * 1024;
+/// What the name of a folder begins with that is not finished.
+const PARTIAL: &str = ".new-";
+/// After so long nobody finishes one.
+const ABANDONED_AFTER: Duration = Duration::from_secs(3_600);
 /// How many folders of Apps are looked at.
 const MOST_FOLDERS: usize = 64;
 const KEY: &str = "private-key.pem";
@@ -52,9 +58,10 @@ impl Folder {
     /// Makes it: where there is no room or right for it, nothing is asked of GitHub.
     pub(super) fn prepare(data: &Path) -> anyhow::Result<Self> {
         let apps = data.join("github");
-        let partial = apps.join(format!(".new-{}-{}", std::process::id(), now_ms()));
+        let partial = apps.join(format!("{PARTIAL}{}-{}", std::process::id(), now_ms()));
         let of = || format!("cannot make {} for the App's secrets", partial.display());
         private::folder(&apps).with_context(of)?;
+        remove_abandoned(&apps);
         fs::create_dir(&partial).with_context(of)?;
         let folder = Self { apps: apps.clone(), partial: partial.clone() };
         private::folder(&folder.partial).and_then(|()| sync_directory(&folder.apps)).with_context(of)?;
@@ -148,9 +155,25 @@ impl Drop for Partial {
     }
 }
 
+/// Removes folders that nobody has finished, and nobody will: their code is good no more.
+fn remove_abandoned(apps: &Path) {
+    let Ok(all) = fs::read_dir(apps) else { return };
+    for entry in all.filter_map(Result::ok).filter(|entry| is_partial(&entry.file_name())) {
+        let made = entry.metadata().and_then(|metadata| metadata.modified());
+        if made.is_ok_and(|made| made.elapsed().is_ok_and(|ago| ago > ABANDONED_AFTER)) {
+            drop(fs::remove_dir_all(entry.path()));
+        }
+    }
+}
+
+fn is_partial(name: &OsStr) -> bool {
+    name.as_encoded_bytes().starts_with(PARTIAL.as_bytes())
+}
+
 /// The newest App that was made, and its folder.
 pub(super) fn unfinished(data: &Path) -> Option<(String, String)> {
     let folders = fs::read_dir(data.join("github")).ok()?.take(MOST_FOLDERS).filter_map(Result::ok);
+    let folders = folders.filter(|entry| !is_partial(&entry.file_name()));
     let lines = folders.filter_map(|entry| {
         let lines = entry.path().join(LINES);
         let written = lines.metadata().ok()?.modified().ok()?;
@@ -171,7 +194,7 @@ fn lines(app: &NewApp, folder: &Path, url: &str, by: &str, settings: &Path) -> a
     let by: String = by.chars().filter(|it| !it.is_control()).collect();
     let mut text =
         format!("# The App {} at GitHub, made by {by} at {}.\n[forges.github]\n", app.page, explain::time(now_ms()));
-    if url != super::connect::GITHUB_COM {
+    if url != GITHUB_COM {
         text.push_str(&format!("url = {}\n", quoted(url)));
     }
     text.push_str(&format!("app_id = {}\nprivate_key_file = {}\n", app.id, file(KEY)?));

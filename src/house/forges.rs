@@ -22,6 +22,8 @@ use crate::{
     rules::{host_of, repository_key},
 };
 
+/// The GitHub that most have.
+pub const GITHUB_COM: &str = "https://github.com";
 /// How long a file of a key or of secrets may be, in bytes.
 const LONGEST_FILE: u64 = 64 * 1_024;
 
@@ -70,7 +72,7 @@ pub struct GroupSettings {
 }
 
 fn github_com() -> String {
-    "https://github.com".to_owned()
+    GITHUB_COM.to_owned()
 }
 
 impl GitHubForge {
@@ -103,7 +105,7 @@ impl GitHubForge {
     ///
     /// # Errors
     /// When there is none, or its file cannot be read.
-    pub(super) fn client_secret(&self) -> anyhow::Result<Secret> {
+    pub(crate) fn client_secret(&self) -> anyhow::Result<Secret> {
         let file = self.client_secret_file.as_deref();
         let file = file.ok_or_else(|| anyhow!("[forges.github] has no `client_secret_file`"))?;
         Ok(Secret::new(read(file, "client_secret_file")?.expose().trim()))

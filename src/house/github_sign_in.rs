@@ -5,7 +5,12 @@ use std::collections::BTreeSet;
 
 use anyhow::{anyhow, bail};
 
-use super::{asker::Asker, forges::GitHubForge, issuers, settings::Settings};
+use super::{
+    asker::Asker,
+    forges::GitHubForge,
+    issuers::{self, GITHUB},
+    settings::Settings,
+};
 use crate::{
     engine::{Principal, Refused},
     providers::forge::{
@@ -14,9 +19,6 @@ use crate::{
     },
     store::Identity,
 };
-
-/// What this way to sign in is called, where issuers have names.
-pub const GITHUB: &str = "github";
 
 /// Why somebody has not signed in.
 #[derive(Debug)]

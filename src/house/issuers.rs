@@ -17,6 +17,8 @@ use crate::{
     store::Identity,
 };
 
+/// What signing in by GitHub is called, where issuers have names.
+pub const GITHUB: &str = "github";
 /// Names that an issuer may not have: they say how else somebody signed in.
 const OTHER_WAYS: [&str; 2] = ["link", "token"];
 /// How long a name may be.

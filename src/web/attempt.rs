@@ -150,7 +150,10 @@ mod tests {
         let cookie = attempt.cookie();
         let again = Attempt::of_cookie(&cookie, LASTS_MS, 6).unwrap();
         assert!(again == attempt && again.state() == attempt.state());
-        assert!(Attempt::of_cookie(&cookie, LASTS_MS, 5 + LASTS_MS).is_none() && Attempt::of_cookie(&cookie, LASTS_MS, 4).is_none());
+        assert!(
+            Attempt::of_cookie(&cookie, LASTS_MS, 5 + LASTS_MS).is_none()
+                && Attempt::of_cookie(&cookie, LASTS_MS, 4).is_none()
+        );
         // Whoever changes a part of it has another state.
         for (part, change) in [(".corp.", ".evil."), (".5.", ".6.")] {
             let changed = Attempt::of_cookie(&cookie.replace(part, change), LASTS_MS, 6).unwrap();

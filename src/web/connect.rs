@@ -18,7 +18,7 @@ use super::{
 };
 use crate::house::{
     connect::{Choice, Connected, GITHUB_COM, Manifest, NotConnected, Ours, WANTED},
-    github_sign_in::GITHUB,
+    issuers::GITHUB,
     now_ms,
 };
 
@@ -126,7 +126,8 @@ fn offer(call: &Call, choice: &Choice) -> Answered {
         ))
         .says("Sign in at GitHub with this browser first. This is good for an hour.")
         .facts("The App asks for", asks_for);
-    let text = serde_json::to_string(&manifest).map_err(|error| Problem::new(ProblemKind::Broken, error.to_string()))?;
+    let text =
+        serde_json::to_string(&manifest).map_err(|error| Problem::new(ProblemKind::Broken, error.to_string()))?;
     let sends = Sends {
         target: choice.form_address(),
         query: format!("?state={state}"),
@@ -169,7 +170,7 @@ pub(super) fn connected(call: Call) -> Answering {
         let (answered, why) = match call.house.connect(&choice, code, &by).await {
             Ok(connected) => {
                 call.server.connected.send_replace(Some(connected.clone()));
-                (done(&connected), None)
+                (done(&call, &connected), None)
             }
             Err(not) => {
                 let (page, status, why) = not_done(&choice, not);
@@ -233,7 +234,7 @@ fn not_begun_here(call: &Call, why: &str) -> Answered {
     Ok(response)
 }
 
-fn done(connected: &Connected) -> Answered {
+fn done(call: &Call, connected: &Connected) -> Answered {
     let Connected { slug, install, not_written, lines, .. } = connected;
     let mut page = Page::new("GitHub has made the App")
         .says(format!("1. Install {slug} where the repositories are."))
@@ -244,6 +245,9 @@ fn done(connected: &Connected) -> Answered {
             ),
         })
         .says("3. `tidegate doctor` says whether all is well.");
+    if call.house.settings.is_for_one() && !call.server.house().settings.is_for_one() {
+        page = page.says("From now on people sign in by GitHub, and the link in the terminal is good no more.");
+    }
     if not_written.is_some() {
         page = page.lines(lines);
     }

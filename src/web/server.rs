@@ -212,9 +212,7 @@ impl Server {
             SessionOwner::Link { server } => {
                 (self.takes_links(house) && self.links.is_this(server)).then(|| User::Os(OsUser::current()))
             }
-            SessionOwner::Issuer(identity) => {
-                house.settings.hears(identity).then(|| User::Issuer(identity.clone()))
-            }
+            SessionOwner::Issuer(identity) => house.settings.hears(identity).then(|| User::Issuer(identity.clone())),
         };
         Ok(user.map(|user| (user, session)))
     }

@@ -20,8 +20,8 @@ use crate::{
     house::{
         asker::{Asker, OsUser, User},
         forges::GitHubForge,
-        github_sign_in::{GITHUB, NotSignedIn},
-        issuers::IssuerSettings,
+        github_sign_in::NotSignedIn,
+        issuers::{GITHUB, IssuerSettings},
         now_ms,
         settings::Settings,
     },

@@ -51,6 +51,11 @@ const READERS: &[(&str, &[&str], &str)] = &[
         &["fs::read(", "read_to_end(", "serde_json::from_slice"],
         "files of ours; the last bytes; `read_bounded`",
     ),
+    (
+        "src/providers/forge/github/pages.rs",
+        &[".chunk()", "serde_json::from_slice"],
+        "256 KiB; the deadline; 128 levels",
+    ),
     ("src/providers/git/bounds.rs", &[".content().to_vec()", "find_blob("], "16 MiB, measured before"),
     ("src/providers/git/edit/json.rs", &["parse_to_ast("], "16 MiB; the parser's own depth"),
     ("src/providers/git/edit/toml.rs", &["DocumentMut>"], "16 MiB; the parser's own depth"),

@@ -233,7 +233,13 @@ mod tests {
         for url in ["http://127.93.14.201:4711", "http://localhost:80", "http://[::1]:80", "http://0.0.0.0", "tide"] {
             assert!(!reaches(&dot_com, url) && !reaches(&own, url), "{url}");
         }
-        let ours = Ours { here: "http://127.0.0.1:80", url: "http://127.0.0.1:80", connected: "/c", sign_in: None, webhooks: "/w" };
+        let ours = Ours {
+            here: "http://127.0.0.1:80",
+            url: "http://127.0.0.1:80",
+            connected: "/c",
+            sign_in: None,
+            webhooks: "/w",
+        };
         let silent = Manifest::of(&dot_com, ours, None, "x");
         assert!(!silent.hook_attributes.active && silent.hook_attributes.url == NOWHERE);
         let told = Manifest::of(&dot_com, Ours { url: "https://tide.example", ..ours }, Some(&"a".repeat(60)), "x");

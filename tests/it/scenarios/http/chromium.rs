@@ -1,7 +1,7 @@
 //! What people do in a browser, in a real one as large as a phone.
 
 use super::{
-    browser::with_issuers,
+    browser::{wait_until_it_listens, with_issuers},
     connect::github,
     provider::Provider,
 };
@@ -17,8 +17,9 @@ fn github_is_connected_and_signs_people_in() {
         let known = text.replace("[people.grace]\n", "[people.grace]\ngithub = \"grace-h\"\n");
         std::fs::write(delivery.config(), known).unwrap();
         delivery.serve();
-        browser.goto(&format!("{}&to=/github/connect", delivery.link()));
-        browser.sees("Connect GitHub");
+        browser.goto(&delivery.link());
+        browser.press("Connect GitHub");
+        browser.sees("The address of GitHub");
         browser.picture("connect-asks");
         browser.fill("organization", "acme");
         browser.fill("url", &github.url());
@@ -30,7 +31,7 @@ fn github_is_connected_and_signs_people_in() {
         browser.press("Make the App at GitHub");
         browser.press("Create GitHub App Tidegate acme for acme");
         let text = browser.sees("GitHub has made the App");
-        assert!(text.contains("Install tidegate-acme"), "{text}");
+        assert!(text.contains("Install tidegate-acme") && text.contains("people sign in by GitHub"), "{text}");
         browser.picture("connected");
         browser.press("Install it");
         browser.press("Install tidegate-acme for acme");
@@ -39,6 +40,7 @@ fn github_is_connected_and_signs_people_in() {
 
         delivery.stop();
         delivery.serve();
+        wait_until_it_listens(&host);
         browser.goto(&format!("http://{host}/"));
         browser.press("Sign in with GitHub");
         browser.press("Authorize as grace-h");

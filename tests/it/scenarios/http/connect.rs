@@ -289,6 +289,27 @@ fn a_github_that_is_not_well_changes_nothing_here() {
 }
 
 #[test]
+fn a_github_that_is_silent_is_not_waited_for_and_nobody_else_takes_the_code_meanwhile() {
+    let github = github();
+    let mut delivery = Delivery::by_hand();
+    delivery.serve();
+    let mut browser = signed_in(&delivery);
+    let back = press(&github, &browser.get(&offer_path(&github, "acme")));
+    github.trouble(CONVERSIONS, Trouble::Silence, 1);
+    let mut waits = Browser::new(&browser.caller.host);
+    waits.cookies = browser.cookies.clone();
+    std::thread::scope(|scope| {
+        let silent = scope.spawn(|| waits.get(&back).status);
+        github.wait_for("POST /app-manifests/", 1);
+        let mut other = Browser::new(&browser.caller.host);
+        other.cookies = browser.cookies.clone();
+        assert_eq!(other.get(&back).status, 403, "it is on its way already");
+        assert_eq!(silent.join().unwrap(), 503);
+    });
+    assert_eq!(browser.get(&back).status, 200, "the code is good still");
+}
+
+#[test]
 fn settings_that_cannot_be_written_are_lines_to_add() {
     let github = github();
     let mut delivery = Delivery::by_hand();
@@ -296,7 +317,10 @@ fn settings_that_cannot_be_written_are_lines_to_add() {
     delivery.serve();
     let mut browser = signed_in(&delivery);
     let before = settings(&delivery);
-    let done = { let offer = browser.get(&offer_path(&github, "")); browser.get(&press(&github, &offer)) };
+    let done = {
+        let offer = browser.get(&offer_path(&github, ""));
+        browser.get(&press(&github, &offer))
+    };
     let text = done.text();
     assert!(done.status == 200 && text.contains("is in the git repository"), "{text}");
     let lines = between(&text, "<pre>", "</pre>");
@@ -310,6 +334,7 @@ fn settings_that_cannot_be_written_are_lines_to_add() {
     assert!(why.contains(&lines), "{why}");
     std::fs::write(delivery.config(), format!("{before}\n{lines}")).unwrap();
     assert!(browser.get("/github/connect").text().contains("GitHub is connected"));
+    assert!(!browser.get("/").text().contains("Connect GitHub"));
     assert!(!delivery.root().join(".tidegate.toml").exists());
 }
 
@@ -339,7 +364,11 @@ fn who_may_not_write_the_settings_connects_nothing() {
     for path in [offer_path(&github, "acme"), "/github/connected?code=x&state=y".to_owned()] {
         assert_eq!(ci.get(&path).status, 403, "a token is for no browser");
         let refused = ada.get(&path);
-        assert!(refused.status == 403 && refused.text().contains("which these have: grace, tester"), "{}", refused.text());
+        assert!(
+            refused.status == 403 && refused.text().contains("which these have: grace, tester"),
+            "{}",
+            refused.text()
+        );
     }
     assert!(grace.get(&offer_path(&github, "acme")).text().contains("settings/apps/new"));
     // A page of others has not chosen for her.
@@ -348,15 +377,15 @@ fn who_may_not_write_the_settings_connects_nothing() {
     let asks = grace.get("/github/connect?organization=acme&url=https%3A%2F%2Fevil.example");
     assert!(asks.status == 200 && !asks.text().contains("method=\"post\""), "{}", asks.text());
     grace.caller = evil;
-    for bad in ["url=https%3A%2F%2Fx.example%2Fy", "url=ftp%3A%2F%2Fx", "url=https%3A%2F%2Fx.example%3B+form-action+*"] {
+    for bad in ["url=https%3A%2F%2Fx.example%2Fy", "url=ftp%3A%2F%2Fx", "url=https%3A%2F%2Fx.example%3B+form-action+*"]
+    {
         assert_eq!(grace.get(&format!("/github/connect?{bad}")).status, 400, "{bad}");
     }
 }
 
 /// A command that waits, with the first line that it prints.
 fn waiting(delivery: &Delivery, arguments: &[&str]) -> (Child, BufReader<std::process::ChildStdout>, String) {
-    let mut child =
-        delivery.tidegate(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = delivery.tidegate(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     lines.read_line(&mut line).unwrap();
@@ -407,7 +436,9 @@ fn the_terminal_names_the_page_of_a_server_that_runs() {
     let said = delivery.granted(&["github", "connect", "--organization", "acme"]);
     let link = format!("http://{host}/github/connect?organization=acme&url=https%3A%2F%2Fgithub.com\n");
     assert!(said.ends_with(&link), "{said}");
-    for (bad, why) in [("--organization=../x", "is no organization"), ("--url=ftp://x", "is not the address of a GitHub")] {
+    for (bad, why) in
+        [("--organization=../x", "is no organization"), ("--url=ftp://x", "is not the address of a GitHub")]
+    {
         assert!(delivery.refused(&["github", "connect", bad], 1).contains(why), "{bad}");
     }
 }

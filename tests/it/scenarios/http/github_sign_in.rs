@@ -17,7 +17,8 @@ fn served(github: &FakeGitHub) -> (Delivery, String) {
     let mut delivery = Delivery::by_hand();
     let host = with_issuers(&delivery, "");
     let text = std::fs::read_to_string(delivery.config()).unwrap();
-    std::fs::write(delivery.config(), text.replace("[people.grace]\n", "[people.grace]\ngithub = \"Grace-H\"\n")).unwrap();
+    std::fs::write(delivery.config(), text.replace("[people.grace]\n", "[people.grace]\ngithub = \"Grace-H\"\n"))
+        .unwrap();
     delivery.serve();
     let mut browser = signed_in(&delivery);
     let offer = browser.get(&offer_path(github, "acme"));
@@ -63,7 +64,10 @@ fn a_person_is_who_has_the_login() {
     std::fs::write(delivery.config(), text.replace("Grace-H", "somebody-else")).unwrap();
     assert_eq!(browser.script().get("/api/v1/me").status, 403);
     let log = delivery.server_log();
-    assert!(!log.contains("ghu_") && !log.contains(&github.state().app.client_secret), "no secret is in the log: {log}");
+    assert!(
+        !log.contains("ghu_") && !log.contains(&github.state().app.client_secret),
+        "no secret is in the log: {log}"
+    );
 }
 
 #[test]

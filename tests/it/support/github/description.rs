@@ -79,6 +79,17 @@ impl Description {
         Some(Operation { of: self, method, template: template.clone(), described })
     }
 
+    /// What a schema of the description does not know of a value.
+    pub(crate) fn wrong_in(&self, schema: &str, value: &Value) -> Vec<String> {
+        self.errors(schema.to_owned(), &self.document["components"]["schemas"][schema], value)
+    }
+
+    /// The members that a schema knows.
+    pub(crate) fn members_of(&self, schema: &str) -> Vec<String> {
+        let members = self.document["components"]["schemas"][schema]["properties"].as_object().unwrap();
+        members.keys().cloned().collect()
+    }
+
     fn resolve<'value>(&'value self, value: &'value Value) -> &'value Value {
         match value.get("$ref").and_then(Value::as_str) {
             Some(reference) => self.resolve(self.document.pointer(reference.trim_start_matches('#')).unwrap()),

@@ -4,6 +4,9 @@
 
 mod access;
 pub(crate) mod description;
+mod manifest;
+mod oauth;
+mod pages;
 mod routes;
 mod sent;
 mod server;
@@ -217,10 +220,19 @@ impl FakeGitHub {
     }
 }
 
+impl FakeGitHub {
+    /// Somebody signs in with the browser: what its pages are asked for, they ask for.
+    pub(crate) fn sits_at_the_browser(&self, login: &str) {
+        self.user(login);
+        self.state().browser = login.to_owned();
+    }
+}
+
 impl Drop for FakeGitHub {
     fn drop(&mut self) {
         self.shared.stop();
-        let wrong = lock(&self.shared.wrong).clone();
+        let mut wrong = lock(&self.shared.wrong).clone();
+        wrong.extend(lock(&self.shared.state).wrong_manifests.clone());
         if !std::thread::panicking() {
             assert!(wrong.is_empty(), "GitHub's description does not know this: {wrong:#?}");
         }

@@ -19,6 +19,7 @@ use super::{
     super::http::{Answer, Request, git_backend, head, read_request, respond, run_git_backend},
     access::asker,
     description::{Description, enterprise},
+    pages,
     routes::{self, Call, Reply},
     sent,
     state::{Asker, State},
@@ -162,9 +163,12 @@ impl Shared {
                     let path = self.by_name(path);
                     self.serve_api(&request, &path, &mut connection)
                 }
-                None => respond(&mut connection, &self.git(&request)).is_ok(),
+                None => {
+                    let page = pages::answer(&mut lock(&self.state), self.description, &request);
+                    respond(&mut connection, &page.unwrap_or_else(|| self.git(&request))).is_ok()
+                }
             };
-            if !goes_on {
+            if !goes_on || request.header("connection") == Some("close") {
                 return;
             }
         }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use serde_json::{Value, json};
 
+use super::{manifest::Manifest, oauth::SigningIn};
+
 /// All of it. A test may change anything.
 #[derive(Clone)]
 pub(crate) struct State {
@@ -30,6 +32,13 @@ pub(crate) struct State {
     pub(crate) quota: u64,
     /// The most statuses of a commit and context.
     pub(crate) most_statuses: usize,
+    /// Who sits at the browser.
+    pub(crate) browser: String,
+    /// By draft or code.
+    pub(crate) manifests: BTreeMap<String, Manifest>,
+    pub(crate) wrong_manifests: Vec<String>,
+    /// By code.
+    pub(crate) signing_in: BTreeMap<String, SigningIn>,
 }
 
 #[derive(Clone)]
@@ -70,6 +79,9 @@ pub(crate) struct App {
     pub(crate) events: Vec<String>,
     /// Where deliveries go, if they go anywhere, and with which secret.
     pub(crate) webhook: Option<(String, String)>,
+    pub(crate) client_id: String,
+    pub(crate) client_secret: String,
+    pub(crate) callback_urls: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -128,6 +140,9 @@ impl State {
             permissions: ALL_PERMISSIONS.iter().map(permissions).collect(),
             events: ["push", "check_run", "pull_request"].map(str::to_owned).to_vec(),
             webhook: None,
+            client_id: "Iv1.8a61f9b3a7aba766".to_owned(),
+            client_secret: "1726be1638095a19edd134c77bde3aa2ece1e5d8".to_owned(),
+            callback_urls: Vec::new(),
         };
         Self {
             next: 10_000,
@@ -143,6 +158,10 @@ impl State {
             longest_page: 100,
             quota: 5_000,
             most_statuses: 1_000,
+            browser: "ada".to_owned(),
+            manifests: BTreeMap::new(),
+            wrong_manifests: Vec::new(),
+            signing_in: BTreeMap::new(),
         }
     }
 

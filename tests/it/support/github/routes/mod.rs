@@ -3,6 +3,7 @@
 mod apps;
 mod checks;
 mod deployments;
+mod manifests;
 mod people;
 mod repositories;
 mod statuses;
@@ -53,6 +54,7 @@ const NEEDS: [(&str, &str); 7] = [
 pub(super) fn answer(state: &mut State, call: &Call<'_>) -> Reply {
     let template = call.operation.template.as_str();
     match (call.operation.method.as_str(), template) {
+        ("post", "/app-manifests/{code}/conversions") => manifests::convert(state, call),
         ("get", "/app") => call.as_app(|| apps::app(state, call)),
         ("get", "/app/hook/config") => call.as_app(|| apps::hook(state, call)),
         ("get", "/app/hook/deliveries") => call.as_app(|| apps::deliveries(state, call)),
