@@ -27,7 +27,7 @@ async fn what_is_as_it_should_be_has_no_findings() {
     let (fake, github) = installed().await;
     all_events(&fake);
     assert_eq!(found(&github).await, [""; 0]);
-    let (_, github) = with_token().await;
+    let (_fake, github) = with_token().await;
     assert_eq!(found(&github).await, [""; 0]);
 }
 

@@ -93,6 +93,24 @@ async fn every_call_on_the_way_may_fail_in_every_way_and_the_next_round_ends_it(
 }
 
 #[tokio::test]
+async fn what_is_known_is_not_made_anew_because_a_list_lags_behind() {
+    let (fake, github) = installed().await;
+    fake.remember();
+    let run = github.publish_check(&shop(), &check(CheckState::Queued), None).await.unwrap();
+    let made = github.publish_deployment(&shop(), &deployment("run-7", DeploymentState::Queued), None).await.unwrap();
+    for route in ["GET /repos/{owner}/{repo}/commits/{ref}/check-runs", "GET /repos/{owner}/{repo}/deployments"] {
+        fake.trouble(route, Trouble::Old, 100);
+    }
+    let running = check(CheckState::Running);
+    assert_eq!(github.publish_check(&shop(), &running, Some(run)).await.unwrap(), run);
+    let proceeds = deployment("run-7", DeploymentState::InProgress);
+    assert_eq!(github.publish_deployment(&shop(), &proceeds, Some(made)).await.unwrap(), made);
+    fake.no_trouble();
+    assert_eq!(github.publish_check(&shop(), &running, None).await.unwrap(), run);
+    assert_eq!(fake.state().repository("acme/shop").deployments.len(), 1);
+}
+
+#[tokio::test]
 async fn silence_ends_by_itself_and_is_tried_again() {
     let (fake, _) = installed().await;
     let github =
