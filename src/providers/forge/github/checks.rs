@@ -37,18 +37,31 @@ struct Run {
 impl GitHub {
     pub(super) async fn show_check(&self, at: &RepositoryAt, check: &Check, known: Option<u64>) -> Result<u64, Fault> {
         let standing = Standing::of(check);
-        if let Some(id) = known.filter(|_| standing.is_completed()) {
-            match self.update(at, id, check, &standing).await {
-                Err(refused) if refused.is(StatusCode::NOT_FOUND) => {}
+        let known = match known {
+            Some(id) if !standing.is_completed() => self.run(at, id).await?,
+            // What completes it is told without a look.
+            Some(id) => match self.update(at, id, check, &standing).await {
+                Err(refused) if refused.is(StatusCode::NOT_FOUND) => None,
                 updated => return updated.map_err(doubtful),
-            }
+            },
+            None => None,
+        };
+        let open = |run: &Run| standing.is_completed() || run.status != "completed";
+        let run = match known.filter(open) {
+            Some(run) => Some(run),
+            None => self.newest_with_key(at, check).await?.filter(open),
+        };
+        match run {
+            Some(run) => self.update(at, run.id, check, &standing).await.map_err(doubtful),
+            None => self.create(at, check, &standing).await.map_err(doubtful),
         }
-        let newest = self.newest_with_key(at, check).await?;
-        match newest {
-            Some(run) if standing.is_completed() || run.status != "completed" => {
-                self.update(at, run.id, check, &standing).await.map_err(doubtful)
-            }
-            _ => self.create(at, check, &standing).await.map_err(doubtful),
+    }
+
+    async fn run(&self, at: &RepositoryAt, id: u64) -> Result<Option<Run>, Refused> {
+        match self.of(at, Ask::get(path(at, &format!("/check-runs/{id}")))).await {
+            Ok(answer) => Ok(Some(answer.read()?)),
+            Err(refused) if refused.is(StatusCode::NOT_FOUND) => Ok(None),
+            Err(refused) => Err(refused),
         }
     }
 

@@ -187,8 +187,8 @@ impl Operation<'_> {
     pub(crate) fn wrong_in_answer(&self, status: u16, body: &Value) -> Vec<String> {
         let name = format!("{} {} {status}", self.method, self.template);
         let Some(described) = self.described["responses"].get(status.to_string()) else {
-            // What goes wrong is often not described.
-            let is_error = status >= 400 && body["message"].is_string();
+            // What goes wrong, and where a repository went, is often not described.
+            let is_error = status >= 300 && body["message"].is_string();
             return if is_error { Vec::new() } else { vec![format!("{name}: no such answer")] };
         };
         let described = self.of.resolve(described);

@@ -66,7 +66,9 @@ impl FakeGitHub {
     pub(crate) fn organization(&self, login: &str, teams: &[(&str, &[&str])]) -> u64 {
         let mut state = self.state();
         for (slug, members) in teams {
-            members.iter().for_each(|member| drop(state.add_account(member, false)));
+            for member in *members {
+                state.add_account(member, false);
+            }
             let members = members.iter().map(|member| (*member).to_owned()).collect();
             state.teams.insert((login.to_owned(), (*slug).to_owned()), members);
         }

@@ -28,6 +28,8 @@ use super::{
 /// What goes wrong with a request.
 #[derive(Clone, Debug)]
 pub(crate) enum Trouble {
+    /// Nothing: what comes after it on the list is for later requests.
+    None,
     /// It is answered so, and has no effect.
     Say { status: u16, headers: Vec<(&'static str, String)>, body: String },
     /// The connection ends before it had an effect.
@@ -107,6 +109,19 @@ impl Trouble {
 impl Said {
     pub(crate) fn line(&self) -> String {
         format!("{} {}", self.method, self.path)
+    }
+
+    /// The request as it came, without its headers.
+    pub(crate) fn request(&self) -> Request {
+        let (path, query) = self.path.split_once('?').unwrap_or((&self.path, ""));
+        let body = if self.body.is_null() { Vec::new() } else { self.body.to_string().into_bytes() };
+        Request {
+            method: self.method.clone(),
+            path: path.to_owned(),
+            query: query.to_owned(),
+            headers: Vec::new(),
+            body,
+        }
     }
 }
 

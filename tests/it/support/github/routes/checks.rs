@@ -26,6 +26,12 @@ pub(super) fn of_commit(state: &State, call: &Call<'_>, id: u64) -> Reply {
     call.page(state, all, Some("check_runs"))
 }
 
+pub(super) fn one(state: &State, call: &Call<'_>, id: u64) -> Reply {
+    let number = call.id("check_run_id");
+    let run = state.repositories[&id].check_runs.iter().find(|run| run["id"] == number);
+    run.map_or_else(|| Reply::refused(404, "Not Found"), |run| Reply::ok(200, without_actions(run)))
+}
+
 pub(super) fn create(state: &mut State, call: &Call<'_>, id: u64) -> Reply {
     let number = state.number();
     let mut run = taken(call.operation.example(201), &call.body, &MEMBERS);
@@ -46,9 +52,11 @@ pub(super) fn update(state: &mut State, call: &Call<'_>, id: u64) -> Reply {
     let number = call.id("check_run_id");
     let runs = &mut state.repositories.get_mut(&id).unwrap().check_runs;
     let Some(run) = runs.iter_mut().find(|run| run["id"] == number) else { return Reply::refused(404, "Not Found") };
+    // What is completed stays so; its conclusion may be another.
+    let was_completed = run["status"] == "completed";
     *run = taken(run.clone(), &call.body, &MEMBERS);
-    if call.body["status"] == "in_progress" || call.body["status"] == "queued" {
-        (run["conclusion"], run["completed_at"]) = (Value::Null, Value::Null);
+    if was_completed {
+        run["status"] = "completed".into();
     }
     changed(run, &call.body);
     Reply::ok(200, without_actions(run))

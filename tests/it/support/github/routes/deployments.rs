@@ -63,6 +63,7 @@ pub(super) fn add_status(state: &mut State, call: &Call<'_>, id: u64) -> Reply {
     let mut status = taken(call.operation.example(201), &call.body, &members);
     status["id"] = status_id.into();
     status["environment"] = deployment["environment"].clone();
+    status["log_url"] = call.body.get("log_url").cloned().unwrap_or("".into());
     status["environment_url"] = call.body.get("environment_url").cloned().unwrap_or("".into());
     (status["created_at"], status["updated_at"]) = (at.clone().into(), at.into());
     if call.body["state"] == "success" && call.body.get("auto_inactive") != Some(&false.into()) {

@@ -106,6 +106,7 @@ fn below_repository(state: &mut State, call: &Call<'_>) -> Reply {
         ("get", "/rules/branches/{branch}") => repositories::rules(state, call, id),
         ("get", "/activity") => repositories::activity(state, call, id),
         ("get", "/commits/{ref}/check-runs") => checks::of_commit(state, call, id),
+        ("get", "/check-runs/{check_run_id}") => checks::one(state, call, id),
         ("post", "/check-runs") => checks::create(state, call, id),
         ("patch", "/check-runs/{check_run_id}") => checks::update(state, call, id),
         ("get", "/commits/{ref}/status") => statuses::combined(state, call, id),
