@@ -22,11 +22,12 @@ use crate::{
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every reader: each has seeds in a folder of this name in `fuzz/seeds`.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 16] = [
     ("archives", providers::archives),
     ("attributes", git::attributes),
     ("commits", git::commits),
     ("components", providers::components),
+    ("deliveries", providers::deliveries),
     ("documents", providers::documents),
     ("edits", git::edits),
     ("globs", git::globs),

@@ -9,14 +9,14 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
-use tokio::signal::unix::SignalKind;
+use tokio::{signal::unix::SignalKind, sync::Notify};
 use tokio_util::sync::CancellationToken;
 
 use super::{House, asking::Who, provided, signals::told_to_stop, socket::server::Listening, upkeep::keep_up, words};
 use crate::{
     driver::{Breakpoints, Driver, now_ms},
     engine::Command,
-    forge,
+    forge::{self, deliveries::Wakes},
     house::{
         asker::Asker,
         in_force::{Brought, RulesWatch},
@@ -129,17 +129,18 @@ pub(super) async fn serve(
     }
     tracing::info!(systems, database = %house.settings.database().display(), "driving");
     let pause = pause.map(|(who, reason)| (who.to_owned(), reason.to_owned()));
+    let wakes = Wakes::default();
     let mut reload = match house.settings.rules.repository() {
         Some(from) => {
             let watch = RulesWatch::begin(from, &tools.mirrors, &house.settings)?;
-            tokio::spawn(watch_rules(house.clone(), watch, pause, stop.clone()))
+            tokio::spawn(watch_rules(house.clone(), watch, pause, wakes.rules.clone(), stop.clone()))
         }
         None => tokio::spawn(reload_rules(house.clone(), seen, pause, stop.clone())),
     };
     let mut upkeep = tokio::spawn(keep_up(house.clone(), tools));
     let config = house.settings.file().to_owned();
     let mut answers = tokio::spawn(answer(listening, config, stop.clone()));
-    let mut attended = tokio::spawn(forge::attend(house.clone(), stop.clone()));
+    let mut attended = tokio::spawn(forge::attend(house.clone(), wakes, stop.clone()));
     let mut over_http = tokio::spawn(answer_http(over_http, house.clone(), announce, stop.clone()));
     let mut driven = pin!(driver.drive(stop));
     let driven = tokio::select! {
@@ -305,6 +306,7 @@ async fn watch_rules(
     house: Arc<House>,
     mut watch: RulesWatch,
     pause: Option<(Asker, String)>,
+    news: Arc<Notify>,
     stop: CancellationToken,
 ) {
     let mut last_said = String::new();
@@ -319,8 +321,10 @@ async fn watch_rules(
             tracing::error!("{said}");
         }
         last_said = said;
-        if stop.run_until_cancelled(tokio::time::sleep(watch.pause())).await.is_none() {
-            return;
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = news.notified() => {}
+            () = tokio::time::sleep(watch.pause()) => {}
         }
     }
 }

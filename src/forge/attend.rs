@@ -2,14 +2,23 @@
 
 use std::sync::Arc;
 
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use super::{accounts, show::Publisher};
+use super::{
+    accounts,
+    deliveries::{self, Wakes},
+    show::Publisher,
+};
 use crate::house::House;
 
-/// Goes on until it is told to stop; where there is no forge, nothing does.
-pub async fn attend(house: Arc<House>, stop: CancellationToken) {
+/// Goes on until it is told to stop. What is delivered is attended to though there is no forge yet: settings are read anew.
+pub async fn attend(house: Arc<House>, wakes: Wakes, stop: CancellationToken) {
+    let told = tell_and_ask(Arc::clone(&house), wakes.clone(), stop.clone());
+    tokio::join!(told, deliveries::attend(house, wakes, stop));
+}
+
+/// Tells the forge what it should show, and asks it who people are; where there is no forge, nothing is done.
+async fn tell_and_ask(house: Arc<House>, wakes: Wakes, stop: CancellationToken) {
     let forge = match house.forge() {
         Ok(Some(forge)) => forge,
         Ok(None) => return stop.cancelled().await,
@@ -22,6 +31,6 @@ pub async fn attend(house: Arc<House>, stop: CancellationToken) {
     };
     let url = house.settings.server.url.clone();
     let publisher = Publisher::new(Arc::clone(&house.ledger), Arc::clone(&forge), url);
-    let people = accounts::keep(house.settings.clone(), forge, Arc::new(Notify::new()), stop.clone());
+    let people = accounts::keep(house.settings.clone(), forge, wakes.people, stop.clone());
     tokio::join!(publisher.publish(stop), people);
 }

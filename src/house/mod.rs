@@ -6,6 +6,7 @@ pub mod at_github;
 pub mod channels;
 pub mod connect;
 mod connect_files;
+pub mod current;
 pub mod failure;
 pub mod forges;
 pub mod forwarding;
@@ -33,6 +34,7 @@ pub(crate) mod secrets;
 pub mod server_settings;
 pub mod settings;
 pub mod signing;
+pub mod webhooks;
 mod whereabouts;
 
 pub use self::opened::{House, Once};

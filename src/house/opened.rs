@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     driver::now_ms,
-    engine::{Access, Command, CommandKey, DeliveryId, Digest, Event, Grant, Nudge, Permission, Refused},
+    engine::{Access, Command, CommandKey, DeliveryId, Digest, Event, Grant, Nudge, Permission, Principal, Refused},
     providers::{
         caches::Caches,
         commit_status::NoCommitStatuses,
@@ -283,6 +283,20 @@ impl House {
         if let User::Token(token) = &who.user {
             token.may(command.permission(), system, &command.clause())?;
         }
+        self.command_by(system, by, command, once).await
+    }
+
+    /// The same, by somebody whom somebody else has told apart.
+    ///
+    /// # Errors
+    /// Those of [`House::command_once`].
+    pub(crate) async fn command_by(
+        &self,
+        system: &SystemName,
+        by: Principal,
+        command: Command,
+        once: Once,
+    ) -> anyhow::Result<Entry> {
         self.load_access(system).await?;
         let Once { key, seen } = once;
         let event = Event::Command { by: by.clone(), command, key: key.clone() };
@@ -315,6 +329,23 @@ impl House {
             Ok(entry) => Ok(Some(entry.seq)),
             Err(RecordError::Refused(Refused::Delivered { .. })) => Ok(None),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Says that there may be news of something, where nobody asks but the place where it happened. One that was taken in before is as
+    /// good.
+    ///
+    /// # Errors
+    /// The engine's refusal; or the store's failure.
+    pub(crate) async fn woken(
+        &self,
+        system: &SystemName,
+        what: Nudge,
+        delivery: DeliveryId,
+    ) -> Result<(), RecordError> {
+        match self.ledger.record(system, now_ms(), Event::Nudged { what, delivery, by: None }).await {
+            Ok(_) | Err(RecordError::Refused(Refused::Delivered { .. })) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 

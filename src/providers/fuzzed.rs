@@ -1,6 +1,23 @@
 //! The readers of this folder, for the fuzz targets.
 
-use crate::providers::{archive, document, image_builder};
+use crate::providers::{
+    Secret, archive, document,
+    forge::github::webhook::{Heard, is_signature, is_signed},
+    image_builder,
+};
+
+/// What GitHub delivers: the event in the first line, the body in the others. What is kept of it is short, and is read again as it
+/// was.
+pub(crate) fn deliveries(bytes: &[u8]) {
+    let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
+    let (event, body) = (String::from_utf8_lossy(&bytes[..end]), bytes.get(end + 1..).unwrap_or_default());
+    assert!(!is_signed(&[Secret::new("a secret")], body, &event), "nobody knows the secret");
+    let _ = is_signature(&event);
+    let Ok(Some(heard)) = Heard::read(&event, body) else { return };
+    let kept = serde_json::to_string(&heard).expect("plain values always serialise");
+    assert!(kept.len() < 64 * 1024, "{} bytes are kept", kept.len());
+    assert_eq!(serde_json::from_str::<Heard>(&kept).ok(), Some(heard));
+}
 
 /// Configuration files: the first byte says of which format.
 pub(crate) fn documents(bytes: &[u8]) {

@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::{SessionNote, ShownNote, TokenNote};
+use super::{DeliveryNote, SessionNote, ShownNote, TokenNote};
 use crate::rules::SystemName;
 
 /// How many calls are kept, the newest.
@@ -45,6 +45,21 @@ pub enum Note {
     Call(Box<CallNote>),
     /// What becomes of something that a forge shows.
     Shown(Box<ShownNote>),
+    /// What becomes of what forges delivered.
+    Delivery(Box<DeliveryNote>),
+}
+
+impl Note {
+    /// Whether it takes a delivery in.
+    pub(super) fn is_taking(&self) -> bool {
+        matches!(self, Self::Delivery(note) if matches!(**note, DeliveryNote::Taken { .. }))
+    }
+}
+
+impl From<DeliveryNote> for Note {
+    fn from(note: DeliveryNote) -> Self {
+        Self::Delivery(Box::new(note))
+    }
 }
 
 impl From<TokenNote> for Note {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::{
-    CallNote, InstallationSecret, LogRow, Note, Session, Shown, Standing, StoreError, Token, TokenHash,
+    CallNote, Delivery, InstallationSecret, LogRow, Note, Session, Shown, Standing, StoreError, Token, TokenHash,
     standing::Snapshot,
 };
 use crate::{
@@ -123,6 +123,18 @@ pub trait Store: Send + Sync {
 
     /// At most `limit` things that forges should show otherwise than they do, those that are due first.
     async fn untold(&self, limit: u32) -> Result<Vec<Shown>, StoreError>;
+
+    /// At most `limit` of the deliveries that wait to be done, the oldest first.
+    async fn deliveries(&self, limit: u32) -> Result<Vec<Delivery>, StoreError>;
+
+    /// The delivery that is named so, if it is known.
+    async fn delivery(&self, guid: &str) -> Result<Option<Delivery>, StoreError>;
+
+    /// Up to when the forge has told which deliveries it did not get rid of: milliseconds since 1970, UTC.
+    async fn deliveries_listed_ms(&self) -> Result<Option<i64>, StoreError>;
+
+    /// A number that moves whenever a delivery was taken, as [`Store::changes`] does.
+    fn delivered(&self) -> watch::Receiver<u64>;
 
     /// Every system that anything stored speaks of, also one without a head. For checks.
     async fn named_anywhere(&self) -> Result<BTreeSet<SystemName>, StoreError>;

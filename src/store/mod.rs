@@ -7,6 +7,7 @@
 mod calls;
 mod chain;
 mod contract;
+mod deliveries;
 mod error;
 mod ledger;
 mod lock;
@@ -23,6 +24,7 @@ mod verify;
 pub use calls::{CallNote, Note};
 pub use chain::LogRow;
 pub use contract::{Claimed, Direction, RunFilter, SNAPSHOT_EVERY, Store};
+pub use deliveries::{Delivery, DeliveryNote};
 pub use error::StoreError;
 pub use ledger::{Entry, Ledger, RecordError};
 pub use lock::{DriverLock, LockError};

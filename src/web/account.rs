@@ -69,7 +69,8 @@ impl Account {
     fn is_kept(&self, answered: &Answered) -> bool {
         let came_of = |response: &Response<Body>| response.extensions().get::<CameOf>().is_some();
         let is_done = answered.as_ref().map_or(self.route.signs_in, came_of);
-        self.route.method == Method::Post || is_done
+        let asks = self.route.method == Method::Post && !self.route.is_signed;
+        asks || is_done
     }
 
     /// Writes it down, and names it in the answer.
@@ -82,7 +83,7 @@ impl Account {
         }
         let came_of = response.extensions().get::<CameOf>().cloned().unwrap_or_default();
         let status = response.status().as_u16();
-        if self.route.signs_in && matches!(status, 401 | 403) {
+        if (self.route.signs_in || self.route.is_signed) && matches!(status, 401 | 403) {
             // Whoever may not try any more is told so at the next try.
             drop(server.limits.of_failed_try(self.from));
         }

@@ -4,6 +4,7 @@
 mod account;
 mod approvals;
 mod attempt;
+mod bodies;
 mod call;
 mod caller;
 mod came_of;
@@ -43,6 +44,7 @@ mod sign_in;
 mod strict;
 mod tls;
 mod versions;
+mod webhooks;
 
 pub use self::{
     connect::CONNECT,

@@ -105,6 +105,7 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
             let content = json!({ "text/html": { "schema": text() }, "text/plain": { "schema": text() } });
             ("200", json!({ "description": route.summary, "content": content }))
         }
+        Answer::Accepted => ("202", json!({ "description": route.summary })),
         Answer::Elsewhere => ("303", json!({ "description": route.summary })),
     };
     let mut responses = json!({ status: answer });
@@ -120,6 +121,8 @@ fn responses(route: &Route, schemas: &mut SchemaGenerator) -> Value {
     }
     for status in statuses(route) {
         responses[status.to_string()] = match route.answer {
+            // Strangers are told nothing.
+            Answer::Accepted if status == 401 => json!({ "description": "nobody signed it who may" }),
             Answer::Page | Answer::Elsewhere => {
                 let problem = schemas.subschema_for::<Problem>().to_value();
                 let content =

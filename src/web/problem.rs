@@ -153,6 +153,12 @@ impl Problem {
         Self::new(ProblemKind::NotFound, detail)
     }
 
+    /// There is nothing at a path.
+    pub(super) fn nothing_at(path: &str) -> Self {
+        let path: String = path.chars().take(200).collect();
+        Self::not_found(format!("there is no `{path}` here")).hint("`/api` says what there is")
+    }
+
     pub(super) fn hint(self, hint: &str) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }

@@ -10,7 +10,7 @@ use std::{
 
 use axum::{
     Router,
-    body::{Body, to_bytes},
+    body::Body,
     extract::{RawPathParams, Request, State},
     http::{Extensions, HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Uri, Version, header},
     response::IntoResponse as _,
@@ -27,6 +27,7 @@ use tower_http::{
 
 use super::{
     account::Account,
+    bodies::{MOST_BODY_BYTES, MOST_DELIVERED_BYTES},
     call::{Answered, Call, visible},
     caller::Peer,
     fields, origin, page_token,
@@ -34,13 +35,10 @@ use super::{
     problem::{Problem, ProblemKind},
     routes::{FIELDS, Method, Needs, ParameterKind, ROUTES, Route, SIGN_IN, encoded},
     server::Server,
+    webhooks,
 };
 use crate::house::House;
 
-/// How much may be sent, in bytes: a command with a long reason.
-const MOST_BODY_BYTES: usize = 64 * 1024;
-/// How long that may take.
-const BODY_WITHIN: Duration = Duration::from_secs(10);
 /// How long an answer may take until it begins.
 const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 /// How long what is asked may be, in bytes.
@@ -102,8 +100,7 @@ fn broken() -> Problem {
 }
 
 async fn no_such_path(uri: Uri) -> Response<Body> {
-    let path: String = uri.path().chars().take(200).collect();
-    Problem::not_found(format!("there is no `{path}` here")).hint("`/api` says what there is").response()
+    Problem::nothing_at(uri.path()).response()
 }
 
 async fn no_such_method() -> Response<Body> {
@@ -143,8 +140,13 @@ async fn handle(
 ) -> Answered {
     let (head, body) = request.into_parts();
     origin::host_is_ours(&head.headers, &head.uri, &server.hosts)?;
-    if route.signs_in {
+    if route.signs_in || route.is_signed {
         server.limits.may_try(account.from)?;
+    }
+    if route.is_signed
+        && let Some(answered) = webhooks::at_once(house, head.uri.path(), &head.headers)
+    {
+        return answered;
     }
     let signed_in = match route.needs {
         Needs::Nothing => Ok(None),
@@ -155,6 +157,8 @@ async fn handle(
             account.is_by(who, house);
             server.limits.of_person(&who.user.to_string())?;
         }
+        // A forge delivers as much as happens there.
+        Ok(None) if route.is_signed => {}
         Ok(None) => server.limits.of_address(account.from)?,
         Err(problem) if problem.kind == ProblemKind::NotSignedIn => server.limits.of_failed_try(account.from)?,
         Err(_) => {}
@@ -172,8 +176,10 @@ async fn handle(
             return Err(Problem::new(ProblemKind::NotSignedIn, "nobody has signed in").hint(hint));
         }
     };
-    let by_cookie = !head.headers.contains_key(header::AUTHORIZATION);
-    origin::origin_is_ours(&head.method, &head.headers, (&server.url, &server.hosts), by_cookie)?;
+    if !route.is_signed {
+        let by_cookie = !head.headers.contains_key(header::AUTHORIZATION);
+        origin::origin_is_ours(&head.method, &head.headers, (&server.url, &server.hosts), by_cookie)?;
+    }
     let system = match (route.needs, &who) {
         (Needs::View | Needs::Command, Some(who)) => {
             let name = path.get("system").map_or("", String::as_str);
@@ -183,15 +189,8 @@ async fn handle(
     };
     let mut query = query(route, head.uri.query().unwrap_or_default())?;
     let fields = query.remove(FIELDS.name).map(|said| fields::asked(route, &said)).transpose()?;
-    let body = match timeout(BODY_WITHIN, to_bytes(body, MOST_BODY_BYTES)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(error)) if std::error::Error::source(&error).is_some_and(is_too_long) => {
-            let detail = format!("what was sent is longer than {MOST_BODY_BYTES} bytes");
-            return Err(Problem::new(ProblemKind::TooLong, detail));
-        }
-        Ok(Err(error)) => return Err(Problem::new(ProblemKind::BadRequest, error.to_string())),
-        Err(_) => return Err(Problem::new(ProblemKind::TooSlow, "what was sent came too slowly")),
-    };
+    let most = if route.is_signed { MOST_DELIVERED_BYTES } else { MOST_BODY_BYTES };
+    let (body, _place) = server.bodies.read(body, most).await?;
     account.says(&body);
     if route.method != Method::Get {
         page_token::check(signed_in.as_ref(), &head.headers, &body)?;
@@ -218,17 +217,6 @@ async fn handle(
         (Ok(response), Some(names)) => fields::only(response, names).await,
         (answered, _) => answered,
     }
-}
-
-fn is_too_long(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut error = Some(error);
-    while let Some(of) = error {
-        if of.to_string().contains("length limit exceeded") {
-            return true;
-        }
-        error = of.source();
-    }
-    false
 }
 
 /// What the query says. What the route does not know, or is said twice, is a mistake.

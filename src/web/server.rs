@@ -1,10 +1,6 @@
 //! What all calls share: the house, as the settings are now; who has signed in; and how much goes on at once.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
-    time::SystemTime,
-};
+use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -12,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     attempt::Ended,
+    bodies::Bodies,
     cookies::cookies,
     issuers::Issuers,
     limits::{CALLS_PER_SECOND, Limits},
@@ -23,10 +20,10 @@ use crate::{
     house::{
         House,
         asker::{Asker, OsUser, TokenHolder, User},
-        at_github::AtGitHub,
         connect::Connected,
+        current::Current,
         now_ms,
-        settings::Settings,
+        webhooks::WebhookSecrets,
     },
     store::{Session, SessionOwner, StoreError, TokenNote},
 };
@@ -44,8 +41,7 @@ pub type Announce = Box<dyn Fn(&str) + Send + Sync>;
 
 /// What all calls share.
 pub struct Server {
-    /// With the settings as they were when their file was last changed.
-    house: RwLock<(Arc<House>, Stamp)>,
+    current: Current,
     pub(super) links: Links,
     pub(super) issuers: Issuers,
     /// The sign-ins with issuers that ended.
@@ -64,13 +60,12 @@ pub struct Server {
     pub(super) description: String,
     pub(super) stop: CancellationToken,
     pub(super) limits: Limits,
+    pub(super) bodies: Bodies,
+    pub(super) webhook_secrets: WebhookSecrets,
     heavy: Semaphore,
     streams: PerPerson,
     predictions: (Arc<Semaphore>, PerPerson),
 }
-
-/// When each of the files was last written, and how long it is.
-type Stamp = [Option<(SystemTime, u64)>; 2];
 
 /// Who has signed in, and how.
 #[derive(Debug, Clone)]
@@ -97,10 +92,9 @@ impl Server {
         description: String,
         stop: CancellationToken,
     ) -> Self {
-        let stamp = stamp(&house.settings);
         let limits = Limits::new(house.settings.server.calls_per_second.unwrap_or(CALLS_PER_SECOND));
         Self {
-            house: RwLock::new((house, stamp)),
+            current: Current::new(house),
             links: Links::default(),
             issuers: Issuers::default(),
             ended: Ended::default(),
@@ -112,6 +106,8 @@ impl Server {
             description,
             stop,
             limits,
+            bodies: Bodies::default(),
+            webhook_secrets: WebhookSecrets::default(),
             heavy: Semaphore::new(MOST_HEAVY),
             streams: PerPerson::new(MOST_STREAMS_OF_ONE),
             predictions: (Arc::new(Semaphore::new(MOST_PREDICTIONS)), PerPerson::new(MOST_PREDICTIONS_OF_ONE)),
@@ -120,23 +116,7 @@ impl Server {
 
     /// The house, with the settings as they are now: people and roles change without a new start, as on the command line.
     pub(super) fn house(&self) -> Arc<House> {
-        let (house, known) = {
-            let house = self.house.read().unwrap_or_else(PoisonError::into_inner);
-            (Arc::clone(&house.0), house.1)
-        };
-        let now = stamp(&house.settings);
-        if now == known {
-            return house;
-        }
-        let house = match Settings::read(house.settings.file()) {
-            Ok(settings) => Arc::new(house.with_settings(settings)),
-            Err(error) => {
-                tracing::error!("the settings that were read last stay in force for who asks over HTTP: {error:#}");
-                house
-            }
-        };
-        *self.house.write().unwrap_or_else(PoisonError::into_inner) = (Arc::clone(&house), now);
-        house
+        self.current.house()
     }
 
     /// Whether what people type begins with `https`.
@@ -248,15 +228,6 @@ impl Server {
         let one = one.map_err(|_| busy(ProblemKind::Unavailable, "as many predictions go on as may at once"))?;
         Ok([own, one])
     }
-}
-
-fn stamp(settings: &Settings) -> Stamp {
-    let of = |file: PathBuf| {
-        let metadata = file.metadata().ok()?;
-        Some((metadata.modified().ok()?, metadata.len()))
-    };
-    // What a forge says of people counts with the settings.
-    [of(settings.file().to_owned()), of(AtGitHub::file(&settings.data))]
 }
 
 /// Whose token it is, if it is good. It is looked for by its hash.

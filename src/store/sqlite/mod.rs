@@ -6,6 +6,8 @@ mod call_notes;
 mod calls;
 mod claims;
 mod database;
+mod deliveries;
+mod delivery_notes;
 mod effects;
 mod failure;
 mod history;
@@ -30,8 +32,8 @@ use tokio::sync::watch;
 use self::append::Append;
 pub use self::database::{SqliteOptions, SqliteStore};
 use super::{
-    CallNote, Claimed, Direction, InstallationSecret, LogRow, Note, RunFilter, Session, Shown, Snapshot, Standing,
-    Store, StoreError, Token, TokenHash,
+    CallNote, Claimed, Delivery, Direction, InstallationSecret, LogRow, Note, RunFilter, Session, Shown, Snapshot,
+    Standing, Store, StoreError, Token, TokenHash,
 };
 use crate::{
     engine::{Artifact, Decision, Effect, EffectId, Event, Link, Recorded, Run, RunId},
@@ -189,6 +191,22 @@ impl Store for SqliteStore {
 
     async fn untold(&self, limit: u32) -> Result<Vec<Shown>, StoreError> {
         SqliteStore::untold(self, limit).await
+    }
+
+    async fn deliveries(&self, limit: u32) -> Result<Vec<Delivery>, StoreError> {
+        self.waiting_deliveries(limit).await
+    }
+
+    async fn delivery(&self, guid: &str) -> Result<Option<Delivery>, StoreError> {
+        self.delivery_of(guid).await
+    }
+
+    async fn deliveries_listed_ms(&self) -> Result<Option<i64>, StoreError> {
+        self.listed_until_ms().await
+    }
+
+    fn delivered(&self) -> watch::Receiver<u64> {
+        self.writer.delivered()
     }
 
     async fn named_anywhere(&self) -> Result<BTreeSet<SystemName>, StoreError> {

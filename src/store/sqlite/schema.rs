@@ -7,13 +7,14 @@ use super::{failure::Place, secret};
 use crate::store::StoreError;
 
 /// Each step from one version to the next, in order. Never changed once released; new ones are added at the end.
-const MIGRATIONS: [&str; 7] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("migrations/0005_log.sql"),
     include_str!("migrations/0006_clock.sql"),
     include_str!("migrations/0007_nudge.sql"),
     include_str!("migrations/0008_tokens.sql"),
     include_str!("migrations/0009_sessions.sql"),
     include_str!("migrations/0010_calls.sql"),
+    include_str!("migrations/0011_deliveries.sql"),
     include_str!("migrations/0012_shown.sql"),
 ];
 /// The last version that no step leads on from: its facts name places and pins by texts, and nothing was released with it.

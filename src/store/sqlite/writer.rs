@@ -14,6 +14,7 @@ use super::{
     append::{self, Append},
     call_notes,
     claims::{self, Claim},
+    delivery_notes,
     failure::Place,
     session_notes, shown_notes, token_notes,
 };
@@ -36,6 +37,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 pub(super) struct Writer {
     requests: mpsc::Sender<Request>,
     changes: watch::Receiver<u64>,
+    delivered: watch::Receiver<u64>,
 }
 
 type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
@@ -53,7 +55,8 @@ impl Writer {
     pub(super) fn start(options: SqliteConnectOptions, connection: SqliteConnection, place: Place) -> Self {
         let (requests, waiting) = mpsc::channel(LONGEST_QUEUE);
         let (changed, changes) = watch::channel(0);
-        let task = Task { options, place, connection: Some(connection), changed, seen: None };
+        let (taken, delivered) = watch::channel(0);
+        let task = Task { options, place, connection: Some(connection), changed, taken, seen: None };
         tokio::spawn(async move {
             let ended = tokio::spawn(task.run(waiting)).await;
             if ended.is_err_and(|error| error.is_panic()) {
@@ -62,7 +65,7 @@ impl Writer {
                 std::process::exit(EXIT_BROKEN);
             }
         });
-        Self { requests, changes }
+        Self { requests, changes, delivered }
     }
 
     pub(super) async fn append(&self, append: Append) -> Result<(), StoreError> {
@@ -94,6 +97,10 @@ impl Writer {
         self.changes.clone()
     }
 
+    pub(super) fn delivered(&self) -> watch::Receiver<u64> {
+        self.delivered.clone()
+    }
+
     async fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
         let gone = || StoreError::Failed {
@@ -112,6 +119,8 @@ struct Task {
     /// `None` after a failure: closing a connection rolls back whatever it had begun, in whatever state it was.
     connection: Option<SqliteConnection>,
     changed: watch::Sender<u64>,
+    /// Moves with the deliveries that are taken.
+    taken: watch::Sender<u64>,
     /// What `PRAGMA data_version` last said: it moves when *another* connection has written.
     seen: Option<i64>,
 }
@@ -122,6 +131,7 @@ enum Answer {
     Claimed(Reply<Vec<Claimed>>, Vec<Claimed>),
     Done(Reply<()>),
     Noted(Reply<bool>, bool),
+    Taken(Reply<bool>, bool),
 }
 
 impl Task {
@@ -150,6 +160,7 @@ impl Task {
             self.close().await;
         }
         let has_appended = answers.iter().any(|answer| matches!(answer, Answer::Appended(_, Ok(()))));
+        let has_taken = answers.iter().any(|answer| matches!(answer, Answer::Taken(_, true)));
         let mut unheard = Vec::new();
         for answer in answers {
             unheard.extend(answer.send(written.as_ref().err()));
@@ -159,6 +170,9 @@ impl Task {
         }
         if has_appended && written.is_ok() {
             self.changed.send_modify(|count| *count += 1);
+        }
+        if has_taken && written.is_ok() {
+            self.taken.send_modify(|count| *count += 1);
         }
         self.give_back(unheard).await;
     }
@@ -223,6 +237,7 @@ impl Task {
             Ok(version) => {
                 self.seen = Some(version);
                 self.changed.send_modify(|count| *count += 1);
+                self.taken.send_modify(|count| *count += 1);
             }
             Err(error) => {
                 tracing::debug!(%error, "cannot look for what other processes wrote");
@@ -257,16 +272,17 @@ impl Request {
                 (Answer::Done(reply), put.err().map(|error| place.failed("write a snapshot", &error)))
             }
             Self::Note(note, reply) => {
+                let is_taking = note.is_taking();
                 let noted = match note {
                     Note::Token(note) => token_notes::note(connection, place, &note).await,
                     Note::Session(note) => session_notes::note(connection, place, &note).await,
                     Note::Call(note) => call_notes::note(connection, place, &note).await,
+                    Note::Delivery(note) => delivery_notes::note(connection, place, &note).await,
                     Note::Shown(note) => shown_notes::note(connection, place, &note).await,
                 };
-                match noted {
-                    Ok(noted) => (Answer::Noted(reply, noted), None),
-                    Err(error) => (Answer::Noted(reply, false), Some(error)),
-                }
+                let (noted, failure) = noted.map_or_else(|error| (false, Some(error)), |noted| (noted, None));
+                let answer = if is_taking { Answer::Taken(reply, noted) } else { Answer::Noted(reply, noted) };
+                (answer, failure)
             }
         }
     }
@@ -293,7 +309,9 @@ impl Answer {
             (Self::Appended(reply, Ok(())) | Self::Done(reply), failure) => {
                 drop(reply.send(failure.map_or(Ok(()), Err)));
             }
-            (Self::Noted(reply, noted), failure) => drop(reply.send(failure.map_or(Ok(noted), Err))),
+            (Self::Noted(reply, noted) | Self::Taken(reply, noted), failure) => {
+                drop(reply.send(failure.map_or(Ok(noted), Err)))
+            }
             (Self::Claimed(reply, _), Some(error)) => drop(reply.send(Err(error))),
             (Self::Claimed(reply, claimed), None) => {
                 return reply.send(Ok(claimed)).err().and_then(Result::ok).unwrap_or_default();

@@ -1,9 +1,9 @@
 //! What anybody asks first: whether the server is there, what can be asked, and who asks.
 
-use super::row::{Answer, BASE, Needs, QUESTION, Route, any, of};
+use super::row::{Answer, BASE, Method, Needs, QUESTION, Route, any, needed, of};
 use crate::{
     view::answers::Me,
-    web::{questions, ready},
+    web::{questions, ready, webhooks},
 };
 
 /// Whether the process is there.
@@ -33,6 +33,25 @@ pub static API: Route = Route {
     needs: Needs::Nothing,
     answer: Answer::Json(any),
     handler: questions::describe,
+    ..BASE
+};
+/// Where GitHub delivers what happens there.
+pub static GITHUB_WEBHOOK: Route = Route {
+    name: "github_webhook",
+    method: Method::Post,
+    path: webhooks::GITHUB,
+    summary: "takes in what GitHub delivers; it is not there before `[forges.github]` has a `webhook_secret_file`",
+    needs: Needs::Nothing,
+    is_signed: true,
+    headers: &[
+        needed("X-GitHub-Delivery", "what names the delivery: the same again, and nothing moves"),
+        needed("X-GitHub-Event", "what happened"),
+        needed("X-Hub-Signature-256", "`sha256=` and the HMAC of the body's bytes"),
+    ],
+    body: Some(any),
+    answer: Answer::Accepted,
+    problems: &[401, 404],
+    handler: webhooks::github,
     ..BASE
 };
 /// Who asks.

@@ -32,6 +32,9 @@ pub struct Route {
     pub takes_more: bool,
     /// Whether a session may begin here: tries that fail are counted, and all are in the account of calls.
     pub signs_in: bool,
+    /// Whether what is sent is signed: then nobody signs in for it and no page sends it, it may be long, and it is in no account of
+    /// calls. What nobody signed who may counts as a try to sign in that failed.
+    pub is_signed: bool,
     /// What may be said in headers.
     pub headers: &'static [Parameter],
     /// What is sent.
@@ -95,6 +98,8 @@ pub enum ParameterKind {
 pub enum Answer {
     /// A JSON document.
     Json(SchemaOf),
+    /// Nothing: it is kept, and done later.
+    Accepted,
     /// Plain text.
     Text,
     /// Bytes, of which a part can be asked for.
@@ -211,6 +216,7 @@ pub(super) const BASE: Route = Route {
     query: &[],
     takes_more: false,
     signs_in: false,
+    is_signed: false,
     headers: &[],
     body: None,
     answer: Answer::Text,

@@ -3,7 +3,7 @@
 use super::{
     across::{APPROVALS, LOG_CHECKS, RELEASE, RELEASES, SEARCH},
     commands::{CHANGES, COMMANDS, NUDGES, PREDICTIONS},
-    doors::{API, HEALTH, ME, READY},
+    doors::{API, GITHUB_WEBHOOK, HEALTH, ME, READY},
     questions::{
         HOLDS, JOURNEY, LOG, LOG_EVENTS, LOGS, PROMOTIONS, RULES, RUN, RUN_EXPLAINED, RUNS, STATS, STATUS,
         SYSTEM_APPROVALS, SYSTEM_STATUS, SYSTEMS, TARGET, TARGETS, TRACE, VERSIONS,
@@ -15,7 +15,7 @@ use super::{
 };
 
 /// All routes.
-pub static ROUTES: [&Route; 41] = [
+pub static ROUTES: [&Route; 42] = [
     &HEALTH,
     &READY,
     &HOME,
@@ -57,4 +57,5 @@ pub static ROUTES: [&Route; 41] = [
     &RELEASES,
     &PREDICTIONS,
     &CHANGES,
+    &GITHUB_WEBHOOK,
 ];

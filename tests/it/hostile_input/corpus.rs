@@ -16,6 +16,7 @@ pub(super) fn of(reader: &str) -> Vec<(String, Vec<u8>)> {
     };
     match reader {
         "archives" => texts().chain(archives()).collect(),
+        "deliveries" => before(&["push\n", "check_run\n", "repository\n{\"repository\": "]),
         "documents" => before(&["\0", "\u{1}", "\u{2}"]),
         "edits" => before(&["\0/a/b\n", "\u{1}/a/b\n", "\u{2}/a/b\n"]),
         "globs" => before(&["", "a*b\n"]),

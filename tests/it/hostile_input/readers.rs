@@ -94,6 +94,8 @@ const READERS: &[(&str, &[&str], &str)] = &[
     ("src/providers/sandbox/sessions.rs", &["read_to_string("], "of the kernel"),
     ("src/providers/webhook.rs", &[".chunk()"], "the first bytes; the deadline"),
     ("src/providers/yaml.rs", &["Parser::new"], "4 MiB, 64 levels, 200,000 values, 16 MiB with aliases"),
+    ("src/providers/forge/github/webhook.rs", &["serde_json::from_slice"], "25 MiB, signed; the parser's own depth"),
+    ("src/forge/deliveries.rs", &["serde_json::from_str"], "rows of ours"),
     ("src/report/cfn_lint.rs", &["serde_json::from_str"], "32 MiB"),
     (
         "src/report/document/json.rs",

@@ -20,8 +20,8 @@ use tidegate::{
     },
     rules::{StageName, SystemName},
     store::{
-        CallNote, Claimed, Direction, InstallationSecret, Ledger, LogRow, Note, RunFilter, Session, Shown, Snapshot,
-        SqliteStore, Standing, Store, StoreError, Token, TokenHash,
+        CallNote, Claimed, Delivery as Delivered, Direction, InstallationSecret, Ledger, LogRow, Note, RunFilter,
+        Session, Shown, Snapshot, SqliteStore, Standing, Store, StoreError, Token, TokenHash,
     },
 };
 use tokio::sync::watch;
@@ -146,6 +146,18 @@ impl Store for Unsteady {
         limit: u32,
     ) -> Result<Vec<Link>, StoreError> {
         self.store.links(system, artifact, direction, limit).await
+    }
+    async fn deliveries(&self, limit: u32) -> Result<Vec<Delivered>, StoreError> {
+        self.store.deliveries(limit).await
+    }
+    async fn delivery(&self, guid: &str) -> Result<Option<Delivered>, StoreError> {
+        self.store.delivery(guid).await
+    }
+    async fn deliveries_listed_ms(&self) -> Result<Option<i64>, StoreError> {
+        self.store.deliveries_listed_ms().await
+    }
+    fn delivered(&self) -> watch::Receiver<u64> {
+        self.store.delivered()
     }
     fn changes(&self) -> watch::Receiver<u64> {
         self.store.changes()

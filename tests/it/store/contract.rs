@@ -7,8 +7,8 @@ use tidegate::{
     engine::{self, Command, Decision, Event, Nudge, Principal, Recorded, RunId, RunState, System},
     rules::{RepositoryName, SystemName},
     store::{
-        Claimed, Identity, Ledger, RecordError, RunFilter, SNAPSHOT_EVERY, Session, SessionNote, SessionOwner, Store,
-        StoreError, TokenHash, Traced, replay, trace, verify_log,
+        Claimed, Delivery, DeliveryNote, Identity, Ledger, RecordError, RunFilter, SNAPSHOT_EVERY, Session,
+        SessionNote, SessionOwner, Store, StoreError, TokenHash, Traced, replay, trace, verify_log,
     },
 };
 
@@ -319,6 +319,69 @@ async fn sessions_last_until_they_end(store: Arc<dyn Store>) {
     assert_eq!(there().await, ["s-7", "s-6", "s-1"]);
 }
 
+fn delivery(guid: &str, heard: Option<&str>, received_ms: i64) -> Delivery {
+    let (guid, event, heard) = (guid.to_owned(), "push".to_owned(), heard.map(str::to_owned));
+    Delivery { guid, event, heard, received_ms, outcome: None }
+}
+
+async fn deliveries_are_taken_once_and_wait_until_they_are_done(store: Arc<dyn Store>) {
+    const DAY_MS: i64 = 24 * 3_600_000;
+    let delivered = store.delivered();
+    let take = async |delivery: Delivery| store.note(DeliveryNote::Taken { delivery }.into()).await.unwrap();
+    let waiting =
+        async |limit| store.deliveries(limit).await.unwrap().into_iter().map(|it| it.guid).collect::<Vec<_>>();
+    let first = delivery("b", Some("{}"), START_MS);
+    assert!(take(first.clone()).await && take(delivery("a", Some("[]"), START_MS + 1)).await);
+    assert!(delivered.has_changed().unwrap());
+    assert!(!take(delivery("b", Some("[]"), START_MS + 2)).await, "it is known");
+    assert!(take(delivery("counted", None, START_MS + 3)).await, "and nothing is done for it");
+    assert_eq!((waiting(9).await, waiting(1).await), (vec!["b".to_owned(), "a".to_owned()], vec!["b".to_owned()]));
+    assert_eq!((store.delivery("b").await.unwrap(), store.delivery("x").await.unwrap()), (Some(first), None));
+    let done = |guids: &[&str], outcome: &str| {
+        let guids = guids.iter().map(|guid| (*guid).to_owned()).collect();
+        store.note(DeliveryNote::Done { guids, outcome: outcome.to_owned(), at_ms: START_MS + 4 }.into())
+    };
+    assert!(done(&["b", "x"], "looked").await.unwrap() && !done(&["b"], "again").await.unwrap());
+    assert_eq!(store.delivery("b").await.unwrap().unwrap().outcome.as_deref(), Some("looked"));
+    assert_eq!(waiting(9).await, ["a"]);
+    // What is done is known for 8 days, and what waits for as long as that takes.
+    assert!(take(delivery("later", None, START_MS + 8 * DAY_MS)).await);
+    assert!(store.delivery("b").await.unwrap().is_some());
+    assert!(take(delivery("latest", None, START_MS + 8 * DAY_MS + 1)).await);
+    assert_eq!((store.delivery("b").await.unwrap(), waiting(9).await), (None, vec!["a".to_owned()]));
+    assert!(store.delivery("counted").await.unwrap().is_some());
+}
+
+async fn what_was_lost_is_asked_for_once(store: Arc<dyn Store>) {
+    let ask = |guid: &str, at_ms| store.note(DeliveryNote::AskedFor { guid: guid.to_owned(), at_ms }.into());
+    assert!(ask("g", 1).await.unwrap() && !ask("g", 2).await.unwrap());
+    let not = DeliveryNote::NotAskedFor { guid: "g".to_owned() };
+    assert!(store.note(not.clone().into()).await.unwrap() && !store.note(not.into()).await.unwrap());
+    assert!(ask("g", 3).await.unwrap(), "nobody heard it");
+    assert_eq!(store.deliveries_listed_ms().await.unwrap(), None);
+    for until_ms in [5, 9] {
+        store.note(DeliveryNote::Listed { until_ms }.into()).await.unwrap();
+        assert_eq!(store.deliveries_listed_ms().await.unwrap(), Some(until_ms));
+    }
+}
+
+/// All at once, so that they share transactions.
+async fn a_burst_of_deliveries_is_taken_whole(store: Arc<dyn Store>) {
+    let mut takes = tokio::task::JoinSet::new();
+    for number in 0..2_000 {
+        let store = store.clone();
+        takes.spawn(async move {
+            let delivery = delivery(&format!("d-{}", number % 1_000), Some("{}"), START_MS);
+            usize::from(store.note(DeliveryNote::Taken { delivery }.into()).await.unwrap())
+        });
+    }
+    let mut taken = 0;
+    while let Some(take) = takes.join_next().await {
+        taken += take.unwrap();
+    }
+    assert_eq!((taken, store.deliveries(2_000).await.unwrap().len()), (1_000, 1_000), "each once");
+}
+
 macro_rules! contract {
     ($($promise:ident)*) => {
         mod with_sqlite {
@@ -345,4 +408,7 @@ contract! {
     artifacts_are_followed_both_ways
     a_change_is_noticed
     sessions_last_until_they_end
+    deliveries_are_taken_once_and_wait_until_they_are_done
+    what_was_lost_is_asked_for_once
+    a_burst_of_deliveries_is_taken_whole
 }

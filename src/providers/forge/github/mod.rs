@@ -21,6 +21,7 @@ mod repositories;
 mod settings;
 mod statuses;
 mod verdict;
+pub mod webhook;
 
 pub use address::Addresses;
 pub use call::Limits;

@@ -8,6 +8,7 @@ mod chromium;
 mod connect;
 mod far_behind;
 mod github_sign_in;
+mod hooks;
 mod issuers;
 mod once;
 mod permitted;

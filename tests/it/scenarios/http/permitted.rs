@@ -49,6 +49,8 @@ fn every_route_of_the_table_needs_what_it_says() {
         match route.needs {
             // There is no issuer here.
             Needs::Nothing if path.starts_with("/sign-in/") => assert_eq!(unknown, 404, "{path}: {why}"),
+            // No forge is set up.
+            Needs::Nothing if route.is_signed => assert_eq!(unknown, 404, "{path}: {why}"),
             Needs::Nothing => assert_eq!(unknown, 200, "{path}: {why}"),
             Needs::SignedIn | Needs::View | Needs::Command => assert_eq!(unknown, 401, "{path}: {why}"),
         }
