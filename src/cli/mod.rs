@@ -10,6 +10,7 @@ mod deploy;
 pub mod doctor;
 mod explain;
 mod freeze;
+mod github;
 mod history;
 mod hotfix;
 mod init;
@@ -176,6 +177,9 @@ enum Command {
     Stats(stats::Stats),
     /// Show the lattice as it was at a past moment or event
     Replay(replay::Replay),
+    /// Make GitHub the forge: what happens there is seen at once, and shown there
+    #[command(subcommand)]
+    Github(github::GitHub),
     /// Look whether all is well, and say what to do where it is not
     Doctor(doctor::Doctor),
     /// Check that the log is as it was written, and that all that follows from it does
@@ -295,6 +299,7 @@ impl Cli {
             Command::Explain(explain) => explain.execute(&source, output).await,
             Command::Stats(stats) => stats.execute(&source, output).await,
             Command::Replay(replay) => replay.execute(&source, output).await,
+            Command::Github(github) => github.execute(&config, output).await,
             Command::Doctor(doctor) => doctor.execute(&config, output).await,
             Command::VerifyLog(verify_log) => verify_log.execute(&source, output).await,
             Command::Token(token) => token.execute(&config, output).await,
@@ -328,6 +333,7 @@ impl Command {
             | Self::DemoService { .. }
             | Self::Boxed { .. }
             | Self::Redacted { .. } => Some("it is a server itself"),
+            Self::Github(_) => Some("it writes files of the server's machine"),
             Self::Doctor(_) => Some("it looks at the whole machine"),
             Self::Token(_) => Some("it is for whoever can open the database"),
             Self::Simulate(simulate) if simulate.runs_commands() => {

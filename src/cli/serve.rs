@@ -195,6 +195,15 @@ async fn say_what_will_fail(house: &House) -> anyhow::Result<()> {
     for error in house.settings.server.issuers.iter().filter_map(|issuer| issuer.client_secret().err()) {
         tracing::error!("nobody will sign in with an issuer: {error:#}");
     }
+    if let Some(Err(error)) = house.settings.signs_in_by_github().map(|github| github.client_secret()) {
+        tracing::error!("nobody will sign in by GitHub: {error:#}");
+    }
+    if let Some((_, folder)) = house.settings.unfinished_connection() {
+        tracing::warn!(
+            folder,
+            "an App was made at GitHub, and tidegate.toml does not have it: the lines to add are in lines.toml"
+        );
+    }
     if let Some(signer) = house.settings.signer()
         && let Err(fault) = try_it(&signer).await
     {

@@ -18,7 +18,7 @@ use crate::{
         Account,
         github::{Addresses, webhook::Heard},
     },
-    rules::{Action, RepositoryName, SystemName},
+    rules::{Action, RepositoryName, SystemName, repository_key},
     store::{Delivery, DeliveryNote, RecordError, StoreError},
 };
 
@@ -86,7 +86,7 @@ async fn round(house: &House, places: &mut Places, wakes: &Wakes) -> Result<usiz
     }
     let github = house.settings.forges.github.as_ref();
     // The settings were checked when they were read.
-    match github.and_then(|github| Addresses::of(&github.url).ok()) {
+    match github.and_then(|github| Addresses::of(&github.url, repository_key).ok()) {
         Some(addresses) => {
             places.look(house, &addresses).await?;
             let room = Room { house, places: &*places, addresses: &addresses, wakes };

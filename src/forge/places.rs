@@ -13,7 +13,7 @@ use crate::{
 #[derive(Debug, Default)]
 pub(super) struct Places {
     /// Where the forge was then.
-    at: Option<Addresses>,
+    at: Option<String>,
     systems: BTreeMap<SystemName, (u64, Vec<At>)>,
 }
 
@@ -26,8 +26,8 @@ impl Places {
     /// # Errors
     /// When the store cannot be read for now. A system whose log cannot be read is left out.
     pub(super) async fn look(&mut self, house: &House, addresses: &Addresses) -> Result<(), StoreError> {
-        if self.at.as_ref() != Some(addresses) {
-            *self = Self { at: Some(addresses.clone()), systems: BTreeMap::new() };
+        if self.at.as_ref() != Some(&addresses.pages) {
+            *self = Self { at: Some(addresses.pages.clone()), systems: BTreeMap::new() };
         }
         let now = house.ledger.store().systems().await?;
         self.systems.retain(|system, _| now.contains_key(system));

@@ -19,9 +19,11 @@ use crate::{
             github::{Access, Addresses, GitHubSettings},
         },
     },
-    rules::host_of,
+    rules::{host_of, repository_key},
 };
 
+/// The GitHub that most have.
+pub const GITHUB_COM: &str = "https://github.com";
 /// How long a file of a key or of secrets may be, in bytes.
 const LONGEST_FILE: u64 = 64 * 1_024;
 
@@ -70,7 +72,7 @@ pub struct GroupSettings {
 }
 
 fn github_com() -> String {
-    "https://github.com".to_owned()
+    GITHUB_COM.to_owned()
 }
 
 impl GitHubForge {
@@ -79,7 +81,7 @@ impl GitHubForge {
     /// # Errors
     /// What is wrong with the settings or a file, and what to do.
     pub fn open(&self) -> anyhow::Result<GitHubSettings> {
-        let addresses = Addresses::of(&self.url).map_err(said)?;
+        let addresses = self.addresses()?;
         let access = match (self.app_id, &self.private_key_file, &self.token_file) {
             (Some(id), Some(key), None) => Access::App { id, key: read(key, "private_key_file")? },
             (None, None, Some(token)) => Access::Token(Secret::new(read(token, "token_file")?.expose().trim())),
@@ -89,6 +91,24 @@ impl GitHubForge {
             ),
         };
         Ok(GitHubSettings { addresses, access })
+    }
+
+    /// Where it is.
+    ///
+    /// # Errors
+    /// When `url` is no address of a GitHub.
+    pub(super) fn addresses(&self) -> anyhow::Result<Addresses> {
+        Addresses::of(&self.url, repository_key).map_err(said)
+    }
+
+    /// The secret of the App's client.
+    ///
+    /// # Errors
+    /// When there is none, or its file cannot be read.
+    pub(crate) fn client_secret(&self) -> anyhow::Result<Secret> {
+        let file = self.client_secret_file.as_deref();
+        let file = file.ok_or_else(|| anyhow!("[forges.github] has no `client_secret_file`"))?;
+        Ok(Secret::new(read(file, "client_secret_file")?.expose().trim()))
     }
 
     /// The secrets that sign webhooks; none where there is no such file.
@@ -113,7 +133,7 @@ impl GitHubForge {
     }
 
     fn check(&self) -> anyhow::Result<()> {
-        Addresses::of(&self.url).map_err(said)?;
+        self.addresses()?;
         let is_app = self.app_id.is_some() && self.private_key_file.is_some() && self.token_file.is_none();
         let is_token = self.app_id.is_none() && self.private_key_file.is_none() && self.token_file.is_some();
         if !is_app && !is_token {
@@ -140,6 +160,11 @@ impl ForgeSettings {
     /// The hosts, as git's URLs have them.
     pub(crate) fn hosts(&self) -> BTreeSet<String> {
         self.github.iter().filter_map(|github| host_of(&github.url)).collect()
+    }
+
+    /// The domains below which they hide the addresses of people.
+    pub(crate) fn domains(&self) -> impl Iterator<Item = String> {
+        self.hosts().into_iter().filter_map(|host| Some(host.split(':').next()?.to_owned()))
     }
 
     /// What is hidden from commands of repositories.

@@ -17,6 +17,8 @@ use crate::{
     store::Identity,
 };
 
+/// What signing in by GitHub is called, where issuers have names.
+pub const GITHUB: &str = "github";
 /// Names that an issuer may not have: they say how else somebody signed in.
 const OTHER_WAYS: [&str; 2] = ["link", "token"];
 /// How long a name may be.
@@ -131,7 +133,7 @@ impl IssuerSettings {
 }
 
 /// Whether something can be the address of an issuer: by TLS, or on this machine.
-fn is_address(url: &str) -> bool {
+pub(super) fn is_address(url: &str) -> bool {
     let Ok(parsed) = reqwest::Url::parse(url) else { return false };
     let Some(host) = parsed.host_str() else { return false };
     let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();

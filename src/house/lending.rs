@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::settings::Settings;
 use crate::providers::{
     Fault,
-    forge::Forge,
+    forge::{Forge, github::GitHub},
     git::{Lender, Lent},
 };
 
@@ -34,7 +34,9 @@ impl Settings {
     /// # Errors
     /// When its key or token cannot be read.
     pub(crate) fn open_forge(&self) -> anyhow::Result<Option<Arc<dyn Forge>>> {
-        Ok(None)
+        let Some(github) = &self.forges.github else { return Ok(None) };
+        let forge = GitHub::new(github.open()?).map_err(|fault| anyhow::anyhow!("{}", fault.whole()))?;
+        Ok(Some(Arc::new(forge)))
     }
 
     /// Who lends git credentials, where somebody does.

@@ -4,10 +4,14 @@
 pub mod asker;
 pub mod at_github;
 pub mod channels;
+pub mod connect;
+mod connect_files;
 pub mod current;
 pub mod failure;
 pub mod forges;
 pub mod forwarding;
+pub mod git_settings;
+pub mod github_sign_in;
 pub(crate) mod in_force;
 pub mod issuers;
 mod ledger_releases;

@@ -22,7 +22,7 @@ use crate::{
     providers::{
         caches::Caches,
         commit_status::NoCommitStatuses,
-        forge::Forge,
+        forge::{Forge, statuses::ForgeStatuses},
         git::{GitOptions, Lender, Mirrors, Proofs},
         objects::Objects,
         quarantine::Quarantine,
@@ -463,7 +463,10 @@ impl House {
             channels: channels::open(&self.settings.channels)?,
             secrets: secrets::open(&self.settings.secrets)?,
             caches: Caches { folder: caches.clone(), most_mib: self.settings.step_limits.cache_mib },
-            statuses: Arc::new(NoCommitStatuses),
+            statuses: match self.forge()? {
+                Some(forge) => Arc::new(ForgeStatuses(forge)),
+                None => Arc::new(NoCommitStatuses),
+            },
             forge: self.forge()?,
             places: self.settings.places(),
             quarantine: Quarantine::open(data.join("begun")).context("cannot note what is begun")?,

@@ -16,7 +16,8 @@ use super::{
     at_github::AtGitHub,
     channels::{self, ChannelSettings},
     forges::{ForgeSettings, GroupSettings},
-    issuers,
+    git_settings::GitSettings,
+    issuers::{self, GITHUB},
     rules_from::RulesFrom,
     secrets::{self, SecretSettings},
     server_settings::ServerSettings,
@@ -132,40 +133,6 @@ impl Default for Identity {
     }
 }
 
-/// How long calls of the `git` program are waited for.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct GitSettings {
-    /// How long nothing may be heard of a call to a remote before it is ended and tried again, between `1s` and `1h`. While
-    /// bytes arrive, it may take as long as it needs.
-    pub silence: Span,
-    /// How long what is read of a remote may be older than what is known to be there (replicas, caches, mirrors), at most
-    /// `1h`. After that it is believed: somebody took the branch back.
-    pub lag: Span,
-}
-
-impl Default for GitSettings {
-    fn default() -> Self {
-        let span = |of: Duration| Span::from_ms(i64::try_from(of.as_millis()).unwrap_or(i64::MAX));
-        Self { silence: span(git::SILENCE), lag: span(git::LAG) }
-    }
-}
-
-impl GitSettings {
-    /// The spans, within their bounds.
-    fn check(self) -> anyhow::Result<()> {
-        const SECOND_MS: i64 = 1_000;
-        const HOUR_MS: i64 = 3_600 * SECOND_MS;
-        if !(SECOND_MS..=HOUR_MS).contains(&self.silence.as_ms()) {
-            bail!("`silence` of [git] is {}: it is between 1s and 1h", self.silence);
-        }
-        if !(0..=HOUR_MS).contains(&self.lag.as_ms()) {
-            bail!("`lag` of [git] is {}: it is at most 1h", self.lag);
-        }
-        Ok(())
-    }
-}
-
 /// The forge that most use. A login is the same person at every forge that is listed, so that others are a choice.
 fn naming() -> Naming {
     Naming { forges: BTreeSet::from(["github.com".to_owned()]), ..Naming::default() }
@@ -209,6 +176,7 @@ impl Settings {
             .and_then(|()| settings.server.check())
             .and_then(|()| settings.forges.check(&settings.groups, &settings.people))
             .and_then(|()| issuers::check(&settings.server.issuers, settings.server.url.as_deref(), &settings.people))
+            .and_then(|()| settings.check_ways_in())
             .with_context(|| format!("{} is not as it should be", path.display()))?;
         let path = std::path::absolute(path).with_context(|| format!("where is {}?", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new("/"));
@@ -254,6 +222,9 @@ impl Settings {
             // What it is for is checked where it is asked.
             User::Token(token) => return Ok(Principal::named(token.principal())),
             User::Issuer(identity) => {
+                if identity.issuer == GITHUB && self.signs_in_by_github().is_some() {
+                    return Ok(self.principal_at_github(asker, identity).map_err(|refused| *refused)?);
+                }
                 let principal = issuers::principal(&self.server.issuers, &self.access(), identity);
                 return Ok(principal.map_err(|refused| *refused)?);
             }
@@ -355,7 +326,9 @@ impl Settings {
     pub fn access(&self) -> Access {
         let mut people = self.people.clone();
         self.at_github.join(&mut people, &self.groups, now_ms());
-        Access { people, grants: self.grants.clone(), naming: self.authors.clone() }
+        let mut naming = self.authors.clone();
+        naming.forges.extend(self.forges.domains());
+        Access { people, grants: self.grants.clone(), naming }
     }
 
     /// Whether somebody may look at a system that has no log yet; where its name is not known, only who may look at all.

@@ -100,8 +100,8 @@ pub fn signatures(signed: SignedNames, of: &str, demanded: bool) -> Signatures {
 pub fn asks_for_signatures(identity: Option<KnownBy>, mirror: &Mirror) -> bool {
     match identity {
         Some(KnownBy::Signature) => true,
-        Some(KnownBy::Names) => false,
-        Some(KnownBy::Forge) | None => mirror.lists_signers(),
+        Some(KnownBy::Names | KnownBy::Forge) => false,
+        None => mirror.lists_signers(),
     }
 }
 

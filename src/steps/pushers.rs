@@ -8,7 +8,7 @@ use crate::{
         Fault,
         forge::{Forge, Pushed},
     },
-    rules::{KnownBy, host_of, printable_line},
+    rules::{KnownBy, printable_line},
 };
 
 /// Who pushed commits.
@@ -59,8 +59,7 @@ pub async fn pushers(asked: &Asked<'_>, forge: Option<&dyn Forge>) -> Result<Pus
             Err(fault) => return Err(fault.while_trying(&format!("asking who pushed to {branch} of {at}"))),
         }
     }
-    let domain = host_of(asked.url).unwrap_or_default();
-    let mut told = of_pushes(&pushes, asked.heads, asked.new, &domain);
+    let mut told = of_pushes(&pushes, asked.heads, asked.new, forge.domain());
     if !demanded {
         told.unknown.clear();
     }

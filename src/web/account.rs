@@ -68,8 +68,9 @@ impl Account {
     /// Whether it asked for something to be done: signing in is that, looking at how is not.
     fn is_kept(&self, answered: &Answered) -> bool {
         let came_of = |response: &Response<Body>| response.extensions().get::<CameOf>().is_some();
+        let is_done = answered.as_ref().map_or(self.route.signs_in, came_of);
         let asks = self.route.method == Method::Post && !self.route.is_signed;
-        asks || (self.route.signs_in && answered.as_ref().map_or(true, came_of))
+        asks || is_done
     }
 
     /// Writes it down, and names it in the answer.

@@ -1,4 +1,4 @@
-//! A sign-in that has begun and not ended. All of it is in a cookie of the browser that began it: what is sent to the issuer follows from
+//! Something that leads a browser to somebody else and back, and has begun and not ended: a sign-in. All of it is in a cookie of the browser that began it: what is sent to the issuer follows from
 //! a secret that nobody else has, so that a state, a nonce and a verifier belong to one browser, one issuer and one moment.
 
 use std::{
@@ -13,6 +13,8 @@ use super::secret::{Hash, derived, random, sha256};
 
 /// How long a sign-in may take.
 pub(super) const LASTS_MS: i64 = 10 * 60 * 1_000;
+/// The longest that anything of this kind may take.
+pub(super) const LONGEST_MS: i64 = 60 * 60 * 1_000;
 /// How many that ended are remembered, so that none ends twice. Beyond that the oldest is forgotten: an issuer takes its own code once
 /// too.
 const MOST_ENDED: usize = 4_096;
@@ -43,12 +45,12 @@ impl Attempt {
     }
 
     /// What a browser has kept, unless that was too long ago.
-    pub(super) fn of_cookie(cookie: &str, now_ms: i64) -> Option<Self> {
+    pub(super) fn of_cookie(cookie: &str, lasts_ms: i64, now_ms: i64) -> Option<Self> {
         let mut parts = cookie.split('.');
         let (secret, begun, issuer, to) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
         let to = String::from_utf8(URL_SAFE_NO_PAD.decode(to).ok()?).ok()?;
         let begun_ms =
-            begun.parse().ok().filter(|begun_ms| (0..LASTS_MS).contains(&now_ms.saturating_sub(*begun_ms)))?;
+            begun.parse().ok().filter(|begun_ms| (0..lasts_ms).contains(&now_ms.saturating_sub(*begun_ms)))?;
         let is_whole = parts.next().is_none() && secret.len() == 43;
         is_whole.then(|| Self {
             secret: secret.to_owned(),
@@ -94,13 +96,18 @@ impl Ended {
     /// Ends one. Whether it had not ended before.
     pub(super) fn end(&self, state: &str, now_ms: i64) -> bool {
         let mut ended = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        ended.retain(|_, at_ms| now_ms.saturating_sub(*at_ms) < LASTS_MS);
+        ended.retain(|_, at_ms| now_ms.saturating_sub(*at_ms) < LONGEST_MS);
         if ended.len() >= MOST_ENDED
             && let Some(oldest) = ended.iter().min_by_key(|(_, at_ms)| **at_ms).map(|(hash, _)| *hash)
         {
             ended.remove(&oldest);
         }
         ended.insert(sha256(state), now_ms).is_none()
+    }
+
+    /// It has not ended after all: nothing came of it, and it may be tried again.
+    pub(super) fn take_back(&self, state: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&sha256(state));
     }
 }
 
@@ -141,16 +148,19 @@ mod tests {
         assert!(attempt.state() != other.state() && attempt.nonce() != other.nonce());
         assert!(attempt.state() != attempt.nonce() && attempt.nonce() != attempt.verifier());
         let cookie = attempt.cookie();
-        let again = Attempt::of_cookie(&cookie, 6).unwrap();
+        let again = Attempt::of_cookie(&cookie, LASTS_MS, 6).unwrap();
         assert!(again == attempt && again.state() == attempt.state());
-        assert!(Attempt::of_cookie(&cookie, 5 + LASTS_MS).is_none() && Attempt::of_cookie(&cookie, 4).is_none());
+        assert!(
+            Attempt::of_cookie(&cookie, LASTS_MS, 5 + LASTS_MS).is_none()
+                && Attempt::of_cookie(&cookie, LASTS_MS, 4).is_none()
+        );
         // Whoever changes a part of it has another state.
         for (part, change) in [(".corp.", ".evil."), (".5.", ".6.")] {
-            let changed = Attempt::of_cookie(&cookie.replace(part, change), 6).unwrap();
+            let changed = Attempt::of_cookie(&cookie.replace(part, change), LASTS_MS, 6).unwrap();
             assert_ne!(changed.state(), attempt.state());
         }
         for bad in ["", "x", "....", &cookie[1..], &format!("{cookie}.x"), &cookie.replace(".5.", ".x.")] {
-            assert!(Attempt::of_cookie(bad, 6).is_none(), "{bad}");
+            assert!(Attempt::of_cookie(bad, LASTS_MS, 6).is_none(), "{bad}");
         }
     }
 
@@ -158,6 +168,8 @@ mod tests {
     fn an_attempt_ends_once() {
         let ended = Ended::default();
         assert!(ended.end("a", 0) && !ended.end("a", 1) && ended.end("b", 1));
+        ended.take_back("a");
+        assert!(ended.end("a", 2) && !ended.end("a", 3));
         for number in 0..MOST_ENDED + 100 {
             ended.end(&number.to_string(), 2);
         }

@@ -64,6 +64,7 @@ pub struct Listening {
     tls: Option<TlsAcceptor>,
     address: SocketAddr,
     settings: ServerSettings,
+    is_for_its_user: bool,
 }
 
 impl Listening {
@@ -91,7 +92,27 @@ impl Listening {
             (Some(certificate), Some(key)) => Some(tls::acceptor(certificate, key)?),
             _ => None,
         };
-        Ok(Some(Self { address: listener.local_addr()?, listener, tls, settings: settings.clone() }))
+        Ok(Some(Self {
+            address: listener.local_addr()?,
+            listener,
+            tls,
+            settings: settings.clone(),
+            is_for_its_user: false,
+        }))
+    }
+
+    /// Binds at an address of this machine alone, whatever the settings say, for the user whose process this is and nobody else.
+    ///
+    /// # Errors
+    /// When there is no such address.
+    pub async fn for_its_user(settings: &Settings) -> anyhow::Result<Self> {
+        let listener = match TcpListener::bind(loopback::of(&settings.data)).await {
+            Err(_) => TcpListener::bind(loopback::SHARED).await,
+            bound => bound,
+        };
+        let listener = listener.context("cannot listen at an address of this machine")?;
+        let (address, settings) = (listener.local_addr()?, ServerSettings::default());
+        Ok(Self { listener, tls: None, address, settings, is_for_its_user: true })
     }
 
     /// Where it is asked.
@@ -122,9 +143,10 @@ impl Listening {
         let hosts = origin::hosts(&urls);
         let description = openapi::description().to_string();
         // Where issuers say who somebody is, the terminal does not.
-        let is_alone = house.settings.server.issuers.is_empty();
+        let is_alone = self.is_for_its_user || house.settings.is_for_one();
         let announce = announce.filter(|_| is_local && is_alone);
-        let server = Server::new(house, (url, hosts), announce, description, stop);
+        let mut server = Server::new(house, (url, hosts), announce, description, stop);
+        server.is_for_its_user = self.is_for_its_user;
         server.announce_link();
         Arc::new(server)
     }

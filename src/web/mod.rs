@@ -10,6 +10,7 @@ mod caller;
 mod came_of;
 mod changes;
 mod commands;
+mod connect;
 mod cookies;
 mod cursor;
 mod fields;
@@ -46,6 +47,7 @@ mod versions;
 mod webhooks;
 
 pub use self::{
+    connect::CONNECT,
     listener::Listening,
     openapi::description,
     problem::{Problem, ProblemKind},

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 
 use super::{
     call::{Answered, Call, text},
+    connect::CONNECT,
     page_token::is_form,
     pages::{Page, Shown, elsewhere, reads_pages},
     problem::Problem,
@@ -38,7 +39,10 @@ pub(super) fn home(call: Call) -> Answering {
         let (page, status) = match &by {
             Ok(by) => {
                 let page = Page::new(format!("You have signed in as {}", by.said()));
-                (page.says("What can be asked is described at /api."), StatusCode::OK)
+                let page = page.says("What can be asked is described at /api.");
+                let settings = &call.house.settings;
+                let may = settings.forges.github.is_none() && settings.may_connect(call.who()?).is_ok();
+                (if may { page.link(CONNECT, "Connect GitHub") } else { page }, StatusCode::OK)
             }
             Err(error) => {
                 let page = Page::new("Tidegate does not know you").says(format!("{error:#}"));

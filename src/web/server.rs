@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -20,6 +20,7 @@ use crate::{
     house::{
         House,
         asker::{Asker, OsUser, TokenHolder, User},
+        connect::Connected,
         current::Current,
         now_ms,
         webhooks::WebhookSecrets,
@@ -47,6 +48,10 @@ pub struct Server {
     pub(super) ended: Ended,
     /// Tells the link with which the next session begins; nobody signs in by one where other machines can reach the server.
     pub(super) announce: Option<Announce>,
+    /// Whether it is for whoever started it and nobody else, whoever says otherwise who somebody is.
+    pub(super) is_for_its_user: bool,
+    /// The App that GitHub has made through this server.
+    pub(super) connected: watch::Sender<Option<Connected>>,
     /// What people type, without a slash at its end.
     pub(super) url: String,
     /// The names, with their ports, under which it is asked.
@@ -94,6 +99,8 @@ impl Server {
             issuers: Issuers::default(),
             ended: Ended::default(),
             announce,
+            is_for_its_user: false,
+            connected: watch::Sender::default(),
             url,
             hosts,
             description,
@@ -115,6 +122,17 @@ impl Server {
     /// Whether what people type begins with `https`.
     pub(super) fn is_https(&self) -> bool {
         self.url.starts_with("https://")
+    }
+
+    /// Whether somebody signs in by the link that is printed.
+    pub(super) fn takes_links(&self, house: &House) -> bool {
+        self.is_for_its_user || house.settings.is_for_one()
+    }
+
+    /// The App that GitHub has made through this server, once it has.
+    pub async fn connected(&self) -> Option<Connected> {
+        let mut connected = self.connected.subscribe();
+        connected.wait_for(Option::is_some).await.ok()?.clone()
     }
 
     /// What the cookie of a session is called. Cookies are kept apart by name, not by port.
@@ -170,15 +188,11 @@ impl Server {
     /// issuer as long as the settings have that.
     async fn by_session(&self, secret: &str, house: &House) -> Result<Option<(User, Session)>, StoreError> {
         let Some(session) = sessions::find(house, secret).await? else { return Ok(None) };
-        let issuers = &house.settings.server.issuers;
         let user = match &session.owner {
             SessionOwner::Link { server } => {
-                (issuers.is_empty() && self.links.is_this(server)).then(|| User::Os(OsUser::current()))
+                (self.takes_links(house) && self.links.is_this(server)).then(|| User::Os(OsUser::current()))
             }
-            SessionOwner::Issuer(identity) => {
-                let is_known = issuers.iter().any(|issuer| issuer.name == identity.issuer);
-                is_known.then(|| User::Issuer(identity.clone()))
-            }
+            SessionOwner::Issuer(identity) => house.settings.hears(identity).then(|| User::Issuer(identity.clone())),
         };
         Ok(user.map(|user| (user, session)))
     }

@@ -19,8 +19,11 @@ use super::{
 use crate::{
     house::{
         asker::{Asker, OsUser, User},
-        issuers::IssuerSettings,
+        forges::GitHubForge,
+        github_sign_in::NotSignedIn,
+        issuers::{GITHUB, IssuerSettings},
         now_ms,
+        settings::Settings,
     },
     store::{Identity, SessionNote, SessionOwner},
 };
@@ -30,33 +33,89 @@ pub(super) const BACK: &str = "/sign-in/{issuer}/back";
 
 type Answering = Pin<Box<dyn Future<Output = Answered> + Send>>;
 
+/// Who says who somebody is.
+#[derive(Clone, Copy)]
+enum Way<'settings> {
+    Issuer(&'settings IssuerSettings),
+    GitHub(&'settings GitHubForge),
+}
+
+impl<'settings> Way<'settings> {
+    fn all(settings: &'settings Settings) -> impl Iterator<Item = Self> {
+        let issuers = settings.server.issuers.iter().map(Self::Issuer);
+        issuers.chain(settings.signs_in_by_github().map(Self::GitHub))
+    }
+
+    /// As addresses and the log have it.
+    fn name(self) -> &'settings str {
+        match self {
+            Self::Issuer(issuer) => &issuer.name,
+            Self::GitHub(_) => GITHUB,
+        }
+    }
+
+    /// As people read it.
+    fn shown(self) -> &'settings str {
+        match self {
+            Self::Issuer(issuer) => &issuer.name,
+            Self::GitHub(_) => "GitHub",
+        }
+    }
+
+    /// Where the browser goes.
+    async fn begin(self, call: &Call, attempt: &Attempt) -> Result<String, Refusal> {
+        let back = back(call, self);
+        match self {
+            Self::Issuer(issuer) => call.server.issuers.of(issuer)?.begin(attempt, &back).await,
+            Self::GitHub(github) => {
+                let there = github.sign_in_address(&back, &attempt.state(), &attempt.verifier());
+                there.map_err(|error| Refusal::Down(format!("{error:#}")))
+            }
+        }
+    }
+
+    /// Who has come back.
+    async fn identity(self, call: &Call, attempt: &Attempt, code: &str) -> Result<Identity, Refusal> {
+        let back = back(call, self);
+        match self {
+            Self::Issuer(issuer) => call.server.issuers.of(issuer)?.identity(attempt, &back, code).await,
+            Self::GitHub(github) => {
+                let identity = github.signed_in(&back, code, &attempt.verifier()).await;
+                identity.map_err(|not| match not {
+                    NotSignedIn::NotGood(why) => Refusal::NotGood(why),
+                    NotSignedIn::Down(why) => Refusal::Down(why),
+                })
+            }
+        }
+    }
+}
+
 /// Begins a session for whoever has the link, which is good once; without a link, says how to sign in.
 pub(super) fn sign_in(call: Call) -> Answering {
     Box::pin(async move {
         let to = call.query("to", |to| Ok(place(to).to_owned()))?.unwrap_or_else(|| "/".to_owned());
-        let issuers = &call.house.settings.server.issuers;
         let Some(secret) = call.query("secret", |secret| Ok(secret.to_owned()))? else {
-            return ways(issuers, &to).response(StatusCode::OK);
+            return ways(&call.house.settings, &to).response(StatusCode::OK);
         };
-        let owner = if issuers.is_empty() { call.server.links.take(&secret) } else { None };
+        let owner = if call.server.takes_links(&call.house) { call.server.links.take(&secret) } else { None };
         let Some(owner) = owner else {
             tracing::warn!("somebody tried to sign in with a link that is not good");
             let problem = Problem::new(ProblemKind::NotSignedIn, "this link is not good: each is good once");
             return Err(problem.hint("`tidegate serve` prints the next one where it runs"));
         };
         call.server.announce_link();
-        begin(&call, owner, "/").await
+        begin(&call, owner, &to).await
     })
 }
 
-fn ways(issuers: &[IssuerSettings], to: &str) -> Page {
-    if issuers.is_empty() {
+fn ways(settings: &Settings, to: &str) -> Page {
+    if settings.is_for_one() {
         return Page::new("Sign in").says("Open the link that `tidegate serve` printed in the terminal where it runs.");
     }
     let page = Page::new("Sign in").says("Choose who knows you.");
-    issuers.iter().fold(page, |page, issuer| {
+    Way::all(settings).fold(page, |page, way| {
         let to: String = form_urlencoded::byte_serialize(to.as_bytes()).collect();
-        page.link(format!("/sign-in/{}?to={to}", issuer.name), format!("Sign in with {}", issuer.name))
+        page.link(format!("/sign-in/{}?to={to}", way.name()), format!("Sign in with {}", way.shown()))
     })
 }
 
@@ -64,21 +123,17 @@ fn ways(issuers: &[IssuerSettings], to: &str) -> Page {
 pub(super) fn sign_in_with(call: Call) -> Answering {
     Box::pin(async move {
         let to = call.query("to", |to| Ok(to.to_owned()))?.unwrap_or_default();
-        let settings = issuer(&call)?;
-        let attempt = Attempt::begin(&settings.name, &to, now_ms());
+        let way = way(&call)?;
+        let attempt = Attempt::begin(way.name(), &to, now_ms());
         let attempt = attempt.map_err(|error| Problem::new(ProblemKind::Unavailable, error.to_string()))?;
-        let begun = match call.server.issuers.of(settings) {
-            Ok(known) => known.begin(&attempt, &back(&call, settings)).await,
-            Err(refusal) => Err(refusal),
-        };
-        match begun {
+        match way.begin(&call, &attempt).await {
             Ok(there) => {
                 let mut response = elsewhere(&there)?;
                 let age = u32::try_from(LASTS_MS / 1_000).ok();
                 set_cookie(&mut response, call.server.is_https(), (&attempt_cookie(&call), &attempt.cookie()), age)?;
                 Ok(response)
             }
-            Err(refusal) => refused(settings, &refusal),
+            Err(refusal) => refused(way, &refusal),
         }
     })
 }
@@ -86,10 +141,10 @@ pub(super) fn sign_in_with(call: Call) -> Answering {
 /// Takes a browser back from an issuer, and begins its session.
 pub(super) fn sign_in_back(call: Call) -> Answering {
     Box::pin(async move {
-        let settings = issuer(&call)?;
-        let mut response = match returned(&call, settings).await {
-            Ok((identity, to)) => admitted(&call, settings, identity, &to).await?,
-            Err(refusal) => refused(settings, &refusal)?,
+        let way = way(&call)?;
+        let mut response = match returned(&call, way).await {
+            Ok((identity, to)) => admitted(&call, way, identity, &to).await?,
+            Err(refusal) => refused(way, &refusal)?,
         };
         set_cookie(&mut response, call.server.is_https(), (&attempt_cookie(&call), ""), Some(0))?;
         Ok(response)
@@ -97,13 +152,13 @@ pub(super) fn sign_in_back(call: Call) -> Answering {
 }
 
 /// Who has come back from an issuer, and where they wanted to go.
-async fn returned(call: &Call, settings: &IssuerSettings) -> Result<(Identity, String), Refusal> {
+async fn returned(call: &Call, way: Way<'_>) -> Result<(Identity, String), Refusal> {
     let not_good = |why: &str| Refusal::NotGood(why.to_owned());
     let now_ms = now_ms();
     let name = attempt_cookie(call);
-    let attempt = cookies(&call.headers, &name).find_map(|cookie| Attempt::of_cookie(cookie, now_ms));
+    let attempt = cookies(&call.headers, &name).find_map(|cookie| Attempt::of_cookie(cookie, LASTS_MS, now_ms));
     let attempt = attempt.ok_or_else(|| not_good("this browser has not begun to sign in, or too long ago"))?;
-    if attempt.issuer != settings.name {
+    if attempt.issuer != way.name() {
         return Err(not_good("this browser began to sign in with another issuer"));
     }
     let said = |name: &str| call.query.get(name).map(String::as_str);
@@ -114,38 +169,37 @@ async fn returned(call: &Call, settings: &IssuerSettings) -> Result<(Identity, S
     if !call.server.ended.end(&attempt.state(), now_ms) {
         return Err(not_good("this sign-in has ended already"));
     }
-    let known = call.server.issuers.of(settings)?;
-    known.is_sender(said("iss")).await?;
+    if let Way::Issuer(settings) = way {
+        call.server.issuers.of(settings)?.is_sender(said("iss")).await?;
+    }
     if let Some(error) = said("error") {
         let error: String = error.chars().take(64).collect();
         return Err(Refusal::NotGood(format!("the issuer says `{}`", error.escape_debug())));
     }
     let code = said("code").filter(|code| !code.is_empty()).ok_or_else(|| not_good("there is no code"))?;
-    let identity = known.identity(&attempt, &back(call, settings), code).await?;
+    let identity = way.identity(call, &attempt, code).await?;
     Ok((identity, attempt.to))
 }
 
 /// Begins the session of somebody whom an issuer knows, if they are known here.
-async fn admitted(call: &Call, settings: &IssuerSettings, identity: Identity, to: &str) -> Answered {
+async fn admitted(call: &Call, way: Way<'_>, identity: Identity, to: &str) -> Answered {
     let who = Asker { user: User::Issuer(identity.clone()), in_name_of: None };
     if call.house.settings.principal(&who).is_ok() {
-        tracing::info!(issuer = settings.name, person = identity.person, "somebody has signed in");
+        tracing::info!(issuer = way.name(), person = identity.person, "somebody has signed in");
         return begin(call, SessionOwner::Issuer(identity), to).await;
     }
     tracing::warn!(
-        issuer = settings.name,
+        issuer = way.name(),
         person = identity.person,
         "somebody has signed in whom the settings do not know"
     );
-    let Identity { issuer, person, .. } = &identity;
-    let (title, asks) = match settings.people.is_empty() {
-        true => ("Tidegate does not know you yet", format!("[people.\"{person}\"]")),
-        false => (
-            "Tidegate does not know you yet",
-            format!("\"{person}\" = \"YOUR NAME\" in `people` of the issuer {issuer}"),
-        ),
+    let (issuer, person) = (way.shown(), &identity.person);
+    let asks = match way {
+        Way::Issuer(settings) if settings.people.is_empty() => format!("[people.\"{person}\"]"),
+        Way::Issuer(_) => format!("\"{person}\" = \"YOUR NAME\" in `people` of the issuer {issuer}"),
+        Way::GitHub(_) => format!("github = \"{person}\" in your [people.NAME]"),
     };
-    let mut response = Page::new(title)
+    let mut response = Page::new("Tidegate does not know you yet")
         .says(format!(
             "{issuer} knows you as {person}, and tidegate.toml lists nobody of that name. You may look at nothing."
         ))
@@ -153,14 +207,14 @@ async fn admitted(call: &Call, settings: &IssuerSettings, identity: Identity, to
         .link("/sign-in", "Sign in again")
         .response(StatusCode::FORBIDDEN)?;
     let why = format!("tidegate.toml lists nobody of the name {person}");
-    let who = Some((who.user.to_string(), issuer.clone()));
+    let who = Some((who.user.to_string(), way.name().to_owned()));
     response.extensions_mut().insert(CameOf { who, why: Some(why), seq: None });
     Ok(response)
 }
 
 /// Tells a browser that nobody has signed in. Why, the log says.
-fn refused(settings: &IssuerSettings, refusal: &Refusal) -> Answered {
-    let issuer = &settings.name;
+fn refused(way: Way<'_>, refusal: &Refusal) -> Answered {
+    let issuer = way.name();
     let (page, status) = match refusal {
         Refusal::NotGood(why) => {
             tracing::warn!(issuer, why, "a sign-in was refused");
@@ -170,7 +224,7 @@ fn refused(settings: &IssuerSettings, refusal: &Refusal) -> Answered {
         }
         Refusal::Down(why) => {
             tracing::error!(issuer, why, "nobody can sign in with an issuer");
-            let page = Page::new(format!("{issuer} does not answer"))
+            let page = Page::new(format!("{} does not answer", way.shown()))
                 .says("Nobody can sign in with it now. Whoever has signed in already may go on. Try again later.");
             (page, StatusCode::SERVICE_UNAVAILABLE)
         }
@@ -181,15 +235,15 @@ fn refused(settings: &IssuerSettings, refusal: &Refusal) -> Answered {
     Ok(response)
 }
 
-fn issuer(call: &Call) -> Result<&IssuerSettings, Problem> {
+fn way(call: &Call) -> Result<Way<'_>, Problem> {
     let name = call.path.get("issuer").map_or("", String::as_str);
-    let issuer = call.house.settings.server.issuers.iter().find(|issuer| issuer.name == name);
-    issuer.ok_or_else(|| Problem::not_found("there is no such issuer").hint("`/sign-in` lists those that there are"))
+    let way = Way::all(&call.house.settings).find(|way| way.name() == name);
+    way.ok_or_else(|| Problem::not_found("there is no such issuer").hint("`/sign-in` lists those that there are"))
 }
 
-/// Where this issuer sends people back to.
-fn back(call: &Call, settings: &IssuerSettings) -> String {
-    format!("{}{}", call.server.url, BACK.replace("{issuer}", &settings.name))
+/// Where this one sends people back to.
+fn back(call: &Call, way: Way<'_>) -> String {
+    format!("{}{}", call.server.url, BACK.replace("{issuer}", way.name()))
 }
 
 pub(super) fn sign_out(call: Call) -> Answering {
@@ -220,7 +274,13 @@ async fn begin(call: &Call, owner: SessionOwner, to: &str) -> Answered {
         SessionOwner::Issuer(identity) => User::Issuer(identity.clone()),
     };
     let way_in = who.way_in().to_owned();
-    let name = call.house.settings.principal(&Asker { user: who, in_name_of: None })?.said();
+    let (user, who) = (who.to_string(), Asker { user: who, in_name_of: None });
+    let name = match call.house.settings.principal(&who) {
+        Ok(by) => by.said(),
+        // Whoever may write the settings need not be in them.
+        Err(_) if call.server.is_for_its_user => user,
+        Err(error) => return Err(error.into()),
+    };
     let secret = sessions::begin(&call.house, owner, &call.headers).await?;
     let mut response = elsewhere(to)?;
     response.extensions_mut().insert(CameOf { who: Some((name, way_in)), ..CameOf::default() });

@@ -79,6 +79,19 @@ fn the_tables_of_routes_are_those_of_the_server() {
 }
 
 #[test]
+fn the_table_of_permissions_at_github_is_what_the_app_asks_for() {
+    use tidegate::providers::forge::github::permissions::WANTED;
+    let text = read("docs/github.md");
+    let rows = table(&text, "| permission | level |");
+    let told: Vec<(&str, &str, &str, Vec<&str>)> = rows
+        .iter()
+        .map(|row| (one(row[0]), row[1], row[2], row[3].split(", ").map(one).filter(|name| *name != "–").collect()))
+        .collect();
+    let asked = WANTED.map(|wanted| (wanted.name, wanted.level.name(), wanted.why, wanted.events.to_vec()));
+    assert_eq!(told, asked);
+}
+
+#[test]
 fn the_table_of_conditions_names_every_one_in_the_order_in_which_they_hold() {
     let text = read("docs/gates.md");
     let table = text.split("| condition |").nth(1).unwrap().split("\n\n").next().unwrap();

@@ -24,6 +24,7 @@ mod git_signing;
 mod git_told;
 mod git_transport;
 mod git_upkeep;
+mod github;
 mod hostile_input;
 mod house;
 mod kinds;

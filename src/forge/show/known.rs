@@ -121,3 +121,92 @@ fn is_running(says: &Says) -> bool {
 fn run_of(key: &str) -> Option<RunId> {
     Some(RunId::new(key.split_once('/')?.1.rsplit_once('.')?.0))
 }
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+    use crate::{
+        providers::forge::Deployment,
+        rules::SystemName,
+        store::{ShownKind, ShownNote},
+    };
+
+    fn wanted(run: u64, ended_ms: Option<i64>, state: DeploymentState) -> Wanted {
+        let key = format!("shop/deliver-{run}.{run}");
+        let says = Says::Deployment(Deployment {
+            key: key.clone(),
+            commit: "c".repeat(40),
+            environment: "Production".to_owned(),
+            production: true,
+            state,
+            description: String::new(),
+            address: None,
+            link: None,
+        });
+        let (system, place) = (SystemName::new("shop").unwrap(), "acme/infrastructure".to_owned());
+        Wanted { name: ShownName { system, kind: ShownKind::Deployment, key, place }, run, ended_ms, says }
+    }
+
+    fn states(news: &[Wanted]) -> Vec<(u64, DeploymentState)> {
+        let state = |thing: &Wanted| match &thing.says {
+            Says::Deployment(deployment) => (thing.run, deployment.state),
+            Says::Check(_) => unreachable!(),
+        };
+        news.iter().map(state).collect()
+    }
+
+    /// The row that is kept of it.
+    fn row(thing: &Wanted) -> Shown {
+        let note = ShownNote::Wanted { name: thing.name.clone(), run: thing.run, wanted: thing.says.text(), at_ms: 0 };
+        let ShownNote::Wanted { name, run, wanted, .. } = note else { unreachable!() };
+        let (said, forge_id, error) = (None, None, None);
+        Shown { name, run, wanted, said, forge_id, since_ms: 0, due_ms: 0, failures: 0, error }
+    }
+
+    #[test]
+    fn only_what_changes_is_news() {
+        let mut known = Known::default();
+        let begun = wanted(1, None, DeploymentState::InProgress);
+        assert_eq!(known.news(vec![begun.clone()], 0).len(), 1);
+        assert!(known.news(vec![begun.clone()], 0).is_empty());
+        let mut after_restart = Known::of(&[row(&begun)]);
+        assert!(after_restart.news(vec![begun], 0).is_empty(), "what was written before is known");
+        let ended = wanted(1, Some(5), DeploymentState::Success);
+        assert_eq!(states(&after_restart.news(vec![ended], 0)), [(1, DeploymentState::Success)]);
+    }
+
+    #[test]
+    fn the_one_that_ended_last_is_what_runs_and_the_one_before_gives_way() {
+        use DeploymentState::{Inactive, Success};
+        let mut known = Known::default();
+        let first = wanted(1, Some(5), Success);
+        assert_eq!(states(&known.news(vec![first.clone()], 6)), [(1, Success)]);
+        let second = wanted(2, Some(9), Success);
+        assert_eq!(states(&known.news(vec![second.clone()], 10)), [(2, Success), (1, Inactive)]);
+        known.looked(&[(1, Some(5)), (2, Some(9))].into(), &BTreeSet::new());
+        // A restart knows the same.
+        let Some(Wanted { says, .. }) =
+            first.says.replaced_by(&second.says).map(|says| Wanted { says, ..first.clone() })
+        else {
+            panic!("it gives way");
+        };
+        let mut again = Known::of(&[row(&Wanted { says, ..first.clone() }), row(&second)]);
+        let third = wanted(3, Some(20), Success);
+        assert_eq!(states(&again.news(vec![third], 21)), [(3, Success), (2, Inactive)]);
+        // An old one that is done again by hand is what runs.
+        let retried = wanted(1, Some(30), Success);
+        assert_eq!(states(&again.news(vec![retried], 31)), [(1, Success), (3, Inactive)]);
+    }
+
+    #[test]
+    fn what_ended_long_before_is_no_news_and_what_a_state_forgot_is_looked_for() {
+        let mut known = Known::default();
+        assert!(known.news(vec![wanted(1, Some(0), DeploymentState::Success)], NEWS_MS + 1).is_empty());
+        known.news(vec![wanted(2, None, DeploymentState::InProgress)], 0);
+        assert_eq!(known.lost(|_| false), [RunId::new("deliver-2")]);
+        assert!(known.lost(|number| number == 2).is_empty());
+        known.looked(&BTreeMap::new(), &BTreeSet::from([2]));
+        assert!(known.lost(|_| false).is_empty());
+    }
+}

@@ -2,6 +2,7 @@
 //! values; each forge is a folder. What one cannot do is asked for with [`Forge::can`], and never assumed.
 
 pub mod github;
+pub mod statuses;
 mod values;
 
 use async_trait::async_trait;
@@ -18,6 +19,9 @@ use super::{Fault, commit_status::CommitStatus};
 pub trait Forge: Send + Sync {
     /// What it can do as it is set up.
     fn can(&self) -> Abilities;
+
+    /// The domain below which it hides the addresses of people: `github.com`, of `12345+ada@users.noreply.github.com`.
+    fn domain(&self) -> &str;
 
     /// The repository that a git URL names; none where that is not at this forge.
     fn repository(&self, url: &str) -> Option<RepositoryAt>;

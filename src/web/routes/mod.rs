@@ -19,6 +19,8 @@ pub use self::{
         SYSTEM_APPROVALS, SYSTEM_STATUS, SYSTEMS, TARGET, TARGETS, TRACE, VERSIONS,
     },
     row::{Answer, Method, Needs, Parameter, ParameterKind, Route, SchemaOf, encoded},
-    sign_ins::{HOME, SESSION_END, SESSIONS, SIGN_IN, SIGN_IN_BACK, SIGN_IN_WITH, SIGN_OUT},
+    sign_ins::{
+        GITHUB_CONNECT, GITHUB_CONNECTED, HOME, SESSION_END, SESSIONS, SIGN_IN, SIGN_IN_BACK, SIGN_IN_WITH, SIGN_OUT,
+    },
     table::ROUTES,
 };

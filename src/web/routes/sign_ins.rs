@@ -1,9 +1,9 @@
-//! Where people come in and go, and their sessions.
+//! Where people come in and go, and their sessions; and where a forge is connected.
 
 use super::row::{Answer, BASE, Method, Needs, QUESTION, Route, of, text};
 use crate::{
     view::answers::{SessionEnded, SessionTold},
-    web::{own_sessions, sign_in},
+    web::{connect, own_sessions, sign_in},
 };
 
 /// Where people come in.
@@ -68,6 +68,34 @@ pub static SIGN_OUT: Route = Route {
     summary: "ends the session",
     needs: Needs::SignedIn,
     handler: sign_in::sign_out,
+    ..BASE
+};
+/// Where GitHub is connected.
+pub static GITHUB_CONNECT: Route = Route {
+    name: "github_connect",
+    path: connect::CONNECT,
+    summary: "connects GitHub: says what App will be made there, and has the button that does it",
+    needs: Needs::SignedIn,
+    query: &[
+        text("organization", "the organization that the App is for; one's own account without it"),
+        text("url", "the address of GitHub"),
+    ],
+    answer: Answer::Page,
+    problems: &[403],
+    handler: connect::page,
+    ..BASE
+};
+/// Where GitHub sends the browser back to.
+pub static GITHUB_CONNECTED: Route = Route {
+    name: "github_connected",
+    path: connect::CONNECTED,
+    summary: "takes a browser back from GitHub, and the App that was made there",
+    needs: Needs::SignedIn,
+    query: &[text("code", "what GitHub gives out for the App"), text("state", "what tells which browser began")],
+    takes_more: true,
+    answer: Answer::Page,
+    problems: &[403, 503],
+    handler: connect::connected,
     ..BASE
 };
 /// The sessions of whoever asks.

@@ -9,11 +9,13 @@ use super::{
         SYSTEM_APPROVALS, SYSTEM_STATUS, SYSTEMS, TARGET, TARGETS, TRACE, VERSIONS,
     },
     row::Route,
-    sign_ins::{HOME, SESSION_END, SESSIONS, SIGN_IN, SIGN_IN_BACK, SIGN_IN_WITH, SIGN_OUT},
+    sign_ins::{
+        GITHUB_CONNECT, GITHUB_CONNECTED, HOME, SESSION_END, SESSIONS, SIGN_IN, SIGN_IN_BACK, SIGN_IN_WITH, SIGN_OUT,
+    },
 };
 
 /// All routes.
-pub static ROUTES: [&Route; 40] = [
+pub static ROUTES: [&Route; 42] = [
     &HEALTH,
     &READY,
     &HOME,
@@ -21,6 +23,8 @@ pub static ROUTES: [&Route; 40] = [
     &SIGN_IN_WITH,
     &SIGN_IN_BACK,
     &SIGN_OUT,
+    &GITHUB_CONNECT,
+    &GITHUB_CONNECTED,
     &API,
     &ME,
     &SESSIONS,

@@ -9,12 +9,15 @@ use std::{
 
 use tidegate::{
     engine::{Access, Attribution, AuthorsOf, AuthorsWork, CommitId, Naming, Person, Principal, RunId, Written},
-    providers::git::{GitOptions, Mirrors, Signers},
+    providers::{
+        forge::{Account, Forge, Pushed as PushTold},
+        git::{GitOptions, Mirrors, Signers},
+    },
     rules::{KnownBy, RepositoryName, StepId, SystemName},
     steps::attribute,
 };
 
-use super::keys::ssh_key;
+use super::{keys::ssh_key, tells::Tells};
 use crate::git::options;
 use crate::support::repo::{TestRepo, hermetic_git};
 
@@ -149,7 +152,12 @@ pub(super) async fn written(
         step: StepId::new("approve").unwrap(),
         repositories: [(RepositoryName::new("software").unwrap(), of)].into(),
     };
-    match attribute(&work, mirrors, None).await {
+    // The forge knows: it was Ada, whatever she wrote.
+    let ada = Account { id: 12345, login: "ada".to_owned() };
+    let push = PushTold { by: Some(ada), before: begin.to_owned(), after: commit.to_owned() };
+    let tells = Tells(vec![push]);
+    let forge = (identity == Some(KnownBy::Forge)).then_some(&tells as &dyn Forge);
+    match attribute(&work, mirrors, forge).await {
         Attribution::Told(written) => written,
         Attribution::Retry { error, .. } => panic!("git could not say: {error}"),
     }
@@ -198,7 +206,9 @@ async fn each_setting_protects_from_what_the_table_says() {
         let (pushed, branch) = (pushed(row[0]), format!("row-{number}"));
         let commit = push(&remote, keys, &branch, &pushed);
         let access = people(keys, &pushed);
-        for (cell, identity) in row[1..4].iter().zip([Some(KnownBy::Names), None, Some(KnownBy::Signature)]) {
+        let settings = [Some(KnownBy::Names), None, Some(KnownBy::Signature), Some(KnownBy::Forge)];
+        assert_eq!(row.len(), 5, "{row:?}");
+        for (cell, identity) in row[1..].iter().zip(settings) {
             let written = written(&mirrors, &remote, (&branch, &commit, &begin), identity).await;
             assert_eq!(verdict(&access, &written), *cell, "{}, {identity:?}: {written:?}", row[0]);
         }

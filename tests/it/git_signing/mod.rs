@@ -5,6 +5,7 @@ pub(crate) mod gnupg;
 mod identity;
 pub(crate) mod keys;
 mod others;
+mod tells;
 mod whose;
 
 use std::{

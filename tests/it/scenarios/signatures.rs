@@ -239,7 +239,7 @@ fn where_signatures_are_the_identity_whoever_signed_it_wrote_it() {
     let checked = delivery.command(&["check"]);
     assert_eq!(checked.status.code(), Some(4));
     let mistakes = String::from_utf8(checked.stdout).unwrap();
-    assert!(mistakes.contains("no forge is configured that could tell who pushed"), "{mistakes}");
+    assert!(mistakes.contains("this repository is at no forge that [forges] of tidegate.toml names"), "{mistakes}");
     delivery.write_rules(&rules.replace(url, &format!("{url}, identity: signature")));
     let (key, _) = keys(&delivery, "grace");
     let said = std::process::Command::new("ssh-keygen").arg("-lf").arg(key.with_extension("pub")).output().unwrap();

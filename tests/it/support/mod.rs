@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 pub(crate) mod certificate;
+pub(crate) mod chromium;
+pub(crate) mod github;
 pub(crate) mod hook;
+pub(crate) mod http;
 pub(crate) mod http_git;
 pub(crate) mod issuer;
 pub(crate) mod lfs_server;

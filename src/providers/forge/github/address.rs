@@ -2,16 +2,14 @@
 
 use reqwest::Url;
 
-use crate::{
-    providers::{
-        Fault,
-        forge::{RepositoryAt, values::is_name},
-    },
-    rules::{host_of, repository_key},
+use crate::providers::{
+    Fault,
+    forge::{RepositoryAt, values::is_name},
+    git::KeyOf,
 };
 
 /// The addresses of a GitHub.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Addresses {
     /// What people type, without a slash at its end: `https://github.com`.
     pub pages: String,
@@ -20,7 +18,9 @@ pub struct Addresses {
     /// Whether it is an Enterprise Server.
     pub is_enterprise: bool,
     /// The host, as git's URLs have it.
-    host: String,
+    pub host: String,
+    /// What a repository is known by, however its URL is written: host and path.
+    key: KeyOf,
 }
 
 impl Addresses {
@@ -28,7 +28,7 @@ impl Addresses {
     ///
     /// # Errors
     /// [`Fault::Fail`] when it is none.
-    pub fn of(url: &str) -> Result<Self, Fault> {
+    pub fn of(url: &str, key: KeyOf) -> Result<Self, Fault> {
         let wrong = || {
             Fault::fail(
                 format!("`{url}` is not the address of a GitHub"),
@@ -45,14 +45,14 @@ impl Addresses {
         let pages = url.trim_end_matches('/').to_owned();
         let is_enterprise = host != "github.com";
         let api = if is_enterprise { format!("{pages}/api/v3") } else { "https://api.github.com".to_owned() };
-        let host = host_of(&pages).ok_or_else(wrong)?;
-        Ok(Self { pages, api, is_enterprise, host })
+        let host = key(&pages).split('/').next().unwrap_or_default().to_owned();
+        Ok(Self { pages, api, is_enterprise, host, key })
     }
 
     /// The repository that a git URL names, where it is at this GitHub.
     #[must_use]
     pub fn repository(&self, url: &str) -> Option<RepositoryAt> {
-        let key = repository_key(url);
+        let key = (self.key)(url);
         // A server of a machine has git at its port, and ssh at another.
         let (host, path) = key.split_once('/')?;
         let (owner, name) = path.split_once('/')?;
@@ -66,21 +66,22 @@ impl Addresses {
 #[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+    use crate::rules::repository_key;
 
     #[test]
     fn enterprise_has_its_api_below_its_own_address() {
-        let dot_com = Addresses::of("https://github.com/").unwrap();
+        let dot_com = Addresses::of("https://github.com/", repository_key).unwrap();
         assert_eq!((dot_com.api.as_str(), dot_com.is_enterprise), ("https://api.github.com", false));
-        let own = Addresses::of("https://git.acme.example").unwrap();
+        let own = Addresses::of("https://git.acme.example", repository_key).unwrap();
         assert_eq!((own.api.as_str(), own.is_enterprise), ("https://git.acme.example/api/v3", true));
         for wrong in ["github.com", "http://github.com", "https://github.com/acme", "https://x@github.com", ""] {
-            assert!(Addresses::of(wrong).is_err(), "{wrong}");
+            assert!(Addresses::of(wrong, repository_key).is_err(), "{wrong}");
         }
     }
 
     #[test]
     fn a_repository_is_known_however_its_url_is_written() {
-        let dot_com = Addresses::of("https://github.com").unwrap();
+        let dot_com = Addresses::of("https://github.com", repository_key).unwrap();
         let shop = RepositoryAt { owner: "acme".to_owned(), name: "shop".to_owned() };
         for url in ["https://github.com/acme/shop.git", "git@github.com:acme/shop", "ssh://git@GitHub.com/acme/shop"] {
             assert_eq!(dot_com.repository(url), Some(shop.clone()), "{url}");

@@ -1,31 +1,31 @@
 //! GitHub: github.com and Enterprise Server, by an App or by a token. Documented at <https://docs.github.com/en/rest>.
 
 mod address;
+mod call;
+mod caller;
+mod checks;
+mod client;
+mod deliveries;
+mod deployments;
+mod examine;
+mod forge;
+mod installations;
+mod installed;
+pub mod manifest;
+pub mod oauth;
+mod pace;
+mod pages;
+mod people;
+pub mod permissions;
+mod repositories;
+mod settings;
+mod statuses;
+mod verdict;
 pub mod webhook;
 
 pub use address::Addresses;
-
-use crate::providers::Secret;
-
-/// How a GitHub is asked.
-#[derive(Debug, Clone)]
-pub struct GitHubSettings {
-    /// Where it is.
-    pub addresses: Addresses,
-    /// As whom.
-    pub access: Access,
-}
-
-/// As whom a GitHub is asked.
-#[derive(Debug, Clone)]
-pub enum Access {
-    /// As an App, wherever it is installed.
-    App {
-        /// The App's number.
-        id: u64,
-        /// Its private key, in PEM.
-        key: Secret,
-    },
-    /// As whoever a token is of.
-    Token(Secret),
-}
+pub use call::Limits;
+pub use client::GitHub;
+pub use deliveries::Delivered;
+pub use pages::Unanswered;
+pub use settings::{Access, GitHubSettings};

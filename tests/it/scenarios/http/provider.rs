@@ -14,14 +14,14 @@ use super::{
 };
 use crate::{scenarios::delivery::Delivery, support::tool};
 
-struct Provider {
+pub(super) struct Provider {
     program: Child,
     host: String,
 }
 
 impl Provider {
     /// Starts it, and waits until it says that it listens; nothing where it is not installed.
-    fn start() -> Option<Self> {
+    pub(super) fn start() -> Option<Self> {
         let program = tool("oidc-provider-mock-0.4.8/bin/oidc-provider-mock")?;
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let grace = json!({
@@ -37,6 +37,15 @@ impl Provider {
         assert!(program.try_wait().unwrap().is_none(), "it has ended: {said:?}");
         std::thread::spawn(move || lines.for_each(drop));
         Some(Self { program, host: free.to_string() })
+    }
+
+    /// The issuer that it is.
+    pub(super) fn settings(&self) -> String {
+        format!(
+            "[[server.issuers]]\nname = 'mock'\nurl = 'http://{}'\nclient = 'tide'\nsecret = 'client'\nperson_claim = 'email'\n\
+             people = {{ 'grace@corp.example' = 'grace' }}\ngroups = {{ all-admins = 'admins' }}\n",
+            self.host
+        )
     }
 
     /// What a person does there; where the browser is sent back to.
@@ -63,11 +72,7 @@ impl Drop for Provider {
 fn a_provider_that_nobody_here_wrote_signs_people_in() {
     let Some(provider) = Provider::start() else { return };
     let mut delivery = Delivery::by_hand();
-    let settings = format!(
-        "[[server.issuers]]\nname = 'mock'\nurl = 'http://{}'\nclient = 'tide'\nsecret = 'client'\nperson_claim = 'email'\n\
-         people = {{ 'grace@corp.example' = 'grace' }}\ngroups = {{ all-admins = 'admins' }}\n",
-        provider.host
-    );
+    let settings = provider.settings();
     let host = with_issuers(&delivery, &settings);
     delivery.serve();
     let mut browser = Browser::new(&host);
