@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     accounts,
     deliveries::{self, Wakes},
+    lost::recover,
     show::Publisher,
 };
 use crate::house::House;
@@ -31,6 +32,11 @@ async fn tell_and_ask(house: Arc<House>, wakes: Wakes, stop: CancellationToken) 
     };
     let url = house.settings.server.url.clone();
     let publisher = Publisher::new(Arc::clone(&house.ledger), Arc::clone(&forge), url);
-    let people = accounts::keep(house.settings.clone(), forge, wakes.people, stop.clone());
-    tokio::join!(publisher.publish(stop), people);
+    let people = accounts::keep(house.settings.clone(), Arc::clone(&forge), wakes.people, stop.clone());
+    let lost = async {
+        if house.settings.takes_webhooks() {
+            recover(Arc::clone(house.ledger.store()), forge, stop.clone()).await;
+        }
+    };
+    tokio::join!(publisher.publish(stop.clone()), people, lost);
 }

@@ -3,13 +3,15 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     house::now_ms,
-    providers::Fault,
+    providers::{
+        Fault,
+        forge::{Delivered, Forge},
+    },
     store::{DeliveryNote, Store, StoreError},
 };
 
@@ -19,32 +21,6 @@ const EVERY: Duration = Duration::from_secs(600);
 const MARGIN_MS: i64 = 15 * 60 * 1_000;
 /// How many are asked for in one round: each is a call, and calls have a quota.
 const MOST_ASKED_FOR: usize = 500;
-
-/// What a forge says of what it delivered.
-#[async_trait]
-pub trait Delivers: Send + Sync {
-    /// For how long it knows what it delivered, in milliseconds.
-    fn kept_ms(&self) -> i64;
-
-    /// Every attempt since a time: milliseconds since 1970, UTC.
-    async fn attempts(&self, since_ms: i64) -> Result<Vec<Attempt>, Fault>;
-
-    /// Has one delivered again.
-    async fn deliver_again(&self, attempt: u64) -> Result<(), Fault>;
-}
-
-/// One attempt to deliver.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attempt {
-    /// What the forge calls it.
-    pub id: u64,
-    /// What names the delivery: the same for all of its attempts.
-    pub guid: String,
-    /// When it was made: milliseconds since 1970, UTC.
-    pub at_ms: i64,
-    /// Whether it was answered well.
-    pub succeeded: bool,
-}
 
 /// Why a round did not do all that it should.
 #[derive(Debug, thiserror::Error)]
@@ -56,9 +32,11 @@ enum Unfinished {
 }
 
 /// Asks, at once and then again and again, until it is told to stop.
-pub async fn recover(store: Arc<dyn Store>, forge: Arc<dyn Delivers>, stop: CancellationToken) {
+pub(super) async fn recover(store: Arc<dyn Store>, forge: Arc<dyn Forge>, stop: CancellationToken) {
+    let Some(kept) = forge.deliveries_kept() else { return };
+    let kept_ms = i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
     loop {
-        match round(&*store, &*forge, now_ms()).await {
+        match round(&*store, &*forge, now_ms(), kept_ms).await {
             Ok(0) => {}
             Ok(asked) => tracing::info!(asked, "GitHub was asked to deliver again what it did not get rid of"),
             Err(error) => tracing::warn!(%error, "what GitHub did not get rid of is asked for later"),
@@ -70,11 +48,11 @@ pub async fn recover(store: Arc<dyn Store>, forge: Arc<dyn Delivers>, stop: Canc
 }
 
 /// Asks once. How many are delivered again.
-async fn round(store: &dyn Store, forge: &dyn Delivers, now_ms: i64) -> Result<usize, Unfinished> {
+async fn round(store: &dyn Store, forge: &dyn Forge, now_ms: i64, kept_ms: i64) -> Result<usize, Unfinished> {
     let listed_ms = store.deliveries_listed_ms().await?;
-    let oldest_ms = now_ms - forge.kept_ms();
+    let oldest_ms = now_ms.saturating_sub(kept_ms);
     let since_ms = listed_ms.map_or(oldest_ms, |listed_ms| (listed_ms - MARGIN_MS).max(oldest_ms));
-    let attempts = forge.attempts(since_ms).await.map_err(Unfinished::Forge)?;
+    let attempts = forge.deliveries(since_ms).await.map_err(Unfinished::Forge)?;
     let mut asked = 0;
     for attempt in failed(attempts) {
         // One that was answered too late for the forge has come all the same.
@@ -89,7 +67,7 @@ async fn round(store: &dyn Store, forge: &dyn Delivers, now_ms: i64) -> Result<u
         if !store.note(DeliveryNote::AskedFor { guid: guid.clone(), at_ms: now_ms }.into()).await? {
             continue;
         }
-        match forge.deliver_again(attempt.id).await {
+        match forge.redeliver(attempt.id).await {
             Ok(()) => asked += 1,
             Err(fault @ Fault::Retry { .. }) => {
                 store.note(DeliveryNote::NotAskedFor { guid }.into()).await?;
@@ -103,15 +81,15 @@ async fn round(store: &dyn Store, forge: &dyn Delivers, now_ms: i64) -> Result<u
 }
 
 /// The newest attempt of each delivery of which that one failed, the oldest first.
-fn failed(attempts: Vec<Attempt>) -> Vec<Attempt> {
-    let mut newest: BTreeMap<String, Attempt> = BTreeMap::new();
+fn failed(attempts: Vec<Delivered>) -> Vec<Delivered> {
+    let mut newest: BTreeMap<String, Delivered> = BTreeMap::new();
     for attempt in attempts {
         let known = newest.get(&attempt.guid);
         if known.is_none_or(|known| (known.at_ms, known.id) < (attempt.at_ms, attempt.id)) {
             newest.insert(attempt.guid.clone(), attempt);
         }
     }
-    let mut failed: Vec<Attempt> = newest.into_values().filter(|attempt| !attempt.succeeded).collect();
+    let mut failed: Vec<Delivered> = newest.into_values().filter(|attempt| !attempt.succeeded()).collect();
     failed.sort_by_key(|attempt| (attempt.at_ms, attempt.id));
     failed
 }
@@ -122,7 +100,10 @@ mod tests {
 
     #[test]
     fn the_newest_attempt_tells_whether_a_delivery_was_lost() {
-        let attempt = |id, guid: &str, at_ms, succeeded| Attempt { id, guid: guid.to_owned(), at_ms, succeeded };
+        let attempt = |id, guid: &str, at_ms, succeeded| {
+            let status = if succeeded { 202 } else { 502 };
+            Delivered { id, guid: guid.to_owned(), at_ms, status }
+        };
         let attempts = vec![
             attempt(5, "again", 50, true),
             attempt(2, "again", 20, false),

@@ -5,7 +5,7 @@ pub mod accounts;
 mod attend;
 mod buttons;
 pub mod deliveries;
-pub mod lost;
+mod lost;
 mod people;
 mod places;
 mod show;

@@ -5,11 +5,13 @@ pub mod github;
 pub mod statuses;
 mod values;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 pub use values::{
-    Abilities, Account, BranchRules, Check, CheckButton, CheckState, Deployment, DeploymentState, Finding, Pushed,
-    RepositoryAt, RepositoryRole, Team,
+    Abilities, Account, BranchRules, Check, CheckButton, CheckState, Delivered, Deployment, DeploymentState, Finding,
+    Pushed, RepositoryAt, RepositoryRole, Team,
 };
 
 use super::{Fault, commit_status::CommitStatus};
@@ -55,6 +57,15 @@ pub trait Forge: Send + Sync {
         deployment: &Deployment,
         known: Option<u64>,
     ) -> Result<u64, Fault>;
+
+    /// For how long it tells of what it delivered; none where it does not deliver again.
+    fn deliveries_kept(&self) -> Option<Duration>;
+
+    /// All its attempts to deliver something since then (milliseconds since 1970, UTC), the newest first.
+    async fn deliveries(&self, since_ms: i64) -> Result<Vec<Delivered>, Fault>;
+
+    /// Has what an attempt was of delivered again.
+    async fn redeliver(&self, attempt: u64) -> Result<(), Fault>;
 
     /// Compares what is set up here with what the forge says of it.
     async fn examine(&self) -> Result<Vec<Finding>, Fault>;

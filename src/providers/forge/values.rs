@@ -178,6 +178,27 @@ pub enum DeploymentState {
     Inactive,
 }
 
+/// An attempt of a forge to deliver something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivered {
+    /// The attempt's number.
+    pub id: u64,
+    /// The delivery, which is the same at every attempt.
+    pub guid: String,
+    /// When: milliseconds since 1970, UTC.
+    pub at_ms: i64,
+    /// The status that it was answered with; 0 where there was no answer.
+    pub status: u16,
+}
+
+impl Delivered {
+    /// Whether somebody took it.
+    #[must_use]
+    pub fn succeeded(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+}
+
 /// Something at a forge that is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {

@@ -1,11 +1,14 @@
 //! A forge that tells who pushed, and nothing else.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use tidegate::providers::{
     Fault, Secret,
     commit_status::CommitStatus,
     forge::{
-        Abilities, Account, BranchRules, Check, Deployment, Finding, Forge, Pushed, RepositoryAt, RepositoryRole, Team,
+        Abilities, Account, BranchRules, Check, Delivered, Deployment, Finding, Forge, Pushed, RepositoryAt,
+        RepositoryRole, Team,
     },
 };
 
@@ -59,6 +62,18 @@ impl Forge for Tells {
     }
 
     async fn publish_deployment(&self, _: &RepositoryAt, _: &Deployment, _: Option<u64>) -> Result<u64, Fault> {
+        not_told()
+    }
+
+    fn deliveries_kept(&self) -> Option<Duration> {
+        None
+    }
+
+    async fn deliveries(&self, _: i64) -> Result<Vec<Delivered>, Fault> {
+        not_told()
+    }
+
+    async fn redeliver(&self, _: u64) -> Result<(), Fault> {
         not_told()
     }
 

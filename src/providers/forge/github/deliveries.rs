@@ -9,25 +9,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{call::Ask, client::GitHub, verdict::Refused};
-use crate::providers::Fault;
+use crate::providers::{Fault, forge::Delivered};
 
 /// How long GitHub keeps deliveries: three days, and seven on Enterprise.
 const KEPT: (Duration, Duration) = (Duration::from_secs(3 * 86_400), Duration::from_secs(7 * 86_400));
 /// How many pages of 100 are read.
 const MOST_PAGES: usize = 500;
-
-/// An attempt of GitHub to deliver something.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delivered {
-    /// The attempt's number.
-    pub id: u64,
-    /// The delivery, which is the same at every attempt.
-    pub guid: String,
-    /// When: milliseconds since 1970, UTC.
-    pub at_ms: i64,
-    /// The status that it was answered with; 0 where there was no answer.
-    pub status: u16,
-}
 
 #[derive(Deserialize)]
 struct Item {
@@ -82,13 +69,5 @@ impl GitHub {
             )),
             Err(refused) => Err(refused.fault),
         }
-    }
-}
-
-impl Delivered {
-    /// Whether somebody took it.
-    #[must_use]
-    pub fn succeeded(&self) -> bool {
-        (200..300).contains(&self.status)
     }
 }

@@ -1,5 +1,7 @@
 //! GitHub as a forge.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 
 use super::client::GitHub;
@@ -7,7 +9,8 @@ use crate::providers::{
     Fault, Secret,
     commit_status::CommitStatus,
     forge::{
-        Abilities, Account, BranchRules, Check, Deployment, Finding, Forge, Pushed, RepositoryAt, RepositoryRole, Team,
+        Abilities, Account, BranchRules, Check, Delivered, Deployment, Finding, Forge, Pushed, RepositoryAt,
+        RepositoryRole, Team,
     },
 };
 
@@ -64,6 +67,18 @@ impl Forge for GitHub {
         known: Option<u64>,
     ) -> Result<u64, Fault> {
         self.show_deployment(at, deployment, known).await
+    }
+
+    fn deliveries_kept(&self) -> Option<Duration> {
+        self.installations.is_some().then(|| GitHub::deliveries_kept(self))
+    }
+
+    async fn deliveries(&self, since_ms: i64) -> Result<Vec<Delivered>, Fault> {
+        GitHub::deliveries(self, since_ms).await
+    }
+
+    async fn redeliver(&self, attempt: u64) -> Result<(), Fault> {
+        GitHub::redeliver(self, attempt).await
     }
 
     async fn examine(&self) -> Result<Vec<Finding>, Fault> {

@@ -26,6 +26,5 @@ pub mod webhook;
 pub use address::Addresses;
 pub use call::Limits;
 pub use client::GitHub;
-pub use deliveries::Delivered;
 pub use pages::Unanswered;
 pub use settings::{Access, GitHubSettings};

@@ -2,6 +2,7 @@
 
 mod buttons;
 mod examples;
+mod lost;
 mod seen;
 mod signed;
 
