@@ -11,6 +11,8 @@
 
 #[path = "../tests/it/support/certificate.rs"]
 mod certificate;
+#[path = "../tests/it/support/http.rs"]
+mod http;
 #[path = "../tests/it/support/http_git.rs"]
 mod http_git;
 #[path = "../tests/it/support/repo.rs"]
