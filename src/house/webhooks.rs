@@ -23,7 +23,10 @@ const LONGEST_NAME: usize = 100;
 
 /// The secrets that sign deliveries, as their file was when it was last read.
 #[derive(Debug, Default)]
-pub struct WebhookSecrets(Mutex<Option<(Stamp, Result<Vec<Secret>, String>)>>);
+pub struct WebhookSecrets(Mutex<Option<ReadSecrets>>);
+
+/// When the file was written, and what was in it, or why it could not be read.
+type ReadSecrets = (Stamp, Result<Vec<Secret>, String>);
 
 /// A delivery as it came.
 #[derive(Debug)]

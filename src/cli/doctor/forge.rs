@@ -35,7 +35,7 @@ pub(super) async fn look(
     let before = findings.0.len();
     let told = |what: &str, answer: Result<Vec<Finding>, Fault>, findings: &mut Findings| match answer {
         Ok(found) => found.iter().for_each(|it| findings.bad(About::Forge, None, it.what.clone(), &it.hint)),
-        Err(fault) => findings.bad(About::Forge, None, format!("{what}: {fault}"), &remedy(&fault)),
+        Err(fault) => findings.bad(About::Forge, None, format!("{what}: {fault}"), remedy(&fault)),
     };
     let examined = in_time(patience, forge.examine()).await;
     told("GitHub does not say how it is set up", examined, findings);
@@ -51,7 +51,7 @@ pub(super) async fn look(
                     }
                 }
                 Err(fault) => {
-                    findings.bad(About::Forge, Some(&of), format!("its rules are not told: {fault}"), &remedy(&fault));
+                    findings.bad(About::Forge, Some(&of), format!("its rules are not told: {fault}"), remedy(&fault));
                 }
             }
         }

@@ -96,6 +96,7 @@ const READERS: &[(&str, &[&str], &str)] = &[
     ("src/providers/yaml.rs", &["Parser::new"], "4 MiB, 64 levels, 200,000 values, 16 MiB with aliases"),
     ("src/providers/forge/github/webhook.rs", &["serde_json::from_slice"], "25 MiB, signed; the parser's own depth"),
     ("src/forge/deliveries.rs", &["serde_json::from_str"], "rows of ours"),
+    ("src/forge/show/wanted.rs", &["serde_json::from_str"], "rows of ours"),
     ("src/report/cfn_lint.rs", &["serde_json::from_str"], "32 MiB"),
     (
         "src/report/document/json.rs",
@@ -113,6 +114,8 @@ const READERS: &[(&str, &[&str], &str)] = &[
     ("src/report/sarif/read.rs", &["serde_json::from_str"], "32 MiB"),
     ("src/house/channels.rs", &["read_to_string("], "a file that the settings name"),
     ("src/cli/demo_service.rs", &["read_to_string("], "a file of the demo"),
+    ("src/house/forges.rs", &["read_to_string("], "64 KiB of a file that the settings name"),
+    ("src/providers/fuzzed.rs", &["serde_json::from_str"], "what it has just written"),
     ("src/house/issuers.rs", &["read_to_string("], "4 KiB of a file that the settings name"),
     ("src/house/in_force/files.rs", &["read_to_string("], "1 MiB"),
     (
