@@ -59,6 +59,8 @@ fn every_answer_is_one_that_the_description_knows() {
         // A stream has no end; its own tests read it.
         run.args(["run", &format!("{url}/api"), "--checks", "all", "--continue-on-failure", "--no-color"])
             .args(["--exclude-operation-id", "changes"])
+            // Only what a secret signed is taken there, and nothing is where there is none: its own tests sign.
+            .args(["--exclude-operation-id", "github_webhook"])
             .args([
                 "--max-examples",
                 EXAMPLES,
