@@ -125,7 +125,7 @@ fn an_app_is_made_and_its_secrets_stay_here() {
 
     let host = github.url().replace("http://", "").replace(':', "-");
     let folder = delivery.root().join(format!("data/github/{host}-{id}"));
-    assert_eq!(apps(&delivery), [folder.clone()]);
+    assert_eq!(apps(&delivery), std::slice::from_ref(&folder));
     assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o777, 0o700);
     assert_eq!(read(&folder, "private-key.pem"), pem());
     let secret = github.state().app.client_secret.clone();
