@@ -17,7 +17,7 @@ use reqwest::Client;
 use sha2::Sha256;
 use sqlx::{Connection as _, Row as _, SqliteConnection};
 use tidegate::{driver::now_ms, house::House, rules::SystemName};
-use tokio::{task::JoinSet, time::sleep_until};
+use tokio::{sync::Semaphore, task::JoinSet, time::sleep_until};
 
 const SECRET: &str = "the secret of the bench";
 /// How many systems are busy meanwhile: each looks at its repository every second, and runs what a push starts.
@@ -31,6 +31,8 @@ const FOR_SECONDS: u64 = 20;
 const AT_ONCE: usize = 64;
 const MOST_OF_ONE: usize = 300;
 const BURST: usize = 2_000;
+/// Over how many connections at most: who sends more waits for one, and that counts as time until the answer.
+const MOST_CONNECTIONS: usize = 256;
 const PUSHES: usize = 30;
 const LISTEN: &str = "127.0.0.1:18099";
 /// How long anything may take.
@@ -51,8 +53,6 @@ fn main() {
         drop(busy.await);
         bench.pushes("while nothing else goes on").await;
         println!("memory: {} MB resident afterwards", bench.resident_kb() / 1_000);
-        bench.server.kill().unwrap();
-        bench.server.wait().unwrap();
     });
 }
 
@@ -62,6 +62,7 @@ struct Bench {
     repositories: Vec<PathBuf>,
     server: Child,
     client: Client,
+    connections: Arc<Semaphore>,
     delivered: usize,
 }
 
@@ -102,7 +103,8 @@ impl Bench {
         let mut serve = Command::new(env!("CARGO_BIN_EXE_tidegate"));
         serve.arg("--config").arg(root.join("tidegate.toml")).arg("serve").env("TIDEGATE_LOG", "error");
         let server = serve.stdout(Stdio::null()).spawn().unwrap();
-        Self { folder, repositories, server, client: Client::new(), delivered: 0 }
+        let connections = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        Self { folder, repositories, server, client: Client::new(), connections, delivered: 0 }
     }
 
     async fn wait_until_seen(&self) {
@@ -150,8 +152,9 @@ impl Bench {
         for (number, request) in requests.into_iter().enumerate() {
             let at = began + Duration::from_micros(number as u64 * 1_000_000 / RATE);
             sleep_until(at.into()).await;
+            let connections = Arc::clone(&self.connections);
             answers.spawn(async move {
-                taken(request).await;
+                taken_over(&connections, request).await;
                 at.elapsed()
             });
         }
@@ -200,7 +203,8 @@ impl Bench {
         let began = Instant::now();
         let mut answers = JoinSet::new();
         for request in requests {
-            answers.spawn(taken(request));
+            let connections = Arc::clone(&self.connections);
+            answers.spawn(async move { taken_over(&connections, request).await });
         }
         while let Some(answer) = answers.join_next().await {
             answer.unwrap();
@@ -270,9 +274,23 @@ impl Bench {
     }
 }
 
+/// The same, when one of the connections is free.
+async fn taken_over(connections: &Semaphore, request: reqwest::RequestBuilder) {
+    let _connection = connections.acquire().await.unwrap();
+    taken(request).await;
+}
+
 async fn taken(request: reqwest::RequestBuilder) {
     let answer = request.send().await.unwrap();
     assert_eq!(answer.status().as_u16(), 202);
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        // Whatever went wrong, it does not go on for ever.
+        self.server.kill().unwrap();
+        self.server.wait().unwrap();
+    }
 }
 
 async fn push_again_and_again(repositories: Vec<PathBuf>) {
