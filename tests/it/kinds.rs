@@ -55,6 +55,7 @@ const BESIDES: [(&str, &[&str]); 4] = [
             "crates/engine/src/engine/explain/chain.rs",
             "crates/engine/src/engine/explain/mod.rs",
             "crates/engine/src/engine/plan.rs",
+            "src/forge/deliveries.rs",
         ],
     ),
 ];

@@ -92,6 +92,7 @@ readers! {
     attributes: 400,
     commits: 400,
     components: 300,
+    deliveries: 300,
     documents: 400,
     edits: 400,
     globs: 400,

@@ -217,7 +217,7 @@ const REFUSED: [&[&str]; 40] = [
 ];
 
 /// What is asked where the store is, with what it needs; and why.
-const ONLY_HERE: [(&[&str], &str); 10] = [
+const ONLY_HERE: [(&[&str], &str); 11] = [
     (&["demo"], "files of whoever types it"),
     (&["init", "--software", "a", "--image", "b", "--infrastructure", "c", "folder"], "files of whoever types it"),
     (&["check"], "files of whoever types it"),
@@ -226,6 +226,7 @@ const ONLY_HERE: [(&[&str], &str); 10] = [
     (&["simulate", "push", "software", "dev", "--from", "."], "a clone on this machine"),
     (&["serve"], "a server itself"),
     (&["doctor"], "the whole machine"),
+    (&["github", "connect"], "files of the server's machine"),
     (&["token", "list"], "whoever can open the database"),
     (&["token", "revoke", "x"], "whoever can open the database"),
 ];
