@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use super::super::http::Request;
 
 /// Where `scripts/test` puts the descriptions.
-const FOLDER: &str = "target/tools/octokit-openapi-23.0.2";
+const FOLDER: &str = "target/tools/openapi-23.0.2/generated";
 
 /// A description, and what was made ready of it.
 pub(crate) struct Description {
@@ -46,11 +46,7 @@ impl Description {
     fn read(name: &str) -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(FOLDER).join(name);
         let text = std::fs::read(&path).unwrap_or_else(|error| {
-            panic!(
-                "GitHub's description of its API is not at {} ({error}): fetch it with \
-                 `bash -c 'source scripts/install; need_descriptions_of_github'`, as scripts/test does",
-                path.display()
-            )
+            panic!("GitHub's description of its API is not at {} ({error}): `scripts/test` fetches it", path.display())
         });
         let document: Value = serde_json::from_slice(&text).unwrap();
         let mut templates: BTreeMap<String, Vec<String>> = BTreeMap::new();
