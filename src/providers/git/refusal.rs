@@ -47,7 +47,11 @@ const IS_SHALLOW: &[&str] =
 const PASSING: [&str; 5] = ["error: 429", "rate limit", "Rate limit", "too many requests", "Too Many Requests"];
 
 /// What lasts, of calls in general. The first row that fits counts.
-const OF_REMOTES: [Known; 20] = [
+const OF_REMOTES: [Known; 21] = [
+    Known {
+        words: &["without `workflows` permission", "without `workflow` scope"],
+        hint: "give the App the permission `workflows`, or the token the scope `workflow`: the push changes .github/workflows",
+    },
     Known {
         words: &["error: 413"],
         hint: "the server, or a proxy before it, takes no push so large: raise its limit (`client_max_body_size` of nginx), or push over ssh",

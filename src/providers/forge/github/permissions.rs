@@ -35,12 +35,18 @@ impl Level {
 }
 
 /// All that the App needs. Of events only those that an App can choose: of its own installation it is always told.
-pub const WANTED: [Wanted; 10] = [
+pub const WANTED: [Wanted; 11] = [
     Wanted {
         name: "contents",
         level: Level::Write,
         why: "git: fetch, and push forward commits and merges",
         events: &["push", "create", "delete", "commit_comment"],
+    },
+    Wanted {
+        name: "workflows",
+        level: Level::Write,
+        why: "push merges that bring changes of `.github/workflows`: GitHub refuses them otherwise",
+        events: &[],
     },
     Wanted {
         name: "pull_requests",

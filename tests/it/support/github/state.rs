@@ -117,7 +117,7 @@ pub(crate) struct Delivery {
     pub(crate) payload: Value,
 }
 
-pub(crate) const ALL_PERMISSIONS: [(&str, &str); 10] = [
+pub(crate) const ALL_PERMISSIONS: [(&str, &str); 11] = [
     ("actions", "write"),
     ("administration", "read"),
     ("checks", "write"),
@@ -128,6 +128,7 @@ pub(crate) const ALL_PERMISSIONS: [(&str, &str); 10] = [
     ("metadata", "read"),
     ("pull_requests", "write"),
     ("statuses", "write"),
+    ("workflows", "write"),
 ];
 
 impl State {
