@@ -3,7 +3,7 @@
 
 use crate::rules::SystemName;
 
-/// For how long what is shown as it should be is kept: nothing changes any more at a run of so long ago.
+/// For how long what is shown as it should be is kept: nothing changes any more at a run of so long ago, unless it is what runs.
 pub(super) const KEPT_MS: i64 = 60 * 24 * 60 * 60 * 1_000;
 
 /// Which thing it is that a forge shows.

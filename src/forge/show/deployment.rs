@@ -18,7 +18,7 @@ pub(super) fn deployment(
     commit: &str,
     link: Option<String>,
 ) -> Option<Deployment> {
-    let Some(TargetKey::Target(..)) = &run.target else { return None };
+    let Some(TargetKey::Target(target, _)) = &run.target else { return None };
     let step = run.steps.iter().find(|step| step.task.kind().deploys() && step.task.planned_by().is_none())?;
     let shown = standing(run, step)?;
     let rules = state.rules()?;
@@ -31,6 +31,7 @@ pub(super) fn deployment(
     Some(Deployment {
         key: key(system, run),
         commit: commit.to_owned(),
+        target: target.to_string(),
         environment,
         production,
         state: shown,

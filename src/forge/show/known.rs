@@ -137,6 +137,7 @@ mod tests {
         let says = Says::Deployment(Deployment {
             key: key.clone(),
             commit: "c".repeat(40),
+            target: "webshop".to_owned(),
             environment: "Production".to_owned(),
             production: true,
             state,
@@ -197,6 +198,17 @@ mod tests {
         // An old one that is done again by hand is what runs.
         let retried = wanted(1, Some(30), Success);
         assert_eq!(states(&again.news(vec![retried], 31)), [(1, Success), (3, Inactive)]);
+    }
+
+    #[test]
+    fn what_runs_at_another_target_of_the_environment_stays() {
+        let mut known = Known::default();
+        known.news(vec![wanted(1, Some(5), DeploymentState::Success)], 6);
+        let mut other = wanted(2, Some(9), DeploymentState::Success);
+        if let Says::Deployment(deployment) = &mut other.says {
+            deployment.target = "worker".to_owned();
+        }
+        assert_eq!(states(&known.news(vec![other], 10)), [(2, DeploymentState::Success)]);
     }
 
     #[test]

@@ -58,6 +58,7 @@ impl Says {
         let is_replaced = new.state == DeploymentState::Success
             && old.state == DeploymentState::Success
             && old.environment == new.environment
+            && old.target == new.target
             && old.key != new.key;
         is_replaced.then(|| {
             let state = DeploymentState::Inactive;

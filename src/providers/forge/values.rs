@@ -148,6 +148,8 @@ pub struct Deployment {
     pub key: String,
     /// The commit.
     pub commit: String,
+    /// What is deployed to: of several targets of an environment, each has what runs there.
+    pub target: String,
     /// The environment.
     pub environment: String,
     /// Whether that is where the system's users are.

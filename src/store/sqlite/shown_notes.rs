@@ -14,7 +14,9 @@ pub(super) async fn note(
     let failed = |error| place.failed("note what a forge shows", &error);
     let noted = match note {
         ShownNote::Wanted { name, run, wanted, at_ms } => {
-            let old = "DELETE FROM shown WHERE since_ms < ? AND said IS wanted";
+            // What runs somewhere is kept until something else does.
+            let old = "DELETE FROM shown WHERE since_ms < ? AND said IS wanted
+                       AND json_extract(wanted, '$.deployment.state') IS NOT 'success'";
             query(old).bind(at_ms - KEPT_MS).execute(&mut *connection).await.map_err(failed)?;
             let sql = "INSERT INTO shown (system, kind, key, place, run, wanted, since_ms, due_ms)
                        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7)

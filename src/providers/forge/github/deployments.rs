@@ -21,8 +21,6 @@ const TASK: &str = "tidegate";
 const KEY: &str = "tidegate";
 /// How many pages of the deployments of a commit to an environment are looked through, and of the statuses of one.
 const MOST_PAGES: usize = 5;
-/// How many that came before are looked at where another took their place. One of them was in force.
-const MOST_BEFORE: usize = 5;
 /// How long a description may be, in characters.
 const LONGEST: usize = 140;
 
@@ -61,9 +59,6 @@ impl GitHub {
             },
         };
         self.say(at, id, deployment, &said).await.map_err(doubtful)?;
-        if deployment.state == DeploymentState::Success && deployment.production {
-            self.end_those_before(at, id, deployment).await.map_err(doubtful)?;
-        }
         Ok(id)
     }
 
@@ -104,43 +99,23 @@ impl GitHub {
     /// Says how a deployment stands, unless that was the last that was said of it.
     async fn say(&self, at: &RepositoryAt, id: u64, deployment: &Deployment, said: &[Status]) -> Result<(), Refused> {
         let Deployment { state, description, address, link, .. } = deployment;
-        // That something took its place, GitHub says by itself too: what it was before is no news after that.
-        let last = match state {
-            DeploymentState::Inactive => said.first(),
-            _ => said.iter().find(|status| status.state != "inactive"),
-        };
         let same = |said: &Option<String>, wanted: &Option<String>| {
             said.as_deref().unwrap_or("") == wanted.as_deref().unwrap_or("")
         };
-        let is_said = last.is_some_and(|last| {
+        let is_said = said.first().is_some_and(|last| {
             last.state == word(*state) && same(&last.environment_url, address) && same(&last.log_url, link)
         });
         if is_said {
             return Ok(());
         }
-        let mut body = json!({
-            "state": word(*state), "description": short(description), "auto_inactive": *state == DeploymentState::Success,
-        });
+        // Which others gave way we know; GitHub would take all of an environment for that.
+        let mut body = json!({ "state": word(*state), "description": short(description), "auto_inactive": false });
         for (member, url) in [("environment_url", address), ("log_url", link)] {
             if let Some(url) = url {
                 body[member] = url.clone().into();
             }
         }
         self.of(at, Ask::post(path(at, &format!("/deployments/{id}/statuses")), body)).await?;
-        Ok(())
-    }
-
-    /// Ends what was in force before. Where the system's users are, GitHub does not do that by itself.
-    async fn end_those_before(&self, at: &RepositoryAt, id: u64, deployment: &Deployment) -> Result<(), Refused> {
-        let query = format!("environment={}&task={TASK}&per_page=100", part(&deployment.environment));
-        let made = self.deployments(at, &query, 1).await?;
-        for before in made.iter().filter(|made| made.id < id && made.key().is_some()).take(MOST_BEFORE) {
-            let statuses = self.statuses(at, before.id).await?;
-            if statuses.first().is_some_and(|last| last.state == "success") {
-                let body = json!({ "state": "inactive", "description": "gave way to another", "auto_inactive": false });
-                self.of(at, Ask::post(path(at, &format!("/deployments/{}/statuses", before.id)), body)).await?;
-            }
-        }
         Ok(())
     }
 

@@ -95,6 +95,7 @@ fn deployment(key: &str, state: DeploymentState) -> Deployment {
     Deployment {
         key: key.to_owned(),
         commit: COMMIT.to_owned(),
+        target: "webshop".to_owned(),
         environment: "QA / Canary".to_owned(),
         production: false,
         state,
