@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     house::{
         at_github::{AtGitHub, TeamKnown},
+        current::Current,
         now_ms,
         settings::Settings,
     },
@@ -23,9 +24,9 @@ const EVERY: Duration = Duration::from_secs(600);
 const AGAIN: Duration = Duration::from_secs(30);
 
 /// Asks until it is told to stop; at once where somebody wakes it.
-pub async fn keep(settings: Settings, forge: Arc<dyn Forge>, wake: Arc<Notify>, stop: CancellationToken) {
+pub async fn keep(house: Current, forge: Arc<dyn Forge>, wake: Arc<Notify>, stop: CancellationToken) {
     loop {
-        let whole = ask(&settings, &*forge).await;
+        let whole = ask(&house.house().settings, &*forge).await;
         let pause = if whole { EVERY } else { AGAIN };
         tokio::select! {
             () = stop.cancelled() => return,

@@ -10,7 +10,7 @@ use super::{
     lost::recover,
     show::Publisher,
 };
-use crate::house::House;
+use crate::house::{House, current::Current};
 
 /// Goes on until it is told to stop. What is delivered is attended to though there is no forge yet: settings are read anew.
 pub async fn attend(house: Arc<House>, wakes: Wakes, stop: CancellationToken) {
@@ -32,7 +32,7 @@ async fn tell_and_ask(house: Arc<House>, wakes: Wakes, stop: CancellationToken) 
     };
     let url = house.settings.server.url.clone();
     let publisher = Publisher::new(Arc::clone(&house.ledger), Arc::clone(&forge), url);
-    let people = accounts::keep(house.settings.clone(), Arc::clone(&forge), wakes.people, stop.clone());
+    let people = accounts::keep(Current::new(Arc::clone(&house)), Arc::clone(&forge), wakes.people, stop.clone());
     let lost = async {
         if house.settings.takes_webhooks() {
             recover(Arc::clone(house.ledger.store()), forge, stop.clone()).await;

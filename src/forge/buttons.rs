@@ -3,7 +3,6 @@
 
 use anyhow::Error;
 
-use super::people::person;
 use crate::{
     engine::{Command, CommandKey, Digest, Refused, RunId, System},
     house::{House, Once},
@@ -62,11 +61,8 @@ pub(super) async fn press(house: &House, pressed: &Pressed<'_>) -> Result<String
         return Ok(format!("refused: there is no system `{system}`"));
     }
     let login = &pressed.by.login;
-    let person = match person(&house.settings, &pressed.by) {
-        Ok(person) => person,
-        Err(fault) => return Ok(format!("refused: {}", fault.whole())),
-    };
-    let Some(principal) = person.and_then(|name| house.settings.access().principal(&name)) else {
+    let person = house.settings.person_at_github(&pressed.by);
+    let Some(principal) = person.and_then(|name| house.settings.access().principal(name)) else {
         return Ok(format!(
             "refused: `{login}` of GitHub is no person in tidegate.toml: add `github = \"{login}\"` to theirs"
         ));

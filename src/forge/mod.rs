@@ -6,7 +6,6 @@ mod attend;
 mod buttons;
 pub mod deliveries;
 mod lost;
-mod people;
 mod places;
 mod show;
 mod upheavals;

@@ -15,6 +15,7 @@ use super::{
     secret::sha256,
     server::SignedIn,
     sign_in::BACK,
+    webhooks,
 };
 use crate::house::{
     connect::{Choice, Connected, GITHUB_COM, Manifest, NotConnected, Ours, WANTED},
@@ -26,8 +27,6 @@ use crate::house::{
 pub const CONNECT: &str = "/github/connect";
 /// Where GitHub sends the browser back to.
 pub(super) const CONNECTED: &str = "/github/connected";
-/// Where GitHub delivers what happens there.
-const WEBHOOKS: &str = "/webhooks/github";
 /// How many characters tell one App without an organization from others.
 const MARK_LENGTH: usize = 6;
 const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -149,7 +148,7 @@ fn manifest(call: &Call, choice: &Choice, mark: &str) -> Manifest {
         connected: CONNECTED,
         url: known.unwrap_or(&call.server.url),
         sign_in: known.map(|_| back.as_str()),
-        webhooks: WEBHOOKS,
+        webhooks: webhooks::GITHUB,
     };
     choice.manifest(ours, mark)
 }

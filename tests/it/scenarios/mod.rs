@@ -15,6 +15,7 @@ mod http;
 mod looking;
 mod notices;
 mod nudges;
+mod on_github;
 mod providers;
 mod remotes;
 mod rules_files;
