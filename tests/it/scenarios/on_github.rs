@@ -41,7 +41,9 @@ impl Company {
         }
         delivery.write_rules(&rules);
         github.install("acme");
-        ["ada", "grace-h"].map(|login| github.user(login));
+        for login in ["ada", "grace-h"] {
+            github.user(login);
+        }
         for (name, text) in [("hooks", SECRET), ("app.pem", &pem())] {
             std::fs::write(delivery.root().join(name), text).unwrap();
         }
